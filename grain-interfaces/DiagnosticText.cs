@@ -1,0 +1,75 @@
+using System.Globalization;
+using IommuFd.Uapi;
+
+namespace IommuFd.GrainInterfaces;
+
+/// <summary>The one place where reasons become words.</summary>
+public static class DiagnosticText
+{
+    /// <summary>Says what went wrong.</summary>
+    /// <param name="diagnostic">The reason and its numbers.</param>
+    /// <returns>One sentence without the errno.</returns>
+    public static string Describe(IoctlDiagnostic diagnostic)
+    {
+        ArgumentNullException.ThrowIfNull(diagnostic);
+        var id = diagnostic.ObjectId;
+        var type = diagnostic.ObjectType;
+        var value = diagnostic.Value;
+        var limit = diagnostic.Limit;
+        FormattableString text = diagnostic.Reason switch
+        {
+            DiagnosticReason.None => $"no reason was given",
+            DiagnosticReason.ContextNotOpen => $"the handle names no open context: it was never opened, is closed, or was volatile and left with its silo",
+            DiagnosticReason.ContextAlreadyOpen => $"the handle already names an open context",
+            DiagnosticReason.ReferenceNotFound => $"the context has no such reference, or not of this kind",
+            DiagnosticReason.UnknownNumber => $"0x{value:X} is no ioctl of iommufd",
+            DiagnosticReason.UnknownCommand => $"no command of iommufd has the ioctl number 0x{value:X}",
+            DiagnosticReason.ArgumentUnreadable => $"only {value} of {limit} bytes of the argument can be read",
+            DiagnosticReason.ArgumentUnwritable => $"only {value} of {limit} bytes of the answer can be written",
+            DiagnosticReason.ArgumentTooShort => $"size is {value}, the command needs at least {limit}",
+            DiagnosticReason.UnknownBytesNotZero => $"size is {value}, and a byte behind the {limit} that are known is not zero",
+            DiagnosticReason.ReservedNotZero => $"a reserved field is 0x{value:X}, it must be 0",
+            DiagnosticReason.UnsupportedFlags => $"the flags 0x{value:X} are not supported",
+            DiagnosticReason.UnsupportedOp => $"op {value} is not supported",
+            DiagnosticReason.UnsupportedOption => $"option {value} is not supported",
+            DiagnosticReason.OptionTakesNoObject => $"the option belongs to the context: object_id is {id}, it must be 0",
+            DiagnosticReason.InvalidOptionValue => $"the option can't have the value {value}",
+            DiagnosticReason.NotImplemented => $"the command is well formed, but this version does not implement it",
+            DiagnosticReason.ObjectNotFound => $"no object has the id {id}",
+            DiagnosticReason.ObjectOfOtherType => $"object {id} is of type {type}, the command needs another",
+            DiagnosticReason.ObjectHeld => $"{type} {id} is held by {Holders(diagnostic)}",
+            DiagnosticReason.ContextHasObjects => $"the option can be set only while the context has no object; it has {Holders(diagnostic)}",
+            DiagnosticReason.NoCompatIoas => $"no compatibility IOAS is set",
+            DiagnosticReason.HoldNotFound => $"the context has no hold {value}",
+            DiagnosticReason.InvalidName => $"a name has 1 to {IoctlLimits.MaxNameLength} characters",
+            DiagnosticReason.NoFreeId => $"every object id of the context is taken",
+            DiagnosticReason.RequestTooLarge => $"the request has {value}, the service accepts {limit}",
+            DiagnosticReason.ObjectUnreachable => $"the grain of {type} {id} did not answer or has lost its state",
+            _ => $"reason {(int)diagnostic.Reason}",
+        };
+        return text.ToString(CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>Says what to do about it.</summary>
+    /// <param name="errno">What the ioctl answered.</param>
+    /// <param name="diagnostic">The reason and its numbers.</param>
+    /// <returns>One sentence; empty where there is no advice beyond the reason.</returns>
+    public static string Hint(Errno errno, IoctlDiagnostic? diagnostic) => diagnostic?.Reason switch
+    {
+        DiagnosticReason.ObjectHeld => $"let the holder{(diagnostic.HolderCount == 1 ? "" : "s")} go first",
+        DiagnosticReason.ContextHasObjects => "set it right after opening the context, or destroy the objects first",
+        DiagnosticReason.ContextNotOpen => "open a context and use its handle",
+        DiagnosticReason.NoCompatIoas => "set one with IOMMU_VFIO_IOAS and op SET",
+        DiagnosticReason.ArgumentTooShort => "put the struct's size into its first u32",
+        DiagnosticReason.UnknownBytesNotZero => "zero what the service does not know, or pass a smaller size",
+        DiagnosticReason.UnknownNumber or DiagnosticReason.UnknownCommand when errno == Errno.ENOTTY => "ioctl numbers are _IO(';', 0x80) to _IO(';', 0x94)",
+        _ => "",
+    };
+
+    private static string Holders(IoctlDiagnostic diagnostic)
+    {
+        var listed = string.Join(", ", diagnostic.Holders.Select(holder => holder.ToString()));
+        var more = diagnostic.HolderCount - diagnostic.Holders.Length;
+        return more > 0 ? $"{listed} and {more} more" : listed;
+    }
+}

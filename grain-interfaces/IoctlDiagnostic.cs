@@ -1,0 +1,142 @@
+namespace IommuFd.GrainInterfaces;
+
+// Why an ioctl failed, as data: the service states the reason and the numbers, words are made from them where a person reads
+// them (DiagnosticText), so that a failing ioctl costs no string. A new reason is a row here and a row there.
+
+/// <summary>Why an ioctl failed.</summary>
+public enum DiagnosticReason
+{
+    /// <summary>No reason was given.</summary>
+    None = 0,
+
+    /// <summary>EBADF: the handle names no open context.</summary>
+    ContextNotOpen,
+
+    /// <summary>EEXIST: the handle already names an open context.</summary>
+    ContextAlreadyOpen,
+
+    /// <summary>EBADF: the context has no such reference, or one of the wrong kind.</summary>
+    ReferenceNotFound,
+
+    /// <summary>ENOTTY: the number lies outside iommufd's table. <c>Value</c> is the ioctl number.</summary>
+    UnknownNumber,
+
+    /// <summary>ENOTTY: the number lies in the table, but no command has exactly this ioctl number. <c>Value</c> is the ioctl number.</summary>
+    UnknownCommand,
+
+    /// <summary>EFAULT: the argument can't be read. <c>Value</c> is the number of bytes that can, <c>Limit</c> the number needed.</summary>
+    ArgumentUnreadable,
+
+    /// <summary>EFAULT: the answer can't be written. <c>Value</c> is the number of bytes that can, <c>Limit</c> the number needed.</summary>
+    ArgumentUnwritable,
+
+    /// <summary>EINVAL: <c>size</c> is <c>Value</c>, below the smallest, <c>Limit</c>.</summary>
+    ArgumentTooShort,
+
+    /// <summary>E2BIG: a byte behind the known struct of <c>Limit</c> bytes is not zero. <c>Value</c> is the size passed.</summary>
+    UnknownBytesNotZero,
+
+    /// <summary>EOPNOTSUPP: reserved room is not zero. <c>Value</c> is what it has.</summary>
+    ReservedNotZero,
+
+    /// <summary>EOPNOTSUPP: a flag that the command doesn't know. <c>Value</c> has the flags.</summary>
+    UnsupportedFlags,
+
+    /// <summary>EOPNOTSUPP: an op that the command doesn't know. <c>Value</c> is the op.</summary>
+    UnsupportedOp,
+
+    /// <summary>EOPNOTSUPP: an option that isn't known. <c>Value</c> is the option.</summary>
+    UnsupportedOption,
+
+    /// <summary>EOPNOTSUPP: the option belongs to the context, so <c>object_id</c> must be 0.</summary>
+    OptionTakesNoObject,
+
+    /// <summary>EINVAL: the option can't have this value. <c>Value</c> is the value.</summary>
+    InvalidOptionValue,
+
+    /// <summary>EOPNOTSUPP: this version answers the command only up to here.</summary>
+    NotImplemented,
+
+    /// <summary>ENOENT: no object has the id.</summary>
+    ObjectNotFound,
+
+    /// <summary>ENOENT: the object is of another kind than the command needs.</summary>
+    ObjectOfOtherType,
+
+    /// <summary>EBUSY: the object is held.</summary>
+    ObjectHeld,
+
+    /// <summary>EBUSY: the context has objects; they are listed as holders.</summary>
+    ContextHasObjects,
+
+    /// <summary>ENODEV: no compatibility IOAS is set.</summary>
+    NoCompatIoas,
+
+    /// <summary>ENOENT: the context has no such hold. <c>Value</c> is the hold.</summary>
+    HoldNotFound,
+
+    /// <summary>EINVAL: a name is empty or longer than <see cref="IoctlLimits.MaxNameLength"/>.</summary>
+    InvalidName,
+
+    /// <summary>ENOSPC: every id is taken.</summary>
+    NoFreeId,
+
+    /// <summary>E2BIG: the request is larger than the service accepts. <c>Value</c> is its size, <c>Limit</c> the bound.</summary>
+    RequestTooLarge,
+
+    /// <summary>EIO: the object's grain did not answer, or has lost its state.</summary>
+    ObjectUnreachable,
+}
+
+/// <summary>Who keeps an object from being destroyed.</summary>
+/// <param name="Type">The kind of the holding object; <see cref="ObjectType.Any"/> where a driver holds.</param>
+/// <param name="Id">The holding object's id; 0 where a driver holds.</param>
+/// <param name="Why">What the holder is or does, in words: a driver's name, or the role of the hold.</param>
+/// <param name="HoldId">The driver's hold; 0 where an object holds.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.Holder")]
+public sealed record Holder(
+    [property: Id(0)] ObjectType Type,
+    [property: Id(1)] ObjectId Id,
+    [property: Id(2)] string Why,
+    [property: Id(3)] HoldId HoldId)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Type == ObjectType.Any ? $"driver '{Why}'" : Why.Length == 0 ? $"{Type} {Id}" : $"{Type} {Id} ({Why})";
+}
+
+/// <summary>Why an ioctl failed, for people. The errno alone is the contract.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoctlDiagnostic")]
+public sealed class IoctlDiagnostic
+{
+    /// <summary>The reason.</summary>
+    [Id(0)]
+    public DiagnosticReason Reason { get; init; }
+
+    /// <summary>The object that it is about; 0 for none.</summary>
+    [Id(1)]
+    public ObjectId ObjectId { get; init; }
+
+    /// <summary>The object's kind, where it exists.</summary>
+    [Id(2)]
+    public ObjectType ObjectType { get; init; }
+
+    /// <summary>The number that the reason speaks of.</summary>
+    [Id(3)]
+    public ulong Value { get; init; }
+
+    /// <summary>The bound that the reason speaks of.</summary>
+    [Id(4)]
+    public ulong Limit { get; init; }
+
+    /// <summary>Who holds the object: the first <see cref="IoctlLimits.MaxListed"/> of <see cref="HolderCount"/>.</summary>
+    [Id(5)]
+    public Holder[] Holders { get; init; } = [];
+
+    /// <summary>How many hold the object.</summary>
+    [Id(6)]
+    public long HolderCount { get; init; }
+
+    /// <summary>The reason in words.</summary>
+    /// <returns>One sentence.</returns>
+    public override string ToString() => DiagnosticText.Describe(this);
+}

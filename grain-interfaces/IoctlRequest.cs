@@ -1,0 +1,105 @@
+namespace IommuFd.GrainInterfaces;
+
+// An ioctl as it travels. The caller's side copies in and reports facts about its memory; it decides nothing, so that every
+// errno is decided in one place. All sizes are bounded here, whatever the caller's struct claims.
+
+/// <summary>How large requests may be. Beyond these bounds the caller's side describes memory instead of sending it, and the service refuses.</summary>
+public static class IoctlLimits
+{
+    /// <summary>Bytes of an argument that travel. Bytes behind them are described by <see cref="ArgumentTail"/>; the largest struct of the ABI has 72.</summary>
+    public const int MaxArgumentBytes = 4096;
+
+    /// <summary>Bytes of one user buffer that travel.</summary>
+    public const int MaxBufferBytes = 1 << 20;
+
+    /// <summary>Ioctls in one batch.</summary>
+    public const int MaxBatch = 4096;
+
+    /// <summary>Holders, references or released objects that one reply lists. Their full count travels beside the list.</summary>
+    public const int MaxListed = 64;
+
+    /// <summary>Characters of a name that a caller gives to a reference or a hold.</summary>
+    public const int MaxNameLength = 128;
+
+    /// <summary>Objects that one page of an inspection lists.</summary>
+    public const int MaxInspectionPage = 10_000;
+}
+
+/// <summary>What is behind the bytes of an argument that travel, up to the size that its first u32 says.</summary>
+public enum ArgumentTail
+{
+    /// <summary>Nothing, or zero bytes only.</summary>
+    Zero = 0,
+
+    /// <summary>A byte that is not zero, before any that can't be read.</summary>
+    NonZero,
+
+    /// <summary>A byte that can't be read, before any that is not zero.</summary>
+    Faulted,
+}
+
+/// <summary>A user buffer that the command's descriptor names, as found in the caller's memory.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.UserBuffer")]
+public sealed class UserBuffer
+{
+    /// <summary>Where the caller's argument says the buffer is.</summary>
+    [Id(0)]
+    public ulong Address { get; init; }
+
+    /// <summary>Bytes that the caller's argument says it has.</summary>
+    [Id(1)]
+    public ulong Length { get; init; }
+
+    /// <summary>Leading bytes that can be read.</summary>
+    [Id(2)]
+    public ulong ReadableBytes { get; init; }
+
+    /// <summary>Leading bytes that can be written.</summary>
+    [Id(3)]
+    public ulong WritableBytes { get; init; }
+
+    /// <summary>The first readable bytes, at most <see cref="IoctlLimits.MaxBufferBytes"/>; empty where the command does not read the buffer.</summary>
+    [Id(4)]
+    public byte[] Content { get; init; } = [];
+}
+
+/// <summary>One ioctl, with everything of the caller's memory that it needs.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoctlRequest")]
+public sealed class IoctlRequest
+{
+    /// <summary>The full ioctl number: anything that a program may pass.</summary>
+    [Id(0)]
+    public uint Command { get; init; }
+
+    /// <summary>
+    /// The leading bytes of the argument that can be read: as many as its first u32 says, at most <see cref="IoctlLimits.MaxArgumentBytes"/>.
+    /// Fewer than four mean that not even that u32 can be read.
+    /// </summary>
+    [Id(1)]
+    public byte[] Argument { get; init; } = [];
+
+    /// <summary>What is behind <see cref="Argument"/>.</summary>
+    [Id(2)]
+    public ArgumentTail Tail { get; init; }
+
+    /// <summary>Leading bytes of the argument that can be written, at most as many as its first u32 says.</summary>
+    [Id(3)]
+    public uint WritableBytes { get; init; }
+
+    /// <summary>The buffers of the command's descriptor, in its order; null where it has none.</summary>
+    [Id(4)]
+    public UserBuffer[]? Buffers { get; init; }
+}
+
+/// <summary>Several ioctls that run in one turn, in order, with nothing of others between them.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoctlBatchRequest")]
+public sealed class IoctlBatchRequest
+{
+    /// <summary>The ioctls, at most <see cref="IoctlLimits.MaxBatch"/>.</summary>
+    [Id(0)]
+    public IoctlRequest[] Requests { get; init; } = [];
+
+    /// <summary>Whether the first that fails is the last that runs.</summary>
+    [Id(1)]
+    public bool StopAtFirstError { get; init; }
+}

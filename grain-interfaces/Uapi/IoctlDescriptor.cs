@@ -1,0 +1,121 @@
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace IommuFd.Uapi;
+
+// The one place for the facts of a command. Sizes and field offsets are read once, at start, from the argument's struct, so
+// that they cannot disagree with what the handlers decode. Everything that validates, marshals, prints or documents a command
+// looks here. All members are immutable: the table of descriptors is constant, as the kernel's is.
+
+/// <summary>One field of a command's argument.</summary>
+/// <param name="Name">The kernel's name of the field.</param>
+/// <param name="Offset">Bytes from the start of the argument.</param>
+/// <param name="Size">Bytes of the field.</param>
+/// <param name="IsSigned">Whether the field is a signed number.</param>
+public sealed record UapiField(string Name, int Offset, int Size, bool IsSigned)
+{
+    /// <summary>Whether this is room that must be zero.</summary>
+    public bool IsReserved => Name.StartsWith("__", StringComparison.Ordinal);
+
+    /// <summary>Reads the field from an argument that has at least <c>Offset + Size</c> bytes.</summary>
+    /// <param name="argument">The argument, little-endian.</param>
+    /// <returns>The value; zero-extended where <see cref="IsSigned"/> is false.</returns>
+    public ulong Read(ReadOnlySpan<byte> argument)
+    {
+        ulong value = 0;
+        for (var i = Size - 1; i >= 0; i--)
+        {
+            value = (value << 8) | argument[Offset + i];
+        }
+
+        return IsSigned ? (ulong)(int)value : value;
+    }
+}
+
+/// <summary>What is known of one command before it runs: its number, the sizes of its argument, its fields and the buffers they point to.</summary>
+public sealed class IoctlDescriptor
+{
+    private IoctlDescriptor(IommuCommand command, string name, int size, int minSize, UapiField[] fields, UserBufferDescriptor[] buffers)
+    {
+        Command = command;
+        Name = name;
+        Size = size;
+        MinSize = minSize;
+        Fields = fields;
+        Buffers = buffers;
+    }
+
+    /// <summary>The full ioctl number.</summary>
+    public IommuCommand Command { get; }
+
+    /// <summary>The kernel's name, for example <c>IOMMU_IOAS_ALLOC</c>.</summary>
+    public string Name { get; }
+
+    /// <summary>Bytes of the whole argument as Linux 7.1 knows it. Bytes of the caller's behind them must be zero (E2BIG).</summary>
+    public int Size { get; }
+
+    /// <summary>Bytes that a caller must at least pass (EINVAL): up to the last field that the first version of the command had.</summary>
+    public int MinSize { get; }
+
+    /// <summary>The argument's fields, in order of their offsets. Unions have none.</summary>
+    public IReadOnlyList<UapiField> Fields { get; }
+
+    /// <summary>The caller's buffers that the argument points to.</summary>
+    public IReadOnlyList<UserBufferDescriptor> Buffers { get; }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name} (0x{(uint)Command:X})";
+
+    /// <summary>Describes a command by its argument's struct.</summary>
+    /// <typeparam name="T">The struct; its fields' names give the kernel's.</typeparam>
+    /// <param name="command">The full ioctl number.</param>
+    /// <param name="name">The kernel's name.</param>
+    /// <param name="lastRequired">The C# name of the last field that a caller must pass, which ends the smallest size.</param>
+    /// <param name="buffers">The buffers that the argument points to.</param>
+    internal static IoctlDescriptor Of<T>(IommuCommand command, string name, string lastRequired, params UserBufferDescriptor[] buffers)
+        where T : unmanaged
+    {
+        var fields = new List<UapiField>();
+        foreach (var field in typeof(T).GetFields(BindingFlags.Public | BindingFlags.Instance))
+        {
+            if (field.FieldType.IsPrimitive)
+            {
+                fields.Add(new UapiField(KernelName(field.Name), OffsetOf<T>(field.Name), Marshal.SizeOf(field.FieldType), field.FieldType == typeof(int)));
+            }
+        }
+
+        var last = fields.Single(field => field.Name == KernelName(lastRequired));
+        return new IoctlDescriptor(command, name, Unsafe.SizeOf<T>(), last.Offset + last.Size, [.. fields], buffers);
+    }
+
+    /// <summary>Describes a buffer whose pointer and length stand in the argument <typeparamref name="T"/>.</summary>
+    internal static UserBufferDescriptor Buffer<T>(string pointer, UserBufferAccess access, Func<T, UInt128> length)
+        where T : unmanaged
+        => Buffer(KernelName(pointer), OffsetOf<T>(pointer), access, length);
+
+    /// <summary>Describes a buffer whose pointer stands at a given offset of <typeparamref name="T"/>, as in a union.</summary>
+    internal static UserBufferDescriptor Buffer<T>(string pointerField, int pointerOffset, UserBufferAccess access, Func<T, UInt128> length)
+        where T : unmanaged
+        => new(pointerField, pointerOffset, access, argument => (ulong)UInt128.Min(length(UapiStruct.Read<T>(argument)), ulong.MaxValue));
+
+    private static int OffsetOf<T>(string field) => (int)Marshal.OffsetOf<T>(field);
+
+    // OutIoasId is out_ioas_id; Reserved is __reserved.
+    private static string KernelName(string name)
+    {
+        var kernel = new StringBuilder(name.StartsWith("Reserved", StringComparison.Ordinal) ? "__" : "");
+        for (var i = 0; i < name.Length; i++)
+        {
+            if (i > 0 && char.IsUpper(name[i]))
+            {
+                kernel.Append('_');
+            }
+
+            kernel.Append(char.ToLowerInvariant(name[i]));
+        }
+
+        return kernel.ToString();
+    }
+}

@@ -1,0 +1,103 @@
+using static IommuFd.Uapi.IoctlDescriptor;
+
+namespace IommuFd.Uapi;
+
+// All commands of Linux 7.1: 21 from 0x80 on, and the selftest's at 0xA0. The numbers between them are in the kernel's table but
+// unused, which a caller can tell: an unreadable argument is EFAULT there and ENOTTY outside.
+
+/// <summary>The constant table of commands, indexed by the command's number.</summary>
+public static class IoctlTable
+{
+    /// <summary>The ioctl type of iommufd, <c>';'</c>.</summary>
+    public const byte Type = (byte)';';
+
+    /// <summary>The first number of the table, <c>IOMMUFD_CMD_BASE</c>.</summary>
+    public const int Base = 0x80;
+
+    /// <summary>Numbers in the table, used or not.</summary>
+    public const int Length = 0x21;
+
+    private static readonly IoctlDescriptor?[] Descriptors = Build();
+
+    /// <summary>Every command, by ascending number.</summary>
+    public static IEnumerable<IoctlDescriptor> All => Descriptors.OfType<IoctlDescriptor>();
+
+    /// <summary>The descriptor of a command that is known to exist.</summary>
+    /// <param name="command">The command.</param>
+    /// <returns>Its descriptor.</returns>
+    public static IoctlDescriptor Get(IommuCommand command)
+        => Find((uint)command) ?? throw new ArgumentOutOfRangeException(nameof(command), command, "No such command.");
+
+    /// <summary>The descriptor whose full ioctl number is this one, if any.</summary>
+    /// <param name="command">A full ioctl number: anything that a program may pass.</param>
+    /// <returns>The descriptor, or null where the kernel answers ENOTTY.</returns>
+    public static IoctlDescriptor? Find(uint command)
+        => TryIndex(command, out var index) && Descriptors[index] is { } descriptor && (uint)descriptor.Command == command ? descriptor : null;
+
+    /// <summary>Whether an ioctl's number (its low byte) lies in the table, whatever its other bits.</summary>
+    /// <param name="command">A full ioctl number.</param>
+    /// <param name="index">The place in the table.</param>
+    /// <returns>False where the kernel answers ENOTTY without looking at the argument.</returns>
+    public static bool TryIndex(uint command, out int index)
+    {
+        index = (int)(command & 0xFF) - Base;
+        return (uint)index < Length;
+    }
+
+    private static IoctlDescriptor?[] Build()
+    {
+        IoctlDescriptor[] all =
+        [
+            Of<IommuDestroy>(IommuCommand.Destroy, "IOMMU_DESTROY", nameof(IommuDestroy.Id)),
+            Of<IommuIoasAlloc>(IommuCommand.IoasAlloc, "IOMMU_IOAS_ALLOC", nameof(IommuIoasAlloc.OutIoasId)),
+            Of<IommuIoasAllowIovas>(IommuCommand.IoasAllowIovas, "IOMMU_IOAS_ALLOW_IOVAS", nameof(IommuIoasAllowIovas.AllowedIovas),
+                Buffer<IommuIoasAllowIovas>(nameof(IommuIoasAllowIovas.AllowedIovas), UserBufferAccess.In, cmd => (UInt128)cmd.NumIovas * 16)),
+            Of<IommuIoasCopy>(IommuCommand.IoasCopy, "IOMMU_IOAS_COPY", nameof(IommuIoasCopy.SrcIova)),
+            Of<IommuIoasIovaRanges>(IommuCommand.IoasIovaRanges, "IOMMU_IOAS_IOVA_RANGES", nameof(IommuIoasIovaRanges.OutIovaAlignment),
+                Buffer<IommuIoasIovaRanges>(nameof(IommuIoasIovaRanges.AllowedIovas), UserBufferAccess.Out, cmd => (UInt128)cmd.NumIovas * 16)),
+            Of<IommuIoasMap>(IommuCommand.IoasMap, "IOMMU_IOAS_MAP", nameof(IommuIoasMap.Iova),
+                Buffer<IommuIoasMap>(nameof(IommuIoasMap.UserVa), UserBufferAccess.Probe, cmd => cmd.Length)),
+            Of<IommuIoasUnmap>(IommuCommand.IoasUnmap, "IOMMU_IOAS_UNMAP", nameof(IommuIoasUnmap.Length)),
+            Of<IommuOption>(IommuCommand.Option, "IOMMU_OPTION", nameof(IommuOption.Val64)),
+            Of<IommuVfioIoas>(IommuCommand.VfioIoas, "IOMMU_VFIO_IOAS", nameof(IommuVfioIoas.Reserved)),
+            Of<IommuHwptAlloc>(IommuCommand.HwptAlloc, "IOMMU_HWPT_ALLOC", nameof(IommuHwptAlloc.Reserved),
+                Buffer<IommuHwptAlloc>(nameof(IommuHwptAlloc.DataUptr), UserBufferAccess.In, cmd => cmd.DataLen)),
+            Of<IommuHwInfo>(IommuCommand.GetHwInfo, "IOMMU_GET_HW_INFO", nameof(IommuHwInfo.Reserved2),
+                Buffer<IommuHwInfo>(nameof(IommuHwInfo.DataUptr), UserBufferAccess.Out, cmd => cmd.DataLen)),
+            Of<IommuHwptSetDirtyTracking>(IommuCommand.HwptSetDirtyTracking, "IOMMU_HWPT_SET_DIRTY_TRACKING", nameof(IommuHwptSetDirtyTracking.Reserved)),
+            Of<IommuHwptGetDirtyBitmap>(IommuCommand.HwptGetDirtyBitmap, "IOMMU_HWPT_GET_DIRTY_BITMAP", nameof(IommuHwptGetDirtyBitmap.Data),
+                Buffer<IommuHwptGetDirtyBitmap>(nameof(IommuHwptGetDirtyBitmap.Data), UserBufferAccess.InOut, cmd => BitmapBytes(cmd.Length, cmd.PageSize))),
+            Of<IommuHwptInvalidate>(IommuCommand.HwptInvalidate, "IOMMU_HWPT_INVALIDATE", nameof(IommuHwptInvalidate.Reserved),
+                Buffer<IommuHwptInvalidate>(nameof(IommuHwptInvalidate.DataUptr), UserBufferAccess.In, cmd => (UInt128)cmd.EntryLen * cmd.EntryNum)),
+            Of<IommuFaultAlloc>(IommuCommand.FaultQueueAlloc, "IOMMU_FAULT_QUEUE_ALLOC", nameof(IommuFaultAlloc.OutFaultFd)),
+            Of<IommuIoasMapFile>(IommuCommand.IoasMapFile, "IOMMU_IOAS_MAP_FILE", nameof(IommuIoasMapFile.Iova)),
+            Of<IommuViommuAlloc>(IommuCommand.ViommuAlloc, "IOMMU_VIOMMU_ALLOC", nameof(IommuViommuAlloc.OutViommuId),
+                Buffer<IommuViommuAlloc>(nameof(IommuViommuAlloc.DataUptr), UserBufferAccess.InOut, cmd => cmd.DataLen)),
+            Of<IommuVdeviceAlloc>(IommuCommand.VdeviceAlloc, "IOMMU_VDEVICE_ALLOC", nameof(IommuVdeviceAlloc.VirtId)),
+            Of<IommuIoasChangeProcess>(IommuCommand.IoasChangeProcess, "IOMMU_IOAS_CHANGE_PROCESS", nameof(IommuIoasChangeProcess.Reserved)),
+            Of<IommuVeventqAlloc>(IommuCommand.VeventqAlloc, "IOMMU_VEVENTQ_ALLOC", nameof(IommuVeventqAlloc.OutVeventqFd)),
+            Of<IommuHwQueueAlloc>(IommuCommand.HwQueueAlloc, "IOMMU_HW_QUEUE_ALLOC", nameof(IommuHwQueueAlloc.Length)),
+            Of<IommuTestCmd>(IommuCommand.TestCmd, "IOMMU_TEST_CMD", nameof(IommuTestCmd.Last),
+                TestBuffer(IommuTestOp.MdCheckMap, 32, UserBufferAccess.Probe, cmd => cmd.Fields[1]),
+                TestBuffer(IommuTestOp.MdCheckRefs, 24, UserBufferAccess.Probe, cmd => cmd.Fields[0]),
+                TestBuffer(IommuTestOp.AccessPages, 40, UserBufferAccess.Probe, cmd => cmd.Fields[2]),
+                TestBuffer(IommuTestOp.AccessRw, 32, UserBufferAccess.InOut, cmd => cmd.Fields[1]),
+                TestBuffer(IommuTestOp.Dirty, 48, UserBufferAccess.In, cmd => BitmapBytes(cmd.Fields[2], cmd.Fields[3]))),
+        ];
+
+        var table = new IoctlDescriptor?[Length];
+        foreach (var descriptor in all)
+        {
+            table[((uint)descriptor.Command & 0xFF) - Base] = descriptor;
+        }
+
+        return table;
+    }
+
+    private static UserBufferDescriptor TestBuffer(IommuTestOp op, int pointerOffset, UserBufferAccess access, Func<IommuTestCmd, UInt128> length)
+        => Buffer<IommuTestCmd>($"{op}.uptr", pointerOffset, access, cmd => cmd.Op == (uint)op ? length(cmd) : 0);
+
+    // One bit a page, in whole 64-bit words.
+    private static UInt128 BitmapBytes(ulong length, ulong pageSize)
+        => pageSize == 0 ? 0 : ((((UInt128)length + pageSize - 1) / pageSize) + 63) / 64 * 8;
+}

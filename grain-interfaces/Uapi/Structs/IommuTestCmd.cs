@@ -1,0 +1,36 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace IommuFd.Uapi;
+
+// The selftest command. Its union is kept as raw words: each op reads its own fields from them, at the offsets of the kernel's iommufd_test.h.
+
+/// <summary><c>struct iommu_test_cmd</c>, the argument of <c>IOMMU_TEST_CMD</c>: acts on the emulated IOMMU and its devices.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestCmd
+{
+    /// <summary><c>size</c>: bytes of this struct that the caller knows, itself included.</summary>
+    public uint Size;
+
+    /// <summary><c>op</c>: one of <see cref="IommuTestOp"/>.</summary>
+    public uint Op;
+
+    /// <summary><c>id</c>: the object that the op acts on, or the file descriptor of an access.</summary>
+    public uint Id;
+
+    /// <summary><c>__reserved</c>: unused.</summary>
+    public uint Reserved;
+
+    /// <summary>The op's own fields: the kernel's anonymous union, 48 bytes from offset 16.</summary>
+    public IommuTestCmdUnion Fields;
+
+    /// <summary><c>last</c>: marks the end of the union; the smallest accepted size ends behind it.</summary>
+    public uint Last;
+}
+
+/// <summary>The 48 bytes of the union in <c>struct iommu_test_cmd</c>, as little-endian words.</summary>
+[InlineArray(6)]
+public struct IommuTestCmdUnion
+{
+    private ulong _word;
+}

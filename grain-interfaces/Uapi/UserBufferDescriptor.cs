@@ -1,0 +1,27 @@
+namespace IommuFd.Uapi;
+
+/// <summary>What a command does with a buffer that its argument points to.</summary>
+public enum UserBufferAccess
+{
+    /// <summary>The command reads it: its bytes travel with the request.</summary>
+    In,
+
+    /// <summary>The command writes it: whether it can be written travels with the request, bytes come back with the reply.</summary>
+    Out,
+
+    /// <summary>The command reads and writes it.</summary>
+    InOut,
+
+    /// <summary>The command maps it or names it: no byte travels, only whether it is readable and writable.</summary>
+    Probe,
+}
+
+/// <summary>How long a buffer is, by the argument that points to it. Returns bytes, saturated at 2^64 - 1; 0 where this argument has no such buffer.</summary>
+public delegate ulong UserBufferLength(ReadOnlySpan<byte> argument);
+
+/// <summary>One buffer of the caller's that a command's argument points to.</summary>
+/// <param name="PointerField">The kernel's name of the field that holds the address.</param>
+/// <param name="PointerOffset">Where in the argument the 64-bit address stands, in bytes.</param>
+/// <param name="Access">What the command does with it.</param>
+/// <param name="Length">How many bytes it has.</param>
+public sealed record UserBufferDescriptor(string PointerField, int PointerOffset, UserBufferAccess Access, UserBufferLength Length);

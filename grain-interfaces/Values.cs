@@ -1,0 +1,86 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Security.Cryptography;
+
+namespace IommuFd.GrainInterfaces;
+
+// Small values that must not be mixed up with each other or with plain numbers.
+
+/// <summary>The unguessable 128-bit name of a context. Whoever has it can act on the context, as whoever has a file descriptor can.</summary>
+/// <param name="Value">The 128 bits; also the key of the context's grain.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.ContextHandle")]
+public readonly record struct ContextHandle([property: Id(0)] Guid Value)
+{
+    /// <summary>Makes a new handle from the system's cryptographic random numbers.</summary>
+    /// <returns>The handle.</returns>
+    public static ContextHandle NewRandom()
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        RandomNumberGenerator.Fill(bytes);
+        return new ContextHandle(new Guid(bytes));
+    }
+
+    /// <summary>Reads the 32 hexadecimal digits that <see cref="ToString"/> writes.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="handle">The handle.</param>
+    /// <returns>False where the text is no handle.</returns>
+    public static bool TryParse([NotNullWhen(true)] string? text, out ContextHandle handle)
+    {
+        var valid = Guid.TryParseExact(text, "N", out var value);
+        handle = new ContextHandle(value);
+        return valid;
+    }
+
+    /// <summary>The whole handle as 32 hexadecimal digits. It is a secret: logs and screens show <see cref="ToShortString"/>.</summary>
+    /// <returns>The digits.</returns>
+    public override string ToString() => Value.ToString("N");
+
+    /// <summary>The first eight digits, enough to tell contexts apart, too few to act on one.</summary>
+    /// <returns>The digits and an ellipsis.</returns>
+    public string ToShortString() => string.Concat(Value.ToString("N").AsSpan(0, 8), "…");
+}
+
+/// <summary>The id of an object within its context: 1 to 2^31 - 1. Programs may name any 32-bit number; one that is no object's gets ENOENT.</summary>
+/// <param name="Value">The number.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.ObjectId")]
+public readonly record struct ObjectId([property: Id(0)] uint Value)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Value.ToString(System.Globalization.CultureInfo.InvariantCulture);
+}
+
+/// <summary>One reference to a context: the opener's, a duplicate's or a driver's. Unique within its context.</summary>
+/// <param name="Value">The number; 0 is none.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.ReferenceId")]
+public readonly record struct ReferenceId([property: Id(0)] long Value);
+
+/// <summary>One users count that a driver has taken on an object. Unique within its context.</summary>
+/// <param name="Value">The number; 0 is none.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.HoldId")]
+public readonly record struct HoldId([property: Id(0)] long Value);
+
+/// <summary>The kinds of object that a context's table can have.</summary>
+public enum ObjectType
+{
+    /// <summary>Any kind: in a look-up, no particular one is asked for.</summary>
+    Any = 0,
+
+    /// <summary><c>IOMMUFD_OBJ_IOAS</c>: an IO address space.</summary>
+    Ioas,
+}
+
+/// <summary>Whether a context outlives the silo that runs it.</summary>
+public enum ContextMode
+{
+    /// <summary>The context lives in memory and dies with its silo, as a file descriptor dies with its kernel.</summary>
+    Volatile = 0,
+}
+
+/// <summary>Why somebody references a context.</summary>
+public enum ReferenceKind
+{
+    /// <summary>A file: the opener or a duplicate of it. Ioctls are answered while there is at least one.</summary>
+    File = 0,
+
+    /// <summary>A driver (<c>iommufd_ctx_get</c>): it keeps the context from being released, but does not make it answer ioctls.</summary>
+    Driver,
+}
