@@ -47,11 +47,29 @@ public interface IIoasGrain : IObjectGrain
     ValueTask<OptionReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value);
 }
 
+/// <summary>What an object answers its context.</summary>
+/// <typeparam name="TSelf">The reply itself.</typeparam>
+public interface IObjectReply<TSelf>
+    where TSelf : struct, IObjectReply<TSelf>
+{
+    /// <summary>0 on success; EIO where the object's grain does not have the life that was meant.</summary>
+    Errno Errno { get; }
+
+    /// <summary>A reply that has nothing but an errno.</summary>
+    /// <param name="errno">The errno.</param>
+    /// <returns>The reply.</returns>
+    static abstract TSelf Failed(Errno errno);
+}
+
 /// <summary>What an option of an object answered.</summary>
 /// <param name="Errno">0 on success.</param>
 /// <param name="Value">The value got; after a set, the value set.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.OptionReply")]
-public readonly record struct OptionReply([property: Id(0)] Errno Errno, [property: Id(1)] ulong Value);
+public readonly record struct OptionReply([property: Id(0)] Errno Errno, [property: Id(1)] ulong Value) : IObjectReply<OptionReply>
+{
+    /// <inheritdoc/>
+    public static OptionReply Failed(Errno errno) => new(errno, 0);
+}
 
 /// <summary>What an IOAS knows of itself.</summary>
 /// <param name="HugePages">Whether contiguous pages may be combined.</param>

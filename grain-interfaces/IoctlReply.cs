@@ -47,4 +47,8 @@ public sealed class IoctlBatchReply
     /// <summary>One reply for each ioctl that ran, in order. Shorter than the request where it stopped at an error.</summary>
     [Id(1)]
     public IoctlReply[] Replies { get; init; } = [];
+
+    /// <summary>Why no ioctl of the batch ran; null where they ran.</summary>
+    [Id(2)]
+    public IoctlDiagnostic? Diagnostic { get; init; }
 }

@@ -42,24 +42,28 @@ public enum ArgumentTail
 [GenerateSerializer, Immutable, Alias("IommuFd.UserBuffer")]
 public sealed class UserBuffer
 {
-    /// <summary>Where the caller's argument says the buffer is.</summary>
+    /// <summary>Which of the descriptor's buffers it is.</summary>
     [Id(0)]
+    public byte Index { get; init; }
+
+    /// <summary>Where the caller's argument says the buffer is.</summary>
+    [Id(1)]
     public ulong Address { get; init; }
 
     /// <summary>Bytes that the caller's argument says it has.</summary>
-    [Id(1)]
+    [Id(2)]
     public ulong Length { get; init; }
 
     /// <summary>Leading bytes that can be read.</summary>
-    [Id(2)]
+    [Id(3)]
     public ulong ReadableBytes { get; init; }
 
     /// <summary>Leading bytes that can be written.</summary>
-    [Id(3)]
+    [Id(4)]
     public ulong WritableBytes { get; init; }
 
     /// <summary>The first readable bytes, at most <see cref="IoctlLimits.MaxBufferBytes"/>; empty where the command does not read the buffer.</summary>
-    [Id(4)]
+    [Id(5)]
     public byte[] Content { get; init; } = [];
 }
 
@@ -86,7 +90,7 @@ public sealed class IoctlRequest
     [Id(3)]
     public uint WritableBytes { get; init; }
 
-    /// <summary>The buffers of the command's descriptor, in its order; null where it has none.</summary>
+    /// <summary>Those buffers of the command's descriptor that have a length; null where there is none. One that is missing reads as unreadable.</summary>
     [Id(4)]
     public UserBuffer[]? Buffers { get; init; }
 }

@@ -1,0 +1,43 @@
+namespace IommuFd.Client;
+
+/// <summary>A buffer that holds an argument, at an address that no program has, in front of the memory that the argument's pointers lead to.</summary>
+internal sealed class ArgumentMemory(Memory<byte> argument, ICallerMemory? memory) : ICallerMemory
+{
+    /// <summary>Non-canonical on x86-64: no pointer of a program can be meant by it.</summary>
+    public const ulong Address = 0x8000_0000_0000_0000;
+
+    public int Read(ulong address, Span<byte> destination)
+    {
+        if (!TryFind(address, out var bytes))
+        {
+            return memory?.Read(address, destination) ?? 0;
+        }
+
+        var count = Math.Min(bytes.Length, destination.Length);
+        bytes.Span[..count].CopyTo(destination);
+        return count;
+    }
+
+    public int Write(ulong address, ReadOnlySpan<byte> source)
+    {
+        if (!TryFind(address, out var bytes))
+        {
+            return memory?.Write(address, source) ?? 0;
+        }
+
+        var count = Math.Min(bytes.Length, source.Length);
+        source[..count].CopyTo(bytes.Span);
+        return count;
+    }
+
+    public ulong Accessible(ulong address, ulong length, MemoryAccess access)
+        => TryFind(address, out var bytes) ? Math.Min((ulong)bytes.Length, length) : memory?.Accessible(address, length, access) ?? 0;
+
+    private bool TryFind(ulong address, out Memory<byte> bytes)
+    {
+        var offset = address - Address;
+        var found = offset <= (ulong)argument.Length;
+        bytes = found ? argument[(int)offset..] : default;
+        return found;
+    }
+}

@@ -1,0 +1,113 @@
+namespace IommuFd.Client;
+
+// Regions never overlap and are kept in order of their addresses, so that one is found by bisection. A run of bytes may cross
+// from a region into one that starts where it ends, as it may from page to page.
+
+/// <summary>Memory made of regions at addresses of one's choice: for programs that simulate an address space, and for replayed traces.</summary>
+public sealed class CallerMemory : ICallerMemory
+{
+    private readonly SortedList<ulong, Region> _regions = [];
+
+    /// <summary>Adds a region.</summary>
+    /// <param name="address">Its first address.</param>
+    /// <param name="bytes">Its bytes; they stay the caller's, changes are seen on both sides.</param>
+    /// <param name="access">What may be done with it.</param>
+    /// <returns>This memory.</returns>
+    /// <exception cref="ArgumentException">The region is empty, overlaps another, or goes beyond 2^64.</exception>
+    public CallerMemory Add(ulong address, Memory<byte> bytes, MemoryAccess access = MemoryAccess.ReadWrite)
+    {
+        if (bytes.IsEmpty || ulong.MaxValue - address < (ulong)bytes.Length - 1)
+        {
+            throw new ArgumentException($"A region at 0x{address:X} can't have {bytes.Length} bytes.", nameof(bytes));
+        }
+
+        var last = address + (ulong)bytes.Length - 1;
+        foreach (var region in _regions.Values)
+        {
+            if (address <= region.Last && region.Start <= last)
+            {
+                throw new ArgumentException($"The region 0x{address:X} to 0x{last:X} overlaps 0x{region.Start:X} to 0x{region.Last:X}.", nameof(address));
+            }
+        }
+
+        _regions.Add(address, new Region(address, last, bytes, access));
+        return this;
+    }
+
+    /// <inheritdoc/>
+    public int Read(ulong address, Span<byte> destination)
+    {
+        var done = 0;
+        while (done < destination.Length && Find(address + (ulong)done, MemoryAccess.Read) is { } region)
+        {
+            var source = region.From(address + (ulong)done).Span;
+            var count = Math.Min(source.Length, destination.Length - done);
+            source[..count].CopyTo(destination[done..]);
+            done += count;
+        }
+
+        return done;
+    }
+
+    /// <inheritdoc/>
+    public int Write(ulong address, ReadOnlySpan<byte> source)
+    {
+        var done = 0;
+        while (done < source.Length && Find(address + (ulong)done, MemoryAccess.Write) is { } region)
+        {
+            var destination = region.From(address + (ulong)done).Span;
+            var count = Math.Min(destination.Length, source.Length - done);
+            source.Slice(done, count).CopyTo(destination);
+            done += count;
+        }
+
+        return done;
+    }
+
+    /// <inheritdoc/>
+    public ulong Accessible(ulong address, ulong length, MemoryAccess access)
+    {
+        ulong done = 0;
+        while (done < length && Find(address + done, access) is { } region)
+        {
+            done += Math.Min(region.Last - (address + done) + 1, length - done);
+            if (region.Last == ulong.MaxValue)
+            {
+                break;
+            }
+        }
+
+        return done;
+    }
+
+    // Addresses wrap at 2^64 as they do in a program; address 0 has a region only if one was added.
+    private Region? Find(ulong address, MemoryAccess access)
+    {
+        var keys = _regions.Keys;
+        var (low, high) = (0, keys.Count - 1);
+        while (low <= high)
+        {
+            var middle = (low + high) / 2;
+            var region = _regions.Values[middle];
+            if (address < region.Start)
+            {
+                high = middle - 1;
+            }
+            else if (address > region.Last)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                return (region.Access & access) == access ? region : null;
+            }
+        }
+
+        return null;
+    }
+
+    private sealed record Region(ulong Start, ulong Last, Memory<byte> Bytes, MemoryAccess Access)
+    {
+        public Memory<byte> From(ulong address) => Bytes[(int)(address - Start)..];
+    }
+}

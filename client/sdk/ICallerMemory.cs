@@ -1,0 +1,44 @@
+namespace IommuFd.Client;
+
+/// <summary>What may be done with a piece of memory.</summary>
+[Flags]
+public enum MemoryAccess
+{
+    /// <summary>Nothing.</summary>
+    None = 0,
+
+    /// <summary>It can be read.</summary>
+    Read = 1,
+
+    /// <summary>It can be written.</summary>
+    Write = 2,
+
+    /// <summary>It can be read and written.</summary>
+    ReadWrite = Read | Write,
+}
+
+/// <summary>
+/// The memory of the program that issues ioctls: what the pointers in arguments point to. The service never touches it; the SDK copies in before
+/// an ioctl and copies out after it, and reports what can't be accessed as it is.
+/// </summary>
+public interface ICallerMemory
+{
+    /// <summary>Copies bytes out of the memory, up to the first that can't be read.</summary>
+    /// <param name="address">Where to start.</param>
+    /// <param name="destination">Where the bytes go.</param>
+    /// <returns>How many leading bytes were copied.</returns>
+    int Read(ulong address, Span<byte> destination);
+
+    /// <summary>Copies bytes into the memory, up to the first that can't be written.</summary>
+    /// <param name="address">Where to start.</param>
+    /// <param name="source">The bytes.</param>
+    /// <returns>How many leading bytes were copied.</returns>
+    int Write(ulong address, ReadOnlySpan<byte> source);
+
+    /// <summary>How far memory can be accessed.</summary>
+    /// <param name="address">Where to start.</param>
+    /// <param name="length">How many bytes to look at.</param>
+    /// <param name="access">The access that is wanted.</param>
+    /// <returns>How many leading bytes permit it, at most <paramref name="length"/>.</returns>
+    ulong Accessible(ulong address, ulong length, MemoryAccess access);
+}

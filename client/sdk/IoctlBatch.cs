@@ -1,0 +1,87 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Client;
+
+/// <summary>Several ioctls that run in one turn of their context. Not thread-safe; can be run again.</summary>
+public sealed class IoctlBatch
+{
+    private readonly IContextGrain _grain;
+    private readonly List<Entry> _entries = [];
+
+    internal IoctlBatch(IContextGrain grain) => _grain = grain;
+
+    /// <summary>Ioctls in the batch.</summary>
+    public int Count => _entries.Count;
+
+    /// <summary>Adds an ioctl whose argument is a struct without pointers.</summary>
+    /// <typeparam name="T">The command's struct.</typeparam>
+    /// <param name="command">The command.</param>
+    /// <param name="argument">The argument. Its size is filled in where it is 0.</param>
+    /// <returns>This batch.</returns>
+    public IoctlBatch Add<T>(IommuCommand command, in T argument)
+        where T : unmanaged
+        => Add(new Entry((uint)command, IommuContext.Request(command, in argument), 0, null));
+
+    /// <summary>Adds an ioctl whose argument lies in memory. It is read when the batch runs, before its first ioctl does.</summary>
+    /// <param name="command">The full ioctl number.</param>
+    /// <param name="argument">The address of the argument.</param>
+    /// <param name="memory">The memory. Changed when the whole batch has run.</param>
+    /// <returns>This batch.</returns>
+    public IoctlBatch Add(uint command, ulong argument, ICallerMemory memory)
+    {
+        ArgumentNullException.ThrowIfNull(memory);
+        return Add(new Entry(command, null, argument, memory));
+    }
+
+    /// <summary>Adds an <c>IOMMU_IOAS_ALLOC</c>.</summary>
+    /// <returns>This batch.</returns>
+    public IoctlBatch AllocateIoas() => Add(IommuCommand.IoasAlloc, default(IommuIoasAlloc));
+
+    /// <summary>Adds an <c>IOMMU_DESTROY</c>.</summary>
+    /// <param name="id">The object.</param>
+    /// <returns>This batch.</returns>
+    public IoctlBatch Destroy(ObjectId id) => Add(IommuCommand.Destroy, new IommuDestroy { Id = id.Value });
+
+    /// <summary>Runs the ioctls.</summary>
+    /// <param name="stopAtFirstError">Whether the first that fails is the last that runs.</param>
+    /// <param name="cancellationToken">Stops the waiting; the batch may have run then.</param>
+    /// <returns>One result for each ioctl that ran, in order.</returns>
+    /// <exception cref="IommufdException">EBADF where the context is closed; E2BIG beyond <see cref="IoctlLimits.MaxBatch"/> ioctls. None ran then.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async Task<IReadOnlyList<IoctlResult>> RunAsync(bool stopAtFirstError = false, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var request = new IoctlBatchRequest { Requests = [.. _entries.Select(entry => entry.ToRequest())], StopAtFirstError = stopAtFirstError };
+        var batch = await Transport.CallAsync("batch", () => _grain.IoctlBatchAsync(request).AsTask().WaitAsync(cancellationToken));
+        if (batch.Errno != Errno.None)
+        {
+            throw new IommufdException("batch", batch.Errno, batch.Diagnostic);
+        }
+
+        var results = new IoctlResult[batch.Replies.Length];
+        for (var i = 0; i < results.Length; i++)
+        {
+            var entry = _entries[i];
+            if (entry.Memory is { } memory)
+            {
+                IoctlMarshaller.CopyOut(batch.Replies[i], entry.Argument, memory);
+            }
+
+            results[i] = IoctlResult.From(entry.Command, batch.Replies[i]);
+        }
+
+        return results;
+    }
+
+    private IoctlBatch Add(Entry entry)
+    {
+        _entries.Add(entry);
+        return this;
+    }
+
+    private readonly record struct Entry(uint Command, IoctlRequest? Request, ulong Argument, ICallerMemory? Memory)
+    {
+        public IoctlRequest ToRequest() => Request ?? IoctlMarshaller.CopyIn(Command, Argument, Memory!);
+    }
+}

@@ -1,0 +1,130 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Client;
+
+// The caller's side of an ioctl: copy in, copy out. It states what is in memory and decides nothing: a pointer that leads
+// nowhere is sent as bytes that can't be read, a size that is too large as a tail that was looked at, and the service answers.
+
+/// <summary>Turns an ioctl on memory into a request, and the reply into changes of that memory.</summary>
+internal static class IoctlMarshaller
+{
+    /// <summary>Reads all that an ioctl needs of its caller's memory.</summary>
+    public static IoctlRequest CopyIn(uint command, ulong address, ICallerMemory memory)
+    {
+        Span<byte> front = stackalloc byte[256];
+        var readable = memory.Read(address, front[..sizeof(uint)]);
+        if (readable < sizeof(uint))
+        {
+            return new IoctlRequest { Command = command, Argument = front[..readable].ToArray(), Tail = ArgumentTail.Faulted };
+        }
+
+        var size = BinaryPrimitives.ReadUInt32LittleEndian(front);
+        var wanted = (int)Math.Clamp(size, sizeof(uint), IoctlLimits.MaxArgumentBytes);
+        var buffer = wanted <= front.Length ? front : new byte[wanted];
+        readable = memory.Read(address, buffer[..wanted]);
+        var argument = buffer[..readable].ToArray();
+        return new IoctlRequest
+        {
+            Command = command,
+            Argument = argument,
+            Tail = (uint)readable >= size ? ArgumentTail.Zero
+                : readable < wanted ? ArgumentTail.Faulted
+                : Scan(memory, address + (ulong)readable, size - (uint)readable),
+            WritableBytes = (uint)memory.Accessible(address, size, MemoryAccess.Write),
+            Buffers = CopyInBuffers(command, argument, memory),
+        };
+    }
+
+    /// <summary>Makes the request of an ioctl whose argument is a struct of the SDK's own: readable, writable and without buffers.</summary>
+    public static IoctlRequest FromBytes(uint command, byte[] argument)
+        => new() { Command = command, Argument = argument, WritableBytes = (uint)argument.Length };
+
+    /// <summary>Writes what a reply copies back.</summary>
+    public static void CopyOut(IoctlReply reply, ulong address, ICallerMemory memory)
+    {
+        if (reply.Argument is { } argument)
+        {
+            memory.Write(address, argument);
+        }
+
+        foreach (var buffer in reply.Buffers ?? [])
+        {
+            memory.Write(buffer.Address, buffer.Content);
+        }
+    }
+
+    private static UserBuffer[]? CopyInBuffers(uint command, byte[] argument, ICallerMemory memory)
+    {
+        if (IoctlTable.Find(command) is not { Buffers.Count: > 0 } descriptor || argument.Length < descriptor.MinSize)
+        {
+            return null;
+        }
+
+        var buffers = new List<UserBuffer>();
+        for (var i = 0; i < descriptor.Buffers.Count; i++)
+        {
+            var (_, pointerOffset, access, lengthOf) = descriptor.Buffers[i];
+            if (lengthOf(argument) is var length && length > 0 && argument.Length >= pointerOffset + sizeof(ulong))
+            {
+                buffers.Add(CopyInBuffer(i, BinaryPrimitives.ReadUInt64LittleEndian(argument.AsSpan(pointerOffset)), length, access, memory));
+            }
+        }
+
+        return buffers.Count == 0 ? null : [.. buffers];
+    }
+
+    private static UserBuffer CopyInBuffer(int index, ulong address, ulong length, UserBufferAccess access, ICallerMemory memory)
+    {
+        var readable = access == UserBufferAccess.Out ? 0 : memory.Accessible(address, length, MemoryAccess.Read);
+        byte[] content = [];
+        if (access is UserBufferAccess.In or UserBufferAccess.InOut && readable > 0)
+        {
+            content = new byte[Math.Min(readable, IoctlLimits.MaxBufferBytes)];
+            Array.Resize(ref content, memory.Read(address, content));
+        }
+
+        return new UserBuffer
+        {
+            Index = (byte)index,
+            Address = address,
+            Length = length,
+            ReadableBytes = readable,
+            WritableBytes = access == UserBufferAccess.In ? 0 : memory.Accessible(address, length, MemoryAccess.Write),
+            Content = content,
+        };
+    }
+
+    // Programs may claim any size up to 4 GiB: what is behind the bytes that travel is looked at here, a chunk at a time.
+    private static ArgumentTail Scan(ICallerMemory memory, ulong address, uint length)
+    {
+        var chunk = ArrayPool<byte>.Shared.Rent(64 * 1024);
+        try
+        {
+            for (uint done = 0; done < length;)
+            {
+                var wanted = (int)Math.Min(length - done, (uint)chunk.Length);
+                var readable = memory.Read(address + done, chunk.AsSpan(0, wanted));
+                if (chunk.AsSpan(0, readable).IndexOfAnyExcept((byte)0) >= 0)
+                {
+                    return ArgumentTail.NonZero;
+                }
+
+                if (readable < wanted)
+                {
+                    return ArgumentTail.Faulted;
+                }
+
+                done += (uint)wanted;
+            }
+
+            return ArgumentTail.Zero;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(chunk);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+using System.Buffers.Binary;
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Client;
+
+/// <summary>
+/// An open context, as a program's file descriptor of <c>/dev/iommu</c>. Disposing it closes it. Thread-safe: requests from several threads run one after
+/// the other, in the order in which the service gets them.
+/// </summary>
+public sealed partial class IommuContext : IAsyncDisposable
+{
+    private readonly IContextGrain _grain;
+    private readonly ReferenceId _reference;
+    private int _closed;
+
+    internal IommuContext(ContextHandle handle, IContextGrain grain, ReferenceId reference)
+    {
+        Handle = handle;
+        _grain = grain;
+        _reference = reference;
+    }
+
+    /// <summary>The context's handle. Whoever gets it can act on the context.</summary>
+    public ContextHandle Handle { get; }
+
+    /// <summary>Issues an ioctl whose argument lies in memory, as a program does.</summary>
+    /// <param name="command">The full ioctl number.</param>
+    /// <param name="argument">The address of the argument.</param>
+    /// <param name="memory">The memory that it and its pointers lie in. Changed as the ioctl would change it.</param>
+    /// <param name="cancellationToken">Stops the waiting; the ioctl may have run then.</param>
+    /// <returns>The answer; a failing ioctl does not throw.</returns>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    /// <exception cref="OperationCanceledException">The waiting was stopped.</exception>
+    public async ValueTask<IoctlResult> IoctlAsync(uint command, ulong argument, ICallerMemory memory, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(memory);
+        var reply = await SendAsync(IoctlMarshaller.CopyIn(command, argument, memory), cancellationToken);
+        IoctlMarshaller.CopyOut(reply, argument, memory);
+        return IoctlResult.From(command, reply);
+    }
+
+    /// <summary>Issues an ioctl whose argument is in a buffer of the caller's.</summary>
+    /// <param name="command">The full ioctl number.</param>
+    /// <param name="argument">The argument's bytes, the size in the first u32. Changed as the ioctl would change them.</param>
+    /// <param name="memory">What pointers in the argument lead to; null where there are none, or they should lead nowhere.</param>
+    /// <param name="cancellationToken">Stops the waiting; the ioctl may have run then.</param>
+    /// <returns>The answer; a failing ioctl does not throw.</returns>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    /// <exception cref="OperationCanceledException">The waiting was stopped.</exception>
+    public ValueTask<IoctlResult> IoctlAsync(uint command, Memory<byte> argument, ICallerMemory? memory = null, CancellationToken cancellationToken = default)
+    {
+        var withArgument = new ArgumentMemory(argument, memory);
+        return IoctlAsync(command, ArgumentMemory.Address, withArgument, cancellationToken);
+    }
+
+    /// <summary>Issues an ioctl whose argument is a struct without pointers.</summary>
+    /// <typeparam name="T">The command's struct; its first field is the size.</typeparam>
+    /// <param name="command">The command.</param>
+    /// <param name="argument">The argument. Its size is filled in where it is 0.</param>
+    /// <param name="cancellationToken">Stops the waiting; the ioctl may have run then.</param>
+    /// <returns>The answer; a failing ioctl does not throw.</returns>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    /// <exception cref="OperationCanceledException">The waiting was stopped.</exception>
+    public async ValueTask<IoctlResult> IoctlAsync<T>(IommuCommand command, T argument, CancellationToken cancellationToken = default)
+        where T : unmanaged
+        => IoctlResult.From((uint)command, await SendAsync(Request(command, in argument), cancellationToken));
+
+    /// <summary>Starts a batch: several ioctls that run in one turn of the context, in order, with nothing of others between them.</summary>
+    /// <returns>The batch, empty.</returns>
+    public IoctlBatch CreateBatch() => new(_grain);
+
+    /// <summary>Shows the context and a page of its objects. Does not wait for requests that run.</summary>
+    /// <param name="after">Only objects with greater ids; default starts at the first.</param>
+    /// <param name="limit">At most so many objects.</param>
+    /// <param name="withState">Whether each object's own state is shown too.</param>
+    /// <param name="cancellationToken">Ends the inspection early.</param>
+    /// <returns>The page.</returns>
+    /// <exception cref="IommufdException">EBADF where the context is closed.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public Task<ContextInspection> InspectAsync(
+        ObjectId after = default, int limit = IoctlLimits.MaxInspectionPage, bool withState = false, CancellationToken cancellationToken = default)
+        => IommufdClient.InspectAsync(_grain, new InspectRequest(after, limit, withState), cancellationToken);
+
+    /// <summary>Closes this file. The last reference to the context releases it: its objects are destroyed, leaves first.</summary>
+    /// <returns>What was released; null where others still refer to the context.</returns>
+    /// <exception cref="IommufdException">EBADF where it is closed already, or the context was lost.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async Task<ReleaseReport?> CloseAsync()
+    {
+        _closed = 1;
+        var reply = await Transport.CallAsync("close", () => _grain.PutAsync(_reference));
+        return reply.Errno == Errno.None ? reply.Release : throw new IommufdException("close", reply.Errno, reply.Diagnostic);
+    }
+
+    /// <summary>Closes this file where it is still open. Does not throw: a context that can't be reached is closed by its silo's end.</summary>
+    /// <returns>When it is closed.</returns>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _closed, 1) == 0)
+        {
+            try
+            {
+                await CloseAsync();
+            }
+            catch (Exception exception) when (exception is IommufdException or IommufdTransportException)
+            {
+            }
+        }
+    }
+
+    internal static IoctlRequest Request<T>(IommuCommand command, in T argument)
+        where T : unmanaged
+    {
+        var bytes = UapiStruct.ToBytes(in argument);
+        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes) == 0)
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(bytes, bytes.Length);
+        }
+
+        return IoctlMarshaller.FromBytes((uint)command, bytes);
+    }
+
+    // Not Transport.CallAsync: an ioctl that succeeds should cost no closure.
+    private async ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        try
+        {
+            var reply = _grain.IoctlAsync(request);
+            return cancellationToken.CanBeCanceled ? await reply.AsTask().WaitAsync(cancellationToken) : await reply;
+        }
+        catch (Exception exception) when (IommufdTransportException.IsTransport(exception))
+        {
+            throw IommufdTransportException.From(IoctlTable.Find(request.Command)?.Name ?? "ioctl", exception);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Client;
+
+/// <summary>
+/// Opens contexts. Works with any grain factory: the one inside a silo's process, or an Orleans client's (<c>IClusterClient</c>) in another.
+/// Thread-safe; make one and keep it.
+/// </summary>
+/// <param name="grains">The way to the grains.</param>
+public sealed class IommufdClient(IGrainFactory grains)
+{
+    /// <summary>Opens a new context under a random handle, as opening <c>/dev/iommu</c> does.</summary>
+    /// <param name="name">Who opens it, for people: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters.</param>
+    /// <returns>The context; disposing it closes it.</returns>
+    /// <exception cref="IommufdException">EINVAL for a bad name.</exception>
+    /// <exception cref="IommufdTransportException">No silo answered.</exception>
+    public async Task<IommuContext> OpenAsync(string name = "sdk")
+    {
+        var handle = ContextHandle.NewRandom();
+        var grain = Grain(handle);
+        var reply = await Transport.CallAsync("open", () => grain.OpenAsync(new OpenRequest(ContextMode.Volatile, name)));
+        return new IommuContext(handle, grain, Reference(reply, "open"));
+    }
+
+    /// <summary>Opens a second file of an open context, as <c>dup</c> or a passed file descriptor does.</summary>
+    /// <param name="handle">The context's handle.</param>
+    /// <param name="name">Who opens it, for people.</param>
+    /// <returns>The same context; it stays open until the last file and driver let it go.</returns>
+    /// <exception cref="IommufdException">EBADF where the handle names no open context, EINVAL for a bad name.</exception>
+    /// <exception cref="IommufdTransportException">No silo answered.</exception>
+    public async Task<IommuContext> DuplicateAsync(ContextHandle handle, string name = "sdk")
+    {
+        var grain = Grain(handle);
+        var reply = await Transport.CallAsync("duplicate", () => grain.GetAsync(ReferenceKind.File, name));
+        return new IommuContext(handle, grain, Reference(reply, "duplicate"));
+    }
+
+    /// <summary>Takes a driver's reference to a context (<c>iommufd_ctx_from_fd</c>): it puts the release off and can hold objects.</summary>
+    /// <param name="handle">The context's handle.</param>
+    /// <param name="driver">The driver's name, for people.</param>
+    /// <returns>The reference; disposing it lets go of all that was held through it.</returns>
+    /// <exception cref="IommufdException">EBADF where the handle names no open context, EINVAL for a bad name.</exception>
+    /// <exception cref="IommufdTransportException">No silo answered.</exception>
+    public async Task<IommuDriver> GetDriverAsync(ContextHandle handle, string driver)
+    {
+        var grain = Grain(handle);
+        var reply = await Transport.CallAsync("get", () => grain.GetAsync(ReferenceKind.Driver, driver));
+        return new IommuDriver(handle, grain, Reference(reply, "get"));
+    }
+
+    /// <summary>Takes a driver's reference by what somebody passed as a handle.</summary>
+    /// <param name="handle">The text.</param>
+    /// <param name="driver">The driver's name, for people.</param>
+    /// <returns>The reference.</returns>
+    /// <exception cref="IommufdException">EBADFD where the text is no handle of a context at all; otherwise as <see cref="GetDriverAsync(ContextHandle, string)"/>.</exception>
+    /// <exception cref="IommufdTransportException">No silo answered.</exception>
+    public Task<IommuDriver> GetDriverAsync(string handle, string driver)
+        => ContextHandle.TryParse(handle, out var parsed) ? GetDriverAsync(parsed, driver) : throw new IommufdException("get", Errno.EBADFD, null);
+
+    /// <summary>Shows a context and a page of its objects, without taking a reference.</summary>
+    /// <param name="handle">The context's handle.</param>
+    /// <param name="request">Which objects.</param>
+    /// <param name="cancellationToken">Ends the inspection early.</param>
+    /// <returns>The page.</returns>
+    /// <exception cref="IommufdException">EBADF where the handle names no open context.</exception>
+    /// <exception cref="IommufdTransportException">No silo answered.</exception>
+    public Task<ContextInspection> InspectAsync(ContextHandle handle, InspectRequest request, CancellationToken cancellationToken = default)
+        => InspectAsync(Grain(handle), request, cancellationToken);
+
+    internal static async Task<ContextInspection> InspectAsync(IContextGrain grain, InspectRequest request, CancellationToken cancellationToken)
+    {
+        var inspection = await Transport.CallAsync("inspect", () => grain.InspectAsync(request, cancellationToken));
+        return inspection.Errno == Errno.None
+            ? inspection
+            : throw new IommufdException("inspect", inspection.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen });
+    }
+
+    private static ReferenceId Reference(ReferenceReply reply, string operation)
+        => reply.Errno == Errno.None ? reply.Reference : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
+
+    private IContextGrain Grain(ContextHandle handle) => grains.GetGrain<IContextGrain>(handle.Value);
+}

@@ -1,0 +1,46 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Client;
+
+/// <summary>An ioctl, or another request to a context, was answered with an errno. The message says which, about what, why, and what to do.</summary>
+public sealed class IommufdException : Exception
+{
+    internal IommufdException(uint command, Errno errno, IoctlDiagnostic? diagnostic)
+        : this(IoctlTable.Find(command)?.Name ?? $"ioctl 0x{command:X}", errno, diagnostic)
+    {
+    }
+
+    internal IommufdException(string operation, Errno errno, IoctlDiagnostic? diagnostic)
+        : base(Describe(operation, errno, diagnostic))
+    {
+        Operation = operation;
+        Errno = errno;
+        Diagnostic = diagnostic;
+    }
+
+    /// <summary>The command's kernel name, for example <c>IOMMU_DESTROY</c>, or what else was asked.</summary>
+    public string Operation { get; }
+
+    /// <summary>What was answered.</summary>
+    public Errno Errno { get; }
+
+    /// <summary>The reason and its numbers.</summary>
+    public IoctlDiagnostic? Diagnostic { get; }
+
+    /// <summary>The object that it is about; 0 for none.</summary>
+    public ObjectId ObjectId => Diagnostic?.ObjectId ?? default;
+
+    /// <summary>Who holds the object: the first of them.</summary>
+    public IReadOnlyList<Holder> Holders => Diagnostic?.Holders ?? [];
+
+    /// <summary>What to do about it; empty where there is no advice beyond the message.</summary>
+    public string Hint => DiagnosticText.Hint(Errno, Diagnostic);
+
+    private static string Describe(string operation, Errno errno, IoctlDiagnostic? diagnostic)
+    {
+        var reason = diagnostic is null ? "" : $": {diagnostic}";
+        var hint = DiagnosticText.Hint(errno, diagnostic);
+        return hint.Length == 0 ? $"{operation}: {errno}{reason}." : $"{operation}: {errno}{reason} ({hint}).";
+    }
+}

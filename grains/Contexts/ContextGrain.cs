@@ -1,0 +1,169 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+using Microsoft.Extensions.Logging;
+
+namespace IommuFd.Grains.Contexts;
+
+// A context as a grain: it puts the calls of its clients in order and leaves every decision to the ContextModel and the
+// handlers. Never idle-collected while open; a grain whose handle names no open context goes as soon as it has said so, so that
+// guessing handles leaves nothing behind.
+
+/// <inheritdoc cref="IContextGrain"/>
+[KeepAlive]
+internal sealed class ContextGrain(ILogger<ContextGrain> logger, TimeProvider time) : Grain, IContextGrain
+{
+    private ContextModel? _context;
+    private ObjectGrains? _grains;
+
+    private ContextHandle Handle => new(this.GetPrimaryKey());
+
+    public Task<ReferenceReply> OpenAsync(OpenRequest request)
+    {
+        var context = _context ?? new ContextModel();
+        var reply = context.Open(request.Mode, request.Name);
+        if (reply.Errno == Errno.None)
+        {
+            _context = context;
+
+            // The clock makes the epochs of a handle's lives grow from one activation to the next.
+            _grains = new ObjectGrains(GrainFactory, Handle, time.GetUtcNow().UtcTicks, logger);
+            logger.ContextOpened(Handle.ToShortString(), request.Mode, request.Name);
+        }
+
+        LeaveUnlessOpen();
+        return Task.FromResult(reply);
+    }
+
+    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request)
+    {
+        if (_context is not { AnswersIoctls: true } context)
+        {
+            LeaveUnlessOpen();
+            return ValueTask.FromResult(NotOpen());
+        }
+
+        return IoctlDispatcher.DispatchAsync(new IoctlScope(context, _grains!), request);
+    }
+
+    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request)
+    {
+        if (_context is not { AnswersIoctls: true } context)
+        {
+            LeaveUnlessOpen();
+            return ValueTask.FromResult(new IoctlBatchReply { Errno = Errno.EBADF, Diagnostic = NotOpen().Diagnostic });
+        }
+
+        if (request.Requests.Length > IoctlLimits.MaxBatch)
+        {
+            var tooLarge = Failure.Reply(Errno.E2BIG, DiagnosticReason.RequestTooLarge, (ulong)request.Requests.Length, IoctlLimits.MaxBatch);
+            return ValueTask.FromResult(new IoctlBatchReply { Errno = tooLarge.Errno, Diagnostic = tooLarge.Diagnostic });
+        }
+
+        return RunBatchAsync(new IoctlScope(context, _grains!), request);
+    }
+
+    public Task<ReferenceReply> GetAsync(ReferenceKind kind, string name)
+    {
+        if (_context is null)
+        {
+            LeaveUnlessOpen();
+            return Task.FromResult(new ReferenceReply(Errno.EBADF, default, default, default, NotOpen().Diagnostic));
+        }
+
+        return Task.FromResult(_context.Get(kind, name));
+    }
+
+    public async Task<PutReply> PutAsync(ReferenceId reference)
+    {
+        if (_context is not { } context)
+        {
+            LeaveUnlessOpen();
+            return new PutReply(Errno.EBADF, null, NotOpen().Diagnostic);
+        }
+
+        if (context.Put(reference) is var errno && errno != Errno.None)
+        {
+            return new PutReply(errno, null, new IoctlDiagnostic { Reason = DiagnosticReason.ReferenceNotFound });
+        }
+
+        return new PutReply(Errno.None, context.IsOpen ? null : await ReleaseAsync(context, _grains!), null);
+    }
+
+    public Task<ReferenceReply> HoldAsync(ReferenceId reference, ObjectId id, ObjectType type, string why)
+    {
+        if (_context is null)
+        {
+            LeaveUnlessOpen();
+            return Task.FromResult(new ReferenceReply(Errno.EBADF, default, default, default, NotOpen().Diagnostic));
+        }
+
+        return Task.FromResult(_context.HoldObject(reference, id, type, why));
+    }
+
+    public Task<PutReply> DropAsync(ReferenceId reference, HoldId hold)
+    {
+        if (_context is null)
+        {
+            LeaveUnlessOpen();
+            return Task.FromResult(new PutReply(Errno.EBADF, null, NotOpen().Diagnostic));
+        }
+
+        return Task.FromResult(_context.DropObject(reference, hold));
+    }
+
+    public Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken)
+    {
+        if (_context is not { } context)
+        {
+            LeaveUnlessOpen();
+            return Task.FromResult(new ContextInspection { Errno = Errno.EBADF });
+        }
+
+        return ContextInspector.InspectAsync(context, _grains!, RuntimeIdentity, request, cancellationToken);
+    }
+
+    private static async ValueTask<IoctlBatchReply> RunBatchAsync(IoctlScope scope, IoctlBatchRequest request)
+    {
+        var replies = new List<IoctlReply>(request.Requests.Length);
+        foreach (var ioctl in request.Requests)
+        {
+            var reply = await IoctlDispatcher.DispatchAsync(scope, ioctl);
+            replies.Add(reply);
+            if (request.StopAtFirstError && reply.Errno != Errno.None)
+            {
+                break;
+            }
+        }
+
+        return new IoctlBatchReply { Replies = [.. replies] };
+    }
+
+    // The context is gone for everybody before its objects' grains are ended, so that an inspection in between sees all or nothing.
+    private async Task<ReleaseReport> ReleaseAsync(ContextModel context, ObjectGrains grains)
+    {
+        _context = null;
+        _grains = null;
+        var (destroyed, stuck) = context.Objects.Release();
+        foreach (var entry in stuck)
+        {
+            logger.ObjectStuck(Handle.ToShortString(), entry.Type, entry.Id, entry.Users, string.Join(", ", (object[])entry.DescribeHolders(IoctlLimits.MaxListed)));
+        }
+
+        await grains.DestroyAllAsync(destroyed.Concat(stuck));
+        logger.ContextReleased(Handle.ToShortString(), destroyed.Count, stuck.Count);
+        LeaveUnlessOpen();
+        return new ReleaseReport(destroyed.Count, Refs(destroyed), Refs(stuck));
+
+        static ObjectRef[] Refs(List<ObjectEntry> entries) => [.. entries.Take(IoctlLimits.MaxListed).Select(entry => entry.Ref)];
+    }
+
+    private static IoctlReply NotOpen() => Failure.Reply(Errno.EBADF, DiagnosticReason.ContextNotOpen);
+
+    private void LeaveUnlessOpen()
+    {
+        if (_context is null)
+        {
+            DeactivateOnIdle();
+        }
+    }
+}

@@ -1,0 +1,47 @@
+using IommuFd.GrainInterfaces;
+
+namespace IommuFd.Grains.Contexts;
+
+/// <summary>Shows a context and a page of its objects. Reads only, and takes the table's part of the page in one step, between turns or their awaits.</summary>
+internal static class ContextInspector
+{
+    // States that are asked for at once.
+    private const int StateConcurrency = 64;
+
+    public static async Task<ContextInspection> InspectAsync(
+        ContextModel context, ObjectGrains grains, string silo, InspectRequest request, CancellationToken cancellationToken)
+    {
+        var limit = Math.Clamp(request.Limit, 0, IoctlLimits.MaxInspectionPage);
+        var entries = context.Objects.After(request.After.Value).Take(limit + 1).ToList();
+        var hasMore = entries.Count > limit;
+        if (hasMore)
+        {
+            entries.RemoveAt(limit);
+        }
+
+        var inspection = new ContextInspection
+        {
+            Mode = context.Mode,
+            Silo = silo,
+            RlimitMode = context.RlimitMode,
+            CompatIoas = context.CompatIoas?.Id ?? default,
+            References = [.. context.References.Take(IoctlLimits.MaxListed).Select(reference
+                => new ReferenceInspection(reference.Id, reference.Kind, reference.Name, reference.HeldCount))],
+            ObjectCount = context.Objects.Count,
+            Objects = [.. entries.Select(entry => new ObjectInspection(entry.Ref, entry.Users, entry.DescribeHolders(IoctlLimits.MaxListed), null))],
+            HasMore = hasMore,
+        };
+
+        if (request.WithState)
+        {
+            var objects = inspection.Objects;
+            await Parallelism.ForEachAsync(Enumerable.Range(0, objects.Length), StateConcurrency, async i =>
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                objects[i] = objects[i] with { State = await grains.InspectAsync(entries[i]) };
+            });
+        }
+
+        return inspection;
+    }
+}

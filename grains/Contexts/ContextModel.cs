@@ -1,0 +1,170 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Contexts;
+
+// The state of a context apart from its objects' own: the kernel's struct iommufd_ctx with its file's reference count. Pure and
+// synchronous; the grain calls it in turns.
+//
+// Always: the context is open exactly while it has a reference. Ioctls are answered while one of them is a file's; a driver's
+// alone only puts the release off. A driver's holds belong to its reference and go with it, so that no count outlives the one
+// who could drop it.
+
+/// <summary>A context: its table of objects, its options and who refers to it.</summary>
+internal sealed class ContextModel
+{
+    private readonly SortedDictionary<long, ContextReference> _references = [];
+    private readonly Dictionary<long, Hold> _driverHolds = [];
+    private int _files;
+    private long _lastNumber;
+
+    public ObjectTable Objects { get; } = new();
+
+    /// <summary>The value of IOMMU_OPTION_RLIMIT_MODE.</summary>
+    public uint RlimitMode { get; set; }
+
+    /// <summary>The IOAS that VFIO compatibility uses. No users count: destroying it clears it, as in the kernel.</summary>
+    public ObjectEntry? CompatIoas { get; set; }
+
+    public ContextMode Mode { get; private set; }
+
+    public bool IsOpen => _references.Count > 0;
+
+    /// <summary>Whether a file refers to the context, so that it answers ioctls.</summary>
+    public bool AnswersIoctls => _files > 0;
+
+    public IReadOnlyCollection<ContextReference> References => _references.Values;
+
+    /// <summary>Takes the first reference.</summary>
+    public ReferenceReply Open(ContextMode mode, string name)
+    {
+        if (IsOpen)
+        {
+            return Refuse(Errno.EEXIST, DiagnosticReason.ContextAlreadyOpen);
+        }
+
+        if (!IsName(name))
+        {
+            return Refuse(Errno.EINVAL, DiagnosticReason.InvalidName);
+        }
+
+        Mode = mode;
+        return Refer(ReferenceKind.File, name);
+    }
+
+    /// <summary>Takes a further reference.</summary>
+    public ReferenceReply Get(ReferenceKind kind, string name)
+    {
+        // A file can only be duplicated while there is one; a driver looks the context up by its file too.
+        if (!AnswersIoctls)
+        {
+            return Refuse(Errno.EBADF, DiagnosticReason.ContextNotOpen);
+        }
+
+        if (!IsName(name) || !Enum.IsDefined(kind))
+        {
+            return Refuse(Errno.EINVAL, DiagnosticReason.InvalidName);
+        }
+
+        return Refer(kind, name);
+    }
+
+    /// <summary>Puts a reference back, with the holds it owns.</summary>
+    /// <returns>0, or EBADF without such a reference. The caller releases the context where it is no longer open.</returns>
+    public Errno Put(ReferenceId id)
+    {
+        if (!_references.Remove(id.Value, out var reference))
+        {
+            return Errno.EBADF;
+        }
+
+        while (reference.FirstHeld is { } hold)
+        {
+            DropHold(hold);
+        }
+
+        if (reference.Kind == ReferenceKind.File)
+        {
+            _files--;
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>Lets a driver's reference hold an object.</summary>
+    public ReferenceReply HoldObject(ReferenceId id, ObjectId target, ObjectType type, string why)
+    {
+        if (FindDriver(id) is not { } driver)
+        {
+            return Refuse(Errno.EBADF, DiagnosticReason.ReferenceNotFound);
+        }
+
+        if (!IsName(why))
+        {
+            return Refuse(Errno.EINVAL, DiagnosticReason.InvalidName);
+        }
+
+        if (Objects.Find(target.Value, type) is not { } entry)
+        {
+            return new ReferenceReply(Errno.ENOENT, default, default, Mode, Failure.NotFound(Objects, target.Value));
+        }
+
+        var hold = Hold.RefToUsers(driver, entry, why, new HoldId(++_lastNumber));
+        _driverHolds.Add(hold.Id.Value, hold);
+        return new ReferenceReply(Errno.None, id, hold.Id, Mode, null);
+    }
+
+    /// <summary>Drops a hold of a driver's reference.</summary>
+    public PutReply DropObject(ReferenceId id, HoldId holdId)
+    {
+        if (FindDriver(id) is not { } driver)
+        {
+            return new PutReply(Errno.EBADF, null, new IoctlDiagnostic { Reason = DiagnosticReason.ReferenceNotFound });
+        }
+
+        if (!_driverHolds.TryGetValue(holdId.Value, out var hold) || hold.Owner != driver)
+        {
+            return new PutReply(Errno.ENOENT, null, new IoctlDiagnostic { Reason = DiagnosticReason.HoldNotFound, Value = (ulong)holdId.Value });
+        }
+
+        DropHold(hold);
+        return new PutReply(Errno.None, null, null);
+    }
+
+    /// <summary>Removes an object that nobody holds (<c>iommufd_object_remove</c>).</summary>
+    public Errno Remove(uint id, out ObjectEntry? entry)
+    {
+        var errno = Objects.Remove(id, leaveTombstone: false, out entry);
+        if (errno == Errno.None && CompatIoas == entry)
+        {
+            CompatIoas = null;
+        }
+
+        return errno;
+    }
+
+    private ContextReference? FindDriver(ReferenceId id)
+        => _references.TryGetValue(id.Value, out var reference) && reference.Kind == ReferenceKind.Driver ? reference : null;
+
+    private ReferenceReply Refer(ReferenceKind kind, string name)
+    {
+        var reference = new ContextReference(new ReferenceId(++_lastNumber), kind, name);
+        _references.Add(reference.Id.Value, reference);
+        if (kind == ReferenceKind.File)
+        {
+            _files++;
+        }
+
+        return new ReferenceReply(Errno.None, reference.Id, default, Mode, null);
+    }
+
+    private void DropHold(Hold hold)
+    {
+        _driverHolds.Remove(hold.Id.Value);
+        hold.Drop();
+    }
+
+    private static bool IsName(string? name) => name is { Length: > 0 and <= IoctlLimits.MaxNameLength };
+
+    private ReferenceReply Refuse(Errno errno, DiagnosticReason reason) => new(errno, default, default, Mode, new IoctlDiagnostic { Reason = reason });
+}

@@ -1,0 +1,51 @@
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Contexts;
+
+/// <summary>An ioctl that has passed pre-validation, as its handler sees it (the kernel's <c>iommufd_ucmd</c>).</summary>
+internal readonly struct IoctlCall(IoctlDescriptor descriptor, IoctlRequest request)
+{
+    /// <summary>The bytes that the caller's struct says it has.</summary>
+    private uint UserSize => BinaryPrimitives.ReadUInt32LittleEndian(request.Argument);
+
+    /// <summary>Decodes the argument; what an older caller doesn't pass reads as zero.</summary>
+    public T Read<T>()
+        where T : unmanaged
+        => UapiStruct.Read<T>(request.Argument.AsSpan(0, (int)Math.Min((uint)request.Argument.Length, UserSize)));
+
+    /// <summary>Whether <see cref="Respond"/> can write all of its answer. A command that made something asks before it makes it visible.</summary>
+    public bool CanRespond<T>()
+        where T : unmanaged
+        => request.WritableBytes >= ResponseLength<T>();
+
+    /// <summary>
+    /// Answers success and copies the argument back, as much of it as the caller passed. Where the caller's memory can't be written, the answer is EFAULT,
+    /// and what can be written before the fault is (<c>iommufd_ucmd_respond</c>).
+    /// </summary>
+    public IoctlReply Respond<T>(in T argument, Errno errno = Errno.None)
+        where T : unmanaged
+    {
+        var length = ResponseLength<T>();
+        if (request.WritableBytes >= length)
+        {
+            return new IoctlReply { Errno = errno, Argument = UapiStruct.ToBytes(in argument, (int)length) };
+        }
+
+        return new IoctlReply
+        {
+            Errno = Errno.EFAULT,
+            Argument = UapiStruct.ToBytes(in argument, (int)request.WritableBytes),
+            Diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.ArgumentUnwritable, Value = request.WritableBytes, Limit = length },
+        };
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => descriptor.Name;
+
+    private uint ResponseLength<T>()
+        where T : unmanaged
+        => Math.Min(UserSize, (uint)Unsafe.SizeOf<T>());
+}

@@ -1,0 +1,87 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Objects;
+using IommuFd.Uapi;
+using Microsoft.Extensions.Logging;
+
+namespace IommuFd.Grains.Contexts;
+
+// The way from a table's entries to their grains. An object's grain is activated by the first call that it gets, not by the
+// ioctl that allocates the object: a fresh object is in the state that its model starts in, and costs no activation until
+// somebody uses it. Only grains that were called are told of the end.
+
+/// <summary>The grains of a context's objects.</summary>
+internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle handle, long epoch, ILogger logger)
+{
+    // Grains that are ended at once when a context is released: enough to keep the silo busy, few enough to leave others their turn.
+    private const int ReleaseConcurrency = 128;
+
+    private readonly Dictionary<ObjectId, CalledGrain> _called = [];
+    private readonly string _keyPrefix = $"{handle}/";
+
+    /// <summary>Calls the grain of an object. Where it fails or has lost its state, the reply is EIO, which no command of the kernel answers.</summary>
+    public async ValueTask<TReply> CallAsync<TGrain, TArgument, TReply>(
+        ObjectEntry entry, TArgument argument, Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call)
+        where TGrain : class, IObjectGrain
+        where TReply : struct, IObjectReply<TReply>
+    {
+        if (!_called.TryGetValue(entry.Id, out var called))
+        {
+            called = new CalledGrain(ObjectTypes.Get(entry.Type).Grain(grainFactory, $"{_keyPrefix}{entry.Id}"));
+            _called.Add(entry.Id, called);
+        }
+
+        try
+        {
+            var reply = await call((TGrain)called.Grain, Stamp(entry, called), argument);
+            called.HasAnswered |= reply.Errno != Errno.EIO;
+            return reply;
+        }
+        catch (Exception exception)
+        {
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
+            return TReply.Failed(Errno.EIO);
+        }
+    }
+
+    /// <summary>Ends the grain of an object that is out of the table. Completes at once where it was never called.</summary>
+    public ValueTask DestroyAsync(ObjectEntry entry)
+        => _called.Remove(entry.Id, out var called) ? EndAsync(entry, called) : ValueTask.CompletedTask;
+
+    /// <summary>Ends the grains of many objects that are out of the table. Their order no longer matters: no grain calls another.</summary>
+    public Task DestroyAllAsync(IEnumerable<ObjectEntry> entries)
+        => Parallelism.ForEachAsync(entries.Where(entry => _called.ContainsKey(entry.Id)), ReleaseConcurrency, DestroyAsync);
+
+    /// <summary>The state of an object. Its grain is asked only if it was called before: looking at an object must not activate it.</summary>
+    public async ValueTask<ObjectState?> InspectAsync(ObjectEntry entry)
+    {
+        if (!_called.TryGetValue(entry.Id, out var called))
+        {
+            return ObjectTypes.Get(entry.Type).FreshState();
+        }
+
+        return await called.Grain.InspectAsync(Stamp(entry, called));
+    }
+
+    private ObjectStamp Stamp(ObjectEntry entry, CalledGrain called) => new(epoch, entry.Serial, MayBuild: !called.HasAnswered);
+
+    // A grain that does not end stays behind without anybody who could call it: a later life of the same key has a greater stamp.
+    private async ValueTask EndAsync(ObjectEntry entry, CalledGrain called)
+    {
+        try
+        {
+            await called.Grain.DestroyAsync(Stamp(entry, called));
+        }
+        catch (Exception exception)
+        {
+            logger.ObjectGrainNotEnded(exception, entry.Type, entry.Id, handle.ToShortString());
+        }
+    }
+
+    private sealed class CalledGrain(IObjectGrain grain)
+    {
+        public IObjectGrain Grain { get; } = grain;
+
+        /// <summary>Whether it has shown that it has the object's state: if it doesn't from then on, the state is lost.</summary>
+        public bool HasAnswered { get; set; }
+    }
+}

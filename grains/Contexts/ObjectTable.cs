@@ -1,0 +1,184 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Contexts;
+
+// A context's objects by id, and the users counts between them: the kernel's xarray with its refcounts. Called from the
+// context's turns only, one at a time, which is all the locking there is.
+//
+// An id is free, reserved (taken, no request can see its object), live, or a tombstone (taken, and no object will ever have it).
+// An object is built between Reserve and Finalize; if a step in between fails, Abort undoes the reservation, or AbortAndDestroy
+// also drops what the object already holds. After Finalize nothing may fail.
+//
+// Always: ids are dense, since the lowest free one is taken first, so that a plain array indexed by id is as large as the most
+// objects that lived at once.
+
+/// <summary>The objects of a context.</summary>
+internal sealed class ObjectTable
+{
+    // An empty table gives its room back, unless it is so little that allocating it again would cost more.
+    private const int KeptWhenEmpty = 1024;
+
+    private readonly IdAllocator _ids = new();
+    private ObjectEntry?[] _entries = [];
+    private long _lastSerial;
+
+    /// <summary>Objects that requests can see.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>Whether no id is taken: no object, no reservation and no tombstone (the kernel's <c>xa_empty</c>).</summary>
+    public bool IsEmpty => _ids.Count == 0;
+
+    /// <summary>Takes the lowest free id for an object that is about to be built. Null where every id is taken.</summary>
+    public ObjectEntry? Reserve(ObjectType type)
+    {
+        if (!_ids.TryAllocate(out var id))
+        {
+            return null;
+        }
+
+        if (id >= _entries.Length)
+        {
+            Array.Resize(ref _entries, (int)Math.Min(Math.Max(16, id * 2L), Array.MaxLength));
+        }
+
+        return _entries[id] = new ObjectEntry(new ObjectId(id), type, ++_lastSerial);
+    }
+
+    /// <summary>Makes a reserved object visible.</summary>
+    public void Finalize(ObjectEntry entry)
+    {
+        entry.IsFinalized = true;
+        Count++;
+    }
+
+    /// <summary>Gives back the id of a reserved object that holds nothing.</summary>
+    public void Abort(ObjectEntry entry)
+    {
+        if (entry.IsFinalized || entry.FirstHeld is not null || entry.FirstHolder is not null)
+        {
+            throw new InvalidOperationException($"{entry.Ref} can't be aborted: it is finalized, or in the graph.");
+        }
+
+        Free(entry.Id.Value);
+    }
+
+    /// <summary>Drops what a reserved object holds, and gives back its id.</summary>
+    public void AbortAndDestroy(ObjectEntry entry)
+    {
+        DropHeld(entry);
+        Abort(entry);
+    }
+
+    /// <summary>Finds a live object of any type.</summary>
+    public ObjectEntry? Find(uint id)
+        => id < _entries.Length && _entries[id] is { IsFinalized: true } entry ? entry : null;
+
+    /// <summary>Finds a live object of a type; <see cref="ObjectType.Any"/> takes every type.</summary>
+    public ObjectEntry? Find(uint id, ObjectType type)
+        => Find(id) is { } entry && (type == ObjectType.Any || entry.Type == type) ? entry : null;
+
+    /// <summary>
+    /// Removes an object that nobody holds, and drops what it holds (the kernel's <c>iommufd_object_remove</c>). ENOENT without such an object, EBUSY
+    /// where it is held; then nothing changes.
+    /// </summary>
+    /// <param name="id">The id.</param>
+    /// <param name="leaveTombstone">Whether the id stays taken for the rest of the context's life.</param>
+    /// <param name="entry">The object, also where it is held.</param>
+    public Errno Remove(uint id, bool leaveTombstone, out ObjectEntry? entry)
+    {
+        entry = Find(id);
+        if (entry is null)
+        {
+            return Errno.ENOENT;
+        }
+
+        if (entry.Users != 1)
+        {
+            return Errno.EBUSY;
+        }
+
+        RemoveUnheld(entry, leaveTombstone);
+        return Errno.None;
+    }
+
+    /// <summary>Live objects with ids greater than <paramref name="after"/>, ascending.</summary>
+    public IEnumerable<ObjectEntry> After(uint after)
+    {
+        for (var id = after + 1L; id < _entries.Length; id++)
+        {
+            if (_entries[id] is { IsFinalized: true } entry)
+            {
+                yield return entry;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Empties the table: destroys each object once nobody holds it, so that leaves go first. Looks at each object and each hold once. What is still held at
+    /// the end holds itself in a circle, which is a bug; it goes too.
+    /// </summary>
+    /// <returns>The objects in the order of their destruction, and those that were stuck.</returns>
+    public (List<ObjectEntry> Destroyed, List<ObjectEntry> Stuck) Release()
+    {
+        var destroyed = new List<ObjectEntry>(Count);
+        foreach (var entry in After(0))
+        {
+            if (entry.Users == 1)
+            {
+                destroyed.Add(entry);
+            }
+        }
+
+        // The list is the queue: what lets go of its last holder is appended while it is walked.
+        for (var i = 0; i < destroyed.Count; i++)
+        {
+            var entry = destroyed[i];
+            for (var hold = entry.FirstHeld; hold is not null; hold = hold.NextHeld)
+            {
+                if (hold.Target.Users == 2)
+                {
+                    destroyed.Add(hold.Target);
+                }
+
+                hold.Drop();
+            }
+
+            RemoveUnheld(entry, leaveTombstone: false);
+        }
+
+        var stuck = After(0).ToList();
+        _entries = [];
+        Count = 0;
+        return (destroyed, stuck);
+    }
+
+    private void RemoveUnheld(ObjectEntry entry, bool leaveTombstone)
+    {
+        DropHeld(entry);
+        Count--;
+        _entries[entry.Id.Value] = null;
+        if (!leaveTombstone)
+        {
+            Free(entry.Id.Value);
+        }
+    }
+
+    private static void DropHeld(ObjectEntry entry)
+    {
+        while (entry.FirstHeld is { } hold)
+        {
+            hold.Drop();
+        }
+    }
+
+    private void Free(uint id)
+    {
+        _entries[id] = null;
+        _ids.Free(id);
+        if (_ids.Count == 0 && _entries.Length > KeptWhenEmpty)
+        {
+            _entries = [];
+        }
+    }
+}

@@ -1,0 +1,59 @@
+using IommuFd.GrainInterfaces;
+
+namespace IommuFd.Grains.Objects;
+
+// The part that all object grains share: which life of the object the activation is in. It calls nobody, and has no way to.
+//
+// Always: the model belongs to the life that the greatest stamp names. A call of an earlier life finds nothing; a call of a
+// later one starts it afresh, but only if it may: otherwise the state of that life is lost, and saying so beats inventing one.
+
+/// <summary>An object's grain around its pure model.</summary>
+internal abstract class ObjectGrain<TModel>(IGrainContext grainContext) : IGrainBase, IObjectGrain
+    where TModel : class
+{
+    private (long Epoch, long Serial) _life;
+    private TModel? _model;
+
+    public IGrainContext GrainContext { get; } = grainContext;
+
+    public ValueTask DestroyAsync(ObjectStamp stamp)
+    {
+        if (IsAtLeastCurrent(stamp))
+        {
+            _life = (stamp.Epoch, stamp.Serial);
+            _model = null;
+            this.DeactivateOnIdle();
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp)
+        => ValueTask.FromResult(_model is { } model && _life == (stamp.Epoch, stamp.Serial) ? Inspect(model) : null);
+
+    /// <summary>The model of the life that a call is for; null where this activation doesn't have it.</summary>
+    protected TModel? Enter(ObjectStamp stamp)
+    {
+        var life = (stamp.Epoch, stamp.Serial);
+        if (_life == life)
+        {
+            return _model;
+        }
+
+        if (!stamp.MayBuild || !IsAtLeastCurrent(stamp))
+        {
+            return null;
+        }
+
+        _life = life;
+        return _model = Build();
+    }
+
+    /// <summary>Makes the model of a new object.</summary>
+    protected abstract TModel Build();
+
+    /// <summary>Shows the model.</summary>
+    protected abstract ObjectState Inspect(TModel model);
+
+    private bool IsAtLeastCurrent(ObjectStamp stamp) => (stamp.Epoch, stamp.Serial).CompareTo(_life) >= 0;
+}

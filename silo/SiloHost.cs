@@ -1,0 +1,64 @@
+using System.ComponentModel.DataAnnotations;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Orleans.Configuration;
+
+namespace IommuFd.Silo;
+
+// One place builds the silo, whoever hosts it: the server process, the command line's demo, or a test. Orleans finds the grains
+// by the project reference; nothing here names one.
+
+/// <summary>Builds and starts silos.</summary>
+public static class SiloHost
+{
+    /// <summary>Builds the server process: configuration from appsettings.json, the environment and the arguments.</summary>
+    public static (IHost Host, SiloSettings Settings) Build(string[] args)
+    {
+        var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { Args = args, ContentRootPath = AppContext.BaseDirectory });
+        var settings = builder.Configuration.GetSection(SiloSettings.Section).Get<SiloSettings>() ?? new SiloSettings();
+        Configure(builder, settings);
+        return (builder.Build(), settings);
+    }
+
+    /// <summary>Starts a silo inside this process, without a port for clients: its grains are reached by the host's <see cref="IGrainFactory"/>.</summary>
+    public static async Task<IHost> StartInProcessAsync(CancellationToken cancellationToken = default)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Logging.AddConsole().SetMinimumLevel(LogLevel.Warning);
+        Configure(builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" });
+        var host = builder.Build();
+        await host.StartAsync(cancellationToken);
+        return host;
+    }
+
+    private static void Configure(HostApplicationBuilder builder, SiloSettings settings)
+    {
+        Validator.ValidateObject(settings, new ValidationContext(settings), validateAllProperties: true);
+        if (!IPAddress.TryParse(settings.Address, out var address))
+        {
+            throw new ValidationException($"{SiloSettings.Section}:{nameof(SiloSettings.Address)} is '{settings.Address}', it must be an IP address.");
+        }
+
+        settings.SiloPort = settings.SiloPort == 0 ? FreePort(address) : settings.SiloPort;
+        var silo = new IPEndPoint(address, settings.SiloPort);
+        builder.UseOrleans(orleans => orleans
+            .UseLocalhostClustering(settings.SiloPort, settings.GatewayPort, primarySiloEndpoint: silo, settings.ServiceId, settings.ClusterId)
+            .Configure<EndpointOptions>(endpoint =>
+            {
+                endpoint.AdvertisedIPAddress = address;
+                endpoint.SiloListeningEndpoint = silo;
+                endpoint.GatewayListeningEndpoint = settings.GatewayPort == 0 ? null : new IPEndPoint(address, settings.GatewayPort);
+            }));
+    }
+
+    private static int FreePort(IPAddress address)
+    {
+        using var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(address, 0));
+        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+    }
+}

@@ -1,0 +1,29 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace IommuFd.Silo;
+
+/// <summary>Where a silo listens and which cluster it belongs to: the section <c>Silo</c> of the configuration (file, <c>Silo__*</c> environment, <c>--Silo:*</c> arguments).</summary>
+public sealed class SiloSettings
+{
+    public const string Section = "Silo";
+
+    /// <summary>The address that the silo listens on and that others reach it by. Loopback unless said otherwise.</summary>
+    [Required]
+    public string Address { get; set; } = "127.0.0.1";
+
+    /// <summary>The port for other silos; 0 takes a free one.</summary>
+    [Range(0, 65535)]
+    public int SiloPort { get; set; } = 11111;
+
+    /// <summary>The port for clients; 0 opens none.</summary>
+    [Range(0, 65535)]
+    public int GatewayPort { get; set; } = 30000;
+
+    /// <summary>Silos and clients of one cluster have the same.</summary>
+    [Required]
+    public string ClusterId { get; set; } = "iommufd";
+
+    /// <summary>Stays the same over the clusters that one deployment has in its life.</summary>
+    [Required]
+    public string ServiceId { get; set; } = "iommufd";
+}
