@@ -38,7 +38,7 @@ public sealed record PutReply([property: Id(0)] Errno Errno, [property: Id(1)] R
 public readonly record struct ObjectRef([property: Id(0)] ObjectType Type, [property: Id(1)] ObjectId Id)
 {
     /// <inheritdoc/>
-    public override string ToString() => $"{Type} {Id}";
+    public override string ToString() => $"{Type.Label()} {Id}";
 }
 
 /// <summary>What a release destroyed, leaves first.</summary>

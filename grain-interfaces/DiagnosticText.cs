@@ -13,7 +13,7 @@ public static class DiagnosticText
     {
         ArgumentNullException.ThrowIfNull(diagnostic);
         var id = diagnostic.ObjectId;
-        var type = diagnostic.ObjectType;
+        var type = diagnostic.ObjectType.Label();
         var value = diagnostic.Value;
         var limit = diagnostic.Limit;
         FormattableString text = diagnostic.Reason switch
@@ -36,7 +36,7 @@ public static class DiagnosticText
             DiagnosticReason.InvalidOptionValue => $"the option can't have the value {value}",
             DiagnosticReason.NotImplemented => $"the command is well formed, but this version does not implement it",
             DiagnosticReason.ObjectNotFound => $"no object has the id {id}",
-            DiagnosticReason.ObjectOfOtherType => $"object {id} is of type {type}, the command needs another",
+            DiagnosticReason.ObjectOfOtherType => $"object {id} is an {type}, the command needs another kind",
             DiagnosticReason.ObjectHeld => $"{type} {id} is held by {Holders(diagnostic)}",
             DiagnosticReason.ContextHasObjects => $"the option can be set only while the context has no object; it has {Holders(diagnostic)}",
             DiagnosticReason.NoCompatIoas => $"no compatibility IOAS is set",

@@ -101,7 +101,7 @@ public sealed record Holder(
     [property: Id(3)] HoldId HoldId)
 {
     /// <inheritdoc/>
-    public override string ToString() => Type == ObjectType.Any ? $"driver '{Why}'" : Why.Length == 0 ? $"{Type} {Id}" : $"{Type} {Id} ({Why})";
+    public override string ToString() => Type == ObjectType.Any ? $"driver '{Why}'" : Why.Length == 0 ? $"{Type.Label()} {Id}" : $"{Type.Label()} {Id} ({Why})";
 }
 
 /// <summary>Why an ioctl failed, for people. The errno alone is the contract.</summary>

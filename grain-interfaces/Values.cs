@@ -68,6 +68,20 @@ public enum ObjectType
     Ioas,
 }
 
+/// <summary>The names of object kinds, as people who know iommufd write them.</summary>
+public static class ObjectTypeText
+{
+    /// <summary>The name of a kind.</summary>
+    /// <param name="type">The kind.</param>
+    /// <returns>For example <c>IOAS</c>.</returns>
+    public static string Label(this ObjectType type) => type switch
+    {
+        ObjectType.Any => "object",
+        ObjectType.Ioas => "IOAS",
+        _ => type.ToString(),
+    };
+}
+
 /// <summary>Whether a context outlives the silo that runs it.</summary>
 public enum ContextMode
 {

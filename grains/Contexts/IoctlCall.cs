@@ -25,13 +25,13 @@ internal readonly struct IoctlCall(IoctlDescriptor descriptor, IoctlRequest requ
     /// Answers success and copies the argument back, as much of it as the caller passed. Where the caller's memory can't be written, the answer is EFAULT,
     /// and what can be written before the fault is (<c>iommufd_ucmd_respond</c>).
     /// </summary>
-    public IoctlReply Respond<T>(in T argument, Errno errno = Errno.None)
+    public IoctlReply Respond<T>(in T argument)
         where T : unmanaged
     {
         var length = ResponseLength<T>();
         if (request.WritableBytes >= length)
         {
-            return new IoctlReply { Errno = errno, Argument = UapiStruct.ToBytes(in argument, (int)length) };
+            return new IoctlReply { Argument = UapiStruct.ToBytes(in argument, (int)length) };
         }
 
         return new IoctlReply

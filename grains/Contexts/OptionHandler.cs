@@ -47,8 +47,11 @@ internal static class OptionHandler
             case IommuOptionOp.Set when cmd.Val64 > 1:
                 return Failure.Reply(Errno.EINVAL, DiagnosticReason.InvalidOptionValue, cmd.Val64);
 
+            case IommuOptionOp.Set when !call.CanRespond<IommuOption>():
+                // Linux has set the option by the time that copying back faults. Here an error changes nothing.
+                return call.Respond(in cmd);
+
             case IommuOptionOp.Set:
-                // Set before the answer is copied back, so that it stays set when that faults, as in Linux.
                 context.RlimitMode = (uint)cmd.Val64;
                 return call.Respond(in cmd);
 

@@ -45,24 +45,34 @@ internal static class IoasHandlers
             : Failure.Unsupported(DiagnosticReason.ReservedNotZero, cmd.Reserved));
     }
 
-    /// <summary>IOMMU_OPTION with IOMMU_OPTION_HUGE_PAGES.</summary>
+    /// <summary>IOMMU_OPTION with IOMMU_OPTION_HUGE_PAGES. An answer that can't be written is found out before anything is set.</summary>
     public static ValueTask<IoctlReply> HugePages(IoctlScope scope, IoctlCall call, IommuOption cmd)
-        => scope.Context.Objects.Find(cmd.ObjectId, ObjectType.Ioas) is { } ioas
-            ? HugePagesAsync(scope, ioas, call, cmd)
-            : ValueTask.FromResult(Failure.ObjectNotFound(scope.Context.Objects, cmd.ObjectId));
+    {
+        if (scope.Context.Objects.Find(cmd.ObjectId, ObjectType.Ioas) is not { } ioas)
+        {
+            return ValueTask.FromResult(Failure.ObjectNotFound(scope.Context.Objects, cmd.ObjectId));
+        }
+
+        return IoasModel.CheckHugePages((IommuOptionOp)cmd.Op, cmd.Val64) switch
+        {
+            Errno.EOPNOTSUPP => ValueTask.FromResult(Failure.Unsupported(DiagnosticReason.UnsupportedOp, cmd.Op)),
+            Errno.EINVAL => ValueTask.FromResult(Failure.Reply(Errno.EINVAL, DiagnosticReason.InvalidOptionValue, cmd.Val64)),
+            _ when !call.CanRespond<IommuOption>() => ValueTask.FromResult(call.Respond(in cmd)),
+            _ => HugePagesAsync(scope, ioas, call, cmd),
+        };
+    }
 
     private static async ValueTask<IoctlReply> HugePagesAsync(IoctlScope scope, ObjectEntry ioas, IoctlCall call, IommuOption cmd)
     {
         var answer = await scope.Grains.CallAsync<IIoasGrain, IommuOption, OptionReply>(
             ioas, cmd, static (grain, stamp, cmd) => grain.HugePagesAsync(stamp, (IommuOptionOp)cmd.Op, cmd.Val64));
-        cmd.Val64 = answer.Value;
-        return answer.Errno switch
+        if (answer.Errno != Errno.None)
         {
-            Errno.None => call.Respond(in cmd),
-            Errno.EIO => Failure.ObjectUnreachable(ioas),
-            Errno.EOPNOTSUPP => Failure.Unsupported(DiagnosticReason.UnsupportedOp, cmd.Op),
-            _ => Failure.Reply(answer.Errno, DiagnosticReason.InvalidOptionValue, cmd.Val64),
-        };
+            return Failure.ObjectUnreachable(ioas);
+        }
+
+        cmd.Val64 = answer.Value;
+        return call.Respond(in cmd);
     }
 
     private static IoctlReply VfioIoas(ContextModel context, IoctlCall call, IommuVfioIoas cmd)

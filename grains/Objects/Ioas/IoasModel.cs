@@ -10,23 +10,27 @@ internal sealed class IoasModel
 
     public IoasState State => new(_hugePages);
 
+    /// <summary>What is wrong with an IOMMU_OPTION_HUGE_PAGES, whatever the IOAS: 0, EINVAL for a value or EOPNOTSUPP for an op.</summary>
+    public static Errno CheckHugePages(IommuOptionOp op, ulong value) => op switch
+    {
+        IommuOptionOp.Get => Errno.None,
+        IommuOptionOp.Set => value > 1 ? Errno.EINVAL : Errno.None,
+        _ => Errno.EOPNOTSUPP,
+    };
+
     /// <summary>IOMMU_OPTION_HUGE_PAGES.</summary>
     public OptionReply HugePages(IommuOptionOp op, ulong value)
     {
-        switch (op)
+        if (CheckHugePages(op, value) is var errno && errno != Errno.None)
         {
-            case IommuOptionOp.Get:
-                return new OptionReply(Errno.None, _hugePages ? 1UL : 0);
-
-            case IommuOptionOp.Set when value > 1:
-                return new OptionReply(Errno.EINVAL, value);
-
-            case IommuOptionOp.Set:
-                _hugePages = value == 1;
-                return new OptionReply(Errno.None, value);
-
-            default:
-                return new OptionReply(Errno.EOPNOTSUPP, value);
+            return OptionReply.Failed(errno);
         }
+
+        if (op == IommuOptionOp.Set)
+        {
+            _hugePages = value == 1;
+        }
+
+        return new OptionReply(Errno.None, _hugePages ? 1UL : 0);
     }
 }

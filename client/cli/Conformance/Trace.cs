@@ -1,0 +1,101 @@
+using System.IO.Compression;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace IommuFd.Cli.Conformance;
+
+// Recorded traces, as tests/conformance/traces/README.md describes them: one sequence a line, compressed or not.
+
+/// <summary>One step of a sequence: an ioctl, or the opening of another context.</summary>
+internal sealed record TraceStep
+{
+    /// <summary>The number of the context to open; null for an ioctl.</summary>
+    [JsonPropertyName("open")]
+    public int? Open { get; init; }
+
+    /// <summary>The context that the ioctl goes to.</summary>
+    [JsonPropertyName("fd")]
+    public int Fd { get; init; }
+
+    /// <summary>The full ioctl number.</summary>
+    [JsonPropertyName("cmd")]
+    public uint Command { get; init; }
+
+    /// <summary>The argument before the call, hexadecimal.</summary>
+    [JsonPropertyName("in")]
+    public string Input { get; init; } = "";
+
+    /// <summary>1 where the argument pointer itself leads nowhere.</summary>
+    [JsonPropertyName("badptr")]
+    public int BadPointer { get; init; }
+
+    /// <summary>The user buffer before the call, hexadecimal.</summary>
+    [JsonPropertyName("mem")]
+    public string Memory { get; init; } = "";
+
+    /// <summary>The errno that Linux answered; 0 on success.</summary>
+    [JsonPropertyName("errno")]
+    public int Errno { get; init; }
+
+    /// <summary>The system call's return value where it is greater than 0.</summary>
+    [JsonPropertyName("rc")]
+    public int ReturnValue { get; init; }
+
+    /// <summary>The argument after the call, where it changed.</summary>
+    [JsonPropertyName("out")]
+    public string? Output { get; init; }
+
+    /// <summary>Offset and hexadecimal bytes of what else changed.</summary>
+    [JsonPropertyName("memout")]
+    public JsonElement? MemoryOutput { get; init; }
+}
+
+/// <summary>A recorded sequence. It starts with context 0 open.</summary>
+internal sealed record TraceSequence
+{
+    [JsonPropertyName("group")]
+    public string Group { get; init; } = "";
+
+    [JsonPropertyName("seed")]
+    public long Seed { get; init; }
+
+    [JsonPropertyName("steps")]
+    public IReadOnlyList<TraceStep> Steps { get; init; } = [];
+
+    /// <summary>Reads the sequences of a file (<c>.jsonl</c> or <c>.jsonl.gz</c>), or of every such file in a folder.</summary>
+    public static IEnumerable<TraceSequence> Read(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            return Directory.EnumerateFiles(path, "*.jsonl*").Order(StringComparer.Ordinal).SelectMany(ReadFile);
+        }
+
+        return File.Exists(path) ? ReadFile(path) : throw new CliException($"There is no file or folder '{path}'.");
+    }
+
+    private static IEnumerable<TraceSequence> ReadFile(string path)
+    {
+        using var file = File.OpenRead(path);
+        using Stream content = path.EndsWith(".gz", StringComparison.Ordinal) ? new GZipStream(file, CompressionMode.Decompress) : file;
+        using var reader = new StreamReader(content);
+        for (var number = 1; reader.ReadLine() is { } line; number++)
+        {
+            if (line.Length > 0)
+            {
+                yield return Parse(path, number, line);
+            }
+        }
+    }
+
+    private static TraceSequence Parse(string path, int number, string line)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<TraceSequence>(line) ?? throw new JsonException("The line is null.");
+        }
+        catch (JsonException exception)
+        {
+            throw new CliException($"{path}, line {number}: {exception.Message}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+using IommuFd.Client;
+
+namespace IommuFd.Cli.Conformance;
+
+/// <summary>The memory of the program that the traces were recorded with. What is in none of its regions can't be accessed.</summary>
+internal sealed class TraceMemory
+{
+    public const ulong ArgsAddress = 0x2000_0000_0000;
+    public const ulong DataAddress = 0x1000_0000_0000;
+    public const ulong RodataAddress = 0x1000_0100_0000;
+    public const ulong HoleAddress = 0x3000_0000_0000;
+    public const int BufferOffset = 0x1000;
+
+    private readonly byte[] _args = new byte[64 * 1024];
+    private readonly byte[] _expected = new byte[64 * 1024];
+
+    public TraceMemory() => Caller = new CallerMemory()
+        .Add(ArgsAddress, _args)
+        .Add(DataAddress, new byte[4 << 20])
+        .Add(RodataAddress, new byte[64 * 1024], MemoryAccess.Read);
+
+    public CallerMemory Caller { get; }
+
+    /// <summary>Lays out the memory of the arguments as it was before a step.</summary>
+    public void Load(TraceStep step)
+    {
+        Array.Clear(_args);
+        Put(_args, 0, step.Input);
+        Put(_args, BufferOffset, step.Memory);
+    }
+
+    /// <summary>Compares the memory of the arguments with what it was after the step. Returns the first difference.</summary>
+    public string? FindDifference(TraceStep step)
+    {
+        Array.Clear(_expected);
+        Put(_expected, 0, step.Input);
+        Put(_expected, BufferOffset, step.Memory);
+        Put(_expected, 0, step.Output ?? "");
+        if (step.MemoryOutput is { } output)
+        {
+            Put(_expected, output[0].GetInt32(), output[1].GetString()!);
+        }
+
+        var at = _expected.AsSpan().CommonPrefixLength(_args);
+        return at == _expected.Length ? null : $"at ARGS+0x{at:X} memory has {Show(_args, at)}, Linux left {Show(_expected, at)}";
+    }
+
+    private static string Show(byte[] memory, int at)
+        => Convert.ToHexStringLower(memory.AsSpan(at & ~7, Math.Min(16, memory.Length - (at & ~7))));
+
+    private static void Put(byte[] memory, int offset, string hex)
+        => Convert.FromHexString(hex, memory.AsSpan(offset), out _, out _);
+}

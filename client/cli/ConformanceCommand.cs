@@ -1,0 +1,142 @@
+using System.CommandLine;
+using System.Text.Json;
+using IommuFd.Cli.Conformance;
+using IommuFd.Client;
+using Spectre.Console;
+
+namespace IommuFd.Cli;
+
+/// <summary>What all sequences together found, by group and command.</summary>
+internal sealed class ConformanceTally
+{
+    private readonly SortedDictionary<(string Group, uint Command), (int Ioctls, int Mismatches)> _rows = [];
+    private readonly List<Mismatch> _mismatches = [];
+    private readonly int _listed;
+
+    public ConformanceTally(int listed) => _listed = listed;
+
+    public int Sequences { get; private set; }
+
+    public int Ioctls { get; private set; }
+
+    public int MismatchCount { get; private set; }
+
+    /// <summary>The first mismatches, in full.</summary>
+    public IReadOnlyList<Mismatch> Mismatches => _mismatches;
+
+    /// <summary>A row for each command of the table, and one for each group's other numbers.</summary>
+    public IEnumerable<(string Group, string Command, int Ioctls, int Mismatches)> Rows => _rows
+        .GroupBy(row => (row.Key.Group, Command: Uapi.IoctlTable.Find(row.Key.Command) is null ? 0 : row.Key.Command))
+        .Select(rows => (rows.Key.Group, rows.Key.Command == 0 ? "other numbers" : IoctlText.Name(rows.Key.Command),
+            rows.Sum(row => row.Value.Ioctls), rows.Sum(row => row.Value.Mismatches)));
+
+    public void Add(ReplayReport report)
+    {
+        Sequences++;
+        foreach (var (command, count) in report.Ioctls)
+        {
+            var key = (report.Group, command);
+            var (ioctls, mismatches) = _rows.GetValueOrDefault(key);
+            _rows[key] = (ioctls + count, mismatches);
+            Ioctls += count;
+        }
+
+        foreach (var (command, mismatch) in report.Mismatches)
+        {
+            var key = (report.Group, command);
+            var (ioctls, mismatches) = _rows.GetValueOrDefault(key);
+            _rows[key] = (ioctls, mismatches + 1);
+            MismatchCount++;
+            if (_mismatches.Count < _listed)
+            {
+                _mismatches.Add(mismatch);
+            }
+        }
+    }
+}
+
+/// <summary><c>iommufd conformance PATH...</c>: replays what a real kernel answered.</summary>
+internal static class ConformanceCommand
+{
+    private const int Parallel = 8;
+
+    private static readonly JsonSerializerOptions JsonOptions = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+
+    public static Command Create()
+    {
+        var paths = new Argument<string[]>("PATH") { Description = "Traces: .jsonl or .jsonl.gz files, or folders of them.", Arity = ArgumentArity.OneOrMore };
+        var json = new Option<bool>("--json") { Description = "Writes one JSON object instead of tables." };
+        var show = new Option<int>("--show") { Description = "How many mismatches to show in full.", DefaultValueFactory = _ => 5 };
+        var command = new Command("conformance", "Replays recorded traces and compares every errno and byte with what Linux answered. Exit status 1 on any mismatch.")
+        {
+            paths, json, show,
+        };
+        Connection.AddOptions(command);
+        command.SetAction(async (options, cancellationToken) =>
+        {
+            await using var connection = await Connection.OpenAsync(options, cancellationToken);
+            var tally = await RunAsync(new IommufdClient(connection.Grains), options.GetValue(paths)!, options.GetValue(show), cancellationToken);
+            if (options.GetValue(json))
+            {
+                WriteJson(tally);
+            }
+            else
+            {
+                WriteTable(tally);
+            }
+
+            return tally.MismatchCount == 0 ? 0 : 1;
+        });
+        return command;
+    }
+
+    /// <summary>Replays the sequences of all paths, several at a time, each on contexts of its own.</summary>
+    public static async Task<ConformanceTally> RunAsync(IommufdClient client, IEnumerable<string> paths, int listed, CancellationToken cancellationToken)
+    {
+        var sequences = paths.SelectMany(TraceSequence.Read).ToList();
+        var tally = new ConformanceTally(listed);
+        await Progress.RunAsync("Replaying", sequences.Count, async done =>
+            await System.Threading.Tasks.Parallel.ForEachAsync(
+                sequences,
+                new ParallelOptions { MaxDegreeOfParallelism = Parallel, CancellationToken = cancellationToken },
+                async (sequence, token) =>
+                {
+                    var report = await TraceReplayer.ReplayAsync(client, sequence, token);
+                    lock (tally)
+                    {
+                        tally.Add(report);
+                        done();
+                    }
+                }));
+        return tally;
+    }
+
+    private static void WriteTable(ConformanceTally tally)
+    {
+        var table = new Table().Border(TableBorder.Simple).AddColumn("group").AddColumn("command")
+            .AddColumn(new TableColumn("ioctls").RightAligned()).AddColumn(new TableColumn("mismatches").RightAligned());
+        foreach (var (group, command, ioctls, mismatches) in tally.Rows)
+        {
+            table.AddRow(Markup.Escape(group), command, $"{ioctls:N0}", mismatches == 0 ? "0" : $"[red]{mismatches:N0}[/]");
+        }
+
+        AnsiConsole.Write(table);
+        foreach (var mismatch in tally.Mismatches)
+        {
+            Console.WriteLine($"{mismatch.Group} seed {mismatch.Seed}, step {mismatch.Step}: {mismatch.Ioctl}\n    {mismatch.What}");
+        }
+
+        Console.WriteLine($"{tally.Sequences:N0} sequences, {tally.Ioctls:N0} ioctls, {tally.MismatchCount:N0} mismatches");
+    }
+
+    private static void WriteJson(ConformanceTally tally) => Console.WriteLine(JsonSerializer.Serialize(
+        new
+        {
+            tally.Sequences,
+            tally.Ioctls,
+            Mismatches = tally.MismatchCount,
+            Rows = tally.Rows.Select(row => new { row.Group, row.Command, row.Ioctls, row.Mismatches }),
+            First = tally.Mismatches,
+        },
+        JsonOptions));
+}

@@ -1,0 +1,127 @@
+using System.CommandLine;
+using IommuFd.Client;
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+using Spectre.Console;
+
+namespace IommuFd.Cli;
+
+/// <summary><c>iommufd demo</c>: drives a context with encoded ioctls and prints each as strace would.</summary>
+internal static class DemoCommand
+{
+    public static Command Create()
+    {
+        var keep = new Option<bool>("--keep") { Description = "Leaves a context open at the end and prints its handle, to look at it with inspect. Wants --gateway." };
+        var command = new Command("demo", "Shows what a context does: ioctls, holders, errnos and the order of release.") { keep };
+        Connection.AddOptions(command);
+        command.SetAction(async (options, cancellationToken) =>
+        {
+            if (options.GetValue(keep) && options.GetValue(Connection.GatewayOption) is null)
+            {
+                throw new CliException("A context that is kept needs a silo that stays: name one with --gateway.");
+            }
+
+            if (Console.IsOutputRedirected)
+            {
+                AnsiConsole.Profile.Width = 160;
+            }
+
+            await using var connection = await Connection.OpenAsync(options, cancellationToken);
+            AnsiConsole.MarkupLineInterpolated($"Against {connection.Target}.\n");
+            var client = new IommufdClient(connection.Grains);
+            await new Demo(client, AnsiConsole.Console).RunAsync(options.GetValue(keep), cancellationToken);
+            return 0;
+        });
+        return command;
+    }
+}
+
+/// <summary>The demo's story.</summary>
+internal sealed class Demo(IommufdClient client, IAnsiConsole console)
+{
+    public async Task RunAsync(bool keep, CancellationToken cancellationToken)
+    {
+        Say("Open a context, as opening /dev/iommu does. Its handle is its file descriptor: whoever has it can act on it.");
+        var context = await client.OpenAsync("demo");
+        console.MarkupLineInterpolated($"  open() = [green]{context.Handle.ToShortString()}[/]");
+
+        Say("Allocate two IO address spaces. Ids are the lowest that are free.");
+        var first = await AllocateAsync(context);
+        var second = await AllocateAsync(context);
+
+        Say("A driver takes a reference to the context, and holds the first IOAS: its users count is 2 now.");
+        var driver = await client.GetDriverAsync(context.Handle, "vfio-pci 0000:01:00.0");
+        var hold = await driver.HoldAsync(first, "bound device");
+        console.MarkupLineInterpolated($"  driver '{"vfio-pci 0000:01:00.0"}' holds IOAS {first}");
+
+        Say("DESTROY of a held object answers EBUSY at once, changes nothing, and says who holds it.");
+        await DestroyAsync(context, first);
+
+        Say("What else can go wrong, each with Linux's errno:");
+        await DestroyAsync(context, new ObjectId(77));
+        await IssueAsync(context, (uint)IommuCommand.Destroy, [16, 0, 0, 0, (byte)second.Value, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
+        await IssueAsync(context, (uint)IommuCommand.Destroy, [7, 0, 0, 0, (byte)second.Value, 0, 0, 0]);
+        await IssueAsync(context, (uint)IommuCommand.IoasAlloc, UapiStruct.ToBytes(new IommuIoasAlloc { Size = 12, Flags = 1 }));
+        await IssueAsync(context, 0x3B9F, [8, 0, 0, 0, 1, 0, 0, 0]);
+        await IssueAsync(context, (uint)IommuCommand.Option, UapiStruct.ToBytes(new IommuOption { Size = 24, Op = (ushort)IommuOptionOp.Set, Val64 = 1 }));
+
+        Say("Options of an object are kept by the object's own grain.");
+        await IssueAsync(context, (uint)IommuCommand.Option, UapiStruct.ToBytes(
+            new IommuOption { Size = 24, OptionId = (uint)IommuOptionId.HugePages, Op = (ushort)IommuOptionOp.Set, ObjectId = second.Value, Val64 = 0 }));
+        InspectCommand.Write(console, context.Handle, await context.InspectAsync(withState: true, cancellationToken: cancellationToken));
+
+        Say("The driver lets go. Now DESTROY succeeds, and the id is free at once.");
+        await hold.DropAsync();
+        await DestroyAsync(context, first);
+        await AllocateAsync(context);
+        await AllocateAsync(context);
+
+        if (keep)
+        {
+            await driver.PutAsync();
+            Say("The context stays open. Look at it with:");
+            console.WriteLine($"  iommufd inspect {context.Handle} --gateway ADDRESS:PORT");
+            return;
+        }
+
+        Say("Close. The driver still refers to the context, so that it is not released yet; but it answers no ioctl any more.");
+        Released(await context.CloseAsync());
+        await DestroyAsync(context, second);
+
+        Say("The driver puts its reference, the last one: everything left is destroyed, leaves first.");
+        Released(await driver.PutAsync());
+    }
+
+    private async Task<ObjectId> AllocateAsync(IommuContext context)
+    {
+        var result = await IssueAsync(context, (uint)IommuCommand.IoasAlloc, UapiStruct.ToBytes(new IommuIoasAlloc { Size = 12 }));
+        return new ObjectId(result.ThrowIfFailed().Read<IommuIoasAlloc>().OutIoasId);
+    }
+
+    private Task<IoctlResult> DestroyAsync(IommuContext context, ObjectId id)
+        => IssueAsync(context, (uint)IommuCommand.Destroy, UapiStruct.ToBytes(new IommuDestroy { Size = 8, Id = id.Value }));
+
+    private async Task<IoctlResult> IssueAsync(IommuContext context, uint command, byte[] argument)
+    {
+        var before = argument.ToArray();
+        var result = await context.IoctlAsync(command, argument);
+        console.Markup($"  [bold]{IoctlText.Name(command)}[/] {Markup.Escape(IoctlText.Decode(command, before))} = ");
+        if (result.Succeeded)
+        {
+            console.MarkupLineInterpolated($"[green]0[/] {IoctlText.Changes(command, before, argument)}");
+        }
+        else
+        {
+            console.MarkupLineInterpolated($"[red]{result.Errno}[/]  {result.Diagnostic?.ToString() ?? ""}");
+        }
+
+        return result;
+    }
+
+    private void Released(ReleaseReport? release)
+        => console.WriteLine(release is null
+            ? "  close() = 0  others still refer to the context"
+            : $"  close() = 0  released {release.Destroyed}: {string.Join(", then ", release.Order)}");
+
+    private void Say(string text) => console.MarkupLineInterpolated($"\n[blue]{text}[/]");
+}

@@ -1,0 +1,89 @@
+using System.CommandLine;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using IommuFd.Client;
+using IommuFd.GrainInterfaces;
+using Spectre.Console;
+
+namespace IommuFd.Cli;
+
+/// <summary><c>iommufd inspect HANDLE</c>: shows a context of a running silo.</summary>
+internal static class InspectCommand
+{
+    // Derived object states are written with the fields of their own kind.
+    private static readonly JsonSerializerOptions JsonOptions = new()
+    {
+        WriteIndented = true,
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        Converters = { new JsonStringEnumConverter(), new StateConverter() },
+    };
+
+    public static Command Create()
+    {
+        var handle = new Argument<string>("HANDLE") { Description = "The context's handle: 32 hexadecimal digits." };
+        var json = new Option<bool>("--json") { Description = "Writes one JSON object instead of tables." };
+        var after = new Option<uint>("--after") { Description = "Shows only objects with greater ids." };
+        var limit = new Option<int>("--limit") { Description = "Shows at most so many objects.", DefaultValueFactory = _ => 100 };
+        var command = new Command("inspect", "Shows a context: its objects, their users and holders.") { handle, json, after, limit };
+        Connection.AddOptions(command);
+        command.SetAction(async (options, cancellationToken) =>
+        {
+            if (!ContextHandle.TryParse(options.GetValue(handle), out var context))
+            {
+                throw new CliException($"'{options.GetValue(handle)}' is no handle: 32 hexadecimal digits, as IommuContext.Handle prints them.");
+            }
+
+            if (options.GetValue(Connection.GatewayOption) is null)
+            {
+                throw new CliException("A context is inspected where it lives: name its silo with --gateway, for example 127.0.0.1:30000.");
+            }
+
+            await using var connection = await Connection.OpenAsync(options, cancellationToken);
+            var request = new InspectRequest(new ObjectId(options.GetValue(after)), options.GetValue(limit), WithState: true);
+            var inspection = await new IommufdClient(connection.Grains).InspectAsync(context, request, cancellationToken);
+            if (options.GetValue(json))
+            {
+                Console.WriteLine(JsonSerializer.Serialize(inspection, JsonOptions));
+            }
+            else
+            {
+                Write(AnsiConsole.Console, context, inspection);
+            }
+
+            return 0;
+        });
+        return command;
+    }
+
+    public static void Write(IAnsiConsole console, ContextHandle handle, ContextInspection inspection)
+    {
+        console.MarkupLineInterpolated($"[bold]context {handle.ToShortString()}[/]  {inspection.Mode}, on silo {inspection.Silo}");
+        console.MarkupLineInterpolated($"rlimit mode {inspection.RlimitMode}, compatibility IOAS {(inspection.CompatIoas == default ? "none" : inspection.CompatIoas)}");
+        foreach (var reference in inspection.References)
+        {
+            console.MarkupLineInterpolated($"referenced by {reference.Kind} '{reference.Name}'{(reference.Holds == 0 ? "" : $", which holds {reference.Holds}")}");
+        }
+
+        var table = new Table().Border(TableBorder.Simple).AddColumn("object").AddColumn(new TableColumn("users").RightAligned())
+            .AddColumn("held by").AddColumn("state");
+        foreach (var item in inspection.Objects)
+        {
+            table.AddRow(
+                $"{item.Object}",
+                $"{item.Users:N0}",
+                Markup.Escape(string.Join(", ", item.Holders.Select(holder => holder.ToString()))),
+                Markup.Escape(item.State switch { IoasState ioas => $"huge pages {(ioas.HugePages ? "on" : "off")}", _ => "" }));
+        }
+
+        console.Write(table);
+        console.WriteLine($"{inspection.ObjectCount:N0} objects{(inspection.HasMore ? ", more with --after" : "")}");
+    }
+
+    private sealed class StateConverter : JsonConverter<ObjectState>
+    {
+        public override ObjectState Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => throw new NotSupportedException();
+
+        public override void Write(Utf8JsonWriter writer, ObjectState value, JsonSerializerOptions options)
+            => JsonSerializer.Serialize(writer, value, value.GetType(), options);
+    }
+}

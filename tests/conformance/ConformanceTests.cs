@@ -1,0 +1,88 @@
+using System.Text.Json;
+using IommuFd.Cli;
+using IommuFd.Cli.Conformance;
+using IommuFd.Client;
+using IommuFd.Silo;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Xunit;
+
+namespace IommuFd.ConformanceTests;
+
+/// <summary>A silo in this process that all conformance tests share.</summary>
+public sealed class SiloFixture : IAsyncLifetime
+{
+    private IHost? _host;
+
+    public IommufdClient Client => new(_host!.Services.GetRequiredService<IGrainFactory>());
+
+    public async Task InitializeAsync() => _host = await SiloHost.StartInProcessAsync();
+
+    public async Task DisposeAsync()
+    {
+        await _host!.StopAsync();
+        _host.Dispose();
+    }
+}
+
+/// <summary>What a real kernel answered is what we answer. A group joins the first test when its commands are done.</summary>
+public sealed class ConformanceTests(SiloFixture silo) : IClassFixture<SiloFixture>
+{
+    [Theory]
+    [InlineData("core", 300, 17_288)]
+    public async Task Every_ioctl_of_a_group_gets_the_errno_and_the_bytes_that_Linux_gave(string group, int sequences, int ioctls)
+    {
+        var tally = await ConformanceCommand.RunAsync(silo.Client, [TracePath(group)], listed: 3, CancellationToken.None);
+
+        Assert.True(tally.MismatchCount == 0, $"{tally.MismatchCount} mismatches in {group}, the first:\n{string.Join('\n', tally.Mismatches)}");
+        Assert.Equal((sequences, ioctls), (tally.Sequences, tally.Ioctls));
+    }
+
+    [Fact]
+    public async Task A_trace_with_another_errno_is_a_mismatch()
+        => await AssertMismatchAsync(step => step with { Errno = step.Errno ^ 1 }, "Linux");
+
+    [Fact]
+    public async Task A_trace_with_another_byte_in_the_answer_is_a_mismatch()
+        => await AssertMismatchAsync(step => step.Output is null ? step : step with { Output = $"{step.Output[..^2]}FE" }, "at ARGS+0x");
+
+    [Fact]
+    public async Task A_trace_with_a_byte_written_elsewhere_is_a_mismatch()
+        => await AssertMismatchAsync(step => step with { MemoryOutput = JsonSerializer.SerializeToElement(new object[] { 0x2000, "01" }) }, "at ARGS+0x2000");
+
+    [Fact]
+    public async Task A_trace_with_another_return_value_is_a_mismatch()
+        => await AssertMismatchAsync(step => step with { ReturnValue = 7 }, "Linux 7");
+
+    [Fact]
+    public void A_line_that_is_no_sequence_is_named_by_file_and_line()
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllLines(path, ["{\"group\":\"core\",\"seed\":1,\"steps\":[]}", "{\"group\":"]);
+            var error = Assert.Throws<CliException>(() => TraceSequence.Read(path).ToList());
+            Assert.Contains($"{path}, line 2", error.Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    private static string TracePath(string group) => Path.Combine(AppContext.BaseDirectory, "traces", $"{group}.jsonl.gz");
+
+    // Changes what Linux is said to have answered to the first step that the change applies to, and expects the replay to find it.
+    private async Task AssertMismatchAsync(Func<TraceStep, TraceStep> change, string what)
+    {
+        var sequence = TraceSequence.Read(TracePath("core")).First();
+        var at = sequence.Steps.ToList().FindIndex(step => step.Open is null && step.Errno == 0 && change(step) != step);
+        var changed = sequence with { Steps = [.. sequence.Steps.Select((step, i) => i == at ? change(step) : step)] };
+
+        var report = await TraceReplayer.ReplayAsync(silo.Client, changed, CancellationToken.None);
+
+        var mismatch = Assert.Single(report.Mismatches).Mismatch;
+        Assert.Equal(at, mismatch.Step);
+        Assert.Contains(what, mismatch.What, StringComparison.Ordinal);
+    }
+}
