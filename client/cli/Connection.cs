@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net;
+using System.Net.Sockets;
 using IommuFd.Silo;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -10,6 +11,8 @@ namespace IommuFd.Cli;
 /// <summary>The way to the grains: a client of a running cluster, or a silo in this process.</summary>
 internal sealed class Connection : IAsyncDisposable
 {
+    private static readonly TimeSpan ConnectPatience = TimeSpan.FromSeconds(15);
+
     private readonly IHost _host;
 
     private Connection(IHost host, string target)
@@ -62,12 +65,16 @@ internal sealed class Connection : IAsyncDisposable
         var host = builder.Build();
         try
         {
-            await host.StartAsync(cancellationToken);
+            // Orleans' client keeps trying for longer than a person at a prompt wants to wait.
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            patience.CancelAfter(ConnectPatience);
+            await ProbeAsync(endpoint, patience.Token);
+            await host.StartAsync(patience.Token);
         }
-        catch (Exception exception) when (exception is not OperationCanceledException)
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
             host.Dispose();
-            throw new CliException($"No silo of cluster '{options.GetValue(ClusterOption)}' answers at {endpoint}. 'make run' starts one. ({exception.GetBaseException().Message})");
+            throw new CliException($"No silo of cluster '{options.GetValue(ClusterOption)}' answers at {endpoint}: {exception.GetBaseException().Message} 'make run' starts one.");
         }
 
         return new Connection(host, $"the silo at {endpoint}");
@@ -77,5 +84,11 @@ internal sealed class Connection : IAsyncDisposable
     {
         await _host.StopAsync();
         _host.Dispose();
+    }
+
+    private static async Task ProbeAsync(IPEndPoint endpoint, CancellationToken cancellationToken)
+    {
+        using var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(endpoint, cancellationToken);
     }
 }

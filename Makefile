@@ -1,0 +1,38 @@
+# Everything a person does here. Each target does its own set-up; all that is needed beforehand is the .NET 10 SDK.
+
+CONFIGURATION ?= Release
+BIN := artifacts/bin
+export DOTNET_CLI_TELEMETRY_OPTOUT := 1
+export DOTNET_NOLOGO := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test format demo run bench clean
+
+help: ## Lists the targets.
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup:
+	@command -v dotnet >/dev/null || { echo "The .NET 10 SDK is needed: https://dotnet.microsoft.com/download/dotnet/10.0" >&2; exit 1; }
+	@for try in 1 2 3; do dotnet restore IommuFd.Actors.sln -v quiet && exit 0; echo "restore failed, once more" >&2; done; exit 1
+
+build: setup ## Builds everything.
+	dotnet build IommuFd.Actors.sln -c $(CONFIGURATION) --no-restore -v quiet -nologo
+
+test: build ## Checks the format and runs every test.
+	dotnet format IommuFd.Actors.sln --no-restore --verify-no-changes
+	CONFIGURATION=$(CONFIGURATION) tests/run-all
+
+format: setup ## Formats the code.
+	dotnet format IommuFd.Actors.sln --no-restore
+
+demo: build ## Drives a context with ioctls and prints each.
+	@dotnet $(BIN)/iommufd/release/iommufd.dll demo
+
+run: build ## Starts a silo that stays up until Ctrl-C.
+	@exec dotnet $(BIN)/IommuFd.Silo/release/iommufd-silo.dll
+
+bench: build ## Runs the benchmarks: ratios to Orleans' own speed, in one run.
+	dotnet $(BIN)/IommuFd.Bench/release/IommuFd.Bench.dll $(ARGS)
+
+clean: ## Removes what was built.
+	rm -rf artifacts

@@ -1,0 +1,98 @@
+using System.Diagnostics;
+
+namespace IommuFd.ClusterTests;
+
+/// <summary>One of the project's programs in a process of its own, with what it prints.</summary>
+internal sealed class ChildProcess : IAsyncDisposable
+{
+    private readonly Process _process;
+    private readonly List<string> _output = [];
+    private readonly SemaphoreSlim _printed = new(0);
+
+    private ChildProcess(Process process) => _process = process;
+
+    /// <summary>Everything printed so far, on both streams.</summary>
+    public string Output
+    {
+        get
+        {
+            lock (_output)
+            {
+                return string.Join('\n', _output);
+            }
+        }
+    }
+
+    /// <summary>Starts <c>iommufd.dll</c> or <c>iommufd-silo.dll</c> from this test's folder.</summary>
+    public static ChildProcess Start(string program, params string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, program));
+        foreach (var argument in arguments)
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        var child = new ChildProcess(new Process { StartInfo = start });
+        child._process.OutputDataReceived += child.OnLine;
+        child._process.ErrorDataReceived += child.OnLine;
+        child._process.Start();
+        child._process.BeginOutputReadLine();
+        child._process.BeginErrorReadLine();
+        return child;
+    }
+
+    /// <summary>Waits until it has printed a line that contains a text.</summary>
+    public async Task WaitForLineAsync(string text)
+    {
+        using var limit = new CancellationTokenSource(Eventually.Limit);
+        while (!Output.Contains(text, StringComparison.Ordinal))
+        {
+            Assert.False(_process.HasExited, $"it ended without printing '{text}':\n{Output}");
+            await _printed.WaitAsync(limit.Token);
+        }
+    }
+
+    /// <summary>Sends a signal, as <c>kill -NAME</c> does.</summary>
+    public async Task SignalAsync(string name)
+    {
+        using var kill = Process.Start("kill", [$"-{name}", $"{_process.Id}"]);
+        await kill.WaitForExitAsync();
+        Assert.Equal(0, kill.ExitCode);
+    }
+
+    /// <summary>Waits until it ends by itself.</summary>
+    public async Task<int> WaitForExitAsync()
+    {
+        using var limit = new CancellationTokenSource(Eventually.Limit);
+        await _process.WaitForExitAsync(limit.Token);
+        return _process.ExitCode;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+            await _process.WaitForExitAsync();
+        }
+
+        _process.Dispose();
+        _printed.Dispose();
+    }
+
+    private void OnLine(object sender, DataReceivedEventArgs line)
+    {
+        if (line.Data is null)
+        {
+            return;
+        }
+
+        lock (_output)
+        {
+            _output.Add(line.Data);
+        }
+
+        _printed.Release();
+    }
+}

@@ -1,0 +1,59 @@
+using System.Net;
+using IommuFd.Client;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Orleans.Configuration;
+using Orleans.TestingHost;
+
+namespace IommuFd.ClusterTests;
+
+/// <summary>Three silos that talk over real sockets, and clients that each know one of them.</summary>
+public sealed class ClusterFixture : IAsyncLifetime
+{
+    private readonly List<IHost> _clients = [];
+
+    public TestCluster Cluster { get; private set; } = null!;
+
+    public async Task InitializeAsync()
+    {
+        var builder = new TestClusterBuilder(initialSilosCount: 3);
+        builder.Options.ConnectionTransport = ConnectionTransportType.TcpSocket;
+        Cluster = builder.Build();
+        await Cluster.DeployAsync();
+    }
+
+    /// <summary>A client whose only gateway is one silo's.</summary>
+    public async Task<IommufdClient> ConnectAsync(SiloHandle silo)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.UseOrleansClient(client => client
+            .UseStaticClustering(Gateway(silo))
+            .Configure<ClusterOptions>(cluster =>
+            {
+                cluster.ClusterId = Cluster.Options.ClusterId;
+                cluster.ServiceId = Cluster.Options.ServiceId;
+            }));
+        var host = builder.Build();
+        await host.StartAsync();
+        _clients.Add(host);
+        return new IommufdClient(host.Services.GetRequiredService<IGrainFactory>());
+    }
+
+    /// <summary>Starts the command line in another process, as a client of one silo.</summary>
+    internal ChildProcess StartCommandLine(SiloHandle silo, params string[] arguments)
+        => ChildProcess.Start("iommufd.dll", [.. arguments, "--gateway", $"{Gateway(silo)}", "--cluster-id", Cluster.Options.ClusterId, "--service-id", Cluster.Options.ServiceId]);
+
+    public async Task DisposeAsync()
+    {
+        foreach (var client in _clients)
+        {
+            await client.StopAsync();
+            client.Dispose();
+        }
+
+        await Cluster.StopAllSilosAsync();
+        await Cluster.DisposeAsync();
+    }
+
+    private static IPEndPoint Gateway(SiloHandle silo) => silo.GatewayAddress.Endpoint;
+}
