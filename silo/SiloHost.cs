@@ -29,8 +29,8 @@ public static class SiloHost
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
 
-        // The silo's advice on garbage collection is for servers; what goes wrong in it is for whoever runs this process.
-        builder.Logging.AddConsole().SetMinimumLevel(LogLevel.Warning).AddFilter("Orleans.Runtime.Silo", LogLevel.Error);
+        // What the runtime advises is for servers; what goes wrong is for whoever runs this process.
+        builder.Logging.AddConsole().SetMinimumLevel(LogLevel.Warning).AddFilter("Orleans", LogLevel.Error);
         Configure(builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" });
         var host = builder.Build();
         await host.StartAsync(cancellationToken);

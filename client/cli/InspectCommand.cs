@@ -10,12 +10,19 @@ namespace IommuFd.Cli;
 /// <summary><c>iommufd inspect HANDLE</c>: shows a context of a running silo.</summary>
 internal static class InspectCommand
 {
-    // Derived object states are written with the fields of their own kind.
+    // Ids are written as plain numbers, and object states with the fields of their own kind.
     private static readonly JsonSerializerOptions JsonOptions = new()
     {
         WriteIndented = true,
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        Converters = { new JsonStringEnumConverter(), new StateConverter() },
+        Converters =
+        {
+            new JsonStringEnumConverter(),
+            new WriteAs<ObjectId>(id => id.Value),
+            new WriteAs<ReferenceId>(id => id.Value),
+            new WriteAs<HoldId>(id => id.Value),
+            new WriteAs<ObjectState>(state => state),
+        },
     };
 
     public static Command Create()
@@ -79,11 +86,11 @@ internal static class InspectCommand
         console.WriteLine($"{inspection.ObjectCount:N0} objects{(inspection.HasMore ? ", more with --after" : "")}");
     }
 
-    private sealed class StateConverter : JsonConverter<ObjectState>
+    private sealed class WriteAs<T>(Func<T, object> convert) : JsonConverter<T>
     {
-        public override ObjectState Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => throw new NotSupportedException();
+        public override T Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => throw new NotSupportedException();
 
-        public override void Write(Utf8JsonWriter writer, ObjectState value, JsonSerializerOptions options)
-            => JsonSerializer.Serialize(writer, value, value.GetType(), options);
+        public override void Write(Utf8JsonWriter writer, T value, JsonSerializerOptions options)
+            => JsonSerializer.Serialize(writer, convert(value), convert(value).GetType(), options);
     }
 }

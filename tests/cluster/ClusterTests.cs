@@ -45,7 +45,7 @@ public sealed class ClusterTests(ClusterFixture fixture) : IClassFixture<Cluster
             Assert.True(await inspect.WaitForExitAsync() == 0, inspect.Output);
             using var shown = JsonDocument.Parse(inspect.Output);
             var shownIoas = Assert.Single(shown.RootElement.GetProperty("objects").EnumerateArray().ToList());
-            Assert.Equal(ioas.Value, shownIoas.GetProperty("object").GetProperty("id").GetProperty("value").GetUInt32());
+            Assert.Equal(ioas.Value, shownIoas.GetProperty("object").GetProperty("id").GetUInt32());
             Assert.False(shownIoas.GetProperty("state").GetProperty("hugePages").GetBoolean());
         }
     }
