@@ -41,7 +41,7 @@ public static class DiagnosticText
             DiagnosticReason.ContextHasObjects => $"the option can be set only while the context has no object; it has {Holders(diagnostic)}",
             DiagnosticReason.NoCompatIoas => $"no compatibility IOAS is set",
             DiagnosticReason.HoldNotFound => $"the context has no hold {value}",
-            DiagnosticReason.InvalidName => $"a name has 1 to {IoctlLimits.MaxNameLength} characters",
+            DiagnosticReason.InvalidName => $"a name has 1 to {IoctlLimits.MaxNameLength} characters, and kinds and modes are those of the interface",
             DiagnosticReason.NoFreeId => $"every object id of the context is taken",
             DiagnosticReason.RequestTooLarge => $"the request has {value}, the service accepts {limit}",
             DiagnosticReason.ObjectUnreachable => $"the grain of {type} {id} did not answer or has lost its state",

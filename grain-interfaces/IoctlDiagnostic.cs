@@ -75,10 +75,10 @@ public enum DiagnosticReason
     /// <summary>ENOENT: the context has no such hold. <c>Value</c> is the hold.</summary>
     HoldNotFound,
 
-    /// <summary>EINVAL: a name is empty or longer than <see cref="IoctlLimits.MaxNameLength"/>.</summary>
+    /// <summary>EINVAL: a name is empty or longer than <see cref="IoctlLimits.MaxNameLength"/>, or a kind or mode is unknown.</summary>
     InvalidName,
 
-    /// <summary>ENOSPC: every id is taken.</summary>
+    /// <summary>EBUSY: every id is taken, which an xarray answers so.</summary>
     NoFreeId,
 
     /// <summary>E2BIG: the request is larger than the service accepts. <c>Value</c> is its size, <c>Limit</c> the bound.</summary>

@@ -25,13 +25,18 @@ public static class SiloHost
     }
 
     /// <summary>Starts a silo inside this process, without a port for clients: its grains are reached by the host's <see cref="IGrainFactory"/>.</summary>
-    public static async Task<IHost> StartInProcessAsync(CancellationToken cancellationToken = default)
+    public static async Task<IHost> StartInProcessAsync(Action<ISiloBuilder>? configure = null, CancellationToken cancellationToken = default)
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
 
         // What the runtime advises is for servers; what goes wrong is for whoever runs this process.
         builder.Logging.AddConsole().SetMinimumLevel(LogLevel.Warning).AddFilter("Orleans", LogLevel.Error);
         Configure(builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" });
+        if (configure is not null)
+        {
+            builder.UseOrleans(configure);
+        }
+
         var host = builder.Build();
         await host.StartAsync(cancellationToken);
         return host;

@@ -46,7 +46,7 @@ internal sealed class Connection : IAsyncDisposable
     {
         if (options.GetValue(GatewayOption) is not { } gateway)
         {
-            return new Connection(await SiloHost.StartInProcessAsync(cancellationToken), "a silo in this process");
+            return new Connection(await SiloHost.StartInProcessAsync(cancellationToken: cancellationToken), "a silo in this process");
         }
 
         if (!IPEndPoint.TryParse(gateway, out var endpoint) || endpoint.Port == 0)

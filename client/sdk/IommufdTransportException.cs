@@ -28,7 +28,7 @@ public sealed class IommufdTransportException : Exception
 
     /// <summary>Whether an exception of a grain call comes from the transport, and not from a bug in the service.</summary>
     internal static bool IsTransport(Exception exception)
-        => exception is OrleansException or TimeoutException or ObjectDisposedException or InvalidOperationException { Source: "Orleans.Core" or "Orleans.Runtime" };
+        => exception is OrleansException or TimeoutException or ObjectDisposedException;
 
     internal static IommufdTransportException From(string operation, Exception exception)
         => new(operation, OutcomeOf(exception), exception);

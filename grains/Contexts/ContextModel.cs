@@ -43,7 +43,7 @@ internal sealed class ContextModel
             return Refuse(Errno.EEXIST, DiagnosticReason.ContextAlreadyOpen);
         }
 
-        if (!IsName(name))
+        if (!Enum.IsDefined(mode) || !IsName(name))
         {
             return Refuse(Errno.EINVAL, DiagnosticReason.InvalidName);
         }
