@@ -1,15 +1,25 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
 using IommuFd.Silo;
+using IommuFd.Uapi;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace IommuFd.ClusterTests;
 
-/// <summary>What the README shows is true.</summary>
-public sealed partial class ReadmeTests
+/// <summary>What the README and the docs show is true.</summary>
+public sealed partial class DocsTests
 {
+    [Fact]
+    public async Task The_compatibility_table_has_every_command_with_its_sizes()
+    {
+        var table = await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "compatibility.md"));
+
+        Assert.All(IoctlTable.All, command => Assert.Contains(
+            $"| {command.Name} | 0x{(uint)command.Command & 0xFF:X2} | {command.Size} ({command.MinSize}) |", table, StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task The_example_of_the_README_compiles_and_runs()
     {
