@@ -40,10 +40,7 @@ public sealed class CallerMemory : ICallerMemory
         var done = 0;
         while (done < destination.Length && Find(address + (ulong)done, MemoryAccess.Read) is { } region)
         {
-            var source = region.From(address + (ulong)done).Span;
-            var count = Math.Min(source.Length, destination.Length - done);
-            source[..count].CopyTo(destination[done..]);
-            done += count;
+            done += Copy(region.From(address + (ulong)done).Span, destination[done..]);
         }
 
         return done;
@@ -55,10 +52,7 @@ public sealed class CallerMemory : ICallerMemory
         var done = 0;
         while (done < source.Length && Find(address + (ulong)done, MemoryAccess.Write) is { } region)
         {
-            var destination = region.From(address + (ulong)done).Span;
-            var count = Math.Min(destination.Length, source.Length - done);
-            source.Slice(done, count).CopyTo(destination);
-            done += count;
+            done += Copy(source[done..], region.From(address + (ulong)done).Span);
         }
 
         return done;
@@ -78,6 +72,13 @@ public sealed class CallerMemory : ICallerMemory
         }
 
         return done;
+    }
+
+    private static int Copy(ReadOnlySpan<byte> source, Span<byte> destination)
+    {
+        var count = Math.Min(source.Length, destination.Length);
+        source[..count].CopyTo(destination);
+        return count;
     }
 
     // Addresses wrap at 2^64 as they do in a program; address 0 has a region only if one was added.

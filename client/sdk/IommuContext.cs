@@ -11,14 +11,13 @@ namespace IommuFd.Client;
 public sealed partial class IommuContext : IAsyncDisposable
 {
     private readonly IContextGrain _grain;
-    private readonly ReferenceId _reference;
-    private int _closed;
+    private readonly Ownership<ReleaseReport?> _file;
 
     internal IommuContext(ContextHandle handle, IContextGrain grain, ReferenceId reference)
     {
         Handle = handle;
         _grain = grain;
-        _reference = reference;
+        _file = new Ownership<ReleaseReport?>(() => Transport.PutAsync("close", grain, reference));
     }
 
     /// <summary>The context's handle. Whoever gets it can act on the context.</summary>
@@ -86,28 +85,11 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <returns>What was released; null where others still refer to the context.</returns>
     /// <exception cref="IommufdException">EBADF where it is closed already, or the context was lost.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public async Task<ReleaseReport?> CloseAsync()
-    {
-        _closed = 1;
-        var reply = await Transport.CallAsync("close", () => _grain.PutAsync(_reference));
-        return reply.Errno == Errno.None ? reply.Release : throw new IommufdException("close", reply.Errno, reply.Diagnostic);
-    }
+    public Task<ReleaseReport?> CloseAsync() => _file.EndAsync();
 
     /// <summary>Closes this file where it is still open. Does not throw: a context that can't be reached is closed by its silo's end.</summary>
     /// <returns>When it is closed.</returns>
-    public async ValueTask DisposeAsync()
-    {
-        if (Interlocked.Exchange(ref _closed, 1) == 0)
-        {
-            try
-            {
-                await CloseAsync();
-            }
-            catch (Exception exception) when (exception is IommufdException or IommufdTransportException)
-            {
-            }
-        }
-    }
+    public ValueTask DisposeAsync() => _file.DisposeAsync();
 
     internal static IoctlRequest Request<T>(IommuCommand command, in T argument)
         where T : unmanaged

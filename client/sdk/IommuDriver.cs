@@ -8,13 +8,14 @@ public sealed class IommuDriver : IAsyncDisposable
 {
     private readonly IContextGrain _grain;
     private readonly ReferenceId _reference;
-    private int _put;
+    private readonly Ownership<ReleaseReport?> _ownership;
 
     internal IommuDriver(ContextHandle handle, IContextGrain grain, ReferenceId reference)
     {
         Handle = handle;
         _grain = grain;
         _reference = reference;
+        _ownership = new Ownership<ReleaseReport?>(() => Transport.PutAsync("put", grain, reference));
     }
 
     /// <summary>The context's handle.</summary>
@@ -30,57 +31,36 @@ public sealed class IommuDriver : IAsyncDisposable
     public async Task<IommuHold> HoldAsync(ObjectId id, string why, ObjectType type = ObjectType.Any)
     {
         var reply = await Transport.CallAsync("hold", () => _grain.HoldAsync(_reference, id, type, why));
-        return reply.Errno == Errno.None ? new IommuHold(this, id, reply.Hold) : throw new IommufdException("hold", reply.Errno, reply.Diagnostic);
+        return reply.Errno == Errno.None ? new IommuHold(id, reply.Hold, DropAsync) : throw new IommufdException("hold", reply.Errno, reply.Diagnostic);
     }
 
     /// <summary>Puts the reference back, with every hold taken through it. The last reference releases the context.</summary>
     /// <returns>What was released; null where others still refer to the context.</returns>
     /// <exception cref="IommufdException">EBADF where it was put already, or the context was lost.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public async Task<ReleaseReport?> PutAsync()
-    {
-        _put = 1;
-        var reply = await Transport.CallAsync("put", () => _grain.PutAsync(_reference));
-        return reply.Errno == Errno.None ? reply.Release : throw new IommufdException("put", reply.Errno, reply.Diagnostic);
-    }
+    public Task<ReleaseReport?> PutAsync() => _ownership.EndAsync();
 
     /// <summary>Puts the reference back where that was not done. Does not throw.</summary>
     /// <returns>When it is put.</returns>
-    public async ValueTask DisposeAsync()
-    {
-        if (Interlocked.Exchange(ref _put, 1) == 0)
-        {
-            try
-            {
-                await PutAsync();
-            }
-            catch (Exception exception) when (exception is IommufdException or IommufdTransportException)
-            {
-            }
-        }
-    }
+    public ValueTask DisposeAsync() => _ownership.DisposeAsync();
 
-    internal async Task DropAsync(HoldId hold)
+    private async Task<HoldId> DropAsync(HoldId hold)
     {
         var reply = await Transport.CallAsync("drop", () => _grain.DropAsync(_reference, hold));
-        if (reply.Errno != Errno.None)
-        {
-            throw new IommufdException("drop", reply.Errno, reply.Diagnostic);
-        }
+        return reply.Errno == Errno.None ? hold : throw new IommufdException("drop", reply.Errno, reply.Diagnostic);
     }
 }
 
 /// <summary>A driver's users count on an object.</summary>
 public sealed class IommuHold : IAsyncDisposable
 {
-    private readonly IommuDriver _driver;
-    private int _dropped;
+    private readonly Ownership<HoldId> _ownership;
 
-    internal IommuHold(IommuDriver driver, ObjectId target, HoldId id)
+    internal IommuHold(ObjectId target, HoldId id, Func<HoldId, Task<HoldId>> drop)
     {
-        _driver = driver;
         Target = target;
         Id = id;
+        _ownership = new Ownership<HoldId>(() => drop(id));
     }
 
     /// <summary>The object.</summary>
@@ -93,25 +73,9 @@ public sealed class IommuHold : IAsyncDisposable
     /// <returns>When its users count is 1 less.</returns>
     /// <exception cref="IommufdException">ENOENT where it was dropped already, EBADF where the driver's reference was put.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task DropAsync()
-    {
-        _dropped = 1;
-        return _driver.DropAsync(Id);
-    }
+    public Task DropAsync() => _ownership.EndAsync();
 
     /// <summary>Lets the object go where that was not done. Does not throw.</summary>
     /// <returns>When it is dropped.</returns>
-    public async ValueTask DisposeAsync()
-    {
-        if (Interlocked.Exchange(ref _dropped, 1) == 0)
-        {
-            try
-            {
-                await DropAsync();
-            }
-            catch (Exception exception) when (exception is IommufdException or IommufdTransportException)
-            {
-            }
-        }
-    }
+    public ValueTask DisposeAsync() => _ownership.DisposeAsync();
 }

@@ -1,3 +1,6 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
 namespace IommuFd.Client;
 
 /// <summary>Calls grains, and tells answers from the lack of one.</summary>
@@ -14,5 +17,12 @@ internal static class Transport
         {
             throw IommufdTransportException.From(operation, exception);
         }
+    }
+
+    /// <summary>Puts a reference to a context back.</summary>
+    public static async Task<ReleaseReport?> PutAsync(string operation, IContextGrain grain, ReferenceId reference)
+    {
+        var reply = await CallAsync(operation, () => grain.PutAsync(reference));
+        return reply.Errno == Errno.None ? reply.Release : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
     }
 }

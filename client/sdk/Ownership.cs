@@ -1,0 +1,29 @@
+namespace IommuFd.Client;
+
+/// <summary>Something of the service's that the SDK's user has to let go of: a reference or a hold.</summary>
+internal sealed class Ownership<T>(Func<Task<T>> letGo) : IAsyncDisposable
+{
+    private int _ended;
+
+    /// <summary>Lets go, and throws what the service answers, also when that was done before.</summary>
+    public Task<T> EndAsync()
+    {
+        Volatile.Write(ref _ended, 1);
+        return letGo();
+    }
+
+    /// <summary>Lets go where that was not done. Does not throw: what can't be reached ends with its context or silo.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _ended, 1) == 0)
+        {
+            try
+            {
+                await letGo();
+            }
+            catch (Exception exception) when (exception is IommufdException or IommufdTransportException)
+            {
+            }
+        }
+    }
+}
