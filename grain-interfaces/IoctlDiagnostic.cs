@@ -78,7 +78,7 @@ public enum DiagnosticReason
     /// <summary>EINVAL: a name is empty or longer than <see cref="IoctlLimits.MaxNameLength"/>.</summary>
     InvalidName,
 
-    /// <summary>ENOSPC: every id is taken.</summary>
+    /// <summary>EBUSY, which is what the kernel's <c>xa_alloc</c> answers: every id is taken.</summary>
     NoFreeId,
 
     /// <summary>E2BIG: the request is larger than the service accepts. <c>Value</c> is its size, <c>Limit</c> the bound.</summary>

@@ -19,7 +19,7 @@ internal static class IoasHandlers
         var objects = scope.Context.Objects;
         if (objects.Reserve(ObjectType.Ioas) is not { } ioas)
         {
-            return ValueTask.FromResult(Failure.Reply(Errno.ENOSPC, DiagnosticReason.NoFreeId));
+            return ValueTask.FromResult(Failure.Reply(Errno.EBUSY, DiagnosticReason.NoFreeId));
         }
 
         cmd.OutIoasId = ioas.Id.Value;
