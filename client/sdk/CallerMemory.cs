@@ -65,10 +65,6 @@ public sealed class CallerMemory : ICallerMemory
         while (done < length && Find(address + done, access) is { } region)
         {
             done += Math.Min(region.Last - (address + done) + 1, length - done);
-            if (region.Last == ulong.MaxValue)
-            {
-                break;
-            }
         }
 
         return done;

@@ -67,9 +67,11 @@ internal static class IoctlMarshaller
         for (var i = 0; i < descriptor.Buffers.Count; i++)
         {
             var (_, pointerOffset, access, lengthOf) = descriptor.Buffers[i];
-            if (lengthOf(argument) is var length && length > 0 && argument.Length >= pointerOffset + sizeof(ulong))
+            if (lengthOf(argument) is var length && length > 0)
             {
-                buffers.Add(CopyInBuffer(i, BinaryPrimitives.ReadUInt64LittleEndian(argument.AsSpan(pointerOffset)), length, access, memory));
+                // An older caller's argument may end before the pointer or within it: like every field, it is zero-extended.
+                var pointer = UapiStruct.Read<ulong>(argument.AsSpan(Math.Min(pointerOffset, argument.Length)));
+                buffers.Add(CopyInBuffer(i, pointer, length, access, memory));
             }
         }
 

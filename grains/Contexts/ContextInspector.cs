@@ -38,7 +38,12 @@ internal static class ContextInspector
             await Parallelism.ForEachAsync(Enumerable.Range(0, objects.Length), StateConcurrency, async i =>
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                objects[i] = objects[i] with { State = await grains.InspectAsync(entries[i]) };
+
+                // Turns may have run since the page was taken: an object that is gone has no state, and its id may be another's.
+                if (context.Objects.Find(entries[i].Id.Value) == entries[i])
+                {
+                    objects[i] = objects[i] with { State = await grains.InspectAsync(entries[i]) };
+                }
             });
         }
 

@@ -1,0 +1,115 @@
+using System.Reflection;
+using IommuFd.Client;
+using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Objects;
+using IommuFd.Silo;
+using IommuFd.UnitTests.Architecture.Samples;
+using IommuFd.UnitTests.Support;
+using NetArchTest.Rules;
+
+namespace IommuFd.UnitTests.Architecture;
+
+public sealed class LayeringTests
+{
+    private static readonly Assembly GrainsAssembly = typeof(IoctlDispatcher).Assembly;
+
+    [Fact]
+    public void Calls_go_one_way_from_a_context_to_its_objects()
+    {
+        var grains = TypeReferences.Written(GrainsAssembly).Where(Rules.IsObjectGrain).ToList();
+        Expect.That(grains.Count >= 2, "The rule finds no object's grain to look at.");
+        Expect.Sequence([], grains.SelectMany(Rules.BreaksOneWayCalls), "what objects' grains do against the rule");
+    }
+
+    [Theory]
+    [InlineData(typeof(GrainWithFactory), "uses Orleans.IGrainFactory")]
+    [InlineData(typeof(GrainThatKnowsItsContext), "uses IommuFd.GrainInterfaces.IContextGrain")]
+    [InlineData(typeof(GrainThatCallsASibling), "uses IommuFd.GrainInterfaces.IIoasGrain")]
+    [InlineData(typeof(GrainWithServices), "uses System.IServiceProvider")]
+    [InlineData(typeof(GrainOfOrleans), "derives from Orleans.Grain, which has a GrainFactory")]
+    public void The_rule_of_one_way_calls_finds_a_grain_that_breaks_it(Type grain, string expected)
+    {
+        Expect.That(Rules.IsObjectGrain(grain), $"{grain.Name} is not taken for an object's grain.");
+        Expect.That(
+            Rules.BreaksOneWayCalls(grain).Contains($"{grain.FullName} {expected}"),
+            $"{grain.Name} was found to break: {string.Join("; ", Rules.BreaksOneWayCalls(grain))}");
+    }
+
+    [Fact]
+    public void Models_decide_without_Orleans_tasks_locks_clocks_or_IO()
+    {
+        var models = Models().ToList();
+        foreach (var expected in (string[])["ObjectTable", "ObjectEntry", "Hold", "HoldOwner", "IdAllocator", "ContextModel", "ContextReference", "IoasModel"])
+        {
+            Expect.That(models.Exists(model => model.Name == expected), $"The rule does not look at {expected}.");
+        }
+
+        Expect.Sequence([], models.SelectMany(Rules.BreaksPurity), "what models do against the rule");
+    }
+
+    [Theory]
+    [InlineData(typeof(ModelWithATask), "System.Threading.Tasks.Task`1")]
+    [InlineData(typeof(ModelWithALock), "System.Threading.Monitor")]
+    [InlineData(typeof(ModelWithAClock), "System.DateTime")]
+    [InlineData(typeof(ModelWithOrleans), "Orleans.Runtime.IAddressable")]
+    [InlineData(typeof(ModelThatKnowsAGrain), "IommuFd.GrainInterfaces.IIoasGrain")]
+    public void The_rule_of_pure_models_finds_a_model_that_breaks_it(Type model, string expected)
+        => Expect.That(
+            Rules.BreaksPurity(model).Contains($"{model.FullName} uses {expected}"),
+            $"{model.Name} was found to break: {string.Join("; ", Rules.BreaksPurity(model))}");
+
+    [Fact]
+    public void The_rule_of_pure_models_finds_nothing_in_a_pure_one()
+        => Expect.Sequence([], Rules.BreaksPurity(typeof(ModelThatIsPure)), "what a pure model is found to do");
+
+    [Fact]
+    public void The_SDK_and_the_silo_use_no_type_of_the_grains()
+    {
+        foreach (var assembly in (Assembly[])[typeof(IommufdClient).Assembly, typeof(SiloHost).Assembly])
+        {
+            var result = Types.InAssembly(assembly).ShouldNot().HaveDependencyOn("IommuFd.Grains").GetResult();
+            Expect.That(result.IsSuccessful, $"{assembly.GetName().Name} uses types of IommuFd.Grains: {string.Join(", ", result.FailingTypeNames ?? [])}");
+        }
+    }
+
+    [Fact]
+    public void The_SDK_does_not_even_refer_to_the_assembly_of_the_grains()
+    {
+        var references = typeof(IommufdClient).Assembly.GetReferencedAssemblies().Select(name => name.Name!).ToList();
+        Expect.That(references.Contains("IommuFd.GrainInterfaces"), "The SDK is seen to refer to nothing.");
+        Expect.Sequence([], references.Where(name => name is "IommuFd.Grains" or "iommufd-silo" or "Orleans.Runtime"), "what the SDK must not refer to");
+    }
+
+    [Fact]
+    public void The_rule_of_the_SDK_finds_an_assembly_that_breaks_it()
+    {
+        var result = Types.InAssembly(typeof(LayeringTests).Assembly).ShouldNot().HaveDependencyOn("IommuFd.Grains").GetResult();
+        Expect.That(
+            !result.IsSuccessful && result.FailingTypeNames.Contains(typeof(LayeringTests).FullName),
+            "This very type uses types of IommuFd.Grains, and is not found.");
+        Expect.That(!result.FailingTypeNames.Contains(typeof(ModelThatIsPure).FullName), "A type that uses IommuFd.GrainInterfaces only is found too.");
+    }
+
+    // An object's folder has its grain, its model and its handlers; the shared folder the table of rows. Whatever else is there is part of the model.
+    private static IEnumerable<Type> Models()
+        => TypeReferences.Written(GrainsAssembly).Where(type
+            => IsIn(type, "IommuFd.Grains.Objects", "IommuFd.Grains.IoPagetable")
+                && !Rules.IsObjectGrain(type)
+                && type != typeof(ObjectTypes) && type != typeof(ObjectTypeRow)
+                && !type.Name.EndsWith("Handlers", StringComparison.Ordinal) && !type.Name.EndsWith("Handler", StringComparison.Ordinal))
+            .Concat([typeof(ObjectTable), typeof(ObjectEntry), typeof(Hold), typeof(HoldOwner), typeof(IdAllocator)])
+            .Concat([typeof(ContextModel), typeof(ContextReference)]);
+
+    private static bool IsIn(Type type, params ReadOnlySpan<string> namespaces)
+    {
+        foreach (var space in namespaces)
+        {
+            if (type.Namespace == space || type.Namespace?.StartsWith(space + '.', StringComparison.Ordinal) == true)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+}

@@ -1,0 +1,53 @@
+using IommuFd.GrainInterfaces;
+
+namespace IommuFd.UnitTests.Architecture;
+
+/// <summary>The rules of the architecture as functions: a type in, what it does against the rule out. So they can be shown samples that break them.</summary>
+internal static class Rules
+{
+    // What leads an object's grain to other grains. A service provider has all of it.
+    private static readonly string[] WaysToGrains =
+    [
+        "Orleans.Grain", "Orleans.Grain`1", "Orleans.IGrainFactory", "Orleans.IClusterClient", "Orleans.Runtime.IGrainRuntime", "System.IServiceProvider",
+    ];
+
+    // Orleans, tasks, threads, clocks, chance and I/O. Locks and Interlocked are in System.Threading, and have no place where turns are the locks.
+    private static readonly string[] ImpureNamespaces = ["Orleans", "System.Threading", "System.IO", "System.Net", "Microsoft.Extensions"];
+
+    private static readonly string[] ImpureTypes =
+        ["System.DateTime", "System.DateTimeOffset", "System.TimeProvider", "System.Diagnostics.Stopwatch", "System.Random", "System.Guid", "System.Console"];
+
+    /// <summary>Calls go one way: an object's grain calls neither its context nor a sibling, and has no way to.</summary>
+    public static IEnumerable<string> BreaksOneWayCalls(Type grain)
+    {
+        var others = typeof(IObjectGrain).Assembly.GetTypes()
+            .Where(type => type.IsInterface && typeof(IAddressable).IsAssignableFrom(type) && !type.IsAssignableFrom(grain))
+            .Select(type => type.FullName!);
+        var references = TypeReferences.Of(grain);
+        foreach (var name in WaysToGrains.Concat(others).Where(references.Contains))
+        {
+            yield return $"{grain.FullName} uses {name}";
+        }
+
+        for (var parent = grain.BaseType; parent is not null; parent = parent.BaseType)
+        {
+            if (parent == typeof(Grain))
+            {
+                yield return $"{grain.FullName} derives from Orleans.Grain, which has a GrainFactory";
+            }
+        }
+    }
+
+    /// <summary>A model decides synchronously, by what it is given and has: no Orleans, tasks, locks, clocks, chance or I/O.</summary>
+    public static IEnumerable<string> BreaksPurity(Type model)
+        => from name in TypeReferences.Of(model)
+           where ImpureNamespaces.Any(space => name.StartsWith(space + '.', StringComparison.Ordinal))
+               || ImpureTypes.Contains(name)
+               || IsGrainInterface(name)
+           select $"{model.FullName} uses {name}";
+
+    /// <summary>Whether a type is a grain of an object, or the part that they share.</summary>
+    public static bool IsObjectGrain(Type type) => type.IsClass && typeof(IObjectGrain).IsAssignableFrom(type);
+
+    private static bool IsGrainInterface(string name) => typeof(IObjectGrain).Assembly.GetType(name) is { } type && typeof(IAddressable).IsAssignableFrom(type);
+}

@@ -1,0 +1,94 @@
+#pragma warning disable CS9113, CA1822, CA1812 // Samples are there to break rules, not to run.
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.UnitTests.Architecture.Samples;
+
+// Each breaks one rule, so that the rules are seen to find something.
+
+internal abstract class SampleGrain : IGrainBase, IObjectGrain
+{
+    public IGrainContext GrainContext => null!;
+
+    public ValueTask DestroyAsync(ObjectStamp stamp) => ValueTask.CompletedTask;
+
+    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp) => ValueTask.FromResult<ObjectState?>(null);
+}
+
+internal abstract class GrainWithFactory(IGrainFactory factory) : SampleGrain
+{
+    public object Factory => factory;
+}
+
+internal abstract class GrainThatKnowsItsContext : SampleGrain
+{
+    public object Find(Func<Type, object> find) => find(typeof(IContextGrain));
+}
+
+internal abstract class GrainThatCallsASibling : SampleGrain
+{
+    public async Task CallAsync(Func<object> find)
+    {
+        await Task.Yield();
+        await ((IIoasGrain)find()).HugePagesAsync(default, IommuOptionOp.Get, 0);
+    }
+}
+
+internal abstract class GrainWithServices : SampleGrain
+{
+    public object? Service() => GrainContext.ActivationServices;
+}
+
+internal abstract class GrainOfOrleans : Grain, IObjectGrain
+{
+    public ValueTask DestroyAsync(ObjectStamp stamp) => ValueTask.CompletedTask;
+
+    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp) => ValueTask.FromResult<ObjectState?>(null);
+}
+
+internal sealed class ModelThatIsPure
+{
+    private readonly Dictionary<ObjectId, Holder[]> _holders = [];
+
+    public Errno Add(ObjectId id, Holder holder) => _holders.TryAdd(id, [.. new[] { holder }.Where(other => other.Id != id)]) ? Errno.None : Errno.EEXIST;
+
+    public IEnumerable<ObjectId> Ids()
+    {
+        foreach (var id in _holders.Keys)
+        {
+            yield return id;
+        }
+    }
+}
+
+internal sealed class ModelWithATask
+{
+    public Task<int> GetAsync() => Task.FromResult(1);
+}
+
+internal sealed class ModelWithALock
+{
+    private readonly object _lock = new();
+
+    public void Run()
+    {
+        lock (_lock)
+        {
+        }
+    }
+}
+
+internal sealed class ModelWithAClock
+{
+    public long Now() => ((Func<long>)(() => DateTime.UtcNow.Ticks))();
+}
+
+internal sealed class ModelWithOrleans
+{
+    public string Key(object grain) => ((IAddressable)grain).ToString()!;
+}
+
+internal sealed class ModelThatKnowsAGrain
+{
+    public bool IsGrain(object other) => other is IIoasGrain;
+}

@@ -1,0 +1,57 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.UnitTests.Support;
+
+/// <summary>What the SDK is told by a context that answers as the test says. Every call is noted.</summary>
+internal sealed class FakeContextGrain : IContextGrain
+{
+    public List<object> Calls { get; } = [];
+
+    /// <summary>The handles that the SDK asked for.</summary>
+    public List<Guid> Keys { get; } = [];
+
+    public Exception? Failure { get; set; }
+
+    public Errno Errno { get; set; }
+
+    public Func<IoctlRequest, IoctlReply> Ioctl { get; set; } = _ => IoctlReply.Success;
+
+    public IoctlBatchReply Batch { get; set; } = new();
+
+    public ReleaseReport? Release { get; set; }
+
+    public IGrainFactory Factory => FakeGrainFactory.For((_, key) =>
+    {
+        Keys.Add((Guid)key);
+        return this;
+    });
+
+    public Task<ReferenceReply> OpenAsync(OpenRequest request) => Task.FromResult(Note(request, Reference(1)));
+
+    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request) => ValueTask.FromResult(Ioctl(Note(request, request)));
+
+    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request) => ValueTask.FromResult(Note(request, Batch));
+
+    public Task<ReferenceReply> GetAsync(ReferenceKind kind, string name) => Task.FromResult(Note((kind, name), Reference(2)));
+
+    public Task<PutReply> PutAsync(ReferenceId reference) => Task.FromResult(Note(reference, new PutReply(Errno, Release, Diagnostic)));
+
+    public Task<ReferenceReply> HoldAsync(ReferenceId reference, ObjectId id, ObjectType type, string why)
+        => Task.FromResult(Note((reference, id, type, why), Reference(2) with { Hold = new HoldId(3) }));
+
+    public Task<PutReply> DropAsync(ReferenceId reference, HoldId hold) => Task.FromResult(Note((reference, hold), new PutReply(Errno, null, Diagnostic)));
+
+    public Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken)
+        => Task.FromResult(Note(request, new ContextInspection { Errno = Errno, Silo = "silo" }));
+
+    private IoctlDiagnostic? Diagnostic => Errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen };
+
+    private ReferenceReply Reference(long id) => new(Errno, new ReferenceId(id), default, ContextMode.Volatile, Diagnostic);
+
+    private T Note<T>(object call, T answer)
+    {
+        Calls.Add(call);
+        return Failure is null ? answer : throw Failure;
+    }
+}

@@ -1,0 +1,111 @@
+using System.Reflection;
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Uapi;
+
+namespace IommuFd.UnitTests.Support;
+
+// What stands in for Orleans where a handler reaches an object's grain: a factory that makes real IoasGrains without a silo, and keeps them by
+// their keys, as a silo would.
+
+/// <summary>Answers <see cref="IGrainFactory"/>'s <c>GetGrain</c> by key, and remembers which grains were asked for.</summary>
+internal sealed class FakeGrains
+{
+    private readonly Dictionary<string, FakeIoas> _grains = [];
+
+    public FakeGrains()
+        => Factory = FakeGrainFactory.For((_, key) => _grains.TryGetValue((string)key, out var grain) ? grain : _grains[(string)key] = new FakeIoas());
+
+    public IGrainFactory Factory { get; }
+
+    /// <summary>Keys of the grains that were asked for.</summary>
+    public IReadOnlyCollection<string> Keys => _grains.Keys;
+
+    public FakeIoas this[string key] => _grains[key];
+}
+
+/// <summary>A real <see cref="IoasGrain"/> whose activation can be lost, and which can be made to fail as one that does not answer.</summary>
+internal sealed class FakeIoas : IIoasGrain
+{
+    private IoasGrain _activation = new(FakeGrainContext.Create());
+
+    /// <summary>The stamps of all calls, with the calls' names.</summary>
+    public List<(string Call, ObjectStamp Stamp)> Calls { get; } = [];
+
+    /// <summary>What each call throws before it runs; null lets them run.</summary>
+    public Exception? Failure { get; set; }
+
+    /// <summary>What the next calls answer; null asks the activation.</summary>
+    public OptionReply? Answer { get; set; }
+
+    /// <summary>What each inspection waits for.</summary>
+    public Task Gate { get; set; } = Task.CompletedTask;
+
+    /// <summary>Loses the state, as a silo's end does.</summary>
+    public void Lose() => _activation = new IoasGrain(FakeGrainContext.Create());
+
+    public ValueTask<OptionReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
+    {
+        Note("HugePages", stamp);
+        return Answer is { } answer ? ValueTask.FromResult(answer) : _activation.HugePagesAsync(stamp, op, value);
+    }
+
+    public ValueTask DestroyAsync(ObjectStamp stamp)
+    {
+        Note("Destroy", stamp);
+        return _activation.DestroyAsync(stamp);
+    }
+
+    public async ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp)
+    {
+        Note("Inspect", stamp);
+        await Gate;
+        return await _activation.InspectAsync(stamp);
+    }
+
+    private void Note(string call, ObjectStamp stamp)
+    {
+        Calls.Add((call, stamp));
+        if (Failure is not null)
+        {
+            throw Failure;
+        }
+    }
+}
+
+/// <summary>An <see cref="IGrainFactory"/> that knows <c>GetGrain</c> of an interface by a key, and nothing else.</summary>
+public class FakeGrainFactory : DispatchProxy
+{
+    private Func<Type, object, object> _grains = null!;
+
+    public static IGrainFactory For(Func<Type, object, object> grains)
+    {
+        var factory = Create<IGrainFactory, FakeGrainFactory>();
+        ((FakeGrainFactory)(object)factory)._grains = grains;
+        return factory;
+    }
+
+    protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
+        => targetMethod is { Name: "GetGrain", IsGenericMethod: true } && args is [{ } key, ..]
+            ? _grains(targetMethod.GetGenericArguments()[0], key)
+            : throw new NotSupportedException($"{targetMethod} is not what grains are found by here.");
+}
+
+/// <summary>The <see cref="IGrainContext"/> of an activation without a silo: it notes that the activation was asked to leave.</summary>
+public class FakeGrainContext : DispatchProxy
+{
+    public bool HasLeft { get; private set; }
+
+    public static IGrainContext Create() => Create<IGrainContext, FakeGrainContext>();
+
+    protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
+    {
+        if (targetMethod?.Name != nameof(IGrainContext.Deactivate))
+        {
+            throw new NotSupportedException($"{targetMethod} is not what an object's grain calls.");
+        }
+
+        HasLeft = true;
+        return null;
+    }
+}

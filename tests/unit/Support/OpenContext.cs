@@ -1,0 +1,110 @@
+using System.Buffers.Binary;
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Contexts;
+using IommuFd.Uapi;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace IommuFd.UnitTests.Support;
+
+/// <summary>An open context without a silo, and the ioctls on it.</summary>
+internal sealed class OpenContext
+{
+    /// <summary>The epoch of the context's life, as its objects' grains are told.</summary>
+    public const long Epoch = 7;
+
+    public OpenContext()
+    {
+        Expect.Equal(Errno.None, Model.Open(ContextMode.Volatile, "test").Errno, "opening the context");
+        ObjectGrains = new ObjectGrains(Grains.Factory, Handle, Epoch, NullLogger.Instance);
+    }
+
+    public ContextHandle Handle { get; } = new(new Guid("00112233-4455-6677-8899-aabbccddeeff"));
+
+    public ContextModel Model { get; } = new();
+
+    public ObjectTable Objects => Model.Objects;
+
+    public FakeGrains Grains { get; } = new();
+
+    public ObjectGrains ObjectGrains { get; }
+
+    /// <summary>The grain of an object that was called before.</summary>
+    public FakeIoas GrainOf(uint id) => Grains[$"{Handle}/{id}"];
+
+    /// <summary>Adds a live object.</summary>
+    public ObjectEntry Add(ObjectType type = ObjectType.Ioas)
+    {
+        var entry = Objects.Reserve(type)!;
+        Objects.Finalize(entry);
+        return entry;
+    }
+
+    /// <summary>A driver's reference that can hold objects.</summary>
+    public ReferenceId Driver(string name = "driver")
+    {
+        var reply = Model.Get(ReferenceKind.Driver, name);
+        Expect.Equal(Errno.None, reply.Errno, $"the reference of {name}");
+        return reply.Reference;
+    }
+
+    /// <summary>Lets a driver hold an object.</summary>
+    public HoldId Hold(ReferenceId driver, ObjectId id, string why = "test")
+    {
+        var reply = Model.HoldObject(driver, id, ObjectType.Any, why);
+        Expect.Equal(Errno.None, reply.Errno, $"the hold of {id}");
+        return reply.Hold;
+    }
+
+    /// <summary>Runs an ioctl whose argument is a struct of its own size, unless it says another.</summary>
+    /// <param name="command">The command.</param>
+    /// <param name="argument">The argument.</param>
+    /// <param name="writable">Leading bytes of it that can be written; null for all.</param>
+    public IoctlReply Run<T>(IommuCommand command, T argument, uint? writable = null)
+        where T : unmanaged
+    {
+        var bytes = UapiStruct.ToBytes(argument);
+        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes) == 0)
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(bytes, bytes.Length);
+        }
+
+        return Run(new IoctlRequest { Command = (uint)command, Argument = bytes, WritableBytes = writable ?? (uint)bytes.Length });
+    }
+
+    /// <summary>Runs an ioctl. Nothing here waits for another silo, so it has answered when it returns.</summary>
+    public IoctlReply Run(IoctlRequest request)
+    {
+        var reply = IoctlDispatcher.DispatchAsync(new IoctlScope(Model, ObjectGrains), request).AsTask();
+        Expect.That(reply.IsCompleted, $"ioctl 0x{request.Command:X} did not answer at once.");
+        return reply.GetAwaiter().GetResult();
+    }
+
+    /// <summary>Runs an ioctl that must succeed, and decodes its answer.</summary>
+    public T RunOk<T>(IommuCommand command, T argument)
+        where T : unmanaged
+    {
+        var reply = Run(command, argument);
+        Expect.Equal(Errno.None, reply.Errno, $"{command} ({reply.Diagnostic})");
+        return UapiStruct.Read<T>(reply.Argument);
+    }
+
+    /// <summary>Everything of the context that an ioctl may change, in words: equal texts mean that nothing has changed.</summary>
+    public string Snapshot()
+    {
+        var objects = Objects.After(0).Select(entry
+            => $"{entry.Ref} serial {entry.Serial} users {entry.Users} held by [{string.Join(", ", (object[])entry.DescribeHolders(100))}]");
+        return $"rlimit {Model.RlimitMode}, compat {Model.CompatIoas?.Ref}, empty {Objects.IsEmpty}, count {Objects.Count}: {string.Join("; ", objects)}";
+    }
+}
+
+/// <summary>Checks of replies that fail.</summary>
+internal static class Replies
+{
+    /// <summary>The reply has this errno and this reason.</summary>
+    public static IoctlDiagnostic Fails(this IoctlReply reply, Errno errno, DiagnosticReason reason, string what)
+    {
+        Expect.Equal((errno, (DiagnosticReason?)reason), (reply.Errno, reply.Diagnostic?.Reason), what);
+        Expect.Equal(0, reply.ReturnValue, $"the return value of {what}");
+        return reply.Diagnostic!;
+    }
+}
