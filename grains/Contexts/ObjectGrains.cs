@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Objects;
 using IommuFd.Uapi;
@@ -19,7 +20,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     private readonly string _keyPrefix = $"{handle}/";
 
     /// <summary>Calls the grain of an object. Where it fails or has lost its state, the reply is EIO, which no command of the kernel answers.</summary>
-    public async ValueTask<TReply> CallAsync<TGrain, TArgument, TReply>(
+    public ObjectCall<TReply> CallAsync<TGrain, TArgument, TReply>(
         ObjectEntry entry, TArgument argument, Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call)
         where TGrain : class, IObjectGrain
         where TReply : struct, IObjectReply<TReply>
@@ -30,17 +31,17 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
             _called.Add(entry.Id, called);
         }
 
+        ValueTask<TReply> reply;
         try
         {
-            var reply = await call((TGrain)called.Grain, Stamp(entry, called), argument);
-            called.HasAnswered |= reply.Errno != Errno.EIO;
-            return reply;
+            reply = call((TGrain)called.Grain, Stamp(entry, called), argument);
         }
         catch (Exception exception)
         {
-            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
-            return TReply.Failed(Errno.EIO);
+            reply = ValueTask.FromException<TReply>(exception);
         }
+
+        return new ObjectCall<TReply>(this, entry, called, reply);
     }
 
     /// <summary>Ends the grain of an object that is out of the table. Completes at once where it was never called.</summary>
@@ -62,6 +63,23 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         return await called.Grain.InspectAsync(Stamp(entry, called));
     }
 
+    /// <summary>Takes the answer of a call that is over.</summary>
+    internal TReply Complete<TReply>(ObjectEntry entry, CalledGrain called, ValueTaskAwaiter<TReply> call)
+        where TReply : struct, IObjectReply<TReply>
+    {
+        try
+        {
+            var reply = call.GetResult();
+            called.HasAnswered |= reply.Errno != Errno.EIO;
+            return reply;
+        }
+        catch (Exception exception)
+        {
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
+            return TReply.Failed(Errno.EIO);
+        }
+    }
+
     private ObjectStamp Stamp(ObjectEntry entry, CalledGrain called) => new(epoch, entry.Serial, MayBuild: !called.HasAnswered);
 
     // A grain that does not end stays behind without anybody who could call it: a later life of the same key has a greater stamp.
@@ -77,7 +95,8 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         }
     }
 
-    private sealed class CalledGrain(IObjectGrain grain)
+    /// <summary>A grain that was called.</summary>
+    internal sealed class CalledGrain(IObjectGrain grain)
     {
         public IObjectGrain Grain { get; } = grain;
 

@@ -7,7 +7,7 @@ namespace IommuFd.Grains.Objects.Ioas;
 /// <inheritdoc cref="IIoasGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class IoasGrain(IGrainContext grainContext) : ObjectGrain<IoasModel>(grainContext), IIoasGrain
+internal sealed class IoasGrain(IGrainContextAccessor accessor) : ObjectGrain<IoasModel>(accessor), IIoasGrain
 {
     public ValueTask<OptionReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
         => ValueTask.FromResult(Enter(stamp) is { } ioas ? ioas.HugePages(op, value) : OptionReply.Failed(Errno.EIO));

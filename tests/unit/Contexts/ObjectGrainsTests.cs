@@ -105,6 +105,6 @@ public sealed class ObjectGrainsTests
         Expect.Equal(1, _context.GrainOf(2).Calls.Count(call => call.Call == "Destroy"), "ends of a grain after the objects were ended twice");
     }
 
-    private ValueTask<OptionReply> Get(ObjectEntry entry)
-        => _context.ObjectGrains.CallAsync<IIoasGrain, int, OptionReply>(entry, 0, (grain, stamp, _) => grain.HugePagesAsync(stamp, IommuOptionOp.Get, 0));
+    private async ValueTask<OptionReply> Get(ObjectEntry entry)
+        => await _context.ObjectGrains.CallAsync<IIoasGrain, int, OptionReply>(entry, 0, (grain, stamp, _) => grain.HugePagesAsync(stamp, IommuOptionOp.Get, 0));
 }

@@ -27,7 +27,7 @@ internal sealed class FakeGrains
 /// <summary>A real <see cref="IoasGrain"/> whose activation can be lost, and which can be made to fail as one that does not answer.</summary>
 internal sealed class FakeIoas : IIoasGrain
 {
-    private IoasGrain _activation = new(FakeGrainContext.Create());
+    private IoasGrain _activation = new(new FakeGrainContextAccessor(FakeGrainContext.Create()));
 
     /// <summary>The stamps of all calls, with the calls' names.</summary>
     public List<(string Call, ObjectStamp Stamp)> Calls { get; } = [];
@@ -42,7 +42,7 @@ internal sealed class FakeIoas : IIoasGrain
     public Task Gate { get; set; } = Task.CompletedTask;
 
     /// <summary>Loses the state, as a silo's end does.</summary>
-    public void Lose() => _activation = new IoasGrain(FakeGrainContext.Create());
+    public void Lose() => _activation = new IoasGrain(new FakeGrainContextAccessor(FakeGrainContext.Create()));
 
     public ValueTask<OptionReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
     {
@@ -89,6 +89,12 @@ public class FakeGrainFactory : DispatchProxy
         => targetMethod is { Name: "GetGrain", IsGenericMethod: true } && args is [{ } key, ..]
             ? _grains(targetMethod.GetGenericArguments()[0], key)
             : throw new NotSupportedException($"{targetMethod} is not what grains are found by here.");
+}
+
+/// <summary>Gives one grain context.</summary>
+internal sealed class FakeGrainContextAccessor(IGrainContext grainContext) : IGrainContextAccessor
+{
+    public IGrainContext GrainContext { get; } = grainContext;
 }
 
 /// <summary>The <see cref="IGrainContext"/> of an activation without a silo: it notes that the activation was asked to leave.</summary>

@@ -1,0 +1,72 @@
+using IommuFd.Client;
+
+namespace IommuFd.Bench.Harness;
+
+/// <summary>A run: what it measures on, how, and where the rows go.</summary>
+internal sealed class BenchRun(IGrainFactory grains, BenchOptions options, Report report)
+{
+    public IGrainFactory Grains { get; } = grains;
+
+    public IommufdClient Client { get; } = new(grains);
+
+    public BenchOptions Options { get; } = options;
+
+    public void Add(Row row) => report.Add(row);
+
+    /// <summary>
+    /// Measures loads against a yardstick: all of them run once in each round, every other round in reverse, so that what else the machine does meets
+    /// them alike. A ratio is taken within a round.
+    /// </summary>
+    public async Task CompareAsync(string section, Load yardstick, params (Load Load, Target? Target)[] subjects)
+    {
+        subjects = [.. subjects.Where(subject => Options.Selects(section, subject.Load.Name))];
+        if (subjects.Length == 0)
+        {
+            return;
+        }
+
+        Load[] loads = [yardstick, .. subjects.Select(subject => subject.Load)];
+        foreach (var load in loads)
+        {
+            await load.RunAsync(Options.WarmUp);
+        }
+
+        GC.Collect();
+        var rates = await RunRoundsAsync(loads);
+        for (var i = 0; i < subjects.Length; i++)
+        {
+            Add(new Row
+            {
+                Section = section,
+                Name = subjects[i].Load.Name,
+                Unit = "op/s",
+                Value = PerSecond(rates[i + 1]),
+                AllocatedBytes = AllocatedBytes(rates[i + 1]),
+                Yardstick = yardstick.Name,
+                YardstickValue = PerSecond(rates[0]),
+                YardstickAllocatedBytes = AllocatedBytes(rates[0]),
+                Ratio = Spread.Of(rates[i + 1].Zip(rates[0], (rate, reference) => rate.PerSecond / reference.PerSecond)),
+                Target = subjects[i].Target,
+            });
+        }
+    }
+
+    private static Spread PerSecond(Rate[] rates) => Spread.Of(rates.Select(rate => rate.PerSecond));
+
+    private static double AllocatedBytes(Rate[] rates) => Math.Round(Spread.Of(rates.Select(rate => rate.AllocatedBytes)).Median);
+
+    private async Task<Rate[][]> RunRoundsAsync(Load[] loads)
+    {
+        Rate[][] rates = [.. loads.Select(_ => new Rate[Options.Rounds])];
+        for (var round = 0; round < Options.Rounds; round++)
+        {
+            for (var i = 0; i < loads.Length; i++)
+            {
+                var next = round % 2 == 0 ? i : loads.Length - 1 - i;
+                rates[next][round] = await loads[next].RunAsync(Options.Round);
+            }
+        }
+
+        return rates;
+    }
+}

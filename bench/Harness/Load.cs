@@ -1,0 +1,64 @@
+using System.Diagnostics;
+
+namespace IommuFd.Bench.Harness;
+
+// Callers in closed loops: each has one call under way at any time. A tight loop of many callers never gives the thread pool a
+// moment to look at its global queue, so that each caller yields now and then. All loads run through this one loop, the
+// yardsticks too, so that whatever it costs is in both sides of a ratio.
+
+/// <summary>What a load did in one round.</summary>
+/// <param name="PerSecond">Operations a second.</param>
+/// <param name="AllocatedBytes">Managed bytes that the process allocated for one operation.</param>
+internal readonly record struct Rate(double PerSecond, double AllocatedBytes);
+
+/// <summary>Something that is called for a while by a number of callers.</summary>
+internal abstract class Load(string name)
+{
+    public string Name { get; } = name;
+
+    /// <summary>Calls for at least so long.</summary>
+    public abstract Task<Rate> RunAsync(TimeSpan duration);
+}
+
+/// <summary>A load of calls that answer <typeparamref name="TReply"/>.</summary>
+/// <param name="name">What is called.</param>
+/// <param name="callers">Callers, each with one call under way.</param>
+/// <param name="operations">Operations that one call counts for.</param>
+/// <param name="call">One call by a caller.</param>
+/// <param name="isExpected">Whether the answer is the one that is meant to be measured; any other ends the run.</param>
+internal sealed class Load<TReply>(string name, int callers, int operations, Func<int, ValueTask<TReply>> call, Predicate<TReply> isExpected) : Load(name)
+{
+    private const int CallsBetweenYields = 16;
+
+    public override async Task<Rate> RunAsync(TimeSpan duration)
+    {
+        var allocated = GC.GetTotalAllocatedBytes();
+        var start = Stopwatch.GetTimestamp();
+        var calls = await Task.WhenAll(Enumerable.Range(0, callers).Select(caller => Task.Run(() => CallAsync(caller, start, duration))));
+        var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        var done = (double)calls.Sum() * operations;
+        return new Rate(done / seconds, (GC.GetTotalAllocatedBytes() - allocated) / done);
+    }
+
+    private async Task<long> CallAsync(int caller, long start, TimeSpan duration)
+    {
+        long calls = 0;
+        do
+        {
+            await Task.Yield();
+            for (var i = 0; i < CallsBetweenYields; i++)
+            {
+                var reply = await call(caller);
+                if (!isExpected(reply))
+                {
+                    throw new InvalidOperationException($"'{Name}' got an answer that it is not meant to measure.");
+                }
+            }
+
+            calls += CallsBetweenYields;
+        }
+        while (Stopwatch.GetElapsedTime(start) < duration);
+
+        return calls;
+    }
+}

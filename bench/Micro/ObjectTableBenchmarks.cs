@@ -1,0 +1,49 @@
+using BenchmarkDotNet.Attributes;
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Contexts;
+
+namespace IommuFd.Bench.Micro;
+
+// Cost that does not grow with the table shows with one id over and over. With ids all over the table, the processor's caches
+// no longer hold what is needed, which is the machine's cost and is measured beside it.
+
+/// <summary>The table of objects without a grain around it.</summary>
+[MemoryDiagnoser]
+public class ObjectTableBenchmarks
+{
+    private const uint Stride = 7919;
+
+    private ObjectTable _table = new();
+    private uint _last;
+
+    [Params(10, 10_000, 1_000_000)]
+    public int Live { get; set; }
+
+    [GlobalSetup]
+    public void Fill()
+    {
+        _table = new ObjectTable();
+        for (var i = 0; i < Live; i++)
+        {
+            _table.Finalize(_table.Reserve(ObjectType.Ioas)!);
+        }
+    }
+
+    [Benchmark(Description = "destroy and allocate, one id")]
+    public uint OneId() => Replace((uint)Live / 2);
+
+    [Benchmark(Description = "destroy and allocate, ids all over")]
+    public uint IdsAllOver()
+    {
+        _last = (_last + Stride) % (uint)Live;
+        return Replace(_last + 1);
+    }
+
+    private uint Replace(uint id)
+    {
+        _table.Remove(id, leaveTombstone: false, out _);
+        var entry = _table.Reserve(ObjectType.Ioas)!;
+        _table.Finalize(entry);
+        return entry.Id.Value;
+    }
+}

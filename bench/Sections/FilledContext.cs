@@ -1,0 +1,55 @@
+using IommuFd.Bench.Harness;
+using IommuFd.Client;
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Bench.Sections;
+
+/// <summary>A context with the IOASes 1 to <see cref="Live"/>, filled in as few calls as can be.</summary>
+internal sealed class FilledContext
+{
+    // A batch must end well within a call's response timeout, and an activation takes longer than an allocation.
+    private const int AllocationsAtOnce = IoctlLimits.MaxBatch;
+    private const int ActivationsAtOnce = 1024;
+
+    private FilledContext(IommuContext context, IContextGrain grain)
+    {
+        Context = context;
+        Grain = grain;
+    }
+
+    public IommuContext Context { get; }
+
+    public IContextGrain Grain { get; }
+
+    public int Live { get; private set; }
+
+    public static async Task<FilledContext> OpenAsync(BenchRun run)
+    {
+        var context = await run.Client.OpenAsync("bench");
+        return new FilledContext(context, run.Grains.GetGrain<IContextGrain>(context.Handle.Value));
+    }
+
+    /// <summary>Allocates IOASes, none of which is used.</summary>
+    public async Task AllocateAsync(int count)
+    {
+        await RunAsync(Enumerable.Repeat(Ioctls.Alloc, count), AllocationsAtOnce);
+        Live += count;
+    }
+
+    /// <summary>Uses the first IOASes, so that their grains are active.</summary>
+    public Task ActivateAsync(int count)
+        => RunAsync(Enumerable.Range(1, count).Select(id => Ioctls.HugePages(new ObjectId((uint)id), IommuOptionOp.Get)), ActivationsAtOnce);
+
+    private async Task RunAsync(IEnumerable<IoctlRequest> requests, int atOnce)
+    {
+        foreach (var chunk in requests.Chunk(atOnce))
+        {
+            var batch = await Grain.IoctlBatchAsync(new IoctlBatchRequest { Requests = chunk });
+            if (Array.Find(batch.Replies, reply => reply.Errno != Errno.None) is { } failed)
+            {
+                throw new InvalidOperationException($"Filling a context failed: {failed.Errno} ({failed.Diagnostic}).");
+            }
+        }
+    }
+}
