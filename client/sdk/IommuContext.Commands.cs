@@ -36,7 +36,7 @@ public sealed partial class IommuContext
     /// <returns>True by default.</returns>
     /// <exception cref="IommufdException">ENOENT without such an IOAS.</exception>
     public async ValueTask<bool> GetHugePagesAsync(ObjectId ioas, CancellationToken cancellationToken = default)
-        => await OptionAsync(IommuOptionId.HugePages, IommuOptionOp.Get, ioas, 0, cancellationToken) != 0;
+        => (await RunAsync(IommuCommand.Option, Option(IommuOptionId.HugePages, IommuOptionOp.Get, ioas), cancellationToken)).Val64 != 0;
 
     /// <summary><c>IOMMU_OPTION_HUGE_PAGES</c>, set.</summary>
     /// <param name="ioas">The IOAS.</param>
@@ -45,13 +45,13 @@ public sealed partial class IommuContext
     /// <returns>When it is set.</returns>
     /// <exception cref="IommufdException">ENOENT without such an IOAS.</exception>
     public async ValueTask SetHugePagesAsync(ObjectId ioas, bool enable, CancellationToken cancellationToken = default)
-        => await OptionAsync(IommuOptionId.HugePages, IommuOptionOp.Set, ioas, enable ? 1UL : 0, cancellationToken);
+        => await RunAsync(IommuCommand.Option, Option(IommuOptionId.HugePages, IommuOptionOp.Set, ioas, enable ? 1UL : 0), cancellationToken);
 
     /// <summary><c>IOMMU_OPTION_RLIMIT_MODE</c>, get.</summary>
     /// <param name="cancellationToken">Stops the waiting.</param>
     /// <returns>The mode.</returns>
     public async ValueTask<RlimitMode> GetRlimitModeAsync(CancellationToken cancellationToken = default)
-        => (RlimitMode)await OptionAsync(IommuOptionId.RlimitMode, IommuOptionOp.Get, default, 0, cancellationToken);
+        => (RlimitMode)(await RunAsync(IommuCommand.Option, Option(IommuOptionId.RlimitMode, IommuOptionOp.Get), cancellationToken)).Val64;
 
     /// <summary><c>IOMMU_OPTION_RLIMIT_MODE</c>, set.</summary>
     /// <param name="mode">The mode.</param>
@@ -59,7 +59,7 @@ public sealed partial class IommuContext
     /// <returns>When it is set.</returns>
     /// <exception cref="IommufdException">EBUSY where the context has an object; EINVAL for a value that is no mode.</exception>
     public async ValueTask SetRlimitModeAsync(RlimitMode mode, CancellationToken cancellationToken = default)
-        => await OptionAsync(IommuOptionId.RlimitMode, IommuOptionOp.Set, default, (ulong)mode, cancellationToken);
+        => await RunAsync(IommuCommand.Option, Option(IommuOptionId.RlimitMode, IommuOptionOp.Set, value: (ulong)mode), cancellationToken);
 
     /// <summary><c>IOMMU_VFIO_IOAS_GET</c>: the IOAS that VFIO compatibility uses.</summary>
     /// <param name="cancellationToken">Stops the waiting.</param>
@@ -84,13 +84,11 @@ public sealed partial class IommuContext
     public async ValueTask ClearCompatIoasAsync(CancellationToken cancellationToken = default)
         => await RunAsync(IommuCommand.VfioIoas, new IommuVfioIoas { Op = (ushort)IommuVfioIoasOp.Clear }, cancellationToken);
 
-    private async ValueTask<ulong> OptionAsync(IommuOptionId option, IommuOptionOp op, ObjectId id, ulong value, CancellationToken cancellationToken)
-    {
-        var cmd = new IommuOption { OptionId = (uint)option, Op = (ushort)op, ObjectId = id.Value, Val64 = value };
-        return (await RunAsync(IommuCommand.Option, cmd, cancellationToken)).Val64;
-    }
+    private static IommuOption Option(IommuOptionId option, IommuOptionOp op, ObjectId id = default, ulong value = 0)
+        => new() { OptionId = (uint)option, Op = (ushort)op, ObjectId = id.Value, Val64 = value };
 
+    // Each async method between a program and its grain costs every ioctl a state machine: there are this one and SendAsync.
     private async ValueTask<T> RunAsync<T>(IommuCommand command, T argument, CancellationToken cancellationToken)
         where T : unmanaged
-        => (await IoctlAsync(command, argument, cancellationToken)).ThrowIfFailed().Read<T>();
+        => IoctlResult.From((uint)command, await SendAsync(Request(command, in argument), cancellationToken)).ThrowIfFailed().Read<T>();
 }
