@@ -44,6 +44,24 @@ public static class DiagnosticText
             DiagnosticReason.InvalidName => $"a name has 1 to {IoctlLimits.MaxNameLength} characters, and kinds and modes are those of the interface",
             DiagnosticReason.NoFreeId => $"every object id of the context is taken",
             DiagnosticReason.RequestTooLarge => $"the request has {value}, the service accepts {limit}",
+            DiagnosticReason.MappingWithoutAccess => $"the flags 0x{value:X} make the mapping neither readable nor writeable",
+            DiagnosticReason.RangeOverflow => $"0x{limit:X} bytes from 0x{value:X} on pass the end of 64 bits",
+            DiagnosticReason.Misaligned => $"0x{value:X} is not aligned to {limit}",
+            DiagnosticReason.EmptyRange => $"the length is 0",
+            DiagnosticReason.AreaInTheWay => $"0x{value:X} can't be mapped, {diagnostic.Overlap} already is",
+            DiagnosticReason.ReservedInTheWay => $"{diagnostic.Overlap} is reserved",
+            DiagnosticReason.AllowedInTheWay => $"{diagnostic.Overlap} must stay allowed",
+            DiagnosticReason.NoHole => $"0x{value:X} bytes find no place, the largest hole has 0x{limit:X}",
+            DiagnosticReason.RangeNotMapped => diagnostic.Overlap is { } near
+                ? $"0x{limit:X} bytes from 0x{value:X} on are not mapped as whole areas; the nearest is {near}"
+                : (FormattableString)$"0x{limit:X} bytes from 0x{value:X} on are not mapped, nothing is",
+            DiagnosticReason.FileNotOpen => $"file descriptor {(int)value} is not open",
+            DiagnosticReason.PagesNotWritable => $"the source is mapped for reading only",
+            DiagnosticReason.InvalidRangeList => $"a range of the list is empty, descends or overlaps another",
+            DiagnosticReason.BufferFault => $"only {value} of {limit} bytes of the array can be accessed",
+            DiagnosticReason.ArrayTooSmall => $"the array has room for {value} ranges, there are {limit}",
+            DiagnosticReason.UnalignedAreas => $"an area is not aligned to pages",
+            DiagnosticReason.MapsProcessMemory => $"IOAS {id} maps memory of a process, only mappings of files can be moved",
             DiagnosticReason.ObjectUnreachable => $"the grain of {type} {id} did not answer or has lost its state",
             _ => $"reason {(int)diagnostic.Reason}",
         };
@@ -59,6 +77,10 @@ public static class DiagnosticText
         DiagnosticReason.ObjectHeld => $"let the holder{(diagnostic.HolderCount == 1 ? "" : "s")} go first",
         DiagnosticReason.ContextHasObjects => "set it right after opening the context, or destroy the objects first",
         DiagnosticReason.ContextNotOpen => "open a context and use its handle",
+        DiagnosticReason.AreaInTheWay => "unmap it, or map elsewhere",
+        DiagnosticReason.NoHole => "unmap something, or allow more",
+        DiagnosticReason.RangeNotMapped => "unmap or copy what one map call mapped, or several of them together",
+        DiagnosticReason.ArrayTooSmall => "make the array larger and ask again",
         DiagnosticReason.NoCompatIoas => "set one with IOMMU_VFIO_IOAS and op SET",
         DiagnosticReason.ArgumentTooShort => "put the struct's size into its first u32",
         DiagnosticReason.UnknownBytesNotZero => "zero what the service does not know, or pass a smaller size",
@@ -70,6 +92,6 @@ public static class DiagnosticText
     {
         var listed = string.Join(", ", diagnostic.Holders.Select(holder => holder.ToString()));
         var more = diagnostic.HolderCount - diagnostic.Holders.Length;
-        return more > 0 ? $"{listed} and {more} more" : listed;
+        return more > 0 ? $"{listed} and {more} more" : listed.Length > 0 ? listed : "ids that are taken for good";
     }
 }

@@ -68,4 +68,12 @@ public interface IContextGrain : IGrainWithGuidKey
     [Alias("Inspect")]
     [AlwaysInterleave]
     Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken);
+
+    /// <summary>Shows one object with a part of its own long lists. Interleaves with a running turn and changes nothing.</summary>
+    /// <param name="id">The object.</param>
+    /// <param name="page">Which part.</param>
+    /// <returns>The object; null without an open context or such an object.</returns>
+    [Alias("InspectObject")]
+    [AlwaysInterleave]
+    Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page);
 }

@@ -28,23 +28,11 @@ public interface IObjectGrain : IGrainWithStringKey
 
     /// <summary>Shows the state. Interleaves with a running turn and changes nothing.</summary>
     /// <param name="stamp">The life that is meant.</param>
+    /// <param name="page">Which part of a long list.</param>
     /// <returns>The state; null where there is none of this life.</returns>
     [Alias("Inspect")]
     [AlwaysInterleave]
-    ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp);
-}
-
-/// <summary>An IO address space.</summary>
-[Alias("IommuFd.IIoasGrain")]
-public interface IIoasGrain : IObjectGrain
-{
-    /// <summary>Gets or sets <c>IOMMU_OPTION_HUGE_PAGES</c>.</summary>
-    /// <param name="stamp">The life that is meant.</param>
-    /// <param name="op">An <see cref="IommuOptionOp"/>, or anything else that a program may pass.</param>
-    /// <param name="value">The value to set.</param>
-    /// <returns>The errno and the value: EINVAL for a value other than 0 and 1, EOPNOTSUPP for an unknown op, EIO for a life that is not here.</returns>
-    [Alias("HugePages")]
-    ValueTask<OptionReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value);
+    ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page);
 }
 
 /// <summary>What an object answers its context.</summary>
@@ -55,23 +43,30 @@ public interface IObjectReply<TSelf>
     /// <summary>0 on success; EIO where the object's grain does not have the life that was meant.</summary>
     Errno Errno { get; }
 
-    /// <summary>A reply that has nothing but an errno.</summary>
+    /// <summary>Why it failed; null on success.</summary>
+    IoctlDiagnostic? Diagnostic { get; }
+
+    /// <summary>A reply that has nothing but an errno and its reason.</summary>
     /// <param name="errno">The errno.</param>
+    /// <param name="diagnostic">The reason.</param>
     /// <returns>The reply.</returns>
-    static abstract TSelf Failed(Errno errno);
+    static abstract TSelf Failed(Errno errno, IoctlDiagnostic? diagnostic);
 }
 
-/// <summary>What an option of an object answered.</summary>
+/// <summary>What an object answers where one number says it all.</summary>
 /// <param name="Errno">0 on success.</param>
-/// <param name="Value">The value got; after a set, the value set.</param>
-[GenerateSerializer, Immutable, Alias("IommuFd.OptionReply")]
-public readonly record struct OptionReply([property: Id(0)] Errno Errno, [property: Id(1)] ulong Value) : IObjectReply<OptionReply>
+/// <param name="Value">An IOVA, a count of bytes or the value of an option, as the request says.</param>
+/// <param name="Diagnostic">Why it failed; null on success.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.ObjectReply")]
+public readonly record struct ObjectReply(
+    [property: Id(0)] Errno Errno, [property: Id(1)] ulong Value, [property: Id(2)] IoctlDiagnostic? Diagnostic = null) : IObjectReply<ObjectReply>
 {
     /// <inheritdoc/>
-    public static OptionReply Failed(Errno errno) => new(errno, 0);
+    public static ObjectReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, 0, diagnostic);
 }
 
-/// <summary>What an IOAS knows of itself.</summary>
-/// <param name="HugePages">Whether contiguous pages may be combined.</param>
-[GenerateSerializer, Immutable, Alias("IommuFd.IoasState")]
-public sealed record IoasState([property: Id(0)] bool HugePages) : ObjectState;
+/// <summary>Which part of a long list in an object's state is asked for.</summary>
+/// <param name="From">The first key that is wanted: of an IOAS, the first IOVA.</param>
+/// <param name="Limit">At most so many entries, 0 to <see cref="IoctlLimits.MaxInspectionPage"/>; more are cut to that.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.StatePage")]
+public readonly record struct StatePage([property: Id(0)] ulong From, [property: Id(1)] int Limit);

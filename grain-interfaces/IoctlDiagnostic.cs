@@ -84,6 +84,54 @@ public enum DiagnosticReason
     /// <summary>E2BIG: the request is larger than the service accepts. <c>Value</c> is its size, <c>Limit</c> the bound.</summary>
     RequestTooLarge,
 
+    /// <summary>EINVAL: a mapping must be readable or writeable. <c>Value</c> has the flags.</summary>
+    MappingWithoutAccess,
+
+    /// <summary>EOVERFLOW: an IOVA or a length is 2^64 - 1, or together they pass 2^64. <c>Value</c> is where it starts, <c>Limit</c> its bytes.</summary>
+    RangeOverflow,
+
+    /// <summary>EINVAL: <c>Limit</c> is the alignment that IOVA, length and offset in the page must have; <c>Value</c> is the IOVA or the length.</summary>
+    Misaligned,
+
+    /// <summary>EINVAL: the length is 0.</summary>
+    EmptyRange,
+
+    /// <summary>EEXIST: an area is in the way, <c>Overlap</c>. <c>Value</c> is the IOVA asked for.</summary>
+    AreaInTheWay,
+
+    /// <summary>EINVAL or EADDRINUSE: a reserved range is in the way, <c>Overlap</c>. <c>Value</c> is the IOVA asked for.</summary>
+    ReservedInTheWay,
+
+    /// <summary>EADDRINUSE: an allowed range is in the way, <c>Overlap</c>.</summary>
+    AllowedInTheWay,
+
+    /// <summary>ENOSPC: no hole is large enough. <c>Value</c> is the bytes asked for, <c>Limit</c> the largest hole.</summary>
+    NoHole,
+
+    /// <summary>ENOENT: the range is not mapped as a whole. <c>Value</c> is its first IOVA, <c>Limit</c> its bytes; <c>Overlap</c> the nearest area, if any.</summary>
+    RangeNotMapped,
+
+    /// <summary>EBADF: the file descriptor <c>Value</c> isn't open.</summary>
+    FileNotOpen,
+
+    /// <summary>EPERM: what was mapped for reading only can't be copied for writing.</summary>
+    PagesNotWritable,
+
+    /// <summary>EINVAL: a range of the list is empty, descends or overlaps another.</summary>
+    InvalidRangeList,
+
+    /// <summary>EFAULT: a buffer can't be accessed. <c>Value</c> is the bytes that can, <c>Limit</c> the bytes needed.</summary>
+    BufferFault,
+
+    /// <summary>EMSGSIZE: the array has room for <c>Value</c> entries, there are <c>Limit</c>.</summary>
+    ArrayTooSmall,
+
+    /// <summary>EADDRINUSE: large pages can't be forbidden, an area is not aligned to pages.</summary>
+    UnalignedAreas,
+
+    /// <summary>EINVAL: an IOAS maps memory of a process, only files can change theirs.</summary>
+    MapsProcessMemory,
+
     /// <summary>EIO: the object's grain did not answer, or has lost its state.</summary>
     ObjectUnreachable,
 }
@@ -135,6 +183,10 @@ public sealed class IoctlDiagnostic
     /// <summary>How many hold the object.</summary>
     [Id(6)]
     public long HolderCount { get; init; }
+
+    /// <summary>The range that is in the way, or the nearest; null for none.</summary>
+    [Id(7)]
+    public IovaRange? Overlap { get; init; }
 
     /// <summary>The reason in words.</summary>
     /// <returns>One sentence.</returns>

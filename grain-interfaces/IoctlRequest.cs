@@ -67,6 +67,13 @@ public sealed class UserBuffer
     public byte[] Content { get; init; } = [];
 }
 
+/// <summary>A file that an argument names by its descriptor, as found with the caller.</summary>
+/// <param name="Identity">Tells files apart: two descriptors of one file have equal identities.</param>
+/// <param name="IsMemfd">Whether it is memory (a memfd), which can be pinned.</param>
+/// <param name="LengthBytes">Its length.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.UserFile")]
+public sealed record UserFile([property: Id(0)] string Identity, [property: Id(1)] bool IsMemfd, [property: Id(2)] ulong LengthBytes);
+
 /// <summary>One ioctl, with everything of the caller's memory that it needs.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoctlRequest")]
 public sealed class IoctlRequest
@@ -93,6 +100,10 @@ public sealed class IoctlRequest
     /// <summary>Those buffers of the command's descriptor that have a length; null where there is none. One that is missing reads as unreadable.</summary>
     [Id(4)]
     public UserBuffer[]? Buffers { get; init; }
+
+    /// <summary>The open file that the argument names; null where it names none, or one that isn't open.</summary>
+    [Id(5)]
+    public UserFile? File { get; init; }
 }
 
 /// <summary>Several ioctls that run in one turn, in order, with nothing of others between them.</summary>

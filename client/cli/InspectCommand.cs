@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using IommuFd.Client;
@@ -28,10 +29,15 @@ internal static class InspectCommand
     public static Command Create()
     {
         var handle = new Argument<string>("HANDLE") { Description = "The context's handle: 32 hexadecimal digits." };
+        var id = new Argument<uint?>("ID") { Description = "An object of the context, to see all of it.", Arity = ArgumentArity.ZeroOrOne };
         var json = new Option<bool>("--json") { Description = "Writes one JSON object instead of tables." };
-        var after = new Option<uint>("--after") { Description = "Shows only objects with greater ids." };
-        var limit = new Option<int>("--limit") { Description = "Shows at most so many objects.", DefaultValueFactory = _ => 100 };
-        var command = new Command("inspect", "Shows a context: its objects, their users and holders.") { handle, json, after, limit };
+        var after = new Option<string>("--after")
+        {
+            Description = "Shows only objects with greater ids; of an IOAS, only areas behind this IOVA.",
+            DefaultValueFactory = _ => "",
+        };
+        var limit = new Option<int>("--limit") { Description = "Shows at most so many objects, or areas of an IOAS.", DefaultValueFactory = _ => 100 };
+        var command = new Command("inspect", "Shows a context: its objects, their users and holders.") { handle, id, json, after, limit };
         Connection.AddOptions(command);
         command.SetAction(async (options, cancellationToken) =>
         {
@@ -46,20 +52,62 @@ internal static class InspectCommand
             }
 
             await using var connection = await Connection.OpenAsync(options, cancellationToken);
-            var request = new InspectRequest(new ObjectId(options.GetValue(after)), options.GetValue(limit), WithState: true);
-            var inspection = await new IommufdClient(connection.Grains).InspectAsync(context, request, cancellationToken);
-            if (options.GetValue(json))
+            var client = new IommufdClient(connection.Grains);
+            var behind = ParseNumber(options.GetValue(after)!);
+            if (options.GetValue(id) is { } objectId)
             {
-                Console.WriteLine(JsonSerializer.Serialize(inspection, JsonOptions));
-            }
-            else
-            {
-                Write(AnsiConsole.Console, context, inspection);
+                var page = new StatePage(behind is { } iova ? iova + 1 : 0, options.GetValue(limit));
+                var shown = await client.InspectObjectAsync(context, new ObjectId(objectId), page)
+                    ?? throw new CliException($"The context is not open, or has no object {objectId}.");
+                Show(options.GetValue(json), shown, () => WriteObject(AnsiConsole.Console, shown));
+                return 0;
             }
 
+            var request = new InspectRequest(new ObjectId((uint)(behind ?? 0)), options.GetValue(limit), WithState: true);
+            var inspection = await client.InspectAsync(context, request, cancellationToken);
+            Show(options.GetValue(json), inspection, () => Write(AnsiConsole.Console, context, inspection));
             return 0;
         });
         return command;
+    }
+
+    private static void Show<T>(bool json, T value, Action write)
+    {
+        if (json)
+        {
+            Console.WriteLine(JsonSerializer.Serialize(value, JsonOptions));
+        }
+        else
+        {
+            write();
+        }
+    }
+
+    private static ulong? ParseNumber(string text)
+    {
+        if (text.Length == 0)
+        {
+            return null;
+        }
+
+        var hex = text.StartsWith("0x", StringComparison.OrdinalIgnoreCase);
+        return ulong.TryParse(hex ? text.AsSpan(2) : text, hex ? NumberStyles.HexNumber : NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+            ? number
+            : throw new CliException($"'{text}' is no number.");
+    }
+
+    private static void WriteObject(IAnsiConsole console, ObjectInspection item)
+    {
+        console.MarkupLineInterpolated($"[bold]{item.Object}[/]  users {item.Users}");
+        foreach (var holder in item.Holders)
+        {
+            console.MarkupLineInterpolated($"held by {holder}");
+        }
+
+        if (item.State is IoasState ioas)
+        {
+            IoasView.Write(console, ioas);
+        }
     }
 
     public static void Write(IAnsiConsole console, ContextHandle handle, ContextInspection inspection)
@@ -79,7 +127,7 @@ internal static class InspectCommand
                 $"{item.Object}",
                 $"{item.Users:N0}",
                 Markup.Escape(string.Join(", ", item.Holders.Select(holder => holder.ToString()))),
-                Markup.Escape(item.State switch { IoasState ioas => $"huge pages {(ioas.HugePages ? "on" : "off")}", _ => "" }));
+                Markup.Escape(item.State switch { IoasState ioas => IoasView.Summarize(ioas), _ => "" }));
         }
 
         console.Write(table);

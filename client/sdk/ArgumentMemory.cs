@@ -1,3 +1,5 @@
+using IommuFd.GrainInterfaces;
+
 namespace IommuFd.Client;
 
 /// <summary>A buffer that holds an argument, at an address that no program has, in front of the memory that the argument's pointers lead to.</summary>
@@ -32,6 +34,8 @@ internal sealed class ArgumentMemory(Memory<byte> argument, ICallerMemory? memor
 
     public ulong Accessible(ulong address, ulong length, MemoryAccess access)
         => TryFind(address, out var bytes) ? Math.Min((ulong)bytes.Length, length) : memory?.Accessible(address, length, access) ?? 0;
+
+    public UserFile? FindFile(int fileDescriptor) => memory?.FindFile(fileDescriptor);
 
     private bool TryFind(ulong address, out Memory<byte> bytes)
     {

@@ -1,3 +1,5 @@
+using IommuFd.GrainInterfaces;
+
 namespace IommuFd.Client;
 
 // Regions never overlap and are kept in order of their addresses, so that one is found by bisection. A run of bytes may cross
@@ -7,6 +9,7 @@ namespace IommuFd.Client;
 public sealed class CallerMemory : ICallerMemory
 {
     private readonly SortedList<ulong, Region> _regions = [];
+    private readonly Dictionary<int, UserFile> _files = [];
 
     /// <summary>Adds a region.</summary>
     /// <param name="address">Its first address.</param>
@@ -33,6 +36,20 @@ public sealed class CallerMemory : ICallerMemory
         _regions.Add(address, new Region(address, last, bytes, access));
         return this;
     }
+
+    /// <summary>Opens a file under a descriptor.</summary>
+    /// <param name="fileDescriptor">The descriptor.</param>
+    /// <param name="file">The file.</param>
+    /// <returns>This memory.</returns>
+    /// <exception cref="ArgumentException">The descriptor is open already.</exception>
+    public CallerMemory AddFile(int fileDescriptor, UserFile file)
+    {
+        _files.Add(fileDescriptor, file);
+        return this;
+    }
+
+    /// <inheritdoc/>
+    public UserFile? FindFile(int fileDescriptor) => _files.GetValueOrDefault(fileDescriptor);
 
     /// <inheritdoc/>
     public int Read(ulong address, Span<byte> destination)

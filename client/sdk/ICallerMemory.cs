@@ -1,3 +1,5 @@
+using IommuFd.GrainInterfaces;
+
 namespace IommuFd.Client;
 
 /// <summary>What may be done with a piece of memory.</summary>
@@ -41,4 +43,9 @@ public interface ICallerMemory
     /// <param name="access">The access that is wanted.</param>
     /// <returns>How many leading bytes permit it, at most <paramref name="length"/>.</returns>
     ulong Accessible(ulong address, ulong length, MemoryAccess access);
+
+    /// <summary>Finds a file that an argument names by its descriptor.</summary>
+    /// <param name="fileDescriptor">The descriptor.</param>
+    /// <returns>The file; null where the descriptor isn't open.</returns>
+    UserFile? FindFile(int fileDescriptor) => null;
 }

@@ -35,12 +35,15 @@ internal static class IoctlMarshaller
                 : Scan(memory, address + (ulong)readable, size - (uint)readable),
             WritableBytes = (uint)memory.Accessible(address, size, MemoryAccess.Write),
             Buffers = CopyInBuffers(command, argument, memory),
+            File = IoctlTable.Find(command)?.FileField is { } field && argument.Length >= field.Offset + field.Size
+                ? memory.FindFile((int)field.Read(argument))
+                : null,
         };
     }
 
-    /// <summary>Makes the request of an ioctl whose argument is a struct of the SDK's own: readable, writable and without buffers.</summary>
-    public static IoctlRequest FromBytes(uint command, byte[] argument)
-        => new() { Command = command, Argument = argument, WritableBytes = (uint)argument.Length };
+    /// <summary>Makes the request of an ioctl whose argument is a struct of the SDK's own: readable and writable.</summary>
+    public static IoctlRequest FromBytes(uint command, byte[] argument, UserBuffer[]? buffers = null, UserFile? file = null)
+        => new() { Command = command, Argument = argument, WritableBytes = (uint)argument.Length, Buffers = buffers, File = file };
 
     /// <summary>Writes what a reply copies back.</summary>
     public static void CopyOut(IoctlReply reply, ulong address, ICallerMemory memory)

@@ -28,7 +28,10 @@ public sealed partial class IommuContext
     /// <returns>When it is gone.</returns>
     /// <exception cref="IommufdException">ENOENT without such an object; EBUSY where somebody holds it, and the exception says who.</exception>
     public async ValueTask DestroyAsync(ObjectId id, CancellationToken cancellationToken = default)
-        => await RunAsync(IommuCommand.Destroy, new IommuDestroy { Id = id.Value }, cancellationToken);
+    {
+        await RunAsync(IommuCommand.Destroy, new IommuDestroy { Id = id.Value }, cancellationToken);
+        _pins.RemoveAll(id);
+    }
 
     /// <summary><c>IOMMU_OPTION_HUGE_PAGES</c>, get: whether an IOAS may combine contiguous pages.</summary>
     /// <param name="ioas">The IOAS.</param>

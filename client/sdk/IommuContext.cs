@@ -85,13 +85,22 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <returns>What was released; null where others still refer to the context.</returns>
     /// <exception cref="IommufdException">EBADF where it is closed already, or the context was lost.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task<ReleaseReport?> CloseAsync() => _file.EndAsync();
+    public async Task<ReleaseReport?> CloseAsync()
+    {
+        var release = await _file.EndAsync();
+        _pins.RemoveAll();
+        return release;
+    }
 
     /// <summary>Closes this file where it is still open. Does not throw: a context that can't be reached is closed by its silo's end.</summary>
     /// <returns>When it is closed.</returns>
-    public ValueTask DisposeAsync() => _file.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _file.DisposeAsync();
+        _pins.RemoveAll();
+    }
 
-    internal static IoctlRequest Request<T>(IommuCommand command, in T argument)
+    internal static IoctlRequest Request<T>(IommuCommand command, in T argument, UserBuffer[]? buffers = null, UserFile? file = null)
         where T : unmanaged
     {
         var bytes = UapiStruct.ToBytes(in argument);
@@ -100,7 +109,7 @@ public sealed partial class IommuContext : IAsyncDisposable
             BinaryPrimitives.WriteInt32LittleEndian(bytes, bytes.Length);
         }
 
-        return IoctlMarshaller.FromBytes((uint)command, bytes);
+        return IoctlMarshaller.FromBytes((uint)command, bytes, buffers, file);
     }
 
     // Not Transport.CallAsync: an ioctl that succeeds should cost no closure.

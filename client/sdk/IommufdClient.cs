@@ -68,6 +68,18 @@ public sealed class IommufdClient(IGrainFactory grains)
     public Task<ContextInspection> InspectAsync(ContextHandle handle, InspectRequest request, CancellationToken cancellationToken = default)
         => InspectAsync(Grain(handle), request, cancellationToken);
 
+    /// <summary>Shows one object with a part of its own long lists, without taking a reference.</summary>
+    /// <param name="handle">The context's handle.</param>
+    /// <param name="id">The object.</param>
+    /// <param name="page">Which part; of an IOAS, from which IOVA on.</param>
+    /// <returns>The object; null without an open context or such an object.</returns>
+    /// <exception cref="IommufdTransportException">No silo answered.</exception>
+    public Task<ObjectInspection?> InspectObjectAsync(ContextHandle handle, ObjectId id, StatePage page)
+    {
+        var grain = Grain(handle);
+        return Transport.CallAsync("inspect", () => grain.InspectObjectAsync(id, page));
+    }
+
     internal static async Task<ContextInspection> InspectAsync(IContextGrain grain, InspectRequest request, CancellationToken cancellationToken)
     {
         var inspection = await Transport.CallAsync("inspect", () => grain.InspectAsync(request, cancellationToken));

@@ -45,6 +45,7 @@ public sealed class IoctlDescriptor
         MinSize = minSize;
         Fields = fields;
         Buffers = buffers;
+        FileField = Array.Find(fields, field => field.Name == "fd");
     }
 
     /// <summary>The full ioctl number.</summary>
@@ -64,6 +65,9 @@ public sealed class IoctlDescriptor
 
     /// <summary>The caller's buffers that the argument points to.</summary>
     public IReadOnlyList<UserBufferDescriptor> Buffers { get; }
+
+    /// <summary>The field that names a file by its descriptor, if there is one: the field <c>fd</c>.</summary>
+    public UapiField? FileField { get; }
 
     /// <inheritdoc/>
     public override string ToString() => $"{Name} (0x{(uint)Command:X})";

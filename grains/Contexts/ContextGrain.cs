@@ -122,6 +122,17 @@ internal sealed class ContextGrain(ILogger<ContextGrain> logger, TimeProvider ti
         return ContextInspector.InspectAsync(context, _grains!, RuntimeIdentity, request, cancellationToken);
     }
 
+    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page)
+    {
+        if (_context is not { } context)
+        {
+            LeaveUnlessOpen();
+            return Task.FromResult<ObjectInspection?>(null);
+        }
+
+        return ContextInspector.InspectObjectAsync(context, _grains!, id, page);
+    }
+
     private static async ValueTask<IoctlBatchReply> RunBatchAsync(IoctlScope scope, IoctlBatchRequest request)
     {
         var replies = new List<IoctlReply>(request.Requests.Length);

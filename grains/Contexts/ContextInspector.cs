@@ -8,6 +8,9 @@ internal static class ContextInspector
     // States that are asked for at once.
     private const int StateConcurrency = 64;
 
+    public static async Task<ObjectInspection?> InspectObjectAsync(ContextModel context, ObjectGrains grains, ObjectId id, StatePage page)
+        => context.Objects.Find(id.Value) is { } entry ? Show(entry) with { State = await grains.InspectAsync(entry, page) } : null;
+
     public static async Task<ContextInspection> InspectAsync(
         ContextModel context, ObjectGrains grains, string silo, InspectRequest request, CancellationToken cancellationToken)
     {
@@ -28,7 +31,7 @@ internal static class ContextInspector
             References = [.. context.References.Take(IoctlLimits.MaxListed).Select(reference
                 => new ReferenceInspection(reference.Id, reference.Kind, reference.Name, reference.HeldCount))],
             ObjectCount = context.Objects.Count,
-            Objects = [.. entries.Select(entry => new ObjectInspection(entry.Ref, entry.Users, entry.DescribeHolders(IoctlLimits.MaxListed), null))],
+            Objects = [.. entries.Select(Show)],
             HasMore = hasMore,
         };
 
@@ -42,11 +45,13 @@ internal static class ContextInspector
                 // Turns may have run since the page was taken: an object that is gone has no state, and its id may be another's.
                 if (context.Objects.Find(entries[i].Id.Value) == entries[i])
                 {
-                    objects[i] = objects[i] with { State = await grains.InspectAsync(entries[i]) };
+                    objects[i] = objects[i] with { State = await grains.InspectAsync(entries[i], page: default) };
                 }
             });
         }
 
         return inspection;
     }
+
+    private static ObjectInspection Show(ObjectEntry entry) => new(entry.Ref, entry.Users, entry.DescribeHolders(IoctlLimits.MaxListed), null);
 }

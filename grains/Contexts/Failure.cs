@@ -41,12 +41,14 @@ internal static class Failure
         },
     };
 
-    /// <summary>EIO: the object's grain failed or has lost its state. No command of the kernel answers this.</summary>
-    public static IoctlReply ObjectUnreachable(ObjectEntry entry) => new()
-    {
-        Errno = Errno.EIO,
-        Diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.ObjectUnreachable, ObjectId = entry.Id, ObjectType = entry.Type },
-    };
+    /// <summary>What an object has answered, as the ioctl's answer. Where it gave no reason, it does not have the life that was meant.</summary>
+    public static IoctlReply Of<TReply>(TReply reply, ObjectEntry entry)
+        where TReply : struct, IObjectReply<TReply>
+        => new() { Errno = reply.Errno, Diagnostic = reply.Diagnostic ?? Unreachable(entry) };
+
+    /// <summary>The object's grain failed or has lost its state.</summary>
+    public static IoctlDiagnostic Unreachable(ObjectEntry entry)
+        => new() { Reason = DiagnosticReason.ObjectUnreachable, ObjectId = entry.Id, ObjectType = entry.Type };
 
     public static IoctlDiagnostic NotFound(ObjectTable objects, uint id) => objects.Find(id) is { } other
         ? new IoctlDiagnostic { Reason = DiagnosticReason.ObjectOfOtherType, ObjectId = other.Id, ObjectType = other.Type }

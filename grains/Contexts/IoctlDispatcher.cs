@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Emulation;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
@@ -23,11 +24,25 @@ internal static class IoctlDispatcher
         (IommuCommand.Destroy, DestroyHandler.Destroy),
         (IommuCommand.Option, OptionHandler.Option),
         (IommuCommand.IoasAlloc, IoasHandlers.Alloc),
+        (IommuCommand.IoasAllowIovas, IoasMappingHandlers.AllowIovas),
+        (IommuCommand.IoasCopy, IoasMappingHandlers.Copy),
+        (IommuCommand.IoasIovaRanges, IoasMappingHandlers.IovaRanges),
+        (IommuCommand.IoasMap, IoasMappingHandlers.Map),
+        (IommuCommand.IoasUnmap, IoasMappingHandlers.Unmap),
+        (IommuCommand.IoasMapFile, IoasMappingHandlers.MapFile),
+        (IommuCommand.IoasChangeProcess, IoasHandlers.ChangeProcess),
+        (IommuCommand.TestCmd, TestCommandHandler.Run),
         (IommuCommand.VfioIoas, IoasHandlers.VfioIoas));
 
     /// <summary>Runs an ioctl on an open context.</summary>
     public static ValueTask<IoctlReply> DispatchAsync(IoctlScope scope, IoctlRequest request)
     {
+        if (request is null)
+        {
+            // Only a client without the SDK sends nothing at all.
+            return ValueTask.FromResult(Failure.Reply(Errno.EFAULT, DiagnosticReason.ArgumentUnreadable, 0, sizeof(uint)));
+        }
+
         var failure = Prevalidate(request, out var index);
         if (failure.Errno != Errno.None)
         {

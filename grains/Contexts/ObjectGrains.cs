@@ -44,6 +44,9 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         return new ObjectCall<TReply>(this, entry, called, reply);
     }
 
+    /// <summary>Whether the object's grain was ever called. If not, the object is in its first state.</summary>
+    public bool WasCalled(ObjectEntry entry) => _called.ContainsKey(entry.Id);
+
     /// <summary>Ends the grain of an object that is out of the table. Completes at once where it was never called.</summary>
     public ValueTask DestroyAsync(ObjectEntry entry)
         => _called.Remove(entry.Id, out var called) ? EndAsync(entry, called) : ValueTask.CompletedTask;
@@ -53,14 +56,23 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         => Parallelism.ForEachAsync(entries.Where(entry => _called.ContainsKey(entry.Id)), ReleaseConcurrency, DestroyAsync);
 
     /// <summary>The state of an object. Its grain is asked only if it was called before: looking at an object must not activate it.</summary>
-    public async ValueTask<ObjectState?> InspectAsync(ObjectEntry entry)
+    public async ValueTask<ObjectState?> InspectAsync(ObjectEntry entry, StatePage page)
     {
         if (!_called.TryGetValue(entry.Id, out var called))
         {
             return ObjectTypes.Get(entry.Type).FreshState();
         }
 
-        return await called.Grain.InspectAsync(Stamp(entry, called));
+        try
+        {
+            return await called.Grain.InspectAsync(Stamp(entry, called), page);
+        }
+        catch (Exception exception)
+        {
+            // One grain that fails should not hide all others.
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
+            return null;
+        }
     }
 
     /// <summary>Takes the answer of a call that is over.</summary>
@@ -76,7 +88,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         catch (Exception exception)
         {
             logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
-            return TReply.Failed(Errno.EIO);
+            return TReply.Failed(Errno.EIO, Failure.Unreachable(entry));
         }
     }
 

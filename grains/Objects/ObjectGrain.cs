@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects;
 
@@ -31,8 +32,8 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
         return ValueTask.CompletedTask;
     }
 
-    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp)
-        => ValueTask.FromResult(_model is { } model && _life == (stamp.Epoch, stamp.Serial) ? Inspect(model) : null);
+    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page)
+        => ValueTask.FromResult(_model is { } model && _life == (stamp.Epoch, stamp.Serial) ? Inspect(model, page with { Limit = Math.Clamp(page.Limit, 0, IoctlLimits.MaxInspectionPage) }) : null);
 
     /// <summary>The model of the life that a call is for; null where this activation doesn't have it.</summary>
     protected TModel? Enter(ObjectStamp stamp)
@@ -52,11 +53,16 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
         return _model = Build();
     }
 
+    /// <summary>The answer to a call for a life that this activation doesn't have.</summary>
+    protected static ValueTask<TReply> Lost<TReply>()
+        where TReply : struct, IObjectReply<TReply>
+        => ValueTask.FromResult(TReply.Failed(Errno.EIO, null));
+
     /// <summary>Makes the model of a new object.</summary>
     protected abstract TModel Build();
 
     /// <summary>Shows the model.</summary>
-    protected abstract ObjectState Inspect(TModel model);
+    protected abstract ObjectState Inspect(TModel model, StatePage page);
 
     private bool IsAtLeastCurrent(ObjectStamp stamp) => (stamp.Epoch, stamp.Serial).CompareTo(_life) >= 0;
 }

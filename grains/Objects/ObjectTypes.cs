@@ -10,7 +10,7 @@ internal sealed record ObjectTypeRow(Func<IGrainFactory, string, IObjectGrain> G
 /// <summary>The kinds of object: one row each (the kernel's <c>iommufd_object_ops</c>).</summary>
 internal static class ObjectTypes
 {
-    private static readonly ObjectTypeRow IoasRow = new((factory, key) => factory.GetGrain<IIoasGrain>(key), () => new Ioas.IoasModel().State);
+    private static readonly ObjectTypeRow IoasRow = new((factory, key) => factory.GetGrain<IIoasGrain>(key), () => Ioas.IoasInspector.Show(new Ioas.IoasModel(), default));
 
     public static ObjectTypeRow Get(ObjectType type) => type switch
     {

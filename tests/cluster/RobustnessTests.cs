@@ -80,7 +80,7 @@ public sealed class RobustnessTests(ITestOutputHelper output) : IAsyncLifetime
             else
             {
                 Assert.True(reply.Diagnostic is not null, $"{where}, request {i}: {reply.Errno} comes with its reason");
-                Assert.True(Same(before, after), $"{where}, request {i} (0x{request.Command:X} {Convert.ToHexStringLower(request.Argument)}) answered {reply.Errno} and changed the context");
+                Assert.True(Same(before, after, MayUnmapInPart(request, reply)), $"{where}, request {i} (0x{request.Command:X} {Convert.ToHexStringLower(request.Argument)}) answered {reply.Errno} and changed the context");
             }
 
             before = after;
@@ -96,11 +96,15 @@ public sealed class RobustnessTests(ITestOutputHelper output) : IAsyncLifetime
     private static Task<ContextInspection> InspectAsync(IContextGrain grain)
         => grain.InspectAsync(new InspectRequest(default, IoctlLimits.MaxInspectionPage, WithState: true), CancellationToken.None);
 
-    private static bool Same(ContextInspection left, ContextInspection right)
+    // As in Linux, an unmap that meets an area that it can't take has already unmapped the areas before it.
+    private static bool MayUnmapInPart(IoctlRequest request, IoctlReply reply)
+        => request.Command == (uint)IommuCommand.IoasUnmap && reply.Errno == Errno.ENOENT;
+
+    private static bool Same(ContextInspection left, ContextInspection right, bool apartFromState)
         => left.RlimitMode == right.RlimitMode
             && left.CompatIoas == right.CompatIoas
             && left.ObjectCount == right.ObjectCount
             && left.Objects.Zip(right.Objects).All(pair => pair.First.Object == pair.Second.Object
                 && pair.First.Users == pair.Second.Users
-                && Equals(pair.First.State, pair.Second.State));
+                && (apartFromState || Equals(pair.First.State, pair.Second.State)));
 }

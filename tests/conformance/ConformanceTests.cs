@@ -30,6 +30,7 @@ public sealed class ConformanceTests(SiloFixture silo) : IClassFixture<SiloFixtu
 {
     [Theory]
     [InlineData("core", 300, 17_288)]
+    [InlineData("ioas", 500, 31_000)]
     public async Task Every_ioctl_of_a_group_gets_the_errno_and_the_bytes_that_Linux_gave(string group, int sequences, int ioctls)
     {
         var tally = await ConformanceCommand.RunAsync(silo.Client, [TracePath(group)], listed: 3, CancellationToken.None);

@@ -1,4 +1,5 @@
 using IommuFd.Client;
+using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Cli.Conformance;
 
@@ -17,7 +18,9 @@ internal sealed class TraceMemory
     public TraceMemory() => Caller = new CallerMemory()
         .Add(ArgsAddress, _args)
         .Add(DataAddress, new byte[4 << 20])
-        .Add(RodataAddress, new byte[64 * 1024], MemoryAccess.Read);
+        .Add(RodataAddress, new byte[64 * 1024], MemoryAccess.Read)
+        .AddFile(900, new UserFile("memfd behind DATA", IsMemfd: true, 4 << 20))
+        .AddFile(901, new UserFile("a regular file", IsMemfd: false, 4 << 20));
 
     public CallerMemory Caller { get; }
 

@@ -1,18 +1,147 @@
+using System.Runtime.InteropServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
 namespace IommuFd.Grains.Objects.Ioas;
 
+// Each call is a step of the model; a failing one is explained from the model's state, which it has not changed.
+
 /// <inheritdoc cref="IIoasGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
 internal sealed class IoasGrain(IGrainContextAccessor accessor) : ObjectGrain<IoasModel>(accessor), IIoasGrain
 {
-    public ValueTask<OptionReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
-        => ValueTask.FromResult(Enter(stamp) is { } ioas ? ioas.HugePages(op, value) : OptionReply.Failed(Errno.EIO));
+    public ValueTask<ObjectReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var errno = ioas.HugePages(op, ref value);
+        return Answer(errno, value, errno == Errno.None ? null : IoasDiagnostics.Option(errno, value));
+    }
+
+    public ValueTask<ObjectReply> MapAsync(ObjectStamp stamp, IoasMapRequest request)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var iova = request.Iova;
+        var errno = ioas.Map(request.Flags, request.Address, request.Length, request.ReadableBytes, request.WritableBytes, ref iova);
+        return Answer(errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length));
+    }
+
+    public ValueTask<ObjectReply> MapFileAsync(ObjectStamp stamp, IoasMapRequest request, UserFile? file)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var iova = request.Iova;
+        var pinnable = file is { IsMemfd: true } && file.LengthBytes > request.Address ? file.LengthBytes - request.Address : 0;
+        var errno = ioas.MapFile(request.Flags, file is null ? null : new IoptFile(file.Identity), request.Address, request.Length, pinnable, ref iova);
+        return Answer(errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length));
+    }
+
+    public ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var unmapped = length;
+        var errno = ioas.Unmap(iova, ref unmapped);
+        return Answer(errno, unmapped, errno == Errno.None ? null : IoasDiagnostics.NotMapped(ioas.Table, errno, iova, length));
+    }
+
+    public ValueTask<PagesReply> GetPagesAsync(ObjectStamp stamp, ulong iova, ulong length)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<PagesReply>();
+        }
+
+        var slices = new List<PagesSlice>();
+        var errno = ioas.GetPages(iova, length, slices);
+        return ValueTask.FromResult(errno == Errno.None
+            ? new PagesReply(errno, [.. slices], null)
+            : PagesReply.Failed(errno, IoasDiagnostics.NotMapped(ioas.Table, errno, iova, length)));
+    }
+
+    public ValueTask<ObjectReply> MapPagesAsync(ObjectStamp stamp, IommuIoasMapFlags flags, PagesSlice[] slices, ulong iova)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var mapped = iova;
+        var errno = ioas.MapPages(flags, slices, ref mapped);
+        if (errno == Errno.None)
+        {
+            return Answer(errno, mapped, null);
+        }
+
+        var length = slices.Aggregate(0UL, (sum, slice) => sum + slice.Length);
+        return Answer(errno, iova, IoasDiagnostics.Map(ioas.Table, errno, flags, iova, length));
+    }
+
+    public ValueTask<IovaRangesReply> IovaRangesAsync(ObjectStamp stamp, uint room, ulong writableBytes)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<IovaRangesReply>();
+        }
+
+        var ranges = new List<IommuIovaRange>();
+        var errno = ioas.IovaRanges(room, writableBytes, ranges, out var count, out var alignment);
+        var bytes = MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(ranges)).ToArray();
+        return ValueTask.FromResult(new IovaRangesReply(errno, count, alignment, bytes, IoasDiagnostics.IovaRanges(errno, room, count, writableBytes)));
+    }
+
+    public ValueTask<ObjectReply> AllowIovasAsync(ObjectStamp stamp, uint count, byte[] content)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var errno = ioas.AllowIovas(count, content);
+        return Answer(errno, 0, errno == Errno.None ? null : IoasDiagnostics.AllowIovas(errno, count, content));
+    }
+
+    public ValueTask<ObjectReply> AddReservedAsync(ObjectStamp stamp, IovaRange range)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var errno = ioas.AddReserved(range);
+        return Answer(errno, 0, errno == Errno.None ? null : IoasDiagnostics.Reserve(ioas.Table, range));
+    }
+
+    public ValueTask<ObjectReply> CheckChangeProcessAsync(ObjectStamp stamp)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var errno = ioas.CheckChangeProcess();
+        return Answer(errno, 0, errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.MapsProcessMemory });
+    }
 
     protected override IoasModel Build() => new();
 
-    protected override ObjectState Inspect(IoasModel model) => model.State;
+    protected override ObjectState Inspect(IoasModel model, StatePage page) => IoasInspector.Show(model, page);
+
+    private static ValueTask<ObjectReply> Answer(Errno errno, ulong value, IoctlDiagnostic? diagnostic)
+        => ValueTask.FromResult(new ObjectReply(errno, value, diagnostic));
 }

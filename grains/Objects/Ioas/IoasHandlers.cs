@@ -45,6 +45,29 @@ internal static class IoasHandlers
             : Failure.Unsupported(DiagnosticReason.ReservedNotZero, cmd.Reserved));
     }
 
+    /// <summary>IOMMU_IOAS_CHANGE_PROCESS: nothing changes here but whose memory is accounted, which nobody can see; what Linux refuses is refused.</summary>
+    public static async ValueTask<IoctlReply> ChangeProcess(IoctlScope scope, IoctlCall call)
+    {
+        var cmd = call.Read<IommuIoasChangeProcess>();
+        if (cmd.Reserved != 0)
+        {
+            return Failure.Unsupported(DiagnosticReason.ReservedNotZero, cmd.Reserved);
+        }
+
+        // An IOAS whose grain was never called has no mapping.
+        foreach (var ioas in scope.Context.Objects.After(0).Where(entry => entry.Type == ObjectType.Ioas && scope.Grains.WasCalled(entry)))
+        {
+            var answer = await scope.Grains.CallAsync<IIoasGrain, object?, ObjectReply>(
+                ioas, null, static (grain, stamp, _) => grain.CheckChangeProcessAsync(stamp));
+            if (answer.Errno != Errno.None)
+            {
+                return Failure.Of(answer, ioas);
+            }
+        }
+
+        return IoctlReply.Success;
+    }
+
     /// <summary>IOMMU_OPTION with IOMMU_OPTION_HUGE_PAGES. An answer that can't be written is found out before anything is set.</summary>
     public static ValueTask<IoctlReply> HugePages(IoctlScope scope, IoctlCall call, IommuOption cmd)
     {
@@ -64,11 +87,11 @@ internal static class IoasHandlers
 
     private static async ValueTask<IoctlReply> HugePagesAsync(IoctlScope scope, ObjectEntry ioas, IoctlCall call, IommuOption cmd)
     {
-        var answer = await scope.Grains.CallAsync<IIoasGrain, IommuOption, OptionReply>(
+        var answer = await scope.Grains.CallAsync<IIoasGrain, IommuOption, ObjectReply>(
             ioas, cmd, static (grain, stamp, cmd) => grain.HugePagesAsync(stamp, (IommuOptionOp)cmd.Op, cmd.Val64));
         if (answer.Errno != Errno.None)
         {
-            return Failure.ObjectUnreachable(ioas);
+            return Failure.Of(answer, ioas);
         }
 
         cmd.Val64 = answer.Value;

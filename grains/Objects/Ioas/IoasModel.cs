@@ -1,16 +1,170 @@
+using System.Runtime.InteropServices;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Ioas;
 
-/// <summary>What an IOAS is made of. Its mappings are not there yet: so far it has its option.</summary>
+// The ioctls on an IO address space, as decoded values: what the kernel's ioas.c does around the IO page table. An ioctl has two
+// parts, because the kernel checks the argument before it looks the IOAS up and does the rest after: the static Check methods
+// come first, then ENOENT where there is no such IOAS, then the method of the IOAS. IOMMU_IOAS_COPY asks the source for its pages
+// before the destination is even looked up.
+//
+// Always: an errno but None leaves the outputs meaningless, except where a method says otherwise.
+
+/// <summary>One IO address space.</summary>
 internal sealed class IoasModel
 {
-    private bool _hugePages = true;
+    private const IommuIoasMapFlags KnownMapFlags = IommuIoasMapFlags.FixedIova | IommuIoasMapFlags.Writeable | IommuIoasMapFlags.Readable;
 
-    public IoasState State => new(_hugePages);
+    /// <summary>The IOVAs and what they map.</summary>
+    public IoptTable Table { get; } = new();
 
-    /// <summary>What is wrong with an IOMMU_OPTION_HUGE_PAGES, whatever the IOAS: 0, EINVAL for a value or EOPNOTSUPP for an op.</summary>
+    /// <summary>What <c>IOMMU_IOAS_ALLOC</c> checks.</summary>
+    public static Errno CheckAlloc(uint flags) => flags == 0 ? Errno.None : Errno.EOPNOTSUPP;
+
+    /// <summary>What <c>IOMMU_IOAS_IOVA_RANGES</c>, <c>_ALLOW_IOVAS</c>, <c>_CHANGE_PROCESS</c> and <c>IOMMU_OPTION</c> check.</summary>
+    public static Errno CheckReserved(uint reserved) => reserved == 0 ? Errno.None : Errno.EOPNOTSUPP;
+
+    /// <summary>What <c>IOMMU_IOAS_MAP</c> checks.</summary>
+    public static Errno CheckMap(IommuIoasMapFlags flags, uint reserved, ulong iova, ulong length)
+        => reserved != 0 ? Errno.EOPNOTSUPP : CheckMapping(flags, Math.Max(iova, length));
+
+    /// <summary>What <c>IOMMU_IOAS_MAP_FILE</c> checks.</summary>
+    public static Errno CheckMapFile(IommuIoasMapFlags flags, ulong iova, ulong length) => CheckMapping(flags, Math.Max(iova, length));
+
+    /// <summary>What <c>IOMMU_IOAS_COPY</c> checks.</summary>
+    public static Errno CheckCopy(IommuIoasMapFlags flags, ulong length, ulong dstIova, ulong srcIova)
+        => CheckMapping(flags, Math.Max(length, Math.Max(dstIova, srcIova)));
+
+    /// <summary>What <c>IOMMU_TEST_OP_ADD_RESERVED</c> checks.</summary>
+    public static Errno CheckAddReserved(ulong start, ulong length, out IovaRange range)
+    {
+        range = default;
+        if (length == 0)
+        {
+            return Errno.EINVAL;
+        }
+
+        return IovaRange.TryOfLength(start, length, out range) ? Errno.None : Errno.EOVERFLOW;
+    }
+
+    /// <summary><c>IOMMU_IOAS_MAP</c>.</summary>
+    /// <param name="flags">How to map.</param>
+    /// <param name="userVa">The caller's address.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="readableBytes">Leading bytes of the caller's memory that can be read.</param>
+    /// <param name="writableBytes">Leading bytes that can be written.</param>
+    /// <param name="iova">In: where to map with FIXED_IOVA. Out: where it is mapped.</param>
+    public Errno Map(IommuIoasMapFlags flags, ulong userVa, ulong length, ulong readableBytes, ulong writableBytes, ref ulong iova)
+    {
+        var writable = flags.HasFlag(IommuIoasMapFlags.Writeable);
+        var errno = PagesFactory.OfUser(userVa, length, writable ? writableBytes : readableBytes, writable, out var pages);
+        return errno == Errno.None ? MapPages(flags, [new PagesSlice(pages!, PageSizes.OffsetOf(userVa), length)], ref iova) : errno;
+    }
+
+    /// <summary><c>IOMMU_IOAS_MAP_FILE</c>.</summary>
+    /// <param name="flags">How to map.</param>
+    /// <param name="file">The file; null for a descriptor that isn't open.</param>
+    /// <param name="start">Offset in the file.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="pinnableBytes">Bytes from that offset on that are those of a memfd; 0 for other files.</param>
+    /// <param name="iova">In: where to map with FIXED_IOVA. Out: where it is mapped.</param>
+    public Errno MapFile(IommuIoasMapFlags flags, IoptFile? file, ulong start, ulong length, ulong pinnableBytes, ref ulong iova)
+    {
+        var writable = flags.HasFlag(IommuIoasMapFlags.Writeable);
+        var errno = PagesFactory.OfFile(file, start, length, pinnableBytes, writable, out var pages);
+        return errno == Errno.None ? MapPages(flags, [new PagesSlice(pages!, PageSizes.OffsetOf(start), length)], ref iova) : errno;
+    }
+
+    /// <summary>The source's part of <c>IOMMU_IOAS_COPY</c>.</summary>
+    /// <param name="srcIova">The first IOVA.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="slices">Gets the mapped pieces; none on failure.</param>
+    public Errno GetPages(ulong srcIova, ulong length, List<PagesSlice> slices) => Table.GetPages(srcIova, length, slices);
+
+    /// <summary>The destination's part of <c>IOMMU_IOAS_COPY</c>.</summary>
+    /// <param name="flags">How to map.</param>
+    /// <param name="slices">What the source gave.</param>
+    /// <param name="dstIova">In: where to map with FIXED_IOVA. Out: where it is mapped.</param>
+    public Errno MapPages(IommuIoasMapFlags flags, ReadOnlySpan<PagesSlice> slices, ref ulong dstIova)
+    {
+        var fixedIova = flags.HasFlag(IommuIoasMapFlags.FixedIova) ? dstIova : (ulong?)null;
+        var errno = Table.Map(slices, ProtOf(flags), fixedIova, out var mapped);
+        dstIova = errno == Errno.None ? mapped : dstIova;
+        return errno;
+    }
+
+    /// <summary><c>IOMMU_IOAS_UNMAP</c>. On failure, areas may be unmapped although the caller does not learn how many.</summary>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">In: bytes; 2^64 - 1 from IOVA 0 on is everything. Out: bytes unmapped.</param>
+    public Errno Unmap(ulong iova, ref ulong length)
+    {
+        ulong unmapped;
+        Errno errno;
+        if (iova == 0 && length == ulong.MaxValue)
+        {
+            errno = Table.UnmapAll(out unmapped);
+        }
+        else if (iova == ulong.MaxValue || length == ulong.MaxValue)
+        {
+            return Errno.EOVERFLOW;
+        }
+        else
+        {
+            errno = Table.Unmap(iova, length, out unmapped);
+            errno = errno == Errno.None && unmapped == 0 ? Errno.ENOENT : errno;
+        }
+
+        length = errno == Errno.None ? unmapped : length;
+        return errno;
+    }
+
+    /// <summary>
+    /// <c>IOMMU_IOAS_IOVA_RANGES</c>. With EMSGSIZE everything is valid, and ranges are all that have room; with EFAULT the ranges before
+    /// the one that could not be written are, and the argument is not copied back.
+    /// </summary>
+    /// <param name="room">Ranges that the caller's array has room for.</param>
+    /// <param name="writableBytes">Leading bytes of the array that can be written.</param>
+    /// <param name="ranges">Gets the ranges to write.</param>
+    /// <param name="count">Ranges that there are.</param>
+    /// <param name="alignment">Alignment of IOVAs.</param>
+    public Errno IovaRanges(uint room, ulong writableBytes, List<IommuIovaRange> ranges, out uint count, out ulong alignment)
+    {
+        count = (uint)Table.Reserved.HoleCount;
+        alignment = Table.IovaAlignment;
+        var writable = (long)(writableBytes / (ulong)Marshal.SizeOf<IommuIovaRange>());
+        foreach (var hole in Table.Reserved.Holes.Take((int)Math.Min(room, count)))
+        {
+            if (ranges.Count == writable)
+            {
+                return Errno.EFAULT;
+            }
+
+            ranges.Add(new IommuIovaRange { Start = hole.Start, Last = hole.Last });
+        }
+
+        return count > room ? Errno.EMSGSIZE : Errno.None;
+    }
+
+    /// <summary><c>IOMMU_IOAS_ALLOW_IOVAS</c>: the list is taken as a whole or not at all.</summary>
+    /// <param name="count">Ranges that the caller's array has.</param>
+    /// <param name="content">The array's leading bytes that can be read: all of them, a request too large to travel whole never comes here.</param>
+    public Errno AllowIovas(uint count, ReadOnlySpan<byte> content)
+    {
+        // The kernel reads range by range and stops at the first that is wrong or can't be read, so a wrong one before comes first.
+        var ranges = MemoryMarshal.Cast<byte, IommuIovaRange>(content);
+        ranges = ranges[..(int)Math.Min(count, (uint)ranges.Length)];
+        var errno = AllowedRanges.Create(ranges, out var allowed);
+        if (errno != Errno.None)
+        {
+            return errno;
+        }
+
+        return (uint)ranges.Length < count ? Errno.EFAULT : Table.SetAllowed(allowed);
+    }
+
+    /// <summary>What is wrong with an <c>IOMMU_OPTION_HUGE_PAGES</c>, whatever the IOAS.</summary>
     public static Errno CheckHugePages(IommuOptionOp op, ulong value) => op switch
     {
         IommuOptionOp.Get => Errno.None,
@@ -18,19 +172,53 @@ internal sealed class IoasModel
         _ => Errno.EOPNOTSUPP,
     };
 
-    /// <summary>IOMMU_OPTION_HUGE_PAGES.</summary>
-    public OptionReply HugePages(IommuOptionOp op, ulong value)
+    /// <summary><c>IOMMU_OPTION_HUGE_PAGES</c>.</summary>
+    /// <param name="op">Whether to get or to set it.</param>
+    /// <param name="value">In: the value to set. Out: the value got.</param>
+    public Errno HugePages(IommuOptionOp op, ref ulong value)
     {
         if (CheckHugePages(op, value) is var errno && errno != Errno.None)
         {
-            return OptionReply.Failed(errno);
+            return errno;
         }
 
         if (op == IommuOptionOp.Set)
         {
-            _hugePages = value == 1;
+            if (value == 0)
+            {
+                return Table.DisableLargePages();
+            }
+
+            Table.EnableLargePages();
         }
 
-        return new OptionReply(Errno.None, _hugePages ? 1UL : 0);
+        value = Table.LargePagesDisabled ? 0UL : 1;
+        return Errno.None;
     }
+
+    /// <summary>This IOAS's part of <c>IOMMU_IOAS_CHANGE_PROCESS</c>, which fails where any IOAS of the context fails.</summary>
+    public Errno CheckChangeProcess() => Table.MapsUserMemory ? Errno.EINVAL : Errno.None;
+
+    /// <summary><c>IOMMU_TEST_OP_ADD_RESERVED</c>: nobody owns the reservation, it stays as long as the IOAS.</summary>
+    public Errno AddReserved(IovaRange range) => Table.Reserve(range, owner: null);
+
+    private static Errno CheckMapping(IommuIoasMapFlags flags, ulong largest)
+    {
+        if ((flags & ~KnownMapFlags) != 0)
+        {
+            return Errno.EOPNOTSUPP;
+        }
+
+        if (largest == ulong.MaxValue)
+        {
+            return Errno.EOVERFLOW;
+        }
+
+        return (flags & (IommuIoasMapFlags.Writeable | IommuIoasMapFlags.Readable)) != 0 ? Errno.None : Errno.EINVAL;
+    }
+
+    private static IommuProt ProtOf(IommuIoasMapFlags flags)
+        => IommuProt.Cache
+            | (flags.HasFlag(IommuIoasMapFlags.Writeable) ? IommuProt.Write : IommuProt.None)
+            | (flags.HasFlag(IommuIoasMapFlags.Readable) ? IommuProt.Read : IommuProt.None);
 }

@@ -12,7 +12,7 @@ internal abstract class SampleGrain : IGrainBase, IObjectGrain
 
     public ValueTask DestroyAsync(ObjectStamp stamp) => ValueTask.CompletedTask;
 
-    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp) => ValueTask.FromResult<ObjectState?>(null);
+    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page) => ValueTask.FromResult<ObjectState?>(null);
 }
 
 internal abstract class GrainWithFactory(IGrainFactory factory) : SampleGrain
@@ -43,7 +43,7 @@ internal abstract class GrainOfOrleans : Grain, IObjectGrain
 {
     public ValueTask DestroyAsync(ObjectStamp stamp) => ValueTask.CompletedTask;
 
-    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp) => ValueTask.FromResult<ObjectState?>(null);
+    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page) => ValueTask.FromResult<ObjectState?>(null);
 }
 
 internal sealed class ModelThatIsPure

@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 
@@ -39,9 +40,9 @@ public sealed class ObjectGrainsTests
         var entry = _context.Add();
         _context.Grains.Factory.GetGrain<IIoasGrain>($"{_context.Handle}/1");
         _context.GrainOf(1).Failure = new TimeoutException("no answer");
-        Expect.Equal(OptionReply.Failed(Errno.EIO), await Get(entry), "the answer of a grain that does not answer");
+        Expect.Equal(Errno.EIO, (await Get(entry)).Errno, "the answer of a grain that does not answer");
         _context.GrainOf(1).Failure = null;
-        Expect.Equal(new OptionReply(Errno.None, 1), await Get(entry), "the answer when it does");
+        Expect.Equal(new ObjectReply(Errno.None, 1), await Get(entry), "the answer when it does");
         Expect.Equal((true, true), (_context.GrainOf(1).Calls[0].Stamp.MayBuild, _context.GrainOf(1).Calls[1].Stamp.MayBuild), "MayBuild of both calls");
     }
 
@@ -50,9 +51,9 @@ public sealed class ObjectGrainsTests
     {
         var entry = _context.Add();
         _context.Grains.Factory.GetGrain<IIoasGrain>($"{_context.Handle}/1");
-        _context.GrainOf(1).Answer = OptionReply.Failed(Errno.EIO);
+        _context.GrainOf(1).Answer = ObjectReply.Failed(Errno.EIO, null);
         await Get(entry);
-        _context.GrainOf(1).Answer = new OptionReply(Errno.EINVAL, 0);
+        _context.GrainOf(1).Answer = new ObjectReply(Errno.EINVAL, 0);
         await Get(entry);
         await Get(entry);
         Expect.Sequence([true, true, false], _context.GrainOf(1).Calls.Select(call => call.Stamp.MayBuild), "MayBuild after EIO, and after EINVAL");
@@ -64,15 +65,15 @@ public sealed class ObjectGrainsTests
         var entry = _context.Add();
         await Get(entry);
         _context.GrainOf(1).Lose();
-        Expect.Equal(OptionReply.Failed(Errno.EIO), await Get(entry), "the answer of a grain that has lost the object's state");
-        Expect.Equal(OptionReply.Failed(Errno.EIO), await Get(entry), "the answer when asked again");
-        Expect.Equal(null, await _context.ObjectGrains.InspectAsync(entry), "the state that an inspection shows");
+        Expect.Equal(Errno.EIO, (await Get(entry)).Errno, "the answer of a grain that has lost the object's state");
+        Expect.Equal(Errno.EIO, (await Get(entry)).Errno, "the answer when asked again");
+        Expect.Equal(null, await _context.ObjectGrains.InspectAsync(entry, default), "the state that an inspection shows");
     }
 
     [Fact]
     public async Task Looking_at_an_object_that_nobody_used_shows_its_fresh_state_and_activates_nothing()
     {
-        Expect.Equal(new IoasState(HugePages: true), await _context.ObjectGrains.InspectAsync(_context.Add()), "the state of a fresh IOAS");
+        Expect.Equal(IoasInspector.Show(new IoasModel(), default), await _context.ObjectGrains.InspectAsync(_context.Add(), default), "the state of a fresh IOAS");
         Expect.Sequence([], _context.Grains.Keys, "the grains that were asked for");
     }
 
@@ -80,8 +81,8 @@ public sealed class ObjectGrainsTests
     public async Task Looking_at_a_used_object_asks_its_grain()
     {
         var entry = _context.Add();
-        await _context.ObjectGrains.CallAsync<IIoasGrain, int, OptionReply>(entry, 0, (grain, stamp, _) => grain.HugePagesAsync(stamp, IommuOptionOp.Set, 0));
-        Expect.Equal(new IoasState(HugePages: false), await _context.ObjectGrains.InspectAsync(entry), "the state of an IOAS without huge pages");
+        await _context.ObjectGrains.CallAsync<IIoasGrain, int, ObjectReply>(entry, 0, (grain, stamp, _) => grain.HugePagesAsync(stamp, IommuOptionOp.Set, 0));
+        Expect.Equal(false, Assert.IsType<IoasState>(await _context.ObjectGrains.InspectAsync(entry, default)).HugePages, "HUGE_PAGES of the IOAS");
     }
 
     [Fact]
@@ -105,6 +106,6 @@ public sealed class ObjectGrainsTests
         Expect.Equal(1, _context.GrainOf(2).Calls.Count(call => call.Call == "Destroy"), "ends of a grain after the objects were ended twice");
     }
 
-    private async ValueTask<OptionReply> Get(ObjectEntry entry)
-        => await _context.ObjectGrains.CallAsync<IIoasGrain, int, OptionReply>(entry, 0, (grain, stamp, _) => grain.HugePagesAsync(stamp, IommuOptionOp.Get, 0));
+    private async ValueTask<ObjectReply> Get(ObjectEntry entry)
+        => await _context.ObjectGrains.CallAsync<IIoasGrain, int, ObjectReply>(entry, 0, (grain, stamp, _) => grain.HugePagesAsync(stamp, IommuOptionOp.Get, 0));
 }

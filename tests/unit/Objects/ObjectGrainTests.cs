@@ -9,9 +9,9 @@ namespace IommuFd.UnitTests.Objects;
 
 public sealed class ObjectGrainTests
 {
-    private static readonly OptionReply Lost = OptionReply.Failed(Errno.EIO);
-    private static readonly OptionReply Fresh = new(Errno.None, 1);
-    private static readonly OptionReply WasSet = new(Errno.None, 0);
+    private static readonly ObjectReply Lost = ObjectReply.Failed(Errno.EIO, null);
+    private static readonly ObjectReply Fresh = new(Errno.None, 1);
+    private static readonly ObjectReply WasSet = new(Errno.None, 0);
 
     private readonly IGrainContext _grainContext = FakeGrainContext.Create();
     private readonly IoasGrain _grain;
@@ -36,7 +36,7 @@ public sealed class ObjectGrainTests
     public async Task A_call_that_may_not_build_finds_lost_state_and_says_so()
     {
         Expect.Equal(Lost, await Get(Stamp(1, 1, mayBuild: false)), "HUGE_PAGES of an object that an earlier activation had");
-        Expect.Equal(null, await _grain.InspectAsync(Stamp(1, 1, mayBuild: false)), "the state of that object");
+        Expect.Equal(null, await _grain.InspectAsync(Stamp(1, 1, mayBuild: false), default), "the state of that object");
         Expect.Equal(Fresh, await Get(Stamp(1, 2)), "HUGE_PAGES of the next object");
     }
 
@@ -78,7 +78,7 @@ public sealed class ObjectGrainTests
         Expect.That(HasLeft, "The activation of a destroyed object stays.");
         Expect.Equal(Lost, await Get(Stamp(1, 1)), "HUGE_PAGES of a destroyed object, by a call that might build");
         Expect.Equal(Lost, await Get(Stamp(1, 1, mayBuild: false)), "HUGE_PAGES of a destroyed object, by a call that might not");
-        Expect.Equal(null, await _grain.InspectAsync(Stamp(1, 1, mayBuild: false)), "the state of a destroyed object");
+        Expect.Equal(null, await _grain.InspectAsync(Stamp(1, 1, mayBuild: false), default), "the state of a destroyed object");
     }
 
     [Fact]
@@ -121,17 +121,17 @@ public sealed class ObjectGrainTests
     [Fact]
     public async Task An_inspection_shows_the_life_it_asks_for_and_builds_nothing()
     {
-        Expect.Equal(null, await _grain.InspectAsync(Stamp(1, 1)), "the state of an object that was not built");
+        Expect.Equal(null, await _grain.InspectAsync(Stamp(1, 1), default), "the state of an object that was not built");
         await SetTo0(Stamp(1, 2));
-        Expect.Equal(new IoasState(HugePages: false), await _grain.InspectAsync(Stamp(1, 2)), "the state of the life that is here");
-        Expect.Equal(null, await _grain.InspectAsync(Stamp(1, 1)), "the state of an earlier life");
-        Expect.Equal(null, await _grain.InspectAsync(Stamp(1, 3)), "the state of a later life");
+        Expect.Equal(false, Assert.IsType<IoasState>(await _grain.InspectAsync(Stamp(1, 2), default)).HugePages, "HUGE_PAGES of the life that is here");
+        Expect.Equal(null, await _grain.InspectAsync(Stamp(1, 1), default), "the state of an earlier life");
+        Expect.Equal(null, await _grain.InspectAsync(Stamp(1, 3), default), "the state of a later life");
         Expect.Equal(WasSet, await Get(Stamp(1, 2, mayBuild: false)), "HUGE_PAGES after the inspections");
     }
 
     private static ObjectStamp Stamp(long epoch, long serial, bool mayBuild = true) => new(epoch, serial, mayBuild);
 
-    private ValueTask<OptionReply> Get(ObjectStamp stamp) => _grain.HugePagesAsync(stamp, IommuOptionOp.Get, 0);
+    private ValueTask<ObjectReply> Get(ObjectStamp stamp) => _grain.HugePagesAsync(stamp, IommuOptionOp.Get, 0);
 
     private async Task SetTo0(ObjectStamp stamp)
         => Expect.Equal(WasSet, await _grain.HugePagesAsync(stamp, IommuOptionOp.Set, 0), $"setting HUGE_PAGES to 0 by {stamp}");

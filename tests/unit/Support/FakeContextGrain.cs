@@ -42,6 +42,8 @@ internal sealed class FakeContextGrain : IContextGrain
 
     public Task<PutReply> DropAsync(ReferenceId reference, HoldId hold) => Task.FromResult(Note((reference, hold), new PutReply(Errno, null, Diagnostic)));
 
+    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page) => Task.FromResult<ObjectInspection?>(Note<ObjectInspection?>((id, page), null));
+
     public Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken)
         => Task.FromResult(Note(request, new ContextInspection { Errno = Errno, Silo = "silo" }));
 

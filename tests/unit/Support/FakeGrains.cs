@@ -36,7 +36,7 @@ internal sealed class FakeIoas : IIoasGrain
     public Exception? Failure { get; set; }
 
     /// <summary>What the next calls answer; null asks the activation.</summary>
-    public OptionReply? Answer { get; set; }
+    public ObjectReply? Answer { get; set; }
 
     /// <summary>What each inspection waits for.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
@@ -44,23 +44,52 @@ internal sealed class FakeIoas : IIoasGrain
     /// <summary>Loses the state, as a silo's end does.</summary>
     public void Lose() => _activation = new IoasGrain(new FakeGrainContextAccessor(FakeGrainContext.Create()));
 
-    public ValueTask<OptionReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
+    public ValueTask<ObjectReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
     {
         Note("HugePages", stamp);
         return Answer is { } answer ? ValueTask.FromResult(answer) : _activation.HugePagesAsync(stamp, op, value);
     }
 
-    public ValueTask DestroyAsync(ObjectStamp stamp)
-    {
-        Note("Destroy", stamp);
-        return _activation.DestroyAsync(stamp);
-    }
+    public ValueTask<ObjectReply> MapAsync(ObjectStamp stamp, IoasMapRequest request)
+        => Noted("Map", stamp).MapAsync(stamp, request);
 
-    public async ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp)
+    public ValueTask<ObjectReply> MapFileAsync(ObjectStamp stamp, IoasMapRequest request, UserFile? file)
+        => Noted("MapFile", stamp).MapFileAsync(stamp, request, file);
+
+    public ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
+        => Noted("Unmap", stamp).UnmapAsync(stamp, iova, length);
+
+    public ValueTask<PagesReply> GetPagesAsync(ObjectStamp stamp, ulong iova, ulong length)
+        => Noted("GetPages", stamp).GetPagesAsync(stamp, iova, length);
+
+    public ValueTask<ObjectReply> MapPagesAsync(ObjectStamp stamp, IommuIoasMapFlags flags, PagesSlice[] slices, ulong iova)
+        => Noted("MapPages", stamp).MapPagesAsync(stamp, flags, slices, iova);
+
+    public ValueTask<IovaRangesReply> IovaRangesAsync(ObjectStamp stamp, uint room, ulong writableBytes)
+        => Noted("IovaRanges", stamp).IovaRangesAsync(stamp, room, writableBytes);
+
+    public ValueTask<ObjectReply> AllowIovasAsync(ObjectStamp stamp, uint count, byte[] content)
+        => Noted("AllowIovas", stamp).AllowIovasAsync(stamp, count, content);
+
+    public ValueTask<ObjectReply> AddReservedAsync(ObjectStamp stamp, IovaRange range)
+        => Noted("AddReserved", stamp).AddReservedAsync(stamp, range);
+
+    public ValueTask<ObjectReply> CheckChangeProcessAsync(ObjectStamp stamp)
+        => Noted("CheckChangeProcess", stamp).CheckChangeProcessAsync(stamp);
+
+    public ValueTask DestroyAsync(ObjectStamp stamp) => Noted("Destroy", stamp).DestroyAsync(stamp);
+
+    public async ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page)
     {
         Note("Inspect", stamp);
         await Gate;
-        return await _activation.InspectAsync(stamp);
+        return await _activation.InspectAsync(stamp, page);
+    }
+
+    private IoasGrain Noted(string call, ObjectStamp stamp)
+    {
+        Note(call, stamp);
+        return _activation;
     }
 
     private void Note(string call, ObjectStamp stamp)

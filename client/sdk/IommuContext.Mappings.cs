@@ -1,0 +1,216 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Client;
+
+/// <summary>What a device may do with mapped memory.</summary>
+[Flags]
+public enum DmaAccess
+{
+    /// <summary>Nothing, which no mapping can have.</summary>
+    None = 0,
+
+    /// <summary>Read it.</summary>
+    Read = 1,
+
+    /// <summary>Write it.</summary>
+    Write = 2,
+
+    /// <summary>Read and write it.</summary>
+    ReadWrite = Read | Write,
+}
+
+/// <content>The commands on mappings, typed.</content>
+public sealed partial class IommuContext
+{
+    private readonly PinnedMappings _pins = new();
+
+    /// <summary>
+    /// <c>IOMMU_IOAS_MAP</c>: maps memory of this process. It is pinned, so that its address stays, until it is unmapped by this context's
+    /// <see cref="UnmapAsync"/> in every IOAS that it was mapped or copied to, or its IOAS is destroyed, or the context is closed.
+    /// </summary>
+    /// <param name="ioas">The IOAS.</param>
+    /// <param name="memory">The memory, at least 1 byte.</param>
+    /// <param name="iova">Where to map it; null lets the service choose.</param>
+    /// <param name="access">What devices may do.</param>
+    /// <param name="cancellationToken">Stops the waiting; the memory may be mapped then and stays pinned.</param>
+    /// <returns>The first IOVA.</returns>
+    /// <exception cref="IommufdException">
+    /// ENOENT without such an IOAS; EEXIST where an area is in the way, and ENOSPC where no hole is large enough, both with the numbers; EINVAL for empty
+    /// or misaligned memory or a reserved IOVA; EOVERFLOW past the last IOVA.
+    /// </exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async ValueTask<Iova> MapAsync(
+        ObjectId ioas, Memory<byte> memory, Iova? iova = null, DmaAccess access = DmaAccess.ReadWrite, CancellationToken cancellationToken = default)
+    {
+        var pin = new MemoryPin(memory);
+        try
+        {
+            var length = (ulong)memory.Length;
+            var cmd = new IommuIoasMap { Flags = FlagsOf(iova, access), IoasId = ioas.Value, UserVa = pin.Address, Length = length, Iova = iova?.Value ?? 0 };
+            var buffer = new UserBuffer { Address = pin.Address, Length = length, ReadableBytes = length, WritableBytes = length };
+            var result = await SendAsync<IommuIoasMap>(IommuCommand.IoasMap, cmd, [buffer], null, cancellationToken);
+            _pins.Add(ioas, new IovaRange(result.Iova, result.Iova + (length - 1)), pin);
+            return new Iova(result.Iova);
+        }
+        catch (IommufdException)
+        {
+            pin.Drop();
+            throw;
+        }
+    }
+
+    /// <summary><c>IOMMU_IOAS_MAP_FILE</c>: maps a part of a file.</summary>
+    /// <param name="ioas">The IOAS.</param>
+    /// <param name="file">The file.</param>
+    /// <param name="offsetBytes">Where the part starts.</param>
+    /// <param name="lengthBytes">Its length.</param>
+    /// <param name="iova">Where to map it; null lets the service choose.</param>
+    /// <param name="access">What devices may do.</param>
+    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <returns>The first IOVA.</returns>
+    /// <exception cref="IommufdException">As for <see cref="MapAsync"/>.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async ValueTask<Iova> MapFileAsync(
+        ObjectId ioas,
+        UserFile file,
+        ulong offsetBytes,
+        ulong lengthBytes,
+        Iova? iova = null,
+        DmaAccess access = DmaAccess.ReadWrite,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        var cmd = new IommuIoasMapFile
+        {
+            Flags = FlagsOf(iova, access),
+            IoasId = ioas.Value,
+            Start = offsetBytes,
+            Length = lengthBytes,
+            Iova = iova?.Value ?? 0,
+        };
+        return new Iova((await SendAsync<IommuIoasMapFile>(IommuCommand.IoasMapFile, cmd, null, file, cancellationToken)).Iova);
+    }
+
+    /// <summary><c>IOMMU_IOAS_UNMAP</c>: unmaps the areas of a range, which must lie in it as a whole.</summary>
+    /// <param name="ioas">The IOAS.</param>
+    /// <param name="range">The IOVAs; <see cref="IovaRange.All"/> is everything.</param>
+    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <returns>Bytes unmapped.</returns>
+    /// <exception cref="IommufdException">ENOENT where nothing is mapped, or an area reaches out of the range; the exception says what is mapped near it.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async ValueTask<ulong> UnmapAsync(ObjectId ioas, IovaRange range, CancellationToken cancellationToken = default)
+    {
+        var length = range == IovaRange.All ? ulong.MaxValue : range.LengthBytes;
+        var cmd = new IommuIoasUnmap { IoasId = ioas.Value, Iova = range.Start, Length = length };
+        var unmapped = (await RunAsync(IommuCommand.IoasUnmap, cmd, cancellationToken)).Length;
+        _pins.Remove(ioas, range);
+        return unmapped;
+    }
+
+    /// <summary><c>IOMMU_IOAS_COPY</c>: maps what an IOAS has mapped a second time, in another IOAS or the same. The pages are shared.</summary>
+    /// <param name="source">The IOAS that has the mapping.</param>
+    /// <param name="range">What to copy; it may be a part of an area, or several that touch.</param>
+    /// <param name="destination">The IOAS that gets the mapping.</param>
+    /// <param name="iova">Where to map it; null lets the service choose.</param>
+    /// <param name="access">What devices may do: not more than the source's memory permits.</param>
+    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <returns>The first IOVA in the destination.</returns>
+    /// <exception cref="IommufdException">ENOENT where the range is not mapped; EPERM for writing what is read-only; otherwise as for <see cref="MapAsync"/>.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async ValueTask<Iova> CopyAsync(
+        ObjectId source,
+        IovaRange range,
+        ObjectId destination,
+        Iova? iova = null,
+        DmaAccess access = DmaAccess.ReadWrite,
+        CancellationToken cancellationToken = default)
+    {
+        var cmd = new IommuIoasCopy
+        {
+            Flags = FlagsOf(iova, access),
+            SrcIoasId = source.Value,
+            DstIoasId = destination.Value,
+            Length = range.LengthBytes,
+            SrcIova = range.Start,
+            DstIova = iova?.Value ?? 0,
+        };
+        var copied = (await RunAsync(IommuCommand.IoasCopy, cmd, cancellationToken)).DstIova;
+        _pins.Copy(source, range, destination, copied);
+        return new Iova(copied);
+    }
+
+    /// <summary><c>IOMMU_IOAS_IOVA_RANGES</c>: the ranges that can be mapped, whether something is mapped there or not.</summary>
+    /// <param name="ioas">The IOAS.</param>
+    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <returns>The ranges, ascending, and the alignment in bytes that IOVAs must have.</returns>
+    /// <exception cref="IommufdException">ENOENT without such an IOAS.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async ValueTask<(IReadOnlyList<IovaRange> Ranges, ulong AlignmentBytes)> GetIovaRangesAsync(ObjectId ioas, CancellationToken cancellationToken = default)
+    {
+        const ulong Array = 0x1000;
+        for (var room = 16; ; room *= 2)
+        {
+            var array = new byte[room * 16];
+            var argument = UapiStruct.ToBytes(new IommuIoasIovaRanges { Size = 32, IoasId = ioas.Value, NumIovas = (uint)room, AllowedIovas = Array });
+            var result = await IoctlAsync((uint)IommuCommand.IoasIovaRanges, argument, new CallerMemory().Add(Array, array), cancellationToken);
+            var cmd = UapiStruct.Read<IommuIoasIovaRanges>(argument);
+            if (result.Errno != Errno.EMSGSIZE)
+            {
+                result.ThrowIfFailed();
+                var ranges = new IovaRange[cmd.NumIovas];
+                for (var i = 0; i < ranges.Length; i++)
+                {
+                    var range = UapiStruct.Read<IommuIovaRange>(array.AsSpan(i * 16));
+                    ranges[i] = new IovaRange(range.Start, range.Last);
+                }
+
+                return (ranges, cmd.OutIovaAlignment);
+            }
+        }
+    }
+
+    /// <summary><c>IOMMU_IOAS_ALLOW_IOVAS</c>: keeps ranges usable, and lets automatic IOVAs be taken from them only. Replaces the list before.</summary>
+    /// <param name="ioas">The IOAS.</param>
+    /// <param name="ranges">The ranges, at most 65,536; none allows everything.</param>
+    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <returns>When the list stands.</returns>
+    /// <exception cref="IommufdException">EINVAL where ranges overlap or have one IOVA only; EADDRINUSE where one is reserved; ENOENT without such an IOAS.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async ValueTask AllowIovasAsync(ObjectId ioas, IReadOnlyList<IovaRange> ranges, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(ranges);
+        var bytes = ranges.SelectMany(range => UapiStruct.ToBytes(new IommuIovaRange { Start = range.Start, Last = range.Last })).ToArray();
+        var cmd = new IommuIoasAllowIovas { IoasId = ioas.Value, NumIovas = (uint)ranges.Count };
+        var buffer = new UserBuffer { Length = (ulong)bytes.Length, ReadableBytes = (ulong)bytes.Length, Content = bytes };
+        await SendAsync<IommuIoasAllowIovas>(IommuCommand.IoasAllowIovas, cmd, [buffer], null, cancellationToken);
+    }
+
+    /// <summary><c>IOMMU_IOAS_CHANGE_PROCESS</c>: moves the accounting of all file mappings of the context to this process.</summary>
+    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <returns>When it is moved.</returns>
+    /// <exception cref="IommufdException">EINVAL where something else than a file is mapped.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async ValueTask ChangeProcessAsync(CancellationToken cancellationToken = default)
+        => await RunAsync(IommuCommand.IoasChangeProcess, default(IommuIoasChangeProcess), cancellationToken);
+
+    /// <summary>Shows one object with a part of its own long lists, such as the areas of an IOAS. Does not wait for requests that run.</summary>
+    /// <param name="id">The object.</param>
+    /// <param name="page">Which part; of an IOAS, from which IOVA on.</param>
+    /// <returns>The object; null where there is none.</returns>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page)
+        => Transport.CallAsync("inspect", () => _grain.InspectObjectAsync(id, page));
+
+    private static uint FlagsOf(Iova? iova, DmaAccess access)
+        => (uint)((iova is null ? 0 : IommuIoasMapFlags.FixedIova)
+            | (access.HasFlag(DmaAccess.Read) ? IommuIoasMapFlags.Readable : 0)
+            | (access.HasFlag(DmaAccess.Write) ? IommuIoasMapFlags.Writeable : 0));
+
+    private async ValueTask<T> SendAsync<T>(IommuCommand command, T argument, UserBuffer[]? buffers, UserFile? file, CancellationToken cancellationToken)
+        where T : unmanaged
+    {
+        var reply = await SendAsync(Request(command, in argument, buffers, file), cancellationToken);
+        return IoctlResult.From((uint)command, reply).ThrowIfFailed().Read<T>();
+    }
+}

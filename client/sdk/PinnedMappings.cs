@@ -1,0 +1,124 @@
+using System.Buffers;
+using IommuFd.GrainInterfaces;
+
+namespace IommuFd.Client;
+
+/// <summary>Memory of this process that is pinned, so that the address a mapping has of it stays true. Counted: copies of a mapping share it.</summary>
+internal sealed class MemoryPin
+{
+    private MemoryHandle _handle;
+    private int _mappings = 1;
+
+    public unsafe MemoryPin(Memory<byte> memory)
+    {
+        _handle = memory.Pin();
+        Address = (ulong)_handle.Pointer;
+    }
+
+    public ulong Address { get; }
+
+    public void Share() => Interlocked.Increment(ref _mappings);
+
+    public void Drop()
+    {
+        if (Interlocked.Decrement(ref _mappings) == 0)
+        {
+            _handle.Dispose();
+        }
+    }
+}
+
+// What the SDK's own typed methods have mapped. A program that unmaps by raw ioctls keeps its memory pinned until the IOAS is
+// destroyed or the context is closed: pinned too long, never too short.
+//
+// Always: the mappings of one IOAS do not overlap, as its areas don't.
+
+/// <summary>The pins of a context, by where they are mapped.</summary>
+internal sealed class PinnedMappings
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<ObjectId, SortedSet<Mapping>> _byIoas = [];
+
+    public void Add(ObjectId ioas, IovaRange range, MemoryPin pin)
+    {
+        lock (_lock)
+        {
+            if (!_byIoas.TryGetValue(ioas, out var mappings))
+            {
+                _byIoas.Add(ioas, mappings = []);
+            }
+
+            mappings.Add(new Mapping(range, pin));
+        }
+    }
+
+    /// <summary>Drops what lies in a range.</summary>
+    public void Remove(ObjectId ioas, IovaRange range)
+    {
+        lock (_lock)
+        {
+            foreach (var mapping in Overlapping(ioas, range))
+            {
+                _byIoas[ioas].Remove(mapping);
+                mapping.Pin!.Drop();
+            }
+        }
+    }
+
+    /// <summary>Shares what a range has with where it was copied to.</summary>
+    public void Copy(ObjectId source, IovaRange range, ObjectId destination, ulong iova)
+    {
+        lock (_lock)
+        {
+            foreach (var (mapped, pin) in Overlapping(source, range))
+            {
+                pin!.Share();
+                var (first, last) = (Math.Max(mapped.Start, range.Start), Math.Min(mapped.Last, range.Last));
+                Add(destination, new IovaRange(first - range.Start + iova, last - range.Start + iova), pin);
+            }
+        }
+    }
+
+    /// <summary>Drops everything of an IOAS.</summary>
+    public void RemoveAll(ObjectId ioas)
+    {
+        Remove(ioas, IovaRange.All);
+        lock (_lock)
+        {
+            _byIoas.Remove(ioas);
+        }
+    }
+
+    /// <summary>Drops everything.</summary>
+    public void RemoveAll()
+    {
+        lock (_lock)
+        {
+            _byIoas.Keys.ToList().ForEach(RemoveAll);
+        }
+    }
+
+    private List<Mapping> Overlapping(ObjectId ioas, IovaRange range)
+    {
+        if (!_byIoas.TryGetValue(ioas, out var mappings))
+        {
+            return [];
+        }
+
+        // At most one mapping starts below the range and reaches into it.
+        var found = mappings.GetViewBetween(At(range.Start), At(range.Last)).ToList();
+        if (range.Start > 0 && mappings.GetViewBetween(At(0), At(range.Start - 1)).Max is { Pin: not null } below && below.Range.Last >= range.Start)
+        {
+            found.Add(below);
+        }
+
+        return found;
+    }
+
+    private static Mapping At(ulong start) => new(new IovaRange(start, start), null);
+
+    private readonly record struct Mapping(IovaRange Range, MemoryPin? Pin) : IComparable<Mapping>
+    {
+        public int CompareTo(Mapping other) => Range.Start.CompareTo(other.Range.Start);
+    }
+}

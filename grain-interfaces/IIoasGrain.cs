@@ -1,0 +1,198 @@
+using IommuFd.Uapi;
+
+namespace IommuFd.GrainInterfaces;
+
+/// <summary>
+/// An IO address space. Each method is the part of a command that the kernel runs with the IOAS at hand; what is checked before the look-up, the context
+/// has checked.
+/// </summary>
+[Alias("IommuFd.IIoasGrain")]
+public interface IIoasGrain : IObjectGrain
+{
+    /// <summary><c>IOMMU_OPTION_HUGE_PAGES</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="op">Get or set.</param>
+    /// <param name="value">The value to set: 0 or 1.</param>
+    /// <returns>The value; EADDRINUSE where large pages can't be forbidden because an area is not aligned to pages.</returns>
+    [Alias("HugePages")]
+    ValueTask<ObjectReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value);
+
+    /// <summary><c>IOMMU_IOAS_MAP</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="request">What to map and how.</param>
+    /// <returns>The first IOVA.</returns>
+    [Alias("Map")]
+    ValueTask<ObjectReply> MapAsync(ObjectStamp stamp, IoasMapRequest request);
+
+    /// <summary><c>IOMMU_IOAS_MAP_FILE</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="request">What to map and how.</param>
+    /// <param name="file">The open file; null for a descriptor that isn't open.</param>
+    /// <returns>The first IOVA.</returns>
+    [Alias("MapFile")]
+    ValueTask<ObjectReply> MapFileAsync(ObjectStamp stamp, IoasMapRequest request, UserFile? file);
+
+    /// <summary><c>IOMMU_IOAS_UNMAP</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">Bytes; 2^64 - 1 from IOVA 0 on is everything.</param>
+    /// <returns>Bytes unmapped.</returns>
+    [Alias("Unmap")]
+    ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length);
+
+    /// <summary>The source's part of <c>IOMMU_IOAS_COPY</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">Bytes.</param>
+    /// <returns>The pages behind the IOVAs, a slice for each area.</returns>
+    [Alias("GetPages")]
+    ValueTask<PagesReply> GetPagesAsync(ObjectStamp stamp, ulong iova, ulong length);
+
+    /// <summary>The destination's part of <c>IOMMU_IOAS_COPY</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="flags">How to map.</param>
+    /// <param name="slices">What the source gave.</param>
+    /// <param name="iova">Where to map with FIXED_IOVA.</param>
+    /// <returns>The first IOVA.</returns>
+    [Alias("MapPages")]
+    ValueTask<ObjectReply> MapPagesAsync(ObjectStamp stamp, IommuIoasMapFlags flags, [Immutable] PagesSlice[] slices, ulong iova);
+
+    /// <summary><c>IOMMU_IOAS_IOVA_RANGES</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="room">Ranges that the caller's array has room for.</param>
+    /// <param name="writableBytes">Leading bytes of the array that can be written.</param>
+    /// <returns>The ranges to write; EMSGSIZE where there are more, EFAULT where one can't be written.</returns>
+    [Alias("IovaRanges")]
+    ValueTask<IovaRangesReply> IovaRangesAsync(ObjectStamp stamp, uint room, ulong writableBytes);
+
+    /// <summary><c>IOMMU_IOAS_ALLOW_IOVAS</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="count">Ranges that the caller's array has.</param>
+    /// <param name="content">The array's leading bytes that can be read.</param>
+    /// <returns>The errno.</returns>
+    [Alias("AllowIovas")]
+    ValueTask<ObjectReply> AllowIovasAsync(ObjectStamp stamp, uint count, [Immutable] byte[] content);
+
+    /// <summary><c>IOMMU_TEST_OP_ADD_RESERVED</c>: reserves IOVAs for as long as the IOAS lives.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="range">The IOVAs.</param>
+    /// <returns>EADDRINUSE where one is mapped or allowed.</returns>
+    [Alias("AddReserved")]
+    ValueTask<ObjectReply> AddReservedAsync(ObjectStamp stamp, IovaRange range);
+
+    /// <summary>Whether <c>IOMMU_IOAS_CHANGE_PROCESS</c> may move this IOAS' accounting.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <returns>EINVAL where it maps memory of a process.</returns>
+    [Alias("CheckChangeProcess")]
+    ValueTask<ObjectReply> CheckChangeProcessAsync(ObjectStamp stamp);
+}
+
+/// <summary>What to map, and how.</summary>
+/// <param name="Flags">The mapping's flags.</param>
+/// <param name="Address">The caller's address, or the offset in the file.</param>
+/// <param name="Length">Bytes.</param>
+/// <param name="Iova">Where to map with FIXED_IOVA.</param>
+/// <param name="ReadableBytes">Leading bytes of the caller's memory that can be read; unused for a file.</param>
+/// <param name="WritableBytes">Leading bytes of the caller's memory that can be written; unused for a file.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoasMapRequest")]
+public readonly record struct IoasMapRequest(
+    [property: Id(0)] IommuIoasMapFlags Flags,
+    [property: Id(1)] ulong Address,
+    [property: Id(2)] ulong Length,
+    [property: Id(3)] ulong Iova,
+    [property: Id(4)] ulong ReadableBytes,
+    [property: Id(5)] ulong WritableBytes);
+
+/// <summary>What the source of a copy answered.</summary>
+/// <param name="Errno">0; EINVAL for no bytes, EOVERFLOW past the last IOVA, ENOENT where an IOVA is not mapped.</param>
+/// <param name="Slices">The pages, a slice for each area.</param>
+/// <param name="Diagnostic">Why it failed; null on success.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.PagesReply")]
+public readonly record struct PagesReply(
+    [property: Id(0)] Errno Errno, [property: Id(1)] PagesSlice[] Slices, [property: Id(2)] IoctlDiagnostic? Diagnostic) : IObjectReply<PagesReply>
+{
+    /// <inheritdoc/>
+    public static PagesReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
+}
+
+/// <summary>What IOVA ranges an IOAS has.</summary>
+/// <param name="Errno">0; EMSGSIZE where there are more than there is room for, EFAULT where one can't be written.</param>
+/// <param name="Count">Ranges that there are.</param>
+/// <param name="Alignment">Alignment of IOVAs in bytes.</param>
+/// <param name="Ranges">The ranges to write, as the ABI has them.</param>
+/// <param name="Diagnostic">Why it failed; null on success.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.IovaRangesReply")]
+public readonly record struct IovaRangesReply(
+    [property: Id(0)] Errno Errno,
+    [property: Id(1)] uint Count,
+    [property: Id(2)] ulong Alignment,
+    [property: Id(3)] byte[] Ranges,
+    [property: Id(4)] IoctlDiagnostic? Diagnostic) : IObjectReply<IovaRangesReply>
+{
+    /// <inheritdoc/>
+    public static IovaRangesReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, 0, 0, [], diagnostic);
+}
+
+/// <summary>An area of an IOAS, as an inspection shows it.</summary>
+/// <param name="Range">The IOVAs.</param>
+/// <param name="Address">The caller's address, or the offset in the file, behind the first IOVA.</param>
+/// <param name="File">The file; null for memory of the caller.</param>
+/// <param name="Access">What DMA may do: <see cref="IommuIoasMapFlags.Readable"/>, <see cref="IommuIoasMapFlags.Writeable"/>.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoasArea")]
+public sealed record IoasArea(
+    [property: Id(0)] IovaRange Range,
+    [property: Id(1)] ulong Address,
+    [property: Id(2)] IoptFile? File,
+    [property: Id(3)] IommuIoasMapFlags Access);
+
+/// <summary>What an IOAS knows of itself.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoasState")]
+public sealed record IoasState : ObjectState
+{
+    /// <summary>Whether contiguous pages may be combined.</summary>
+    [Id(0)]
+    public bool HugePages { get; init; }
+
+    /// <summary>Alignment of IOVAs in bytes.</summary>
+    [Id(1)]
+    public ulong Alignment { get; init; }
+
+    /// <summary>Areas that there are.</summary>
+    [Id(2)]
+    public long AreaCount { get; init; }
+
+    /// <summary>Bytes that can be mapped: neither mapped nor reserved. 2^64 is given as 2^64 - 1.</summary>
+    [Id(3)]
+    public ulong FreeBytes { get; init; }
+
+    /// <summary>Bytes of the largest hole that an automatic IOVA can be taken from.</summary>
+    [Id(4)]
+    public ulong LargestHole { get; init; }
+
+    /// <summary>The first <see cref="IoctlLimits.MaxListed"/> ranges that automatic IOVAs are taken from; empty where there is no such list.</summary>
+    [Id(5)]
+    public IovaRange[] Allowed { get; init; } = [];
+
+    /// <summary>The first <see cref="IoctlLimits.MaxListed"/> ranges that can't be mapped.</summary>
+    [Id(6)]
+    public IovaRange[] Reserved { get; init; } = [];
+
+    /// <summary>A page of the areas, by ascending IOVA.</summary>
+    [Id(7)]
+    public IoasArea[] Areas { get; init; } = [];
+
+    /// <summary>Whether there are areas behind this page.</summary>
+    [Id(8)]
+    public bool HasMoreAreas { get; init; }
+
+    /// <inheritdoc/>
+    public bool Equals(IoasState? other) => other is not null
+        && (HugePages, Alignment, AreaCount, FreeBytes, LargestHole, HasMoreAreas)
+            == (other.HugePages, other.Alignment, other.AreaCount, other.FreeBytes, other.LargestHole, other.HasMoreAreas)
+        && Allowed.AsSpan().SequenceEqual(other.Allowed)
+        && Reserved.AsSpan().SequenceEqual(other.Reserved)
+        && Areas.AsSpan().SequenceEqual(other.Areas);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(HugePages, AreaCount, FreeBytes);
+}

@@ -1,0 +1,48 @@
+using IommuFd.GrainInterfaces;
+
+namespace IommuFd.Grains.IoPagetable;
+
+// A mapping: a range of IOVAs and the piece of shared pages behind it. Areas of one table never overlap. An area is made when its
+// mapping is complete and never changes: to unmap drops it, to split replaces it by two.
+
+/// <summary>What DMA may do, by the kernel's values.</summary>
+[Flags]
+internal enum IommuProt : byte
+{
+    None = 0,
+
+    /// <summary><c>IOMMU_READ</c>.</summary>
+    Read = 1 << 0,
+
+    /// <summary><c>IOMMU_WRITE</c>.</summary>
+    Write = 1 << 1,
+
+    /// <summary><c>IOMMU_CACHE</c>: every mapping is coherent, since programs could not flush caches themselves.</summary>
+    Cache = 1 << 2,
+}
+
+/// <summary>One mapped range of IOVAs.</summary>
+internal sealed class IoptArea(IovaRange range, IoptPages pages, ulong startByte, IommuProt prot)
+{
+    /// <summary>The IOVAs.</summary>
+    public IovaRange Range { get; } = range;
+
+    /// <summary>The pages behind them.</summary>
+    public IoptPages Pages { get; } = pages;
+
+    /// <summary>Where the area starts in its pages, in bytes from the first page's start.</summary>
+    public ulong StartByte { get; } = startByte;
+
+    /// <summary>What DMA may do.</summary>
+    public IommuProt Prot { get; } = prot;
+
+    /// <summary>Bytes mapped. An area can't have 2^64: no length of a request says so.</summary>
+    public ulong Length => Range.Last - Range.Start + 1;
+
+    /// <summary>Where an IOVA of the area lies in its pages, in bytes from the first page's start.</summary>
+    public ulong StartByteOf(ulong iova) => iova - Range.Start + StartByte;
+
+    /// <summary>Whether the area starts, ends and lies in its pages at multiples of an alignment (a power of two).</summary>
+    public bool IsAligned(ulong alignment)
+        => ((Range.Start | Length | PageSizes.OffsetOf(StartByte)) & (alignment - 1)) == 0;
+}

@@ -1,0 +1,252 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.IoPagetable;
+
+// The IO page table of one IOAS (the kernel's struct io_pagetable): which IOVAs are mapped to what, which are reserved, and which
+// are allowed for automatic IOVAs. Its methods are the kernel's iopt_ functions; each checks in the kernel's order, since the
+// first check that fails gives the errno, and changes nothing when it fails, unless it says so.
+//
+// Always: no two areas overlap, no area has a reserved IOVA, no reserved IOVA is allowed, and every area's offset in its first page
+// is a multiple of IovaAlignment. Its IOVA and length mostly are too, but Linux checks them for a mapping as a whole: the pieces
+// that one copy maps may meet in between. A table without a domain maps lazily: it touches no memory.
+//
+// This file maps and unmaps; .Iovas.cs chooses IOVAs and keeps the allowed and reserved ones; .Validate.cs checks what always holds.
+
+/// <summary>The mapped, reserved and allowed IOVAs of one IOAS.</summary>
+internal sealed partial class IoptTable
+{
+    private readonly RangeTree<IoptArea> _areas = new();
+    private long _userAreas;
+    private UInt128 _mappedBytes;
+
+    /// <summary>Number of areas.</summary>
+    public int AreaCount => _areas.Count;
+
+    /// <summary>The areas, ascending.</summary>
+    public IEnumerable<IoptArea> Areas => _areas.Entries.Select(entry => entry.Value);
+
+    /// <summary>Whether any area maps memory of a process. Files have no process, so only they can change it.</summary>
+    public bool MapsUserMemory => _userAreas > 0;
+
+    /// <summary>Bytes that are neither mapped nor reserved; 2^64 is given as 2^64 - 1.</summary>
+    public ulong FreeBytes
+    {
+        get
+        {
+            var taken = _reserved.Spans.Aggregate(_mappedBytes, (sum, span) => sum + span.LengthBytes);
+            return (UInt128)ulong.MaxValue + 1 - taken is var free && free > ulong.MaxValue ? ulong.MaxValue : (ulong)free;
+        }
+    }
+
+    /// <summary>The areas that end at an IOVA or above it, ascending.</summary>
+    public IEnumerable<IoptArea> AreasFrom(ulong iova)
+    {
+        for (var area = FirstArea(new IovaRange(iova, ulong.MaxValue)); area is not null; area = AreaAbove(area.Range.Last))
+        {
+            yield return area;
+        }
+    }
+
+    /// <summary>The lowest area that has an IOVA of a range, if any.</summary>
+    public IoptArea? FirstArea(IovaRange within) => _areas.TryFirst(within, out var entry) ? entry.Value : null;
+
+    /// <summary>The nearest area that lies wholly above an IOVA, if any.</summary>
+    public IoptArea? AreaAbove(ulong iova) => _areas.TryAbove(iova, out var entry) ? entry.Value : null;
+
+    /// <summary>The nearest area that lies wholly below an IOVA, if any.</summary>
+    public IoptArea? AreaBelow(ulong iova) => _areas.TryBelow(iova, out var entry) ? entry.Value : null;
+
+    /// <summary>Maps pieces of pages one behind the other (<c>iopt_map_pages</c>): all of them, or none.</summary>
+    /// <param name="slices">The pieces, at least one.</param>
+    /// <param name="prot">What DMA may do.</param>
+    /// <param name="fixedIova">Where to map them; null to choose.</param>
+    /// <param name="iova">Where they are mapped.</param>
+    public Errno Map(ReadOnlySpan<PagesSlice> slices, IommuProt prot, ulong? fixedIova, out ulong iova)
+    {
+        var length = 0UL;
+        foreach (ref readonly var slice in slices)
+        {
+            length += slice.Length;
+        }
+
+        // The first piece's alignment stands for all.
+        var errno = FindPlace(slices[0].Address, length, fixedIova, out iova);
+        for (var i = 0; i < slices.Length && errno == Errno.None; i++)
+        {
+            errno = CheckSlice(slices[i], prot);
+        }
+
+        if (errno != Errno.None)
+        {
+            return errno;
+        }
+
+        var start = iova;
+        foreach (ref readonly var slice in slices)
+        {
+            Insert(new IoptArea(new IovaRange(start, start + (slice.Length - 1)), slice.Pages, slice.StartByte, prot));
+            start += slice.Length;
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>Gets the pieces of pages behind IOVAs that are mapped without a break (<c>iopt_get_pages</c>).</summary>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="slices">Gets the pieces, one an area; none on failure.</param>
+    public Errno GetPages(ulong iova, ulong length, List<PagesSlice> slices)
+    {
+        if (length == 0)
+        {
+            return Errno.EINVAL;
+        }
+
+        if (!IovaRange.TryOfLength(iova, length, out var rest))
+        {
+            return Errno.EOVERFLOW;
+        }
+
+        while (FirstArea(new IovaRange(rest.Start, rest.Start)) is { } area)
+        {
+            var last = Math.Min(rest.Last, area.Range.Last);
+            slices.Add(new PagesSlice(area.Pages, area.StartByteOf(rest.Start), last - rest.Start + 1));
+            if (last == rest.Last)
+            {
+                return Errno.None;
+            }
+
+            rest = rest with { Start = last + 1 };
+        }
+
+        slices.Clear();
+        return Errno.ENOENT;
+    }
+
+    /// <summary>
+    /// Unmaps the areas of a range, which must be there as a whole (<c>iopt_unmap_iova</c>). Areas go one by one, ascending, and those
+    /// that are gone when one is found that can't go stay gone.
+    /// </summary>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="unmapped">Bytes unmapped, also on failure. Nothing to unmap is no failure here.</param>
+    public Errno Unmap(ulong iova, ulong length, out ulong unmapped)
+    {
+        unmapped = 0;
+        if (length == 0)
+        {
+            return Errno.EINVAL;
+        }
+
+        return IovaRange.TryOfLength(iova, length, out var range) ? Unmap(range, out unmapped) : Errno.EOVERFLOW;
+    }
+
+    /// <summary>Unmaps everything (<c>iopt_unmap_all</c>).</summary>
+    /// <param name="unmapped">Bytes unmapped.</param>
+    public Errno UnmapAll(out ulong unmapped) => Unmap(IovaRange.All, out unmapped);
+
+    /// <summary>
+    /// Splits areas so that each of these IOVAs is the last of one (<c>iopt_cut_iova</c>). IOVAs that are not mapped are passed over. Areas
+    /// that are split when one is found that can't be stay split.
+    /// </summary>
+    public Errno Cut(ReadOnlySpan<ulong> iovas)
+    {
+        var errno = Errno.None;
+        for (var i = 0; i < iovas.Length && errno == Errno.None; i++)
+        {
+            if (FirstArea(new IovaRange(iovas[i], iovas[i])) is { } area)
+            {
+                errno = Split(area, iovas[i]);
+            }
+        }
+
+        return errno;
+    }
+
+    private Errno FindPlace(ulong address, ulong length, ulong? fixedIova, out ulong iova)
+    {
+        iova = fixedIova ?? 0;
+        if (length == 0 || (length & (IovaAlignment - 1)) != 0)
+        {
+            return Errno.EINVAL;
+        }
+
+        return fixedIova is null ? AllocateIova(address, length, out iova) : CheckIova(iova, length);
+    }
+
+    private Errno CheckSlice(in PagesSlice slice, IommuProt prot)
+    {
+        if (prot.HasFlag(IommuProt.Write) && !slice.Pages.Writable)
+        {
+            return Errno.EPERM;
+        }
+
+        if ((PageSizes.OffsetOf(slice.StartByte) & (IovaAlignment - 1)) != 0)
+        {
+            return Errno.EINVAL;
+        }
+
+        return slice.IsInside() ? Errno.None : Errno.EOVERFLOW;
+    }
+
+    private Errno Unmap(IovaRange range, out ulong unmapped)
+    {
+        unmapped = 0;
+        while (FirstArea(range) is { } area)
+        {
+            if (area.Range.Start < range.Start || area.Range.Last > range.Last)
+            {
+                return Errno.ENOENT;
+            }
+
+            Remove(area);
+            unmapped += area.Length;
+            if (area.Range.Last == range.Last)
+            {
+                break;
+            }
+
+            range = range with { Start = area.Range.Last + 1 };
+        }
+
+        return Errno.None;
+    }
+
+    private Errno Split(IoptArea area, ulong iova)
+    {
+        // A cut behind an area's first IOVA would leave it a single one; Linux passes over it, like over a cut at the area's end.
+        if (iova == area.Range.Start || iova == area.Range.Last)
+        {
+            return Errno.None;
+        }
+
+        if (((iova + 1) & (IovaAlignment - 1)) != 0 || (area.StartByteOf(iova + 1) & (IovaAlignment - 1)) != 0)
+        {
+            return Errno.EINVAL;
+        }
+
+        Remove(area);
+        Insert(new IoptArea(area.Range with { Last = iova }, area.Pages, area.StartByte, area.Prot));
+        Insert(new IoptArea(area.Range with { Start = iova + 1 }, area.Pages, area.StartByteOf(iova + 1), area.Prot));
+        return Errno.None;
+    }
+
+    private void Insert(IoptArea area)
+    {
+        var inserted = _areas.TryInsert(area.Range, area);
+        Require(inserted, "An area is inserted where there is none.");
+        _userAreas += area.Pages.File is null ? 1 : 0;
+        _mappedBytes += area.Length;
+        CheckInvariants();
+    }
+
+    private void Remove(IoptArea area)
+    {
+        var removed = _areas.Remove(area.Range.Start);
+        Require(removed, "An area is removed once.");
+        _userAreas -= area.Pages.File is null ? 1 : 0;
+        _mappedBytes -= area.Length;
+        CheckInvariants();
+    }
+}

@@ -1,0 +1,71 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.IoPagetable;
+
+// Nothing is read or pinned here. Without a domain or an access Linux does not touch the memory either: mapping what isn't there
+// succeeds, and only pinning it later fails, by PinnablePages.
+
+/// <summary>Describes what is to be mapped, as pages.</summary>
+internal static class PagesFactory
+{
+    /// <summary>Describes memory of the caller.</summary>
+    /// <param name="address">Its address, of any alignment.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="pinnableBytes">Leading bytes that can be pinned for this use.</param>
+    /// <param name="writable">Whether DMA may write.</param>
+    /// <param name="pages">The pages.</param>
+    public static Errno OfUser(ulong address, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
+    {
+        pages = null;
+        return address + length < address ? Errno.EOVERFLOW : Of(null, address, length, pinnableBytes, writable, out pages);
+    }
+
+    /// <summary>Describes a part of a file.</summary>
+    /// <param name="file">The file; null for a descriptor that isn't open.</param>
+    /// <param name="start">Offset in the file, of any alignment.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="pinnableBytes">Leading bytes that can be pinned: none where the file isn't a memfd, and none behind its end.</param>
+    /// <param name="writable">Whether DMA may write.</param>
+    /// <param name="pages">The pages.</param>
+    public static Errno OfFile(IoptFile? file, ulong start, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
+    {
+        pages = null;
+        if (length == 0)
+        {
+            return Errno.EINVAL;
+        }
+
+        if (!IovaRange.TryOfLength(start, length, out _))
+        {
+            return Errno.EOVERFLOW;
+        }
+
+        return file is null ? Errno.EBADF : Of(file, start, length, pinnableBytes, writable, out pages);
+    }
+
+    private static Errno Of(IoptFile? file, ulong address, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
+    {
+        pages = null;
+        if (length == 0 || length > ulong.MaxValue - PageSizes.Page)
+        {
+            return Errno.EINVAL;
+        }
+
+        // Within two pages of 2^64 bytes the count wraps to no page at all, as it does in Linux; no area then finds room in the pages.
+        var pageCount = (PageSizes.OffsetOf(address) + length + (PageSizes.Page - 1)) / PageSizes.Page;
+        pages = new IoptPages
+        {
+            File = file,
+            Start = PageSizes.RoundDown(address),
+            PageCount = pageCount,
+            PinnablePages = pinnableBytes >= length ? pageCount : (PageSizes.OffsetOf(address) + pinnableBytes) / PageSizes.Page,
+            Writable = writable,
+        };
+        return Errno.None;
+    }
+
+    /// <summary>Whether a piece lies within its pages.</summary>
+    public static bool IsInside(this PagesSlice slice)
+        => IovaRange.TryOfLength(slice.StartByte, slice.Length, out var bytes) && bytes.Last / PageSizes.Page < slice.Pages.PageCount;
+}

@@ -1,0 +1,191 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Contexts;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Objects.Ioas;
+
+// The commands on mappings, as the context runs them: check, look the IOAS up, call it, answer. An answer that can't be written
+// is found out before anything is mapped or unmapped, so that an error changes nothing; Linux finds out afterwards.
+
+/// <summary>IOMMU_IOAS_MAP, _MAP_FILE, _UNMAP, _COPY, _IOVA_RANGES and _ALLOW_IOVAS.</summary>
+internal static class IoasMappingHandlers
+{
+    /// <summary>IOMMU_IOAS_MAP.</summary>
+    public static ValueTask<IoctlReply> Map(IoctlScope scope, IoctlCall call)
+    {
+        var cmd = call.Read<IommuIoasMap>();
+        var flags = (IommuIoasMapFlags)cmd.Flags;
+        if (IoasModel.CheckMap(flags, cmd.Reserved, cmd.Iova, cmd.Length) is var errno && errno != Errno.None)
+        {
+            return ValueTask.FromResult(CheckFailed(errno, flags, cmd.Reserved, cmd.Iova, cmd.Length));
+        }
+
+        var memory = call.Buffer(0);
+        var request = new IoasMapRequest(flags, cmd.UserVa, cmd.Length, cmd.Iova, memory.ReadableBytes, memory.WritableBytes);
+        return RunAsync(
+            scope, call, cmd.IoasId, cmd, request,
+            static (grain, stamp, request) => grain.MapAsync(stamp, request),
+            static (cmd, iova) => cmd with { Iova = iova });
+    }
+
+    /// <summary>IOMMU_IOAS_MAP_FILE.</summary>
+    public static ValueTask<IoctlReply> MapFile(IoctlScope scope, IoctlCall call)
+    {
+        var cmd = call.Read<IommuIoasMapFile>();
+        var flags = (IommuIoasMapFlags)cmd.Flags;
+        if (IoasModel.CheckMapFile(flags, cmd.Iova, cmd.Length) is var errno && errno != Errno.None)
+        {
+            return ValueTask.FromResult(CheckFailed(errno, flags, 0, cmd.Iova, cmd.Length));
+        }
+
+        var request = new IoasMapRequest(flags, cmd.Start, cmd.Length, cmd.Iova, 0, 0);
+        return RunAsync(
+            scope, call, cmd.IoasId, cmd, (Request: request, call.File),
+            static (grain, stamp, argument) => grain.MapFileAsync(stamp, argument.Request, argument.File),
+            static (cmd, iova) => cmd with { Iova = iova });
+    }
+
+    /// <summary>IOMMU_IOAS_UNMAP.</summary>
+    public static ValueTask<IoctlReply> Unmap(IoctlScope scope, IoctlCall call)
+    {
+        var cmd = call.Read<IommuIoasUnmap>();
+        return RunAsync(
+            scope, call, cmd.IoasId, cmd, cmd,
+            static (grain, stamp, cmd) => grain.UnmapAsync(stamp, cmd.Iova, cmd.Length),
+            static (cmd, unmapped) => cmd with { Length = unmapped });
+    }
+
+    /// <summary>IOMMU_IOAS_COPY. The source gives its pages before the destination is looked up, as in Linux.</summary>
+    public static async ValueTask<IoctlReply> Copy(IoctlScope scope, IoctlCall call)
+    {
+        var cmd = call.Read<IommuIoasCopy>();
+        var flags = (IommuIoasMapFlags)cmd.Flags;
+        if (IoasModel.CheckCopy(flags, cmd.Length, cmd.DstIova, cmd.SrcIova) is var errno && errno != Errno.None)
+        {
+            return CheckFailed(errno, flags, 0, cmd.DstIova, cmd.Length);
+        }
+
+        if (scope.Context.Objects.Find(cmd.SrcIoasId, ObjectType.Ioas) is not { } source)
+        {
+            return Failure.ObjectNotFound(scope.Context.Objects, cmd.SrcIoasId);
+        }
+
+        var pages = await scope.Grains.CallAsync<IIoasGrain, IommuIoasCopy, PagesReply>(
+            source, cmd, static (grain, stamp, cmd) => grain.GetPagesAsync(stamp, cmd.SrcIova, cmd.Length));
+        if (pages.Errno != Errno.None)
+        {
+            return Failure.Of(pages, source);
+        }
+
+        return await RunAsync(
+            scope, call, cmd.DstIoasId, cmd, (Cmd: cmd, pages.Slices),
+            static (grain, stamp, argument) => grain.MapPagesAsync(stamp, (IommuIoasMapFlags)argument.Cmd.Flags, argument.Slices, argument.Cmd.DstIova),
+            static (cmd, iova) => cmd with { DstIova = iova });
+    }
+
+    /// <summary>IOMMU_IOAS_IOVA_RANGES.</summary>
+    public static async ValueTask<IoctlReply> IovaRanges(IoctlScope scope, IoctlCall call)
+    {
+        var cmd = call.Read<IommuIoasIovaRanges>();
+        if (IoasModel.CheckReserved(cmd.Reserved) != Errno.None)
+        {
+            return Failure.Unsupported(DiagnosticReason.ReservedNotZero, cmd.Reserved);
+        }
+
+        if (scope.Context.Objects.Find(cmd.IoasId, ObjectType.Ioas) is not { } ioas)
+        {
+            return Failure.ObjectNotFound(scope.Context.Objects, cmd.IoasId);
+        }
+
+        var answer = await scope.Grains.CallAsync<IIoasGrain, (uint Room, ulong WritableBytes), IovaRangesReply>(
+            ioas, (cmd.NumIovas, call.Buffer(0).WritableBytes), static (grain, stamp, array) => grain.IovaRangesAsync(stamp, array.Room, array.WritableBytes));
+        if (answer.Errno is not (Errno.None or Errno.EMSGSIZE or Errno.EFAULT))
+        {
+            return Failure.Of(answer, ioas);
+        }
+
+        var rest = new IoctlReply
+        {
+            Errno = answer.Errno,
+            Diagnostic = answer.Diagnostic,
+            Buffers = answer.Ranges.Length == 0 ? null : [new UserBufferWrite(cmd.AllowedIovas, answer.Ranges)],
+        };
+        if (answer.Errno == Errno.EFAULT)
+        {
+            return rest;
+        }
+
+        cmd.NumIovas = answer.Count;
+        cmd.OutIovaAlignment = answer.Alignment;
+        return call.Respond(in cmd, rest);
+    }
+
+    /// <summary>IOMMU_IOAS_ALLOW_IOVAS.</summary>
+    public static async ValueTask<IoctlReply> AllowIovas(IoctlScope scope, IoctlCall call)
+    {
+        var cmd = call.Read<IommuIoasAllowIovas>();
+        if (IoasModel.CheckReserved(cmd.Reserved) != Errno.None)
+        {
+            return Failure.Unsupported(DiagnosticReason.ReservedNotZero, cmd.Reserved);
+        }
+
+        if (scope.Context.Objects.Find(cmd.IoasId, ObjectType.Ioas) is not { } ioas)
+        {
+            return Failure.ObjectNotFound(scope.Context.Objects, cmd.IoasId);
+        }
+
+        var array = call.Buffer(0);
+        var answer = await scope.Grains.CallAsync<IIoasGrain, (uint Count, byte[] Content), ObjectReply>(
+            ioas, (cmd.NumIovas, array.Content), static (grain, stamp, list) => grain.AllowIovasAsync(stamp, list.Count, list.Content));
+        return answer.Errno switch
+        {
+            Errno.None => IoctlReply.Success,
+
+            // All of it can be read, but more than travels.
+            Errno.EFAULT when array.ReadableBytes > (ulong)array.Content.Length
+                => Failure.Reply(Errno.ENOMEM, DiagnosticReason.RequestTooLarge, array.ReadableBytes, IoctlLimits.MaxBufferBytes),
+            _ => Failure.Of(answer, ioas),
+        };
+    }
+
+    // What the commands that answer one number have in common: look up, make sure of the answer, call, answer.
+    private static ValueTask<IoctlReply> RunAsync<T, TArgument>(
+        IoctlScope scope,
+        IoctlCall call,
+        uint ioasId,
+        T cmd,
+        TArgument argument,
+        Func<IIoasGrain, ObjectStamp, TArgument, ValueTask<ObjectReply>> run,
+        Func<T, ulong, T> answer)
+        where T : unmanaged
+    {
+        if (scope.Context.Objects.Find(ioasId, ObjectType.Ioas) is not { } ioas)
+        {
+            return ValueTask.FromResult(Failure.ObjectNotFound(scope.Context.Objects, ioasId));
+        }
+
+        return call.CanRespond<T>() ? CallAsync(scope, call, ioas, cmd, argument, run, answer) : ValueTask.FromResult(call.Respond(in cmd));
+    }
+
+    private static async ValueTask<IoctlReply> CallAsync<T, TArgument>(
+        IoctlScope scope,
+        IoctlCall call,
+        ObjectEntry ioas,
+        T cmd,
+        TArgument argument,
+        Func<IIoasGrain, ObjectStamp, TArgument, ValueTask<ObjectReply>> run,
+        Func<T, ulong, T> answer)
+        where T : unmanaged
+    {
+        var reply = await scope.Grains.CallAsync(ioas, argument, run);
+        return reply.Errno == Errno.None ? call.Respond(answer(cmd, reply.Value)) : Failure.Of(reply, ioas);
+    }
+
+    private static IoctlReply CheckFailed(Errno errno, IommuIoasMapFlags flags, uint reserved, ulong iova, ulong length) => errno switch
+    {
+        Errno.EOPNOTSUPP when reserved != 0 => Failure.Unsupported(DiagnosticReason.ReservedNotZero, reserved),
+        Errno.EOPNOTSUPP => Failure.Unsupported(DiagnosticReason.UnsupportedFlags, (uint)flags),
+        Errno.EOVERFLOW => Failure.Reply(errno, DiagnosticReason.RangeOverflow, iova, length),
+        _ => Failure.Reply(errno, DiagnosticReason.MappingWithoutAccess, (uint)flags),
+    };
+}
