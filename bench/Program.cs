@@ -17,6 +17,7 @@ using (var silo = await SiloHost.StartInProcessAsync())
     MicroSection.Run(run);
     await IoctlSection.RunAsync(run);
     await ScaleSection.RunAsync(run);
+    await MappingSection.RunAsync(run);
     await ReleaseSection.RunAsync(run);
     await MemorySection.RunAsync(run);
     await silo.StopAsync();

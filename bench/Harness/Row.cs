@@ -22,6 +22,10 @@ internal sealed class Target
 
     public static Target RatioAtMost(double limit) => new(string.Create(CultureInfo.InvariantCulture, $"<= {limit}"), row => row.Ratio?.Median <= limit);
 
+    public static Target ValueAtLeast(double limit) => new(string.Create(CultureInfo.InvariantCulture, $">= {limit:#,0}"), row => row.Value.Median >= limit);
+
+    public static Target ValueAtMost(double limit) => new(string.Create(CultureInfo.InvariantCulture, $"<= {limit:#,0}"), row => row.Value.Median <= limit);
+
     public bool IsMetBy(Row row) => _isMet(row);
 
     public override string ToString() => _text;

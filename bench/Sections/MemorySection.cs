@@ -12,6 +12,9 @@ internal static class MemorySection
     private const string Unused = "IOAS never used";
     private const string Used = "IOAS used";
 
+    // Bytes hardly differ from one time to the next.
+    private const int Repetitions = 2;
+
     public static async Task RunAsync(BenchRun run)
     {
         if (!run.Options.Selects(Section, Unused) && !run.Options.Selects(Section, Used))
@@ -19,10 +22,10 @@ internal static class MemorySection
             return;
         }
 
-        var count = run.Options.Activations;
+        var count = run.Options.IdleActivations;
         await MeasureTrivialAsync(run, count);
         List<double> trivials = [], unuseds = [], useds = [];
-        for (var i = 0; i < run.Options.Repetitions; i++)
+        for (var i = 0; i < Repetitions; i++)
         {
             trivials.Add(await MeasureTrivialAsync(run, count));
             var (unused, used) = await MeasureIoasesAsync(run, count);

@@ -7,32 +7,31 @@ namespace IommuFd.Bench.Sections;
 internal static class ReleaseSection
 {
     private const string Section = "release";
-    private const int Objects = 1_000_000;
+    private const int Unused = 1_000_000;
+    private const int Used = 10_000;
 
     public static async Task RunAsync(BenchRun run)
     {
-        var activated = run.Options.Activations;
-        var unused = $"close with {Objects:#,0} IOASes never used, each";
+        var unused = $"close with {Unused:#,0} IOASes never used, each";
         if (run.Options.Selects(Section, unused))
         {
-            var times = await RepeatAsync(run, () => CloseAsync(run, Objects, activated: 0));
-            run.Add(new Row { Section = Section, Name = unused, Unit = "ns", Value = Spread.Of(times) });
+            var times = await RepeatAsync(run, () => CloseAsync(run, Unused, activated: 0));
+            run.Add(new Row { Section = Section, Name = unused, Unit = "ns", Value = Spread.Of(times[0]) });
         }
 
-        var used = $"close with {activated:#,0} IOASes used, each";
+        var used = $"close with {Used:#,0} IOASes used, each";
         if (run.Options.Selects(Section, used))
         {
-            var yardsticks = await RepeatAsync(run, () => EndTrivialAsync(run, activated));
-            var times = await RepeatAsync(run, () => CloseAsync(run, activated, activated));
+            var times = await RepeatAsync(run, () => EndTrivialAsync(run, Used), () => CloseAsync(run, Used, activated: Used));
             run.Add(new Row
             {
                 Section = Section,
                 Name = used,
                 Unit = "ns",
-                Value = Spread.Of(times),
+                Value = Spread.Of(times[1]),
                 Yardstick = "end a trivial activation",
-                YardstickValue = Spread.Of(yardsticks),
-                Ratio = Spread.Of(times.Zip(yardsticks, (time, yardstick) => time / yardstick)),
+                YardstickValue = Spread.Of(times[0]),
+                Ratio = Spread.Of(times[1].Zip(times[0], (time, yardstick) => time / yardstick)),
             });
         }
     }
@@ -60,16 +59,24 @@ internal static class ReleaseSection
         return Stopwatch.GetElapsedTime(start).TotalNanoseconds / count;
     }
 
-    // The first time warms up.
-    private static async Task<List<double>> RepeatAsync(BenchRun run, Func<Task<double>> measure)
+    // In turns, as everything is. The first time warms up.
+    private static async Task<List<double>[]> RepeatAsync(BenchRun run, params Func<Task<double>>[] measures)
     {
-        var times = new List<double>();
+        List<double>[] times = [.. measures.Select(_ => new List<double>())];
         for (var i = 0; i <= run.Options.Repetitions; i++)
         {
-            times.Add(await measure());
-            await Activations.SettleAsync(run);
+            for (var j = 0; j < measures.Length; j++)
+            {
+                times[j].Add(await measures[j]());
+                await Activations.SettleAsync(run);
+            }
         }
 
-        return times[1..];
+        foreach (var list in times)
+        {
+            list.RemoveAt(0);
+        }
+
+        return times;
     }
 }
