@@ -13,7 +13,7 @@ internal sealed partial class IoptTable
     // The first and the last page of the IOVA space are never chosen, so that an automatic IOVA is not 0.
     private static readonly IovaRange Choosable = new(PageSizes.Page, ulong.MaxValue - PageSizes.Page);
 
-    private readonly ReservedRanges _reserved = new();
+    private ReservedRanges _reserved = ReservedRanges.None;
     private AllowedRanges _allowed = AllowedRanges.None;
 
     /// <summary>What IOVAs, lengths and offsets in a page must be multiples of: a power of two, at most the page size.</summary>
@@ -52,6 +52,11 @@ internal sealed partial class IoptTable
         if (_areas.Overlaps(range) || _allowed.Overlaps(range))
         {
             return Errno.EADDRINUSE;
+        }
+
+        if (_reserved == ReservedRanges.None)
+        {
+            _reserved = new ReservedRanges();
         }
 
         _reserved.Add(range, owner);

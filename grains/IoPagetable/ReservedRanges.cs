@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.IoPagetable;
@@ -12,6 +13,9 @@ namespace IommuFd.Grains.IoPagetable;
 /// <summary>The reserved IOVAs of a table, by owner and joined.</summary>
 internal sealed class ReservedRanges
 {
+    /// <summary>No reservation, for all the tables that have none: most have not, and room for some is a third of what an empty table costs.</summary>
+    public static readonly ReservedRanges None = new();
+
     private static readonly object Nobody = new();
 
     private readonly Dictionary<object, List<IovaRange>> _byOwner = [];
@@ -70,9 +74,10 @@ internal sealed class ReservedRanges
     /// <summary>Whether any IOVA of a range is reserved.</summary>
     public bool Overlaps(IovaRange range) => _spans.Overlaps(range);
 
-    /// <summary>Reserves a range for an owner, or for nobody.</summary>
+    /// <summary>Reserves a range for an owner, or for nobody. Not for <see cref="None"/>, which stays as it is.</summary>
     public void Add(IovaRange range, object? owner)
     {
+        Debug.Assert(this != None, "What all tables share does not change.");
         if (!_byOwner.TryGetValue(owner ?? Nobody, out var owned))
         {
             _byOwner.Add(owner ?? Nobody, owned = []);
