@@ -40,6 +40,14 @@ public interface IIoasGrain : IObjectGrain
     [Alias("Unmap")]
     ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length);
 
+    /// <summary>Several maps and unmaps of a batch that follow each other: one call instead of one for each.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="steps">What to do, in order.</param>
+    /// <param name="stopAtFirstError">Whether the first that fails is the last that runs.</param>
+    /// <returns>What those that ran answered, as they would one by one.</returns>
+    [Alias("Run")]
+    ValueTask<IoasStepsReply> RunAsync(ObjectStamp stamp, [Immutable] IoasStep[] steps, bool stopAtFirstError);
+
     /// <summary>The source's part of <c>IOMMU_IOAS_COPY</c>.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="iova">The first IOVA.</param>
@@ -102,6 +110,24 @@ public readonly record struct IoasMapRequest(
     [property: Id(3)] ulong Iova,
     [property: Id(4)] ulong ReadableBytes,
     [property: Id(5)] ulong WritableBytes);
+
+/// <summary>One map or unmap among several.</summary>
+/// <param name="IsUnmap">Whether to unmap: then only the IOVA and the length count.</param>
+/// <param name="Request">What to map and how.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoasStep")]
+public readonly record struct IoasStep([property: Id(0)] bool IsUnmap, [property: Id(1)] IoasMapRequest Request);
+
+/// <summary>What several maps and unmaps answered.</summary>
+/// <param name="Errno">0; EIO for a life that is not here, and then nothing ran.</param>
+/// <param name="Replies">One reply for each that ran, in order.</param>
+/// <param name="Diagnostic">Why nothing ran; null where something did.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoasStepsReply")]
+public readonly record struct IoasStepsReply(
+    [property: Id(0)] Errno Errno, [property: Id(1)] ObjectReply[] Replies, [property: Id(2)] IoctlDiagnostic? Diagnostic) : IObjectReply<IoasStepsReply>
+{
+    /// <inheritdoc/>
+    public static IoasStepsReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
+}
 
 /// <summary>What the source of a copy answered.</summary>
 /// <param name="Errno">0; EINVAL for no bytes, EOVERFLOW past the last IOVA, ENOENT where an IOVA is not mapped.</param>

@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
@@ -135,14 +136,18 @@ internal sealed class ContextGrain(ILogger<ContextGrain> logger, TimeProvider ti
 
     private static async ValueTask<IoctlBatchReply> RunBatchAsync(IoctlScope scope, IoctlBatchRequest request)
     {
-        var replies = new List<IoctlReply>(request.Requests.Length);
-        foreach (var ioctl in request.Requests)
+        var requests = request.Requests;
+        var replies = new List<IoctlReply>(requests.Length);
+        while (replies.Count < requests.Length && !(request.StopAtFirstError && replies.Count > 0 && replies[^1].Errno != Errno.None))
         {
-            var reply = await IoctlDispatcher.DispatchAsync(scope, ioctl);
-            replies.Add(reply);
-            if (request.StopAtFirstError && reply.Errno != Errno.None)
+            var rest = new ArraySegment<IoctlRequest>(requests, replies.Count, requests.Length - replies.Count);
+            if (IoasRuns.TryFind(scope, rest, out var run))
             {
-                break;
+                await IoasRuns.RunAsync(scope, run, rest, request.StopAtFirstError, replies);
+            }
+            else
+            {
+                replies.Add(await IoctlDispatcher.DispatchAsync(scope, rest[0]));
             }
         }
 

@@ -24,16 +24,7 @@ internal sealed class IoasGrain(IGrainContextAccessor accessor) : ObjectGrain<Io
     }
 
     public ValueTask<ObjectReply> MapAsync(ObjectStamp stamp, IoasMapRequest request)
-    {
-        if (Enter(stamp) is not { } ioas)
-        {
-            return Lost<ObjectReply>();
-        }
-
-        var iova = request.Iova;
-        var errno = ioas.Map(request.Flags, request.Address, request.Length, request.ReadableBytes, request.WritableBytes, ref iova);
-        return Answer(errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length));
-    }
+        => Enter(stamp) is { } ioas ? ValueTask.FromResult(Map(ioas, request)) : Lost<ObjectReply>();
 
     public ValueTask<ObjectReply> MapFileAsync(ObjectStamp stamp, IoasMapRequest request, UserFile? file)
     {
@@ -49,15 +40,26 @@ internal sealed class IoasGrain(IGrainContextAccessor accessor) : ObjectGrain<Io
     }
 
     public ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
+        => Enter(stamp) is { } ioas ? ValueTask.FromResult(Unmap(ioas, iova, length)) : Lost<ObjectReply>();
+
+    public ValueTask<IoasStepsReply> RunAsync(ObjectStamp stamp, IoasStep[] steps, bool stopAtFirstError)
     {
         if (Enter(stamp) is not { } ioas)
         {
-            return Lost<ObjectReply>();
+            return Lost<IoasStepsReply>();
         }
 
-        var unmapped = length;
-        var errno = ioas.Unmap(iova, ref unmapped);
-        return Answer(errno, unmapped, errno == Errno.None ? null : IoasDiagnostics.NotMapped(ioas.Table, errno, iova, length));
+        var replies = new List<ObjectReply>(steps.Length);
+        foreach (var (isUnmap, request) in steps)
+        {
+            replies.Add(isUnmap ? Unmap(ioas, request.Iova, request.Length) : Map(ioas, request));
+            if (stopAtFirstError && replies[^1].Errno != Errno.None)
+            {
+                break;
+            }
+        }
+
+        return ValueTask.FromResult(new IoasStepsReply(Errno.None, [.. replies], null));
     }
 
     public ValueTask<PagesReply> GetPagesAsync(ObjectStamp stamp, ulong iova, ulong length)
@@ -141,6 +143,20 @@ internal sealed class IoasGrain(IGrainContextAccessor accessor) : ObjectGrain<Io
     protected override IoasModel Build() => new();
 
     protected override ObjectState Inspect(IoasModel model, StatePage page) => IoasInspector.Show(model, page);
+
+    private static ObjectReply Map(IoasModel ioas, IoasMapRequest request)
+    {
+        var iova = request.Iova;
+        var errno = ioas.Map(request.Flags, request.Address, request.Length, request.ReadableBytes, request.WritableBytes, ref iova);
+        return new ObjectReply(errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length));
+    }
+
+    private static ObjectReply Unmap(IoasModel ioas, ulong iova, ulong length)
+    {
+        var unmapped = length;
+        var errno = ioas.Unmap(iova, ref unmapped);
+        return new ObjectReply(errno, unmapped, errno == Errno.None ? null : IoasDiagnostics.NotMapped(ioas.Table, errno, iova, length));
+    }
 
     private static ValueTask<ObjectReply> Answer(Errno errno, ulong value, IoctlDiagnostic? diagnostic)
         => ValueTask.FromResult(new ObjectReply(errno, value, diagnostic));

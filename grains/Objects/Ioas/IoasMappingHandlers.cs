@@ -20,13 +20,15 @@ internal static class IoasMappingHandlers
             return ValueTask.FromResult(CheckFailed(errno, flags, cmd.Reserved, cmd.Iova, cmd.Length));
         }
 
-        var memory = call.Buffer(0);
-        var request = new IoasMapRequest(flags, cmd.UserVa, cmd.Length, cmd.Iova, memory.ReadableBytes, memory.WritableBytes);
         return RunAsync(
-            scope, call, cmd.IoasId, cmd, request,
+            scope, call, cmd.IoasId, cmd, RequestOf(cmd, call.Buffer(0)),
             static (grain, stamp, request) => grain.MapAsync(stamp, request),
             static (cmd, iova) => cmd with { Iova = iova });
     }
+
+    /// <summary>What an IOMMU_IOAS_MAP asks of the IOAS.</summary>
+    public static IoasMapRequest RequestOf(IommuIoasMap cmd, UserBuffer memory)
+        => new((IommuIoasMapFlags)cmd.Flags, cmd.UserVa, cmd.Length, cmd.Iova, memory.ReadableBytes, memory.WritableBytes);
 
     /// <summary>IOMMU_IOAS_MAP_FILE.</summary>
     public static ValueTask<IoctlReply> MapFile(IoctlScope scope, IoctlCall call)

@@ -59,6 +59,9 @@ internal sealed class FakeIoas : IIoasGrain
     public ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
         => Noted("Unmap", stamp).UnmapAsync(stamp, iova, length);
 
+    public ValueTask<IoasStepsReply> RunAsync(ObjectStamp stamp, IoasStep[] steps, bool stopAtFirstError)
+        => Noted("Run", stamp).RunAsync(stamp, steps, stopAtFirstError);
+
     public ValueTask<PagesReply> GetPagesAsync(ObjectStamp stamp, ulong iova, ulong length)
         => Noted("GetPages", stamp).GetPagesAsync(stamp, iova, length);
 
