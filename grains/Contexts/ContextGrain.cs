@@ -141,9 +141,9 @@ internal sealed class ContextGrain(ILogger<ContextGrain> logger, TimeProvider ti
         while (replies.Count < requests.Length && !(request.StopAtFirstError && replies.Count > 0 && replies[^1].Errno != Errno.None))
         {
             var rest = new ArraySegment<IoctlRequest>(requests, replies.Count, requests.Length - replies.Count);
-            if (IoasRuns.TryFind(scope, rest, out var run))
+            if (IoasRunHandlers.TryFind(scope, rest, out var run))
             {
-                await IoasRuns.RunAsync(scope, run, rest, request.StopAtFirstError, replies);
+                await IoasRunHandlers.RunAsync(scope, run, rest, request.StopAtFirstError, replies);
             }
             else
             {

@@ -9,7 +9,7 @@ namespace IommuFd.Grains.Objects.Ioas;
 // join a run; any other ends it and takes the ordinary way, so that errnos and their order are those of one by one.
 
 /// <summary>Maps and unmaps of a batch that follow each other on one IOAS.</summary>
-internal static class IoasRuns
+internal static class IoasRunHandlers
 {
     /// <summary>The longest run that starts at a place of the batch; fewer than two are none.</summary>
     public static bool TryFind(IoctlScope scope, ReadOnlySpan<IoctlRequest> requests, out Run run)
