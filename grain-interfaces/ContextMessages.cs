@@ -125,4 +125,8 @@ public sealed class ContextInspection
     /// <summary>Whether there are objects behind this page.</summary>
     [Id(8)]
     public bool HasMore { get; init; }
+
+    /// <summary>The value of <c>IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT</c>, in bytes.</summary>
+    [Id(9)]
+    public uint TempMemoryLimit { get; init; }
 }

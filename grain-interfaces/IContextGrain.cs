@@ -61,6 +61,13 @@ public interface IContextGrain : IGrainWithGuidKey
     [Alias("Drop")]
     Task<PutReply> DropAsync(ReferenceId reference, HoldId hold);
 
+    /// <summary>Does what a driver asks with its devices and accesses.</summary>
+    /// <param name="reference">The driver's reference.</param>
+    /// <param name="request">What it asks.</param>
+    /// <returns>The answer; EBADF without such a driver's reference.</returns>
+    [Alias("Driver")]
+    ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request);
+
     /// <summary>Shows the context and a page of its objects. Interleaves with a running turn and changes nothing.</summary>
     /// <param name="request">Which objects.</param>
     /// <param name="cancellationToken">Ends the collection of object states early.</param>
@@ -76,4 +83,11 @@ public interface IContextGrain : IGrainWithGuidKey
     [Alias("InspectObject")]
     [AlwaysInterleave]
     Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page);
+
+    /// <summary>Shows who holds whom. Interleaves with a running turn and changes nothing.</summary>
+    /// <param name="request">From where, and how much.</param>
+    /// <returns>The graph; EBADF without an open context, ENOENT without such an object.</returns>
+    [Alias("InspectGraph")]
+    [AlwaysInterleave]
+    Task<HolderGraph> InspectGraphAsync(GraphRequest request);
 }

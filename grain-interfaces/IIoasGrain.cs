@@ -88,6 +88,81 @@ public interface IIoasGrain : IObjectGrain
     [Alias("AddReserved")]
     ValueTask<ObjectReply> AddReservedAsync(ObjectStamp stamp, IovaRange range);
 
+    /// <summary>Changes what devices, page tables and accesses the IOAS serves: all of the changes are made, or none.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="changes">The changes, in order. Those that take something away come last.</param>
+    /// <returns>The errno of the first that fails.</returns>
+    [Alias("Change")]
+    ValueTask<ObjectReply> ChangeAsync(ObjectStamp stamp, [Immutable] IoasChange[] changes);
+
+    /// <summary><c>iommufd_access_pin_pages</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="request">What to pin.</param>
+    /// <param name="pin">The number that the pin gets.</param>
+    /// <param name="expected">What the pages should be.</param>
+    /// <returns>
+    /// The pages; EINVAL, EOVERFLOW or ENOENT for IOVAs that are misaligned, none or not mapped, EPERM where they may not be accessed so, EFAULT where
+    /// memory isn't there, EBADE where it is not what it should be.
+    /// </returns>
+    [Alias("PinPages")]
+    ValueTask<PagesReply> PinPagesAsync(ObjectStamp stamp, IoasAccessRequest request, uint pin, ExpectedMemory expected);
+
+    /// <summary><c>iommufd_access_unpin_pages</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="access">The access.</param>
+    /// <param name="pin">The pin.</param>
+    /// <returns>ENOENT where the access has no such pin.</returns>
+    [Alias("UnpinPages")]
+    ValueTask<ObjectReply> UnpinPagesAsync(ObjectStamp stamp, ObjectId access, uint pin);
+
+    /// <summary><c>iommufd_access_rw</c>: finds the memory to copy from or to.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="request">What to copy.</param>
+    /// <returns>The pages; EINVAL, EOVERFLOW or ENOENT for IOVAs that are none or not mapped, EPERM where they may not be accessed so.</returns>
+    [Alias("AccessRw")]
+    ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request);
+
+    /// <summary><c>IOMMU_HWPT_SET_DIRTY_TRACKING</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="hwpt">The HWPT.</param>
+    /// <param name="enable">Whether to track; every page is clean then.</param>
+    /// <returns>EOPNOTSUPP where the domain can't track.</returns>
+    [Alias("SetDirtyTracking")]
+    ValueTask<ObjectReply> SetDirtyTrackingAsync(ObjectStamp stamp, ObjectId hwpt, bool enable);
+
+    /// <summary><c>IOMMU_HWPT_GET_DIRTY_BITMAP</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="range">What to read.</param>
+    /// <param name="clear">Whether what was read is clean afterwards.</param>
+    /// <returns>The bits.</returns>
+    [Alias("ReadDirty")]
+    ValueTask<DirtyBitmapReply> ReadDirtyAsync(ObjectStamp stamp, DirtyRange range, bool clear);
+
+    /// <summary><c>IOMMU_TEST_OP_DIRTY</c>: makes pages dirty, as a device does that writes them.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="range">Which pages.</param>
+    /// <param name="bitmap">The bits of those that become dirty, as far as they could be read.</param>
+    /// <returns>How many bits are set; EINVAL where dirty pages are not tracked, EFAULT where bits are missing.</returns>
+    [Alias("MarkDirty")]
+    ValueTask<ObjectReply> MarkDirtyAsync(ObjectStamp stamp, DirtyRange range, [Immutable] byte[] bitmap);
+
+    /// <summary><c>IOMMU_TEST_OP_MD_CHECK_MAP</c>: whether IOVAs of a page table lead to the memory that they should.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="hwpt">The HWPT.</param>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="expected">The memory.</param>
+    /// <returns>EINVAL where they lead elsewhere or are misaligned, EFAULT where the memory isn't there.</returns>
+    [Alias("CheckMap")]
+    ValueTask<ObjectReply> CheckMapAsync(ObjectStamp stamp, ObjectId hwpt, ulong iova, ulong length, ExpectedMemory expected);
+
+    /// <summary>What is pinned of the caller's memory, for <c>IOMMU_TEST_OP_MD_CHECK_REFS</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="addresses">The caller's addresses.</param>
+    /// <returns>The pinned runs that have one of them.</returns>
+    [Alias("FindPinned")]
+    ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses);
+
     /// <summary>Whether <c>IOMMU_IOAS_CHANGE_PROCESS</c> may move this IOAS' accounting.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <returns>EINVAL where it maps memory of a process.</returns>
@@ -211,10 +286,23 @@ public sealed record IoasState : ObjectState
     [Id(8)]
     public bool HasMoreAreas { get; init; }
 
+    /// <summary>Page tables that mirror the IOAS. While there is one, all that is mapped is pinned.</summary>
+    [Id(9)]
+    public int Domains { get; init; }
+
+    /// <summary>Accesses that are attached.</summary>
+    [Id(10)]
+    public int Accesses { get; init; }
+
+    /// <summary>Pins that accesses have.</summary>
+    [Id(11)]
+    public long Pins { get; init; }
+
     /// <inheritdoc/>
     public bool Equals(IoasState? other) => other is not null
         && (HugePages, Alignment, AreaCount, FreeBytes, LargestHole, HasMoreAreas)
             == (other.HugePages, other.Alignment, other.AreaCount, other.FreeBytes, other.LargestHole, other.HasMoreAreas)
+        && (Domains, Accesses, Pins) == (other.Domains, other.Accesses, other.Pins)
         && Allowed.AsSpan().SequenceEqual(other.Allowed)
         && Reserved.AsSpan().SequenceEqual(other.Reserved)
         && Areas.AsSpan().SequenceEqual(other.Areas);

@@ -134,6 +134,84 @@ public enum DiagnosticReason
 
     /// <summary>EIO: the object's grain did not answer, or has lost its state.</summary>
     ObjectUnreachable,
+
+    /// <summary>EBUSY: the device <c>ObjectId</c> is attached already.</summary>
+    DeviceAttached,
+
+    /// <summary>EINVAL: the device <c>ObjectId</c> is not attached.</summary>
+    DeviceNotAttached,
+
+    /// <summary>EINVAL: devices of the same IOMMU group are attached to the HWPT <c>ObjectId</c>.</summary>
+    GroupAttachedElsewhere,
+
+    /// <summary>EINVAL: the object <c>ObjectId</c> is neither an IOAS nor a page table.</summary>
+    NotAPageTable,
+
+    /// <summary>EINVAL: the IOMMU in front of the device can't use the page table.</summary>
+    DeviceIncompatible,
+
+    /// <summary>EOPNOTSUPP: the IOMMU in front of the device has no page table with the flags <c>Value</c>, or no such data.</summary>
+    IommuLacksFeature,
+
+    /// <summary>ENODEV: there is no such IOMMU driver.</summary>
+    UnknownIommu,
+
+    /// <summary>EINVAL: a device is not well described.</summary>
+    InvalidDevice,
+
+    /// <summary>EINVAL: a data type and a data length must be given together. <c>Value</c> is the type, <c>Limit</c> the length.</summary>
+    InvalidDataLength,
+
+    /// <summary>EINVAL: a page table can only be nested on a HWPT that was allocated as a nest parent.</summary>
+    NotNestParent,
+
+    /// <summary>EFAULT or EINVAL: memory behind <c>Overlap</c> isn't there, isn't writable, or is a file that is no memfd.</summary>
+    MemoryNotPinnable,
+
+    /// <summary>EADDRINUSE: what is mapped or allowed lies outside the page table's aperture, in <c>Overlap</c>.</summary>
+    OutsideAperture,
+
+    /// <summary>EADDRINUSE: an area is not aligned to <c>Limit</c> bytes.</summary>
+    AreasMisaligned,
+
+    /// <summary>EOPNOTSUPP: the HWPT was not allocated with dirty tracking.</summary>
+    DirtyTrackingUnsupported,
+
+    /// <summary>EINVAL: dirty tracking is not enabled.</summary>
+    DirtyTrackingDisabled,
+
+    /// <summary>EINVAL: the range is not aligned to <c>Limit</c> bytes, or is not mapped as a whole. <c>Value</c> is its first IOVA.</summary>
+    InvalidDirtyRange,
+
+    /// <summary>EBADFD: the file descriptor <c>Value</c> is no access of an open context.</summary>
+    NotAnAccess,
+
+    /// <summary>EOPNOTSUPP or EINVAL: the access <c>ObjectId</c> was not made to pin pages.</summary>
+    AccessDoesNotPin,
+
+    /// <summary>ENOENT or EINVAL: the access <c>ObjectId</c> is not attached to an IOAS.</summary>
+    AccessNotAttached,
+
+    /// <summary>EINVAL: the access <c>ObjectId</c> is attached already.</summary>
+    AccessAttached,
+
+    /// <summary>EPERM: an area does not permit this access. <c>Value</c> is the first IOVA.</summary>
+    AccessDenied,
+
+    /// <summary>ENOENT: the access has no pin <c>Value</c>.</summary>
+    PinNotFound,
+
+    /// <summary>EBADE or EINVAL: the memory behind the IOVA <c>Value</c> is not what it should be.</summary>
+    UnexpectedPages,
+
+    /// <summary>EIO: the page at <c>Value</c> is not pinned as often as it should be. <c>Limit</c> is how often it is.</summary>
+    UnexpectedPinCount,
+
+    /// <summary>EINVAL: the cache entry has <c>Value</c>.</summary>
+    UnexpectedCache,
+
+    /// <summary>EINVAL: the object <c>ObjectId</c> is its driver's own, nobody else can hold it.</summary>
+    LeafObject,
 }
 
 /// <summary>Who keeps an object from being destroyed.</summary>

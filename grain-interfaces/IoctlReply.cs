@@ -6,7 +6,29 @@ namespace IommuFd.GrainInterfaces;
 /// <param name="Address">Where they go.</param>
 /// <param name="Content">The bytes.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.UserBufferWrite")]
-public sealed record UserBufferWrite([property: Id(0)] ulong Address, [property: Id(1)] byte[] Content);
+public sealed record UserBufferWrite([property: Id(0)] ulong Address, [property: Id(1)] byte[] Content)
+{
+    /// <summary>Whether bits are added to those that are there, instead of bytes replaced: a dirty bitmap. Bytes that can't be accessed are passed over.</summary>
+    [Id(2)]
+    public bool IsOr { get; init; }
+
+    /// <summary>Zero bytes to write behind the content.</summary>
+    [Id(3)]
+    public uint ZeroBytes { get; init; }
+}
+
+/// <summary>A file that an ioctl has opened: the caller's side gives it a descriptor, and writes that into the argument.</summary>
+/// <param name="Offset">Where the 32-bit descriptor goes, in bytes from the argument's start.</param>
+/// <param name="File">The file.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.NewFile")]
+public sealed record NewFile([property: Id(0)] int Offset, [property: Id(1)] UserFile File);
+
+/// <summary>A copy between memory that IOVAs map and a buffer. The caller's side makes it: the service touches no memory.</summary>
+/// <param name="Buffer">The buffer's address.</param>
+/// <param name="Memory">The memory, piece by piece in the buffer's order.</param>
+/// <param name="IsWrite">Whether bytes go from the buffer to the memory.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.UserCopy")]
+public sealed record UserCopy([property: Id(0)] ulong Buffer, [property: Id(1)] UserMemoryPiece[] Memory, [property: Id(2)] bool IsWrite);
 
 /// <summary>What an ioctl answered. The errno, the return value and the bytes are the contract; the diagnostic is for people.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoctlReply")]
@@ -34,6 +56,14 @@ public sealed class IoctlReply
     /// <summary>Why it failed; null on success.</summary>
     [Id(4)]
     public IoctlDiagnostic? Diagnostic { get; init; }
+
+    /// <summary>A file to give a descriptor; null for none.</summary>
+    [Id(5)]
+    public NewFile? File { get; init; }
+
+    /// <summary>Bytes to copy before the answer counts as success: EFAULT where they can't be; null for none.</summary>
+    [Id(6)]
+    public UserCopy? Copy { get; init; }
 }
 
 /// <summary>What a batch answered.</summary>

@@ -21,6 +21,12 @@ public static class IoctlLimits
     /// <summary>Characters of a name that a caller gives to a reference or a hold.</summary>
     public const int MaxNameLength = 128;
 
+    /// <summary>Reserved regions of one device.</summary>
+    public const int MaxReservedRegions = 256;
+
+    /// <summary>Bytes that one copy or pin of an access can have, as in Linux's selftest.</summary>
+    public const ulong MaxAccessBytes = 16 << 20;
+
     /// <summary>Objects that one page of an inspection lists.</summary>
     public const int MaxInspectionPage = 10_000;
 }
@@ -72,7 +78,19 @@ public sealed class UserBuffer
 /// <param name="IsMemfd">Whether it is memory (a memfd), which can be pinned.</param>
 /// <param name="LengthBytes">Its length.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.UserFile")]
-public sealed record UserFile([property: Id(0)] string Identity, [property: Id(1)] bool IsMemfd, [property: Id(2)] ulong LengthBytes);
+public sealed record UserFile([property: Id(0)] string Identity, [property: Id(1)] bool IsMemfd, [property: Id(2)] ulong LengthBytes)
+{
+    /// <summary>The access that the file is, if it is one.</summary>
+    [Id(3)]
+    public AccessFile? Access { get; init; }
+}
+
+/// <summary>What a file that <c>IOMMU_TEST_OP_CREATE_ACCESS</c> has opened leads to.</summary>
+/// <param name="Context">The context that the access belongs to.</param>
+/// <param name="Reference">The file's reference to the context; putting it destroys the access.</param>
+/// <param name="Access">The access.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.AccessFile")]
+public sealed record AccessFile([property: Id(0)] ContextHandle Context, [property: Id(1)] ReferenceId Reference, [property: Id(2)] ObjectId Access);
 
 /// <summary>One ioctl, with everything of the caller's memory that it needs.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoctlRequest")]

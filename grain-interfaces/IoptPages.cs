@@ -9,6 +9,12 @@ namespace IommuFd.GrainInterfaces;
 [GenerateSerializer, Immutable, Alias("IommuFd.IoptFile")]
 public sealed record IoptFile([property: Id(0)] string Identity);
 
+/// <summary>Tells pages apart wherever they are: areas with equal ids share what they map, and pin it once.</summary>
+/// <param name="Ioas">The IOAS that they were first mapped in, by its serial number.</param>
+/// <param name="Number">Their number there.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.PagesId")]
+public readonly record struct PagesId([property: Id(0)] long Ioas, [property: Id(1)] long Number);
+
 /// <summary>Pages of the caller's memory or of a file (the kernel's <c>struct iopt_pages</c>).</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoptPages")]
 public sealed class IoptPages
@@ -32,6 +38,10 @@ public sealed class IoptPages
     /// <summary>Whether DMA may be allowed to write them.</summary>
     [Id(4)]
     public bool Writable { get; init; }
+
+    /// <summary>Which pages they are.</summary>
+    [Id(5)]
+    public PagesId Id { get; init; }
 }
 
 /// <summary>A piece of pages that is mapped, or is to be.</summary>

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -37,7 +38,10 @@ public sealed record UapiField(string Name, int Offset, int Size, bool IsSigned)
 /// <summary>What is known of one command before it runs: its number, the sizes of its argument, its fields and the buffers they point to.</summary>
 public sealed class IoctlDescriptor
 {
-    private IoctlDescriptor(IommuCommand command, string name, int size, int minSize, UapiField[] fields, UserBufferDescriptor[] buffers)
+    private readonly UserFileField? _fileField;
+
+    private IoctlDescriptor(
+        IommuCommand command, string name, int size, int minSize, UapiField[] fields, UserBufferDescriptor[] buffers, UserFileField? fileField)
     {
         Command = command;
         Name = name;
@@ -45,7 +49,7 @@ public sealed class IoctlDescriptor
         MinSize = minSize;
         Fields = fields;
         Buffers = buffers;
-        FileField = Array.Find(fields, field => field.Name == "fd");
+        _fileField = fileField;
     }
 
     /// <summary>The full ioctl number.</summary>
@@ -66,8 +70,13 @@ public sealed class IoctlDescriptor
     /// <summary>The caller's buffers that the argument points to.</summary>
     public IReadOnlyList<UserBufferDescriptor> Buffers { get; }
 
-    /// <summary>The field that names a file by its descriptor, if there is one: the field <c>fd</c>.</summary>
-    public UapiField? FileField { get; }
+    /// <summary>The file descriptor that an argument names, if it names one and reaches that far.</summary>
+    /// <param name="argument">The argument.</param>
+    /// <returns>The descriptor, or null.</returns>
+    public int? FileDescriptor(ReadOnlySpan<byte> argument)
+        => _fileField?.Invoke(argument) is { } offset && offset + sizeof(int) <= argument.Length
+            ? BinaryPrimitives.ReadInt32LittleEndian(argument[offset..])
+            : null;
 
     /// <inheritdoc/>
     public override string ToString() => $"{Name} (0x{(uint)Command:X})";
@@ -80,6 +89,11 @@ public sealed class IoctlDescriptor
     /// <param name="buffers">The buffers that the argument points to.</param>
     internal static IoctlDescriptor Of<T>(IommuCommand command, string name, string lastRequired, params UserBufferDescriptor[] buffers)
         where T : unmanaged
+        => Of<T>(command, name, lastRequired, null, buffers);
+
+    /// <summary>Describes a command that names a file, by its argument's struct.</summary>
+    internal static IoctlDescriptor Of<T>(IommuCommand command, string name, string lastRequired, UserFileField? fileField, params UserBufferDescriptor[] buffers)
+        where T : unmanaged
     {
         var fields = new List<UapiField>();
         foreach (var field in typeof(T).GetFields(BindingFlags.Public | BindingFlags.Instance))
@@ -91,7 +105,7 @@ public sealed class IoctlDescriptor
         }
 
         var last = fields.Single(field => field.Name == KernelName(lastRequired));
-        return new IoctlDescriptor(command, name, Unsafe.SizeOf<T>(), last.Offset + last.Size, [.. fields], buffers);
+        return new IoctlDescriptor(command, name, Unsafe.SizeOf<T>(), last.Offset + last.Size, [.. fields], buffers, fileField);
     }
 
     /// <summary>Describes a buffer whose pointer and length stand in the argument <typeparamref name="T"/>.</summary>

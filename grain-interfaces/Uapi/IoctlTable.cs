@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using static IommuFd.Uapi.IoctlDescriptor;
 
 namespace IommuFd.Uapi;
@@ -16,6 +17,10 @@ public static class IoctlTable
 
     /// <summary>Numbers in the table, used or not.</summary>
     public const int Length = 0x21;
+
+    private static readonly int MapFileField = (int)Marshal.OffsetOf<IommuIoasMapFile>(nameof(IommuIoasMapFile.Fd));
+
+    private static readonly int TestIdField = (int)Marshal.OffsetOf<IommuTestCmd>(nameof(IommuTestCmd.Id));
 
     private static readonly IoctlDescriptor?[] Descriptors = Build();
 
@@ -44,6 +49,19 @@ public static class IoctlTable
         return (uint)index < Length;
     }
 
+    /// <summary>The place of a selftest op's buffer among those of <see cref="IommuCommand.TestCmd"/>.</summary>
+    /// <param name="op">An op that has a buffer.</param>
+    /// <returns>The place.</returns>
+    public static int TestBufferIndex(IommuTestOp op) => op switch
+    {
+        IommuTestOp.MdCheckMap => 0,
+        IommuTestOp.MdCheckRefs => 1,
+        IommuTestOp.AccessPages => 2,
+        IommuTestOp.AccessRw => 3,
+        IommuTestOp.Dirty => 4,
+        _ => throw new ArgumentOutOfRangeException(nameof(op), op, "The op has no buffer."),
+    };
+
     private static IoctlDescriptor?[] Build()
     {
         IoctlDescriptor[] all =
@@ -66,23 +84,23 @@ public static class IoctlTable
                 Buffer<IommuHwInfo>(nameof(IommuHwInfo.DataUptr), UserBufferAccess.Out, cmd => cmd.DataLen)),
             Of<IommuHwptSetDirtyTracking>(IommuCommand.HwptSetDirtyTracking, "IOMMU_HWPT_SET_DIRTY_TRACKING", nameof(IommuHwptSetDirtyTracking.Reserved)),
             Of<IommuHwptGetDirtyBitmap>(IommuCommand.HwptGetDirtyBitmap, "IOMMU_HWPT_GET_DIRTY_BITMAP", nameof(IommuHwptGetDirtyBitmap.Data),
-                Buffer<IommuHwptGetDirtyBitmap>(nameof(IommuHwptGetDirtyBitmap.Data), UserBufferAccess.InOut, cmd => BitmapBytes(cmd.Length, cmd.PageSize))),
+                Buffer<IommuHwptGetDirtyBitmap>(nameof(IommuHwptGetDirtyBitmap.Data), UserBufferAccess.Probe, cmd => BitmapBytes(cmd.Length, cmd.PageSize))),
             Of<IommuHwptInvalidate>(IommuCommand.HwptInvalidate, "IOMMU_HWPT_INVALIDATE", nameof(IommuHwptInvalidate.Reserved),
                 Buffer<IommuHwptInvalidate>(nameof(IommuHwptInvalidate.DataUptr), UserBufferAccess.In, cmd => (UInt128)cmd.EntryLen * cmd.EntryNum)),
             Of<IommuFaultAlloc>(IommuCommand.FaultQueueAlloc, "IOMMU_FAULT_QUEUE_ALLOC", nameof(IommuFaultAlloc.OutFaultFd)),
-            Of<IommuIoasMapFile>(IommuCommand.IoasMapFile, "IOMMU_IOAS_MAP_FILE", nameof(IommuIoasMapFile.Iova)),
+            Of<IommuIoasMapFile>(IommuCommand.IoasMapFile, "IOMMU_IOAS_MAP_FILE", nameof(IommuIoasMapFile.Iova), _ => MapFileField),
             Of<IommuViommuAlloc>(IommuCommand.ViommuAlloc, "IOMMU_VIOMMU_ALLOC", nameof(IommuViommuAlloc.OutViommuId),
                 Buffer<IommuViommuAlloc>(nameof(IommuViommuAlloc.DataUptr), UserBufferAccess.InOut, cmd => cmd.DataLen)),
             Of<IommuVdeviceAlloc>(IommuCommand.VdeviceAlloc, "IOMMU_VDEVICE_ALLOC", nameof(IommuVdeviceAlloc.VirtId)),
             Of<IommuIoasChangeProcess>(IommuCommand.IoasChangeProcess, "IOMMU_IOAS_CHANGE_PROCESS", nameof(IommuIoasChangeProcess.Reserved)),
             Of<IommuVeventqAlloc>(IommuCommand.VeventqAlloc, "IOMMU_VEVENTQ_ALLOC", nameof(IommuVeventqAlloc.OutVeventqFd)),
             Of<IommuHwQueueAlloc>(IommuCommand.HwQueueAlloc, "IOMMU_HW_QUEUE_ALLOC", nameof(IommuHwQueueAlloc.Length)),
-            Of<IommuTestCmd>(IommuCommand.TestCmd, "IOMMU_TEST_CMD", nameof(IommuTestCmd.Last),
+            Of<IommuTestCmd>(IommuCommand.TestCmd, "IOMMU_TEST_CMD", nameof(IommuTestCmd.Last), AccessFileField,
                 TestBuffer(IommuTestOp.MdCheckMap, 32, UserBufferAccess.Probe, cmd => cmd.Fields[1]),
                 TestBuffer(IommuTestOp.MdCheckRefs, 24, UserBufferAccess.Probe, cmd => cmd.Fields[0]),
                 TestBuffer(IommuTestOp.AccessPages, 40, UserBufferAccess.Probe, cmd => cmd.Fields[2]),
-                TestBuffer(IommuTestOp.AccessRw, 32, UserBufferAccess.InOut, cmd => cmd.Fields[1]),
-                TestBuffer(IommuTestOp.Dirty, 48, UserBufferAccess.In, cmd => BitmapBytes(cmd.Fields[2], cmd.Fields[3]))),
+                TestBuffer(IommuTestOp.AccessRw, 32, UserBufferAccess.Probe, cmd => cmd.Fields[1]),
+                TestBuffer(IommuTestOp.Dirty, 48, UserBufferAccess.In, cmd => DirtyBytes(cmd.Fields.As<IommuTestDirty>()))),
         ];
 
         var table = new IoctlDescriptor?[Length];
@@ -96,6 +114,17 @@ public static class IoctlTable
 
     private static UserBufferDescriptor TestBuffer(IommuTestOp op, int pointerOffset, UserBufferAccess access, Func<IommuTestCmd, UInt128> length)
         => Buffer<IommuTestCmd>($"{op}.uptr", pointerOffset, access, cmd => cmd.Op == (uint)op ? length(cmd) : 0);
+
+    // The ops on an access carry its file descriptor in the field that is an object's id in all others.
+    private static int? AccessFileField(ReadOnlySpan<byte> argument) => (IommuTestOp)UapiStruct.Read<IommuTestCmd>(argument).Op switch
+    {
+        IommuTestOp.AccessPages or IommuTestOp.DestroyAccessPages or IommuTestOp.AccessRw or IommuTestOp.AccessReplaceIoas => TestIdField,
+        _ => null,
+    };
+
+    // One bit a page, in whole bytes.
+    private static UInt128 DirtyBytes(IommuTestDirty dirty)
+        => dirty.PageSize == 0 ? 0 : ((UInt128)(dirty.Length / dirty.PageSize) + 7) / 8;
 
     // One bit a page, in whole 64-bit words.
     private static UInt128 BitmapBytes(ulong length, ulong pageSize)

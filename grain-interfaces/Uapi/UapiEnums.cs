@@ -122,24 +122,95 @@ public enum IommuIoasMapFlags : uint
     Readable = 1 << 2,
 }
 
-/// <summary>What <c>IOMMU_TEST_CMD</c> does (the kernel's <c>iommufd_test.h</c>). Ops that are not named here have no buffer of the caller's.</summary>
-public enum IommuTestOp : uint
+/// <summary>What a hardware page table is made for (<c>enum iommufd_hwpt_alloc_flags</c>).</summary>
+[Flags]
+public enum IommuHwptAllocFlags : uint
 {
-    /// <summary><c>IOMMU_TEST_OP_ADD_RESERVED</c>.</summary>
-    AddReserved = 1,
+    /// <summary>A plain page table.</summary>
+    None = 0,
 
-    /// <summary><c>IOMMU_TEST_OP_MD_CHECK_MAP</c>.</summary>
-    MdCheckMap = 3,
+    /// <summary><c>IOMMU_HWPT_ALLOC_NEST_PARENT</c>: nested page tables can be made on it.</summary>
+    NestParent = 1 << 0,
 
-    /// <summary><c>IOMMU_TEST_OP_MD_CHECK_REFS</c>.</summary>
-    MdCheckRefs = 4,
+    /// <summary><c>IOMMU_HWPT_ALLOC_DIRTY_TRACKING</c>: it can track which pages devices write. Only devices whose IOMMU tracks them attach to it.</summary>
+    DirtyTracking = 1 << 1,
 
-    /// <summary><c>IOMMU_TEST_OP_ACCESS_PAGES</c>.</summary>
-    AccessPages = 7,
+    /// <summary><c>IOMMU_HWPT_FAULT_ID_VALID</c>: page faults go to the fault queue that is named.</summary>
+    FaultIdValid = 1 << 2,
 
-    /// <summary><c>IOMMU_TEST_OP_ACCESS_RW</c>.</summary>
-    AccessRw = 8,
+    /// <summary><c>IOMMU_HWPT_ALLOC_PASID</c>: it can be attached beside others that PASIDs of the same device use.</summary>
+    Pasid = 1 << 3,
+}
 
-    /// <summary><c>IOMMU_TEST_OP_DIRTY</c>.</summary>
-    Dirty = 13,
+/// <summary>The kinds of type-specific data in <c>IOMMU_HWPT_ALLOC</c> that the service acts on (<c>enum iommu_hwpt_data_type</c>).</summary>
+public enum IommuHwptDataType : uint
+{
+    /// <summary><c>IOMMU_HWPT_DATA_NONE</c>.</summary>
+    None = 0,
+
+    /// <summary><c>IOMMU_HWPT_DATA_SELFTEST</c>: a <see cref="IommuHwptSelftest"/>.</summary>
+    Selftest = 0xDEAD,
+}
+
+/// <summary>What <c>IOMMU_GET_HW_INFO</c> is asked for (<c>enum iommufd_hw_info_flags</c>).</summary>
+[Flags]
+public enum IommuHwInfoFlags : uint
+{
+    /// <summary>Whatever data the IOMMU has.</summary>
+    None = 0,
+
+    /// <summary><c>IOMMU_HW_INFO_FLAG_INPUT_TYPE</c>: data of the type that the caller names.</summary>
+    InputType = 1 << 0,
+}
+
+/// <summary>What the hardware information of an IOMMU is (<c>enum iommu_hw_info_type</c>), as far as the service emulates it.</summary>
+public enum IommuHwInfoType : uint
+{
+    /// <summary><c>IOMMU_HW_INFO_TYPE_DEFAULT</c> asked for, <c>IOMMU_HW_INFO_TYPE_NONE</c> answered.</summary>
+    Default = 0,
+
+    /// <summary><c>IOMMU_HW_INFO_TYPE_SELFTEST</c>: a <see cref="IommuTestHwInfo"/>.</summary>
+    Selftest = 0xFEEDBEEF,
+}
+
+/// <summary>What the IOMMU in front of a device can do (<c>enum iommufd_hw_capabilities</c>).</summary>
+[Flags]
+public enum IommuHwCapabilities : ulong
+{
+    /// <summary>Nothing beyond mapping.</summary>
+    None = 0,
+
+    /// <summary><c>IOMMU_HW_CAP_DIRTY_TRACKING</c>: it tells which pages devices have written.</summary>
+    DirtyTracking = 1 << 0,
+
+    /// <summary><c>IOMMU_HW_CAP_PCI_PASID_EXEC</c>.</summary>
+    PciPasidExec = 1 << 1,
+
+    /// <summary><c>IOMMU_HW_CAP_PCI_PASID_PRIV</c>.</summary>
+    PciPasidPriv = 1 << 2,
+
+    /// <summary><c>IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED</c>: the device has no address translation cache.</summary>
+    PciAtsNotSupported = 1 << 3,
+}
+
+/// <summary>Flags of <c>IOMMU_HWPT_SET_DIRTY_TRACKING</c> (<c>enum iommufd_hwpt_set_dirty_tracking_flags</c>).</summary>
+[Flags]
+public enum IommuHwptSetDirtyTrackingFlags : uint
+{
+    /// <summary>Stop tracking.</summary>
+    None = 0,
+
+    /// <summary><c>IOMMU_HWPT_DIRTY_TRACKING_ENABLE</c>: start tracking, with every page clean.</summary>
+    Enable = 1 << 0,
+}
+
+/// <summary>Flags of <c>IOMMU_HWPT_GET_DIRTY_BITMAP</c> (<c>enum iommufd_hwpt_get_dirty_bitmap_flags</c>).</summary>
+[Flags]
+public enum IommuHwptGetDirtyBitmapFlags : uint
+{
+    /// <summary>What was read is clean afterwards.</summary>
+    None = 0,
+
+    /// <summary><c>IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR</c>: what was read stays dirty.</summary>
+    NoClear = 1 << 0,
 }

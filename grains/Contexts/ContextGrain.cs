@@ -82,6 +82,12 @@ internal sealed class ContextGrain(ILogger<ContextGrain> logger, TimeProvider ti
             return new PutReply(Errno.EBADF, null, NotOpen().Diagnostic);
         }
 
+        // What the driver has made ends with it, but where everything does.
+        if (context.References.Count > 1 && context.FindDriver(reference) is { } driver)
+        {
+            await DriverHandler.AbandonAsync(new IoctlScope(context, _grains!), driver);
+        }
+
         if (context.Put(reference) is var errno && errno != Errno.None)
         {
             return new PutReply(errno, null, new IoctlDiagnostic { Reason = DiagnosticReason.ReferenceNotFound });
@@ -110,6 +116,28 @@ internal sealed class ContextGrain(ILogger<ContextGrain> logger, TimeProvider ti
         }
 
         return Task.FromResult(_context.DropObject(reference, hold));
+    }
+
+    public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request)
+    {
+        if (_context is not { } context)
+        {
+            LeaveUnlessOpen();
+            return ValueTask.FromResult(new DriverReply(Errno.EBADF, Diagnostic: NotOpen().Diagnostic));
+        }
+
+        return DriverHandler.RunAsync(new IoctlScope(context, _grains!), reference, request);
+    }
+
+    public Task<HolderGraph> InspectGraphAsync(GraphRequest request)
+    {
+        if (_context is not { } context)
+        {
+            LeaveUnlessOpen();
+            return Task.FromResult(new HolderGraph { Errno = Errno.EBADF });
+        }
+
+        return Task.FromResult(GraphWalker.Walk(context, request));
     }
 
     public Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken)

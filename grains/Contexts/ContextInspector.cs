@@ -27,6 +27,7 @@ internal static class ContextInspector
             Mode = context.Mode,
             Silo = silo,
             RlimitMode = context.RlimitMode,
+            TempMemoryLimit = context.TempMemoryLimit,
             CompatIoas = context.CompatIoas?.Id ?? default,
             References = [.. context.References.Take(IoctlLimits.MaxListed).Select(reference
                 => new ReferenceInspection(reference.Id, reference.Kind, reference.Name, reference.HeldCount))],

@@ -1,4 +1,6 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Objects;
+using IommuFd.Grains.Objects.Devices;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Contexts;
@@ -15,6 +17,7 @@ internal sealed class ContextModel
 {
     private readonly SortedDictionary<long, ContextReference> _references = [];
     private readonly Dictionary<long, Hold> _driverHolds = [];
+    private readonly Dictionary<string, DeviceGroup> _groups = [];
     private int _files;
     private long _lastNumber;
 
@@ -26,6 +29,12 @@ internal sealed class ContextModel
     /// <summary>The IOAS that VFIO compatibility uses. No users count: destroying it clears it, as in the kernel.</summary>
     public ObjectEntry? CompatIoas { get; set; }
 
+    /// <summary>What <c>IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT</c> has set, in bytes. Nothing here needs memory that it would bound.</summary>
+    public uint TempMemoryLimit { get; set; } = 65536;
+
+    /// <summary>Number of emulated devices that IOMMU_TEST_CMD has made so far; it names them.</summary>
+    public long MockDevices { get; set; }
+
     public ContextMode Mode { get; private set; }
 
     public bool IsOpen => _references.Count > 0;
@@ -34,6 +43,9 @@ internal sealed class ContextModel
     public bool AnswersIoctls => _files > 0;
 
     public IReadOnlyCollection<ContextReference> References => _references.Values;
+
+    /// <summary>The drivers' references that hold something.</summary>
+    public IEnumerable<ContextReference> HoldingDrivers => _references.Values.Where(reference => reference.FirstHeld is not null);
 
     /// <summary>Takes the first reference.</summary>
     public ReferenceReply Open(ContextMode mode, string name)
@@ -109,6 +121,12 @@ internal sealed class ContextModel
             return new ReferenceReply(Errno.ENOENT, default, default, Mode, Failure.NotFound(Objects, target.Value));
         }
 
+        // Its driver must be able to end it at any time.
+        if (entry is DrivenEntry)
+        {
+            return new ReferenceReply(Errno.EINVAL, default, default, Mode, OperationResult.Fail(Errno.EINVAL, DiagnosticReason.LeafObject, entry).Diagnostic);
+        }
+
         var hold = Hold.RefToUsers(driver, entry, why, new HoldId(++_lastNumber));
         _driverHolds.Add(hold.Id.Value, hold);
         return new ReferenceReply(Errno.None, id, hold.Id, Mode, null);
@@ -143,7 +161,33 @@ internal sealed class ContextModel
         return errno;
     }
 
-    private ContextReference? FindDriver(ReferenceId id)
+    /// <summary>The group that a device belongs to, with the devices of it that are bound already. A device without a named group has its own.</summary>
+    public DeviceGroup GroupOf(DeviceDescription device)
+    {
+        if (device.Group is not { } name)
+        {
+            return new DeviceGroup(null);
+        }
+
+        if (!_groups.TryGetValue(name, out var group))
+        {
+            _groups.Add(name, group = new DeviceGroup(name));
+        }
+
+        return group;
+    }
+
+    /// <summary>Forgets a group that has no bound device any more.</summary>
+    public void RemoveGroup(DeviceGroup group)
+    {
+        if (group is { Name: { } name, Bound.Count: 0 })
+        {
+            _groups.Remove(name);
+        }
+    }
+
+    /// <summary>A driver's reference, or null.</summary>
+    public ContextReference? FindDriver(ReferenceId id)
         => _references.TryGetValue(id.Value, out var reference) && reference.Kind == ReferenceKind.Driver ? reference : null;
 
     private ReferenceReply Refer(ReferenceKind kind, string name)

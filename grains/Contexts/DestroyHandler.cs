@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Objects;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Contexts;
@@ -10,12 +11,29 @@ internal static class DestroyHandler
     public static ValueTask<IoctlReply> Destroy(IoctlScope scope, IoctlCall call)
     {
         var cmd = call.Read<IommuDestroy>();
-        return scope.Context.Remove(cmd.Id, out var entry) switch
+        if (scope.Context.Objects.Find(cmd.Id) is { Users: 1 } entry && ObjectTypes.Get(entry.Type).Destroy is { } destroy)
+        {
+            return DestroyAsync(scope, entry, destroy);
+        }
+
+        return scope.Context.Remove(cmd.Id, out var removed) switch
         {
             Errno.ENOENT => ValueTask.FromResult(Failure.ObjectNotFound(scope.Context.Objects, cmd.Id)),
-            Errno.EBUSY => ValueTask.FromResult(Failure.ObjectHeld(entry!)),
-            _ => EndAsync(scope.Grains, entry!),
+            Errno.EBUSY => ValueTask.FromResult(Failure.ObjectHeld(removed!)),
+            _ => EndAsync(scope.Grains, removed!),
         };
+    }
+
+    private static async ValueTask<IoctlReply> DestroyAsync(IoctlScope scope, ObjectEntry entry, Func<IoctlScope, ObjectEntry, ValueTask<OperationResult>> destroy)
+    {
+        var result = await destroy(scope, entry);
+        if (!result.Succeeded)
+        {
+            return result.ToReply();
+        }
+
+        await scope.RemoveAsync(entry);
+        return IoctlReply.Success;
     }
 
     private static ValueTask<IoctlReply> EndAsync(ObjectGrains grains, ObjectEntry entry)

@@ -47,6 +47,7 @@ internal readonly struct IoctlCall(IoctlDescriptor descriptor, IoctlRequest requ
                 Errno = rest?.Errno ?? Errno.None,
                 Buffers = rest?.Buffers,
                 Diagnostic = rest?.Diagnostic,
+                File = rest?.File,
             };
         }
 

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Emulation;
+using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Objects.Hwpts;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
@@ -12,7 +14,17 @@ namespace IommuFd.Grains.Contexts;
 // can be read or EFAULT. Then the handler runs.
 
 /// <summary>What a handler works on.</summary>
-internal readonly record struct IoctlScope(ContextModel Context, ObjectGrains Grains);
+internal readonly record struct IoctlScope(ContextModel Context, ObjectGrains Grains)
+{
+    /// <summary>Takes an object that nobody holds out of the table, drops what it holds, and ends its grain.</summary>
+    public ValueTask RemoveAsync(ObjectEntry entry)
+    {
+        var errno = Context.Remove(entry.Id.Value, out var removed);
+        return errno == Errno.None && removed == entry
+            ? Grains.DestroyAsync(entry)
+            : throw new InvalidOperationException($"{entry.Ref} can't be taken out: {errno}, users {entry.Users}.");
+    }
+}
 
 /// <summary>Runs a command that has passed pre-validation.</summary>
 internal delegate ValueTask<IoctlReply> IoctlHandler(IoctlScope scope, IoctlCall call);
@@ -31,6 +43,10 @@ internal static class IoctlDispatcher
         (IommuCommand.IoasUnmap, IoasMappingHandlers.Unmap),
         (IommuCommand.IoasMapFile, IoasMappingHandlers.MapFile),
         (IommuCommand.IoasChangeProcess, IoasHandlers.ChangeProcess),
+        (IommuCommand.HwptAlloc, HwptHandlers.Alloc),
+        (IommuCommand.GetHwInfo, DeviceHandlers.GetHwInfo),
+        (IommuCommand.HwptSetDirtyTracking, HwptHandlers.SetDirtyTracking),
+        (IommuCommand.HwptGetDirtyBitmap, HwptHandlers.GetDirtyBitmap),
         (IommuCommand.TestCmd, TestCommandHandler.Run),
         (IommuCommand.VfioIoas, IoasHandlers.VfioIoas));
 

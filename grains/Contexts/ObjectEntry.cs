@@ -110,8 +110,8 @@ internal sealed class Hold
     }
 }
 
-/// <summary>An object of a context: its row in the table.</summary>
-internal sealed class ObjectEntry(ObjectId id, ObjectType type, long serial) : HoldOwner
+/// <summary>An object of a context: its row in the table. Each kind of object derives from it and adds what the context must know of it.</summary>
+internal abstract class ObjectEntry(ObjectId id, ObjectType type, long serial) : HoldOwner
 {
     public ObjectId Id { get; } = id;
 
@@ -130,6 +130,9 @@ internal sealed class ObjectEntry(ObjectId id, ObjectType type, long serial) : H
     public Hold? FirstHolder { get; set; }
 
     public ObjectRef Ref => new(Type, Id);
+
+    /// <summary>What people call it, beside its kind and id; may be empty.</summary>
+    public virtual string Name => "";
 
     public override Holder Describe(Hold hold) => new(Type, Id, hold.Why, default);
 

@@ -19,6 +19,9 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     private readonly Dictionary<ObjectId, CalledGrain> _called = [];
     private readonly string _keyPrefix = $"{handle}/";
 
+    /// <summary>The context's handle.</summary>
+    public ContextHandle Handle => handle;
+
     /// <summary>Calls the grain of an object. Where it fails or has lost its state, the reply is EIO, which no command of the kernel answers.</summary>
     public ObjectCall<TReply> CallAsync<TGrain, TArgument, TReply>(
         ObjectEntry entry, TArgument argument, Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call)
@@ -27,7 +30,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     {
         if (!_called.TryGetValue(entry.Id, out var called))
         {
-            called = new CalledGrain(ObjectTypes.Get(entry.Type).Grain(grainFactory, $"{_keyPrefix}{entry.Id}"));
+            called = new CalledGrain(ObjectTypes.Get(entry.Type).Grain!(grainFactory, $"{_keyPrefix}{entry.Id}"));
             _called.Add(entry.Id, called);
         }
 
@@ -55,17 +58,19 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     public Task DestroyAllAsync(IEnumerable<ObjectEntry> entries)
         => Parallelism.ForEachAsync(entries.Where(entry => _called.ContainsKey(entry.Id)), ReleaseConcurrency, DestroyAsync);
 
-    /// <summary>The state of an object. Its grain is asked only if it was called before: looking at an object must not activate it.</summary>
+    /// <summary>The state of an object. The grain that has it is asked only if it was called before: looking at an object must not activate it.</summary>
     public async ValueTask<ObjectState?> InspectAsync(ObjectEntry entry, StatePage page)
     {
-        if (!_called.TryGetValue(entry.Id, out var called))
+        var row = ObjectTypes.Get(entry.Type);
+        if (row.StateOwner(entry) is not { } owner || !_called.TryGetValue(owner.Id, out var called))
         {
-            return ObjectTypes.Get(entry.Type).FreshState();
+            return row.Describe(entry);
         }
 
         try
         {
-            return await called.Grain.InspectAsync(Stamp(entry, called), page);
+            var state = await called.Grain.InspectAsync(Stamp(owner, called), owner == entry ? page : page with { Part = entry.Id });
+            return state is null ? null : row.Complete(entry, state);
         }
         catch (Exception exception)
         {

@@ -30,7 +30,9 @@ internal sealed class ObjectTable
     public bool IsEmpty => _ids.Count == 0;
 
     /// <summary>Takes the lowest free id for an object that is about to be built. Null where every id is taken.</summary>
-    public ObjectEntry? Reserve(ObjectType type)
+    /// <param name="create">Makes the object's entry of its id and its serial number.</param>
+    public T? Reserve<T>(Func<ObjectId, long, T> create)
+        where T : ObjectEntry
     {
         if (!_ids.TryAllocate(out var id))
         {
@@ -42,7 +44,9 @@ internal sealed class ObjectTable
             Array.Resize(ref _entries, (int)Math.Min(Math.Max(16, id * 2L), Array.MaxLength));
         }
 
-        return _entries[id] = new ObjectEntry(new ObjectId(id), type, ++_lastSerial);
+        var entry = create(new ObjectId(id), ++_lastSerial);
+        _entries[id] = entry;
+        return entry;
     }
 
     /// <summary>Makes a reserved object visible.</summary>
@@ -73,6 +77,11 @@ internal sealed class ObjectTable
     /// <summary>Finds a live object of any type.</summary>
     public ObjectEntry? Find(uint id)
         => id < _entries.Length && _entries[id] is { IsFinalized: true } entry ? entry : null;
+
+    /// <summary>Finds a live object of a kind by the class of its entry.</summary>
+    public T? Find<T>(uint id)
+        where T : ObjectEntry
+        => Find(id) as T;
 
     /// <summary>Finds a live object of a type; <see cref="ObjectType.Any"/> takes every type.</summary>
     public ObjectEntry? Find(uint id, ObjectType type)

@@ -1,6 +1,8 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Grains.Objects.Selftests;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Emulation;
@@ -14,8 +16,34 @@ internal static class TestCommandHandler
         return (IommuTestOp)cmd.Op switch
         {
             IommuTestOp.AddReserved => AddReservedAsync(scope, cmd),
+            IommuTestOp.MockDomain or IommuTestOp.MockDomainFlags => SelftestHandlers.MockDomain(scope, call),
+            IommuTestOp.MockDomainReplace => SelftestHandlers.Replace(scope, call),
+            IommuTestOp.MdCheckMap => TestDomainHandlers.CheckMap(scope, call),
+            IommuTestOp.MdCheckRefs => TestDomainHandlers.CheckRefs(scope, call),
+            IommuTestOp.Dirty => TestDomainHandlers.Dirty(scope, call),
+            IommuTestOp.CreateAccess => TestAccessHandlers.Create(scope, call),
+            IommuTestOp.AccessPages => TestAccessHandlers.Pages(scope, call),
+            IommuTestOp.DestroyAccessPages => TestAccessHandlers.DestroyPages(scope, call),
+            IommuTestOp.AccessRw => TestAccessHandlers.Rw(scope, call),
+            IommuTestOp.AccessReplaceIoas => TestAccessHandlers.ReplaceIoas(scope, call),
+            IommuTestOp.SetTempMemoryLimit => ValueTask.FromResult(SetTempMemoryLimit(scope.Context, cmd)),
+            IommuTestOp.DevCheckCache => DeviceHandlers.CheckCache(scope, call),
             _ => ValueTask.FromResult(Failure.Unsupported(DiagnosticReason.UnsupportedOp, cmd.Op)),
         };
+    }
+
+    // Linux's steps of pinning need room for a page's address and a count at least.
+    private static IoctlReply SetTempMemoryLimit(ContextModel context, IommuTestCmd cmd)
+    {
+        const uint Least = sizeof(ulong) + sizeof(uint);
+        var limit = cmd.Fields.As<IommuTestMemoryLimit>().Limit;
+        if (limit < Least)
+        {
+            return Failure.Reply(Errno.EINVAL, DiagnosticReason.InvalidOptionValue, limit, Least);
+        }
+
+        context.TempMemoryLimit = limit;
+        return IoctlReply.Success;
     }
 
     private static async ValueTask<IoctlReply> AddReservedAsync(IoctlScope scope, IommuTestCmd cmd)
@@ -26,7 +54,7 @@ internal static class TestCommandHandler
             return Failure.Reply(errno, length == 0 ? DiagnosticReason.EmptyRange : DiagnosticReason.RangeOverflow, start, length);
         }
 
-        if (scope.Context.Objects.Find(cmd.Id, ObjectType.Ioas) is not { } ioas)
+        if (scope.Context.Objects.Find<IoasEntry>(cmd.Id) is not { } ioas)
         {
             return Failure.ObjectNotFound(scope.Context.Objects, cmd.Id);
         }

@@ -3,7 +3,7 @@ using IommuFd.GrainInterfaces;
 namespace IommuFd.Grains.IoPagetable;
 
 // A mapping: a range of IOVAs and the piece of shared pages behind it. Areas of one table never overlap. An area is made when its
-// mapping is complete and never changes: to unmap drops it, to split replaces it by two.
+// mapping is complete, and what it maps never changes: to unmap drops it, to split replaces it by two.
 
 /// <summary>What DMA may do, by the kernel's values.</summary>
 [Flags]
@@ -35,6 +35,12 @@ internal sealed class IoptArea(IovaRange range, IoptPages pages, ulong startByte
 
     /// <summary>What DMA may do.</summary>
     public IommuProt Prot { get; } = prot;
+
+    /// <summary>Pins that accesses have in it (<c>num_accesses</c>). While there is one, it can be neither unmapped nor split.</summary>
+    public int Pins { get; set; }
+
+    /// <summary>The piece of pages behind the whole area.</summary>
+    public PagesSlice Slice => new(Pages, StartByte, Length);
 
     /// <summary>Bytes mapped. An area can't have 2^64: no length of a request says so.</summary>
     public ulong Length => Range.Last - Range.Start + 1;

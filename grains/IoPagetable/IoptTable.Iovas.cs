@@ -75,8 +75,7 @@ internal sealed partial class IoptTable
     public void EnableLargePages()
     {
         LargePagesDisabled = false;
-        var errno = CalculateIovaAlignment();
-        Require(errno == Errno.None, "Alignment can always be relaxed.");
+        RelaxAlignment();
     }
 
     /// <summary>Forbids large pages (<c>iopt_disable_large_pages</c>); EADDRINUSE where an area is not aligned to pages.</summary>
@@ -111,7 +110,12 @@ internal sealed partial class IoptTable
     // iopt_calculate_iova_alignment: the one place that knows what the alignment depends on.
     private Errno CalculateIovaAlignment()
     {
-        var alignment = LargePagesDisabled ? PageSizes.Page : 1;
+        var alignment = LargePagesDisabled || _pinningAccesses > 0 ? PageSizes.Page : 1;
+        foreach (var domain in _domains)
+        {
+            alignment = Math.Max(alignment, domain.PageSize);
+        }
+
         if (alignment > IovaAlignment && !Areas.All(area => area.IsAligned(alignment)))
         {
             return Errno.EADDRINUSE;

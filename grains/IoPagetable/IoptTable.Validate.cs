@@ -21,6 +21,10 @@ internal sealed partial class IoptTable
         Require(Areas.All(area => new PagesSlice(area.Pages, area.StartByte, area.Length).IsInside()), "Every area lies within its pages.");
         Require(Areas.All(area => area.Pages.Writable || !area.Prot.HasFlag(IommuProt.Write)), "No area lets DMA write what isn't writable.");
         Require(Areas.LongCount(area => area.Pages.File is null) == _userAreas, "The areas of user memory are counted.");
+        Require(Areas.LongCount(area => !area.Slice.IsPinnable()) == _unpinnableAreas, "The areas that can't be pinned are counted.");
+        Require(_domains.Count == 0 || _unpinnableAreas == 0, "A domain maps only what can be pinned.");
+        Require(Areas.Sum(area => (long)area.Pins) == PinnedAreaCount, "The pins are counted.");
+        Require(_domains.TrueForAll(domain => domain.PageSize <= IovaAlignment), "IOVAs are aligned to the pages of every domain.");
         foreach (var allowed in _allowed.Ranges)
         {
             Require(!_reserved.Overlaps(allowed), "No reserved IOVA is allowed.");

@@ -11,7 +11,8 @@ namespace IommuFd.Grains.IoPagetable;
 // is a multiple of IovaAlignment. Its IOVA and length mostly are too, but Linux checks them for a mapping as a whole: the pieces
 // that one copy maps may meet in between. A table without a domain maps lazily: it touches no memory.
 //
-// This file maps and unmaps; .Iovas.cs chooses IOVAs and keeps the allowed and reserved ones; .Validate.cs checks what always holds.
+// This file maps and unmaps; .Iovas.cs chooses IOVAs and keeps the allowed and reserved ones; .Domains.cs has the page tables that mirror
+// this one, .Pins.cs what accesses pin; .Validate.cs checks what always holds.
 
 /// <summary>The mapped, reserved and allowed IOVAs of one IOAS.</summary>
 internal sealed partial class IoptTable
@@ -77,6 +78,11 @@ internal sealed partial class IoptTable
             errno = CheckSlice(slices[i], prot);
         }
 
+        for (var i = 0; i < slices.Length && errno == Errno.None && _domains.Count > 0; i++)
+        {
+            errno = slices[i].IsPinnable() ? Errno.None : UnpinnableErrno(slices[i].Pages);
+        }
+
         if (errno != Errno.None)
         {
             return errno;
@@ -126,7 +132,7 @@ internal sealed partial class IoptTable
 
     /// <summary>
     /// Unmaps the areas of a range, which must be there as a whole (<c>iopt_unmap_iova</c>). Areas go one by one, ascending, and those
-    /// that are gone when one is found that can't go stay gone.
+    /// that are gone when one is found that can't go stay gone. Pins in an area are revoked before it goes.
     /// </summary>
     /// <param name="iova">The first IOVA.</param>
     /// <param name="length">Bytes.</param>
@@ -200,7 +206,18 @@ internal sealed partial class IoptTable
                 return Errno.ENOENT;
             }
 
+            if (area.Pins > 0)
+            {
+                RevokePins?.Invoke(area.Range);
+                Require(area.Pins == 0, "Whoever pins lets go when asked.");
+            }
+
             Remove(area);
+            foreach (var domain in _domains)
+            {
+                domain.Clean(area.Range);
+            }
+
             unmapped += area.Length;
             if (area.Range.Last == range.Last)
             {
@@ -213,12 +230,18 @@ internal sealed partial class IoptTable
         return Errno.None;
     }
 
+    // An area that is pinned, or that a domain may have mapped with large pages, can't be split (iopt_area_split).
     private Errno Split(IoptArea area, ulong iova)
     {
         // A cut behind an area's first IOVA would leave it a single one; Linux passes over it, like over a cut at the area's end.
         if (iova == area.Range.Start || iova == area.Range.Last)
         {
             return Errno.None;
+        }
+
+        if (area.Pins > 0 || (_domains.Count > 0 && !LargePagesDisabled))
+        {
+            return Errno.EINVAL;
         }
 
         if (((iova + 1) & (IovaAlignment - 1)) != 0 || (area.StartByteOf(iova + 1) & (IovaAlignment - 1)) != 0)
@@ -237,6 +260,7 @@ internal sealed partial class IoptTable
         var inserted = _areas.TryInsert(area.Range, area);
         Require(inserted, "An area is inserted where there is none.");
         _userAreas += area.Pages.File is null ? 1 : 0;
+        _unpinnableAreas += area.Slice.IsPinnable() ? 0 : 1;
         _mappedBytes += area.Length;
         CheckInvariants();
     }
@@ -246,6 +270,7 @@ internal sealed partial class IoptTable
         var removed = _areas.Remove(area.Range.Start);
         Require(removed, "An area is removed once.");
         _userAreas -= area.Pages.File is null ? 1 : 0;
+        _unpinnableAreas -= area.Slice.IsPinnable() ? 0 : 1;
         _mappedBytes -= area.Length;
         CheckInvariants();
     }

@@ -10,25 +10,27 @@ namespace IommuFd.Grains.IoPagetable;
 internal static class PagesFactory
 {
     /// <summary>Describes memory of the caller.</summary>
+    /// <param name="id">What tells the pages from others.</param>
     /// <param name="address">Its address, of any alignment.</param>
     /// <param name="length">Bytes.</param>
     /// <param name="pinnableBytes">Leading bytes that can be pinned for this use.</param>
     /// <param name="writable">Whether DMA may write.</param>
     /// <param name="pages">The pages.</param>
-    public static Errno OfUser(ulong address, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
+    public static Errno OfUser(PagesId id, ulong address, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
     {
         pages = null;
-        return address + length < address ? Errno.EOVERFLOW : Of(null, address, length, pinnableBytes, writable, out pages);
+        return address + length < address ? Errno.EOVERFLOW : Of(id, null, address, length, pinnableBytes, writable, out pages);
     }
 
     /// <summary>Describes a part of a file.</summary>
+    /// <param name="id">What tells the pages from others.</param>
     /// <param name="file">The file; null for a descriptor that isn't open.</param>
     /// <param name="start">Offset in the file, of any alignment.</param>
     /// <param name="length">Bytes.</param>
     /// <param name="pinnableBytes">Leading bytes that can be pinned: none where the file isn't a memfd, and none behind its end.</param>
     /// <param name="writable">Whether DMA may write.</param>
     /// <param name="pages">The pages.</param>
-    public static Errno OfFile(IoptFile? file, ulong start, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
+    public static Errno OfFile(PagesId id, IoptFile? file, ulong start, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
     {
         pages = null;
         if (length == 0)
@@ -41,10 +43,10 @@ internal static class PagesFactory
             return Errno.EOVERFLOW;
         }
 
-        return file is null ? Errno.EBADF : Of(file, start, length, pinnableBytes, writable, out pages);
+        return file is null ? Errno.EBADF : Of(id, file, start, length, pinnableBytes, writable, out pages);
     }
 
-    private static Errno Of(IoptFile? file, ulong address, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
+    private static Errno Of(PagesId id, IoptFile? file, ulong address, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
     {
         pages = null;
         if (length == 0 || length > ulong.MaxValue - PageSizes.Page)
@@ -56,6 +58,7 @@ internal static class PagesFactory
         var pageCount = (PageSizes.OffsetOf(address) + length + (PageSizes.Page - 1)) / PageSizes.Page;
         pages = new IoptPages
         {
+            Id = id,
             File = file,
             Start = PageSizes.RoundDown(address),
             PageCount = pageCount,
@@ -64,6 +67,9 @@ internal static class PagesFactory
         };
         return Errno.None;
     }
+
+    /// <summary>Whether every page of a piece that lies within its pages can be pinned.</summary>
+    public static bool IsPinnable(this PagesSlice slice) => (slice.StartByte + (slice.Length - 1)) / PageSizes.Page < slice.Pages.PinnablePages;
 
     /// <summary>Whether a piece lies within its pages.</summary>
     public static bool IsInside(this PagesSlice slice)

@@ -50,7 +50,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
         }
 
         _life = life;
-        return _model = Build();
+        return _model = Build(stamp);
     }
 
     /// <summary>The answer to a call for a life that this activation doesn't have.</summary>
@@ -59,10 +59,10 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
         => ValueTask.FromResult(TReply.Failed(Errno.EIO, null));
 
     /// <summary>Makes the model of a new object.</summary>
-    protected abstract TModel Build();
+    protected abstract TModel Build(ObjectStamp stamp);
 
     /// <summary>Shows the model.</summary>
-    protected abstract ObjectState Inspect(TModel model, StatePage page);
+    protected abstract ObjectState? Inspect(TModel model, StatePage page);
 
     private bool IsAtLeastCurrent(ObjectStamp stamp) => (stamp.Epoch, stamp.Serial).CompareTo(_life) >= 0;
 }

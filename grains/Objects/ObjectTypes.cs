@@ -1,20 +1,77 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Objects.Accesses;
+using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Objects.Hwpts;
+using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Grains.Objects.Selftests;
 
 namespace IommuFd.Grains.Objects;
 
 /// <summary>What the context needs to know of a kind of object.</summary>
-/// <param name="Grain">Finds the grain of an object by its key.</param>
-/// <param name="FreshState">The state of an object that was allocated and not used since.</param>
-internal sealed record ObjectTypeRow(Func<IGrainFactory, string, IObjectGrain> Grain, Func<ObjectState> FreshState);
+/// <param name="Describe">What the context knows of an object: all of it where it has no grain, else what it has before its grain is first called.</param>
+internal sealed record ObjectTypeRow(Func<ObjectEntry, ObjectState> Describe)
+{
+    /// <summary>Finds the grain of an object by its key; null where objects of the kind have none, since their state is part of another's.</summary>
+    public Func<IGrainFactory, string, IObjectGrain>? Grain { get; init; }
+
+    /// <summary>The object whose grain has the state that the context has not; null for the object itself.</summary>
+    public Func<ObjectEntry, ObjectEntry?> StateOwner { get; init; } = entry => entry;
+
+    /// <summary>Adds what the context knows to what the state's owner told.</summary>
+    public Func<ObjectEntry, ObjectState, ObjectState> Complete { get; init; } = (_, state) => state;
+
+    /// <summary>
+    /// What else must happen before an object that nobody holds goes (the kernel's <c>destroy</c>). On failure it stays. Null where nothing must.
+    /// </summary>
+    public Func<IoctlScope, ObjectEntry, ValueTask<OperationResult>>? Destroy { get; init; }
+
+    /// <summary>Ends an object that a driver has made, because the driver is gone; null for kinds that drivers don't make.</summary>
+    public Func<IoctlScope, ObjectEntry, ValueTask>? Abandon { get; init; }
+}
 
 /// <summary>The kinds of object: one row each (the kernel's <c>iommufd_object_ops</c>).</summary>
 internal static class ObjectTypes
 {
-    private static readonly ObjectTypeRow IoasRow = new((factory, key) => factory.GetGrain<IIoasGrain>(key), () => Ioas.IoasInspector.Show(new Ioas.IoasModel(), default));
+    private static readonly ObjectTypeRow IoasRow = new(static _ => IoasInspector.Show(new IoasModel(), default))
+    {
+        Grain = static (factory, key) => factory.GetGrain<IIoasGrain>(key),
+    };
+
+    private static readonly ObjectTypeRow DeviceRow = new(static entry => DeviceHandlers.Describe((DeviceEntry)entry))
+    {
+        Grain = static (factory, key) => factory.GetGrain<IDeviceGrain>(key),
+        StateOwner = static _ => null,
+        Abandon = static (scope, entry) => DeviceHandlers.UnbindAsync(scope, (DeviceEntry)entry),
+    };
+
+    private static readonly ObjectTypeRow HwptRow = new(static entry => ((HwptEntry)entry).Describe())
+    {
+        StateOwner = static entry => ((HwptEntry)entry).Ioas,
+        Complete = static (entry, state) => HwptHandlers.Complete((HwptEntry)entry, (HwptState)state),
+        Destroy = static (scope, entry) => HwptHandlers.FreeDomainAsync(scope, (HwptEntry)entry),
+    };
+
+    private static readonly ObjectTypeRow AccessRow = new(static entry => ((AccessEntry)entry).Describe())
+    {
+        StateOwner = static entry => ((AccessEntry)entry).Ioas,
+        Complete = static (entry, state) => AccessHandlers.Complete((AccessEntry)entry, (AccessState)state),
+        Abandon = static (scope, entry) => AccessHandlers.DestroyAsync(scope, (AccessEntry)entry),
+    };
+
+    private static readonly ObjectTypeRow SelftestRow = new(static entry => new SelftestState(((SelftestEntry)entry).Device?.Id ?? default))
+    {
+        StateOwner = static _ => null,
+        Destroy = static (scope, entry) => SelftestHandlers.UnbindAsync(scope, (SelftestEntry)entry),
+    };
 
     public static ObjectTypeRow Get(ObjectType type) => type switch
     {
         ObjectType.Ioas => IoasRow,
+        ObjectType.Device => DeviceRow,
+        ObjectType.HwptPaging => HwptRow,
+        ObjectType.Access => AccessRow,
+        ObjectType.Selftest => SelftestRow,
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, "No such kind of object."),
     };
 }

@@ -33,4 +33,30 @@ public struct IommuTestCmd
 public struct IommuTestCmdUnion
 {
     private ulong _word;
+
+    /// <summary>Reads the union as the fields of an op.</summary>
+    /// <typeparam name="T">The op's struct, at most 48 bytes.</typeparam>
+    /// <returns>The fields.</returns>
+    public readonly T As<T>()
+        where T : unmanaged
+        => MemoryMarshal.Read<T>(MemoryMarshal.AsBytes((ReadOnlySpan<ulong>)this));
+
+    /// <summary>Makes a union of the fields of an op.</summary>
+    /// <typeparam name="T">The op's struct, at most 48 bytes.</typeparam>
+    /// <param name="fields">The fields.</param>
+    /// <returns>The union; what the op does not have is zero.</returns>
+    public static IommuTestCmdUnion Of<T>(in T fields)
+        where T : unmanaged
+    {
+        IommuTestCmdUnion union = default;
+        union.Set(in fields);
+        return union;
+    }
+
+    /// <summary>Writes the fields of an op and leaves the rest as it is.</summary>
+    /// <typeparam name="T">The op's struct, at most 48 bytes.</typeparam>
+    /// <param name="fields">The fields.</param>
+    public void Set<T>(in T fields)
+        where T : unmanaged
+        => MemoryMarshal.Write(MemoryMarshal.AsBytes((Span<ulong>)this), in fields);
 }

@@ -68,6 +68,51 @@ internal static class IoasDiagnostics
         ? new() { Reason = DiagnosticReason.AreaInTheWay, Value = range.Start, Overlap = area.Range }
         : new() { Reason = DiagnosticReason.AllowedInTheWay, Overlap = range };
 
+    /// <summary>Why a change by a device, a page table or an access failed.</summary>
+    public static IoctlDiagnostic Change(IoasModel ioas, IoasChange change, Errno errno) => change switch
+    {
+        AllocateDomain allocate => new() { Reason = DiagnosticReason.IommuLacksFeature, Value = (uint)allocate.Flags },
+        AttachToDomain attach => new() { Reason = DiagnosticReason.DeviceIncompatible, ObjectId = attach.Hwpt, ObjectType = ObjectType.HwptPaging },
+        AddDomain add => Domain(ioas.Table, ioas.Domains[add.Hwpt], errno),
+        ReserveRegions reserve => Reserve(ioas.Table, Array.Find(reserve.Regions, region => IsInTheWay(ioas.Table, region))),
+        _ => new() { Reason = DiagnosticReason.AreasMisaligned, Limit = PageSizes.Page },
+    };
+
+    /// <summary>Why an access could not pin or copy.</summary>
+    public static IoctlDiagnostic Access(IoptTable table, Errno errno, ulong iova, ulong length) => errno switch
+    {
+        Errno.EPERM => new() { Reason = DiagnosticReason.AccessDenied, Value = iova },
+        Errno.EBADE => new() { Reason = DiagnosticReason.UnexpectedPages, Value = iova },
+        Errno.EFAULT => new() { Reason = DiagnosticReason.MemoryNotPinnable, Overlap = table.FirstArea(new IovaRange(iova, iova))?.Range },
+        Errno.EINVAL when length > 0 => new() { Reason = DiagnosticReason.Misaligned, Value = iova, Limit = PageSizes.Page },
+        _ => NotMapped(table, errno, iova, length),
+    };
+
+    public static IoctlDiagnostic Dirty(IoptTable table, Errno errno, DirtyRange range) => errno switch
+    {
+        Errno.EOPNOTSUPP => new() { Reason = DiagnosticReason.DirtyTrackingUnsupported, ObjectId = range.Hwpt, ObjectType = ObjectType.HwptPaging },
+        Errno.EOVERFLOW => new() { Reason = DiagnosticReason.RangeOverflow, Value = range.Iova, Limit = range.Length },
+        Errno.ENOMEM => new() { Reason = DiagnosticReason.RequestTooLarge, Value = range.Length, Limit = IoctlLimits.MaxBufferBytes },
+        _ => new() { Reason = DiagnosticReason.InvalidDirtyRange, Value = range.Iova, Limit = Math.Max(table.IovaAlignment, range.PageSize) },
+    };
+
+    private static IoctlDiagnostic Domain(IoptTable table, IommuDomain domain, Errno errno)
+    {
+        if (errno != Errno.EADDRINUSE)
+        {
+            return new() { Reason = DiagnosticReason.MemoryNotPinnable, Overlap = table.FirstUnpinnable()?.Range };
+        }
+
+        foreach (var outside in domain.Outside.Where(range => IsInTheWay(table, range)))
+        {
+            return new() { Reason = DiagnosticReason.OutsideAperture, Overlap = outside };
+        }
+
+        return new() { Reason = DiagnosticReason.AreasMisaligned, Limit = domain.PageSize };
+    }
+
+    private static bool IsInTheWay(IoptTable table, IovaRange range) => table.FirstArea(range) is not null || table.Allowed.Overlaps(range);
+
     private static IovaRange? Nearest(IoptTable table, ulong iova, ulong length)
     {
         var inside = IovaRange.TryOfLength(iova, Math.Max(length, 1), out var range) ? table.FirstArea(range) : null;

@@ -5,12 +5,13 @@ using Orleans.Placement;
 
 namespace IommuFd.Grains.Objects.Ioas;
 
-// Each call is a step of the model; a failing one is explained from the model's state, which it has not changed.
+// Each call is a step of the model; a failing one is explained from the model's state, which it has not changed. This file has the
+// mappings, .Domains.cs what devices, page tables and accesses ask.
 
 /// <inheritdoc cref="IIoasGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class IoasGrain(IGrainContextAccessor accessor) : ObjectGrain<IoasModel>(accessor), IIoasGrain
+internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : ObjectGrain<IoasModel>(accessor), IIoasGrain
 {
     public ValueTask<ObjectReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
     {
@@ -140,9 +141,10 @@ internal sealed class IoasGrain(IGrainContextAccessor accessor) : ObjectGrain<Io
         return Answer(errno, 0, errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.MapsProcessMemory });
     }
 
-    protected override IoasModel Build() => new();
+    protected override IoasModel Build(ObjectStamp stamp) => new(stamp.Serial);
 
-    protected override ObjectState Inspect(IoasModel model, StatePage page) => IoasInspector.Show(model, page);
+    protected override ObjectState? Inspect(IoasModel model, StatePage page)
+        => page.Part == default ? IoasInspector.Show(model, page) : IoasInspector.ShowPart(model, page.Part);
 
     private static ObjectReply Map(IoasModel ioas, IoasMapRequest request)
     {

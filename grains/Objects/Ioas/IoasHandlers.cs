@@ -17,7 +17,7 @@ internal static class IoasHandlers
         }
 
         var objects = scope.Context.Objects;
-        if (objects.Reserve(ObjectType.Ioas) is not { } ioas)
+        if (objects.Reserve(static (id, serial) => new IoasEntry(id, serial)) is not { } ioas)
         {
             return ValueTask.FromResult(Failure.Reply(Errno.EBUSY, DiagnosticReason.NoFreeId));
         }
@@ -71,7 +71,7 @@ internal static class IoasHandlers
     /// <summary>IOMMU_OPTION with IOMMU_OPTION_HUGE_PAGES. An answer that can't be written is found out before anything is set.</summary>
     public static ValueTask<IoctlReply> HugePages(IoctlScope scope, IoctlCall call, IommuOption cmd)
     {
-        if (scope.Context.Objects.Find(cmd.ObjectId, ObjectType.Ioas) is not { } ioas)
+        if (scope.Context.Objects.Find<IoasEntry>(cmd.ObjectId) is not { } ioas)
         {
             return ValueTask.FromResult(Failure.ObjectNotFound(scope.Context.Objects, cmd.ObjectId));
         }
@@ -109,7 +109,7 @@ internal static class IoasHandlers
             case IommuVfioIoasOp.Get:
                 return Failure.Reply(Errno.ENODEV, DiagnosticReason.NoCompatIoas);
 
-            case IommuVfioIoasOp.Set when context.Objects.Find(cmd.IoasId, ObjectType.Ioas) is { } ioas:
+            case IommuVfioIoasOp.Set when context.Objects.Find<IoasEntry>(cmd.IoasId) is { } ioas:
                 context.CompatIoas = ioas;
                 return IoctlReply.Success;
 

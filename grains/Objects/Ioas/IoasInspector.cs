@@ -23,7 +23,33 @@ internal static class IoasInspector
             Reserved = [.. table.Reserved.Spans.Take(IoctlLimits.MaxListed)],
             Areas = [.. areas.Take(page.Limit)],
             HasMoreAreas = hasMore,
+            Domains = ioas.Table.Domains.Count,
+            Accesses = ioas.Accesses.Count,
+            Pins = ioas.Accesses.PinCount,
         };
+    }
+
+    /// <summary>What the IOAS knows of a HWPT or an access; null for neither.</summary>
+    public static ObjectState? ShowPart(IoasModel ioas, ObjectId part)
+    {
+        if (ioas.Domains.TryGetValue(part, out var domain))
+        {
+            return new HwptState
+            {
+                Aperture = domain.Aperture,
+                PageSize = domain.PageSize,
+                TracksDirtyPages = domain.TracksDirty,
+                DirtyPages = domain.DirtyCount,
+            };
+        }
+
+        if (!ioas.Accesses.Contains(part))
+        {
+            return null;
+        }
+
+        var (count, bytes) = ioas.Accesses.PinsOf(part);
+        return new AccessState("", default, NeedsPinPages: false, count, bytes);
     }
 
     private static IoasArea Show(IoptArea area) => new(

@@ -67,7 +67,7 @@ internal static class IoasMappingHandlers
             return CheckFailed(errno, flags, 0, cmd.DstIova, cmd.Length);
         }
 
-        if (scope.Context.Objects.Find(cmd.SrcIoasId, ObjectType.Ioas) is not { } source)
+        if (scope.Context.Objects.Find<IoasEntry>(cmd.SrcIoasId) is not { } source)
         {
             return Failure.ObjectNotFound(scope.Context.Objects, cmd.SrcIoasId);
         }
@@ -94,7 +94,7 @@ internal static class IoasMappingHandlers
             return Failure.Unsupported(DiagnosticReason.ReservedNotZero, cmd.Reserved);
         }
 
-        if (scope.Context.Objects.Find(cmd.IoasId, ObjectType.Ioas) is not { } ioas)
+        if (scope.Context.Objects.Find<IoasEntry>(cmd.IoasId) is not { } ioas)
         {
             return Failure.ObjectNotFound(scope.Context.Objects, cmd.IoasId);
         }
@@ -131,7 +131,7 @@ internal static class IoasMappingHandlers
             return Failure.Unsupported(DiagnosticReason.ReservedNotZero, cmd.Reserved);
         }
 
-        if (scope.Context.Objects.Find(cmd.IoasId, ObjectType.Ioas) is not { } ioas)
+        if (scope.Context.Objects.Find<IoasEntry>(cmd.IoasId) is not { } ioas)
         {
             return Failure.ObjectNotFound(scope.Context.Objects, cmd.IoasId);
         }
@@ -161,7 +161,7 @@ internal static class IoasMappingHandlers
         Func<T, ulong, T> answer)
         where T : unmanaged
     {
-        if (scope.Context.Objects.Find(ioasId, ObjectType.Ioas) is not { } ioas)
+        if (scope.Context.Objects.Find<IoasEntry>(ioasId) is not { } ioas)
         {
             return ValueTask.FromResult(Failure.ObjectNotFound(scope.Context.Objects, ioasId));
         }

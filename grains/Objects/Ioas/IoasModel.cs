@@ -12,10 +12,15 @@ namespace IommuFd.Grains.Objects.Ioas;
 //
 // Always: an errno but None leaves the outputs meaningless, except where a method says otherwise.
 
+// This file has the mappings; .Domains.cs what devices, page tables and accesses do.
+
 /// <summary>One IO address space.</summary>
-internal sealed class IoasModel
+/// <param name="serial">The object's serial number in its context.</param>
+internal sealed partial class IoasModel(long serial = 0)
 {
     private const IommuIoasMapFlags KnownMapFlags = IommuIoasMapFlags.FixedIova | IommuIoasMapFlags.Writeable | IommuIoasMapFlags.Readable;
+
+    private long _lastPages;
 
     /// <summary>The IOVAs and what they map.</summary>
     public IoptTable Table { get; } = new();
@@ -59,7 +64,7 @@ internal sealed class IoasModel
     public Errno Map(IommuIoasMapFlags flags, ulong userVa, ulong length, ulong readableBytes, ulong writableBytes, ref ulong iova)
     {
         var writable = flags.HasFlag(IommuIoasMapFlags.Writeable);
-        var errno = PagesFactory.OfUser(userVa, length, writable ? writableBytes : readableBytes, writable, out var pages);
+        var errno = PagesFactory.OfUser(NextPages(), userVa, length, writable ? writableBytes : readableBytes, writable, out var pages);
         return errno == Errno.None ? MapPages(flags, [new PagesSlice(pages!, PageSizes.OffsetOf(userVa), length)], ref iova) : errno;
     }
 
@@ -73,7 +78,7 @@ internal sealed class IoasModel
     public Errno MapFile(IommuIoasMapFlags flags, IoptFile? file, ulong start, ulong length, ulong pinnableBytes, ref ulong iova)
     {
         var writable = flags.HasFlag(IommuIoasMapFlags.Writeable);
-        var errno = PagesFactory.OfFile(file, start, length, pinnableBytes, writable, out var pages);
+        var errno = PagesFactory.OfFile(NextPages(), file, start, length, pinnableBytes, writable, out var pages);
         return errno == Errno.None ? MapPages(flags, [new PagesSlice(pages!, PageSizes.OffsetOf(start), length)], ref iova) : errno;
     }
 
@@ -201,6 +206,8 @@ internal sealed class IoasModel
 
     /// <summary><c>IOMMU_TEST_OP_ADD_RESERVED</c>: nobody owns the reservation, it stays as long as the IOAS.</summary>
     public Errno AddReserved(IovaRange range) => Table.Reserve(range, owner: null);
+
+    private PagesId NextPages() => new(serial, ++_lastPages);
 
     private static Errno CheckMapping(IommuIoasMapFlags flags, ulong largest)
     {

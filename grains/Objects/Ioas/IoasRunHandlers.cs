@@ -24,7 +24,7 @@ internal static class IoasRunHandlers
                 break;
             }
 
-            target ??= scope.Context.Objects.Find(ioasId, ObjectType.Ioas);
+            target ??= scope.Context.Objects.Find<IoasEntry>(ioasId);
             if (target is null)
             {
                 break;

@@ -1,0 +1,110 @@
+using IommuFd.Uapi;
+
+namespace IommuFd.GrainInterfaces;
+
+// What drivers ask of a context: the functions that Linux's iommufd exports to VFIO and others. Each is a request of its own, so
+// that one method of the context's grain takes them all, in the order in which they come. A driver can only act on the devices and accesses
+// that it has made itself.
+
+/// <summary>Something that a driver asks of a context.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.DriverRequest")]
+public abstract record DriverRequest;
+
+/// <summary><c>iommufd_device_bind</c>: makes a device object, which this driver holds until it unbinds it.</summary>
+/// <param name="Device">The device. EINVAL where it is not well described, or its IOMMU can't keep caches coherent; ENODEV without such an IOMMU.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.BindDeviceRequest")]
+public sealed record BindDeviceRequest([property: Id(0)] DeviceDescription Device) : DriverRequest;
+
+/// <summary><c>iommufd_device_unbind</c>: detaches the device where it is attached, and destroys its object. Never fails for a device of this driver.</summary>
+/// <param name="Device">The device.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.UnbindDeviceRequest")]
+public sealed record UnbindDeviceRequest([property: Id(0)] ObjectId Device) : DriverRequest;
+
+/// <summary><c>iommufd_device_attach</c>: attaches the device to a page table.</summary>
+/// <param name="Device">The device.</param>
+/// <param name="PageTable">A HWPT, or an IOAS, for which a HWPT is found or made.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.AttachDeviceRequest")]
+public sealed record AttachDeviceRequest([property: Id(0)] ObjectId Device, [property: Id(1)] ObjectId PageTable) : DriverRequest;
+
+/// <summary><c>iommufd_device_replace</c>: attaches the device, and its group with it, to another page table than before, without a moment in between.</summary>
+/// <param name="Device">The device; EINVAL where it is not attached.</param>
+/// <param name="PageTable">A HWPT, or an IOAS, for which a HWPT is found or made.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.ReplaceDeviceRequest")]
+public sealed record ReplaceDeviceRequest([property: Id(0)] ObjectId Device, [property: Id(1)] ObjectId PageTable) : DriverRequest;
+
+/// <summary><c>iommufd_device_detach</c>: detaches the device. A HWPT that was made for an IOAS goes with its last device.</summary>
+/// <param name="Device">The device; EINVAL where it is not attached.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.DetachDeviceRequest")]
+public sealed record DetachDeviceRequest([property: Id(0)] ObjectId Device) : DriverRequest;
+
+/// <summary><c>iommufd_access_create</c>: makes an access object, which this driver holds until it destroys it.</summary>
+/// <param name="NeedsPinPages">Whether it pins pages; the IOVAs of its IOAS must be aligned to pages then.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.CreateAccessRequest")]
+public sealed record CreateAccessRequest([property: Id(0)] bool NeedsPinPages) : DriverRequest;
+
+/// <summary><c>iommufd_access_destroy</c>: detaches the access, with every pin, and destroys its object. Never fails for an access of this driver.</summary>
+/// <param name="Access">The access.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.DestroyAccessRequest")]
+public sealed record DestroyAccessRequest([property: Id(0)] ObjectId Access) : DriverRequest;
+
+/// <summary><c>iommufd_access_attach</c>: attaches the access to an IOAS.</summary>
+/// <param name="Access">The access; EINVAL where it is attached.</param>
+/// <param name="Ioas">The IOAS; EADDRINUSE where its areas are not aligned to pages and the access pins pages.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.AttachAccessRequest")]
+public sealed record AttachAccessRequest([property: Id(0)] ObjectId Access, [property: Id(1)] ObjectId Ioas) : DriverRequest;
+
+/// <summary><c>iommufd_access_replace</c>: attaches the access to another IOAS than before. Its pins are dropped.</summary>
+/// <param name="Access">The access; ENOENT where it is not attached.</param>
+/// <param name="Ioas">The IOAS.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.ReplaceAccessRequest")]
+public sealed record ReplaceAccessRequest([property: Id(0)] ObjectId Access, [property: Id(1)] ObjectId Ioas) : DriverRequest;
+
+/// <summary><c>iommufd_access_detach</c>: detaches the access, with every pin.</summary>
+/// <param name="Access">The access; EINVAL where it is not attached.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.DetachAccessRequest")]
+public sealed record DetachAccessRequest([property: Id(0)] ObjectId Access) : DriverRequest;
+
+/// <summary><c>iommufd_access_pin_pages</c>: pins what IOVAs map until it is unpinned, or unmapped.</summary>
+/// <param name="Access">The access; EINVAL where it was not made to pin, ENOENT where it is not attached.</param>
+/// <param name="Iova">The first IOVA.</param>
+/// <param name="Length">Bytes, at most <see cref="IoctlLimits.MaxAccessBytes"/>.</param>
+/// <param name="Write">Whether they will be written: EPERM where an area is not writeable.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.PinPagesRequest")]
+public sealed record PinPagesRequest(
+    [property: Id(0)] ObjectId Access, [property: Id(1)] ulong Iova, [property: Id(2)] ulong Length, [property: Id(3)] bool Write) : DriverRequest;
+
+/// <summary><c>iommufd_access_unpin_pages</c>: drops a pin.</summary>
+/// <param name="Access">The access.</param>
+/// <param name="Pin">The pin; ENOENT where it is gone, for example because its IOVAs were unmapped.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.UnpinPagesRequest")]
+public sealed record UnpinPagesRequest([property: Id(0)] ObjectId Access, [property: Id(1)] uint Pin) : DriverRequest;
+
+/// <summary><c>iommufd_access_rw</c>: finds the memory behind IOVAs. The bytes are copied by the caller's side.</summary>
+/// <param name="Access">The access; ENOENT where it is not attached.</param>
+/// <param name="Iova">The first IOVA.</param>
+/// <param name="Length">Bytes, at most <see cref="IoctlLimits.MaxAccessBytes"/>.</param>
+/// <param name="Write">Whether they will be written: EPERM where an area is not writeable.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.AccessRwRequest")]
+public sealed record AccessRwRequest(
+    [property: Id(0)] ObjectId Access, [property: Id(1)] ulong Iova, [property: Id(2)] ulong Length, [property: Id(3)] bool Write) : DriverRequest;
+
+/// <summary>What a driver's request answered.</summary>
+/// <param name="Errno">0 on success; EBADF without such a context or driver's reference, ENOENT where the object is not this driver's.</param>
+/// <param name="Id">The object made, or the HWPT that the device is attached to; 0 for none.</param>
+/// <param name="Pin">The pin made.</param>
+/// <param name="Memory">The memory behind the IOVAs of a pin or a copy, in their order.</param>
+/// <param name="Diagnostic">Why it failed; null on success.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.DriverReply")]
+public sealed record DriverReply(
+    [property: Id(0)] Errno Errno,
+    [property: Id(1)] ObjectId Id = default,
+    [property: Id(2)] uint Pin = 0,
+    [property: Id(3)] UserMemoryPiece[]? Memory = null,
+    [property: Id(4)] IoctlDiagnostic? Diagnostic = null);
+
+/// <summary>A piece of the caller's memory, or of a file, that IOVAs map.</summary>
+/// <param name="File">The file; null for memory of the caller.</param>
+/// <param name="Address">The caller's address, or the offset in the file.</param>
+/// <param name="Length">Bytes.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.UserMemoryPiece")]
+public readonly record struct UserMemoryPiece([property: Id(0)] IoptFile? File, [property: Id(1)] ulong Address, [property: Id(2)] ulong Length);

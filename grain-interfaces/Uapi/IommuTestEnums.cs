@@ -1,0 +1,91 @@
+namespace IommuFd.Uapi;
+
+// The values of IOMMU_TEST_CMD, as the kernel's iommufd_test.h numbers them.
+
+/// <summary>What <c>IOMMU_TEST_CMD</c> does.</summary>
+public enum IommuTestOp : uint
+{
+    /// <summary><c>IOMMU_TEST_OP_ADD_RESERVED</c>: reserves IOVAs of an IOAS.</summary>
+    AddReserved = 1,
+
+    /// <summary><c>IOMMU_TEST_OP_MOCK_DOMAIN</c>: makes an emulated device, binds it and attaches it to a page table.</summary>
+    MockDomain = 2,
+
+    /// <summary><c>IOMMU_TEST_OP_MD_CHECK_MAP</c>: checks what IOVAs of a page table lead to.</summary>
+    MdCheckMap = 3,
+
+    /// <summary><c>IOMMU_TEST_OP_MD_CHECK_REFS</c>: checks how often pages are pinned.</summary>
+    MdCheckRefs = 4,
+
+    /// <summary><c>IOMMU_TEST_OP_CREATE_ACCESS</c>: makes an access to an IOAS, and a file descriptor for it.</summary>
+    CreateAccess = 5,
+
+    /// <summary><c>IOMMU_TEST_OP_DESTROY_ACCESS_PAGES</c>: unpins what an access has pinned.</summary>
+    DestroyAccessPages = 6,
+
+    /// <summary><c>IOMMU_TEST_OP_ACCESS_PAGES</c>: pins pages through an access.</summary>
+    AccessPages = 7,
+
+    /// <summary><c>IOMMU_TEST_OP_ACCESS_RW</c>: copies bytes through an access.</summary>
+    AccessRw = 8,
+
+    /// <summary><c>IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT</c>: bounds what one step of pinning may allocate.</summary>
+    SetTempMemoryLimit = 9,
+
+    /// <summary><c>IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE</c>: attaches an emulated device to another page table.</summary>
+    MockDomainReplace = 10,
+
+    /// <summary><c>IOMMU_TEST_OP_ACCESS_REPLACE_IOAS</c>: moves an access to another IOAS.</summary>
+    AccessReplaceIoas = 11,
+
+    /// <summary><c>IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS</c>: as MOCK_DOMAIN, for a device with flags.</summary>
+    MockDomainFlags = 12,
+
+    /// <summary><c>IOMMU_TEST_OP_DIRTY</c>: makes pages dirty, as a device does that writes them.</summary>
+    Dirty = 13,
+
+    /// <summary><c>IOMMU_TEST_OP_DEV_CHECK_CACHE</c>: checks an entry of a device's cache.</summary>
+    DevCheckCache = 16,
+}
+
+/// <summary>What an emulated device can or can't do (<c>MOCK_FLAGS_DEVICE_*</c>).</summary>
+[Flags]
+public enum IommuTestDeviceFlags : uint
+{
+    /// <summary>It tracks dirty pages, and has no PASIDs.</summary>
+    None = 0,
+
+    /// <summary><c>MOCK_FLAGS_DEVICE_NO_DIRTY</c>: its IOMMU does not track dirty pages.</summary>
+    NoDirty = 1 << 0,
+
+    /// <summary><c>MOCK_FLAGS_DEVICE_PASID</c>: it has PASIDs, 20 bits wide.</summary>
+    Pasid = 1 << 2,
+}
+
+/// <summary>Flags of <see cref="IommuTestOp.CreateAccess"/>.</summary>
+[Flags]
+public enum IommuTestCreateAccessFlags : uint
+{
+    /// <summary>The access copies bytes only.</summary>
+    None = 0,
+
+    /// <summary><c>MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES</c>: it pins pages, so that IOVAs must be aligned to pages.</summary>
+    NeedsPinPages = 1 << 0,
+}
+
+/// <summary>Flags of <see cref="IommuTestOp.AccessPages"/> and <see cref="IommuTestOp.AccessRw"/> (<c>MOCK_FLAGS_ACCESS_*</c>, <c>MOCK_ACCESS_RW_*</c>).</summary>
+[Flags]
+public enum IommuTestAccessFlags : uint
+{
+    /// <summary>Reads.</summary>
+    None = 0,
+
+    /// <summary><c>MOCK_FLAGS_ACCESS_WRITE</c>: writes.</summary>
+    Write = 1 << 0,
+
+    /// <summary><c>MOCK_ACCESS_RW_SLOW_PATH</c>: page by page, for a copy only. Nobody can tell the difference.</summary>
+    SlowPath = 1 << 2,
+
+    /// <summary><c>MOCK_FLAGS_ACCESS_SYZ</c>: the IOVA is the number of an area (low half) and an offset in it (high half).</summary>
+    Syz = 1 << 16,
+}

@@ -1,0 +1,186 @@
+using System.Runtime.InteropServices;
+
+namespace IommuFd.Uapi;
+
+// What the union of IOMMU_TEST_CMD means to each op, and the selftest's own data. Layouts as in the kernel's iommufd_test.h.
+
+/// <summary>The fields of <see cref="IommuTestOp.MockDomain"/> and <see cref="IommuTestOp.MockDomainFlags"/>. <c>id</c> is the IOAS or HWPT to attach to.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestMockDomain
+{
+    /// <summary><c>out_stdev_id</c>: the selftest object that owns the emulated device.</summary>
+    public uint OutStdevId;
+
+    /// <summary><c>out_hwpt_id</c>: the HWPT that the device is attached to.</summary>
+    public uint OutHwptId;
+
+    /// <summary><c>out_idev_id</c>: the bound device.</summary>
+    public uint OutIdevId;
+
+    /// <summary><c>dev_flags</c>: combination of <see cref="IommuTestDeviceFlags"/>; of MOCK_DOMAIN_FLAGS only.</summary>
+    public uint DevFlags;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.MockDomainReplace"/>. <c>id</c> is the selftest object.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestMockDomainReplace
+{
+    /// <summary><c>pt_id</c>: in: the IOAS or HWPT to attach to. Out: the HWPT.</summary>
+    public uint PtId;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.MdCheckMap"/>. <c>id</c> is the HWPT.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestCheckMap
+{
+    /// <summary><c>iova</c>: the first IOVA.</summary>
+    public ulong Iova;
+
+    /// <summary><c>length</c>: bytes.</summary>
+    public ulong Length;
+
+    /// <summary><c>uptr</c>: the memory that should be behind them.</summary>
+    public ulong Uptr;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.MdCheckRefs"/>.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestCheckRefs
+{
+    /// <summary><c>length</c>: bytes.</summary>
+    public ulong Length;
+
+    /// <summary><c>uptr</c>: the first page.</summary>
+    public ulong Uptr;
+
+    /// <summary><c>refs</c>: how often each page should be pinned.</summary>
+    public uint Refs;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.CreateAccess"/>. <c>id</c> is the IOAS.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestCreateAccess
+{
+    /// <summary><c>out_access_fd</c>: the file descriptor of the access.</summary>
+    public uint OutAccessFd;
+
+    /// <summary><c>flags</c>: combination of <see cref="IommuTestCreateAccessFlags"/>.</summary>
+    public uint Flags;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.DestroyAccessPages"/>. <c>id</c> is the access' file descriptor.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestDestroyAccessPages
+{
+    /// <summary><c>access_pages_id</c>: the pin.</summary>
+    public uint AccessPagesId;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.AccessPages"/>. <c>id</c> is the access' file descriptor.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestAccessPages
+{
+    /// <summary><c>flags</c>: combination of <see cref="IommuTestAccessFlags"/>.</summary>
+    public uint Flags;
+
+    /// <summary><c>out_access_pages_id</c>: the pin.</summary>
+    public uint OutAccessPagesId;
+
+    /// <summary><c>iova</c>: the first IOVA.</summary>
+    public ulong Iova;
+
+    /// <summary><c>length</c>: bytes.</summary>
+    public ulong Length;
+
+    /// <summary><c>uptr</c>: the memory that should be behind the IOVA; 0 checks nothing.</summary>
+    public ulong Uptr;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.AccessRw"/>. <c>id</c> is the access' file descriptor.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestAccessRw
+{
+    /// <summary><c>iova</c>: the first IOVA.</summary>
+    public ulong Iova;
+
+    /// <summary><c>length</c>: bytes.</summary>
+    public ulong Length;
+
+    /// <summary><c>uptr</c>: the buffer.</summary>
+    public ulong Uptr;
+
+    /// <summary><c>flags</c>: combination of <see cref="IommuTestAccessFlags"/>.</summary>
+    public uint Flags;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.SetTempMemoryLimit"/>.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestMemoryLimit
+{
+    /// <summary><c>limit</c>: bytes.</summary>
+    public uint Limit;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.AccessReplaceIoas"/>. <c>id</c> is the access' file descriptor.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestAccessReplaceIoas
+{
+    /// <summary><c>ioas_id</c>: the IOAS to move to.</summary>
+    public uint IoasId;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.Dirty"/>. <c>id</c> is the HWPT.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestDirty
+{
+    /// <summary><c>flags</c>: unused.</summary>
+    public uint Flags;
+
+    /// <summary><c>iova</c>: the first IOVA.</summary>
+    public ulong Iova;
+
+    /// <summary><c>length</c>: bytes.</summary>
+    public ulong Length;
+
+    /// <summary><c>page_size</c>: bytes that one bit stands for.</summary>
+    public ulong PageSize;
+
+    /// <summary><c>uptr</c>: the bitmap.</summary>
+    public ulong Uptr;
+
+    /// <summary><c>out_nr_dirty</c>: bits that were set.</summary>
+    public ulong OutNrDirty;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.DevCheckCache"/>. The header's <c>id</c> is the device.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestCheckDevCache
+{
+    /// <summary><c>id</c>: the entry, 0 to 3.</summary>
+    public uint Id;
+
+    /// <summary><c>cache</c>: what it should have.</summary>
+    public uint Cache;
+}
+
+/// <summary><c>struct iommu_test_hw_info</c>: what the selftest's IOMMU says of itself.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestHwInfo
+{
+    /// <summary><c>flags</c>: 0.</summary>
+    public uint Flags;
+
+    /// <summary><c>test_reg</c>: <c>IOMMU_HW_INFO_SELFTEST_REGVAL</c>, 0xDEADBEEF.</summary>
+    public uint TestReg;
+}
+
+/// <summary><c>struct iommu_hwpt_selftest</c>: the data of a HWPT of the selftest's IOMMU.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuHwptSelftest
+{
+    /// <summary><c>iotlb</c>: what a nested page table's cache has at first.</summary>
+    public uint Iotlb;
+
+    /// <summary><c>pagetable_type</c>: 0 for the usual format.</summary>
+    public uint PagetableType;
+}

@@ -1,0 +1,74 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.IoPagetable;
+
+// A page table of an IOMMU (the kernel's struct iommu_domain with its operations). A domain of a table maps exactly what the table's
+// areas say, so that it keeps no mapping of its own: what an IOVA leads to stands in the areas, and what only the hardware knows, which
+// pages were written, stands here. An emulated IOMMU derives from it and says what its domains can do.
+//
+// Always: only pages of areas are dirty, since unmapping a range forgets what was written to it.
+
+/// <summary>A domain: what it can map, and which of its pages devices have written.</summary>
+internal abstract class IommuDomain
+{
+    private readonly DirtyPages? _dirty;
+
+    protected IommuDomain(IovaRange aperture, ulong pageSize, bool canTrackDirty)
+    {
+        Aperture = aperture;
+        PageSize = pageSize;
+        _dirty = canTrackDirty ? new DirtyPages(pageSize) : null;
+    }
+
+    /// <summary>The IOVAs that it can map (<c>geometry</c>).</summary>
+    public IovaRange Aperture { get; }
+
+    /// <summary>The IOVAs that it can't map: none, or one or two ranges.</summary>
+    public IEnumerable<IovaRange> Outside
+    {
+        get
+        {
+            if (Aperture.Start > 0)
+            {
+                yield return new IovaRange(0, Aperture.Start - 1);
+            }
+
+            if (Aperture.Last < ulong.MaxValue)
+            {
+                yield return new IovaRange(Aperture.Last + 1, ulong.MaxValue);
+            }
+        }
+    }
+
+    /// <summary>Bytes of its smallest page: a power of two (the lowest bit of <c>pgsize_bitmap</c>).</summary>
+    public ulong PageSize { get; }
+
+    /// <summary>Whether it was made to track dirty pages (<c>dirty_ops</c>).</summary>
+    public bool CanTrackDirty => _dirty is not null;
+
+    /// <summary>Whether it tracks them now.</summary>
+    public bool TracksDirty { get; private set; }
+
+    /// <summary>Pages that are dirty.</summary>
+    public long DirtyCount => _dirty?.Count ?? 0;
+
+    /// <summary>The operation <c>attach_dev</c>: EINVAL where the device can't use this domain.</summary>
+    public abstract Errno Attach(DeviceDescription device);
+
+    /// <summary>Starts or stops tracking (<c>set_dirty_tracking</c>).</summary>
+    public virtual Errno SetDirtyTracking(bool enable)
+    {
+        TracksDirty = enable;
+        return Errno.None;
+    }
+
+    /// <summary>Visits the dirty pages of a range, ascending, as runs of IOVAs.</summary>
+    public IEnumerable<IovaRange> DirtyRuns(IovaRange range) => _dirty?.Runs(range) ?? [];
+
+    /// <summary>Makes every page of a range clean.</summary>
+    public void Clean(IovaRange range) => _dirty?.Clear(range);
+
+    /// <summary>Makes the page of an IOVA dirty, as a device does that writes it.</summary>
+    public void MarkDirty(ulong iova) => _dirty?.Set(iova);
+}

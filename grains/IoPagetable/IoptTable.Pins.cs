@@ -1,0 +1,129 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.IoPagetable;
+
+// What accesses do with mapped IOVAs: pin the pages behind them for longer, or look them up to copy bytes once. An area counts its
+// pins; who has them is kept by whoever pins (IoasAccesses), which the table asks to let go before it unmaps (RevokePins).
+
+internal sealed partial class IoptTable
+{
+    /// <summary>Pins, each counted once for every area that it has IOVAs of.</summary>
+    public long PinnedAreaCount { get; private set; }
+
+    /// <summary>Asks whoever has pins in a range to drop them, all of them, before it returns (<c>iommufd_access_notify_unmap</c>).</summary>
+    public Action<IovaRange>? RevokePins { get; set; }
+
+    /// <summary>Pins the pages behind IOVAs that are mapped without a break (<c>iommufd_access_pin_pages</c>): all of them, or none.</summary>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="write">Whether they will be written.</param>
+    /// <param name="slices">Gets the pages, one slice an area; none on failure.</param>
+    public Errno Pin(ulong iova, ulong length, bool write, List<PagesSlice> slices)
+    {
+        var areas = new List<IoptArea>();
+        var errno = Walk(iova, length, slices, (area, slice, isLast) => CheckPin(area, slice, isLast, write) is var error && error == Errno.None
+            ? Keep(areas, area)
+            : error);
+        if (errno == Errno.None)
+        {
+            areas.ForEach(area => CountPin(area, 1));
+        }
+
+        return errno;
+    }
+
+    /// <summary>Drops a pin (<c>iommufd_access_unpin_pages</c>) of IOVAs that <see cref="Pin"/> has pinned.</summary>
+    public void Unpin(IovaRange range)
+    {
+        for (var rest = range; FirstArea(rest) is { } area; rest = rest with { Start = area.Range.Last + 1 })
+        {
+            CountPin(area, -1);
+            if (area.Range.Last >= range.Last)
+            {
+                return;
+            }
+        }
+
+        Require(false, "A pinned range is mapped.");
+    }
+
+    /// <summary>Finds the pages behind IOVAs that are mapped without a break, to copy bytes from or to them (<c>iommufd_access_rw</c>).</summary>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="write">Whether they will be written.</param>
+    /// <param name="slices">Gets the pages, one slice an area; none on failure.</param>
+    public Errno Resolve(ulong iova, ulong length, bool write, List<PagesSlice> slices)
+        => Walk(iova, length, slices, (area, slice, _) => CheckAccess(area, slice, write));
+
+    /// <summary>The IOVA that lies an offset behind the first IOVA of the n-th area, for programs that don't know any; 0 without such an area.</summary>
+    public ulong IovaInArea(uint number, uint offset)
+        => Areas.Skip((int)Math.Min(number, int.MaxValue)).FirstOrDefault() is { } area ? area.Range.Start + offset : 0;
+
+    // Visits the areas of a range from its first IOVA on (iopt_for_each_contig_area). ENOENT where one is missing comes after what a
+    // visit of those before it answers.
+    private Errno Walk(ulong iova, ulong length, List<PagesSlice> slices, Func<IoptArea, PagesSlice, bool, Errno> visit)
+    {
+        if (length == 0)
+        {
+            return Errno.EINVAL;
+        }
+
+        if (!IovaRange.TryOfLength(iova, length, out var rest))
+        {
+            return Errno.EOVERFLOW;
+        }
+
+        var errno = Errno.ENOENT;
+        while (FirstArea(new IovaRange(rest.Start, rest.Start)) is { } area)
+        {
+            var last = Math.Min(rest.Last, area.Range.Last);
+            var slice = new PagesSlice(area.Pages, area.StartByteOf(rest.Start), last - rest.Start + 1);
+            errno = visit(area, slice, last == rest.Last);
+            if (errno != Errno.None)
+            {
+                break;
+            }
+
+            slices.Add(slice);
+            if (last == rest.Last)
+            {
+                return Errno.None;
+            }
+
+            errno = Errno.ENOENT;
+            rest = rest with { Start = last + 1 };
+        }
+
+        slices.Clear();
+        return errno;
+    }
+
+    private static Errno Keep(List<IoptArea> areas, IoptArea area)
+    {
+        areas.Add(area);
+        return Errno.None;
+    }
+
+    private static Errno CheckPin(IoptArea area, PagesSlice slice, bool isLast, bool write)
+    {
+        // Pages can be told apart only where each lies whole behind whole IOVA pages.
+        if (PageSizes.OffsetOf(slice.StartByte) != 0 || (!isLast && PageSizes.OffsetOf(slice.StartByte + slice.Length) != 0))
+        {
+            return Errno.EINVAL;
+        }
+
+        var errno = CheckAccess(area, slice, write);
+        return errno != Errno.None ? errno : slice.IsPinnable() ? Errno.None : UnpinnableErrno(slice.Pages);
+    }
+
+    private static Errno CheckAccess(IoptArea area, PagesSlice slice, bool write)
+        => area.Prot.HasFlag(write ? IommuProt.Write : IommuProt.Read) && (!write || slice.Pages.Writable) ? Errno.None : Errno.EPERM;
+
+    private void CountPin(IoptArea area, int change)
+    {
+        area.Pins += change;
+        PinnedAreaCount += change;
+        Require(area.Pins >= 0, "A pin is dropped once.");
+    }
+}

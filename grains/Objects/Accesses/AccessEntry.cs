@@ -1,0 +1,39 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Objects.Ioas;
+
+namespace IommuFd.Grains.Objects.Accesses;
+
+// An access in its context's table: whose it is, and which IOAS it is attached to. It has no grain: its pins are part of what its IOAS
+// maps, and go in the same step when that is unmapped.
+
+/// <summary>A driver's access to what an IOAS maps.</summary>
+/// <param name="id">Its id.</param>
+/// <param name="serial">Its serial number.</param>
+/// <param name="needsPinPages">Whether it pins pages.</param>
+internal sealed class AccessEntry(ObjectId id, long serial, bool needsPinPages) : DrivenEntry(id, ObjectType.Access, serial)
+{
+    private Hold? _attachment;
+    private uint _nextPin;
+
+    public bool NeedsPinPages { get; } = needsPinPages;
+
+    /// <summary>The IOAS that it is attached to; null for none.</summary>
+    public IoasEntry? Ioas => (IoasEntry?)_attachment?.Target;
+
+    /// <summary>The number that the next pin gets. Numbers are not used again, not even for another IOAS.</summary>
+    public uint NextPin => _nextPin;
+
+    /// <summary>Notes that the number was given to a pin.</summary>
+    public void TakePin() => _nextPin++;
+
+    /// <summary>Holds an IOAS, and lets the one before go; null only lets go.</summary>
+    public void Attach(IoasEntry? ioas)
+    {
+        var before = _attachment;
+        _attachment = ioas is null ? null : Hold.RefToUsers(this, ioas, "accessing");
+        before?.Drop();
+    }
+
+    public AccessState Describe() => new(DriverName, Ioas?.Id ?? default, NeedsPinPages, 0, 0);
+}

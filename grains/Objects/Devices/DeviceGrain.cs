@@ -1,0 +1,44 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Emulation;
+using IommuFd.Uapi;
+using Orleans.Placement;
+
+namespace IommuFd.Grains.Objects.Devices;
+
+/// <inheritdoc cref="IDeviceGrain"/>
+[KeepAlive]
+[PreferLocalPlacement]
+internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<DeviceModel>(accessor), IDeviceGrain
+{
+    public ValueTask<HwInfoReply> HwInfoAsync(ObjectStamp stamp, DeviceDescription device, IommuHwInfoType type)
+    {
+        if (Enter(stamp) is not { } model)
+        {
+            return Lost<HwInfoReply>();
+        }
+
+        var errno = model.HardwareOf(device).HwInfo(ref type, out var data);
+        return ValueTask.FromResult(errno == Errno.None
+            ? new HwInfoReply(errno, type, data, IommuDriver.Of(device).Capabilities(device), null)
+            : HwInfoReply.Failed(errno, new IoctlDiagnostic { Reason = DiagnosticReason.UnsupportedOption, Value = (uint)type }));
+    }
+
+    public ValueTask<ObjectReply> CheckCacheAsync(ObjectStamp stamp, DeviceDescription device, uint entry, uint expected)
+    {
+        if (Enter(stamp) is not { } model)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var cache = model.HardwareOf(device).Cache;
+        var actual = entry < (uint)cache.Length ? cache[(int)entry] : 0;
+        return ValueTask.FromResult(entry < (uint)cache.Length && actual == expected
+            ? new ObjectReply(Errno.None, actual)
+            : ObjectReply.Failed(Errno.EINVAL, new IoctlDiagnostic { Reason = DiagnosticReason.UnexpectedCache, Value = actual }));
+    }
+
+    protected override DeviceModel Build(ObjectStamp stamp) => new();
+
+    // What people see of a device stands in its context's table.
+    protected override ObjectState? Inspect(DeviceModel model, StatePage page) => null;
+}

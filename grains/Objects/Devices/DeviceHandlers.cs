@@ -1,0 +1,152 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Emulation;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Objects.Devices;
+
+// Binding makes a device object, which its driver holds from then on. To attach it is in DeviceAttachHandlers.
+
+/// <summary>Devices: what their drivers do to bind them, and the commands that read their hardware.</summary>
+internal static class DeviceHandlers
+{
+    public const string BoundWhy = "bound device";
+
+    /// <summary><c>iommufd_device_bind</c>: the device is visible, and held by its driver, when this answers.</summary>
+    /// <param name="scope">The context.</param>
+    /// <param name="driver">Who binds it.</param>
+    /// <param name="description">The device; anything that a client may send.</param>
+    /// <param name="why">What the driver's hold is for.</param>
+    public static OperationResult Bind(IoctlScope scope, HoldOwner driver, DeviceDescription? description, string why = BoundWhy)
+    {
+        if (description is null || !IsSound(description))
+        {
+            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.InvalidDevice);
+        }
+
+        if (IommuDriver.Find(description.Iommu) is not { } iommu)
+        {
+            return OperationResult.Fail(Errno.ENODEV, DiagnosticReason.UnknownIommu);
+        }
+
+        // Programs could not restore the coherency of caches.
+        if (!iommu.IsCacheCoherent(description))
+        {
+            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.InvalidDevice);
+        }
+
+        var group = scope.Context.GroupOf(description);
+        if (scope.Context.Objects.Reserve((id, serial) => new DeviceEntry(id, serial, description, group)) is not { } device)
+        {
+            scope.Context.RemoveGroup(group);
+            return OperationResult.Fail(Errno.EBUSY, DiagnosticReason.NoFreeId);
+        }
+
+        group.Bound.Add(device);
+        device.DriverHold = Hold.RefToUsers(driver, device, why);
+        scope.Context.Objects.Finalize(device);
+        return new OperationResult(Errno.None, device.Id);
+    }
+
+    /// <summary><c>iommufd_device_unbind</c>: nobody but the driver holds a device, so that this can't fail.</summary>
+    public static async ValueTask UnbindAsync(IoctlScope scope, DeviceEntry device)
+    {
+        if (device.Hwpt is not null)
+        {
+            await DeviceAttachHandlers.DetachAsync(scope, device);
+        }
+
+        device.DriverHold?.Drop();
+        device.DriverHold = null;
+        device.Group.Bound.Remove(device);
+        scope.Context.RemoveGroup(device.Group);
+        await scope.RemoveAsync(device);
+    }
+
+    /// <summary>IOMMU_GET_HW_INFO.</summary>
+    public static async ValueTask<IoctlReply> GetHwInfo(IoctlScope scope, IoctlCall call)
+    {
+        var cmd = call.Read<IommuHwInfo>();
+        if ((cmd.Flags & ~(uint)IommuHwInfoFlags.InputType) != 0)
+        {
+            return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, cmd.Flags);
+        }
+
+        if ((cmd.Reserved0 | cmd.Reserved1 | cmd.Reserved2) != 0)
+        {
+            return Failure.Unsupported(DiagnosticReason.ReservedNotZero, (uint)(cmd.Reserved0 | cmd.Reserved1 | cmd.Reserved2));
+        }
+
+        if (scope.Context.Objects.Find<DeviceEntry>(cmd.DevId) is not { } device)
+        {
+            return Failure.ObjectNotFound(scope.Context.Objects, cmd.DevId);
+        }
+
+        // Without the flag the field only answers.
+        var type = ((IommuHwInfoFlags)cmd.Flags).HasFlag(IommuHwInfoFlags.InputType) ? (IommuHwInfoType)cmd.OutDataType : IommuHwInfoType.Default;
+        var info = await scope.Grains.CallAsync<IDeviceGrain, (DeviceDescription Device, IommuHwInfoType Type), HwInfoReply>(
+            device, (device.Device, type), static (grain, stamp, argument) => grain.HwInfoAsync(stamp, argument.Device, argument.Type));
+        if (info.Errno != Errno.None)
+        {
+            return Failure.Of(info, device);
+        }
+
+        var rest = WriteInfo(cmd, info.Data, call.Buffer(0).WritableBytes);
+        if (rest.Errno != Errno.None)
+        {
+            return rest;
+        }
+
+        cmd.DataLen = (uint)info.Data.Length;
+        cmd.OutDataType = (uint)info.Type;
+        cmd.OutMaxPasidLog2 = (byte)IommuDriver.Of(device.Device).PasidWidth(device.Device);
+        cmd.OutCapabilities = (ulong)info.Capabilities;
+        return call.Respond(in cmd, rest);
+    }
+
+    /// <summary>IOMMU_TEST_OP_DEV_CHECK_CACHE.</summary>
+    public static async ValueTask<IoctlReply> CheckCache(IoctlScope scope, IoctlCall call)
+    {
+        var cmd = call.Read<IommuTestCmd>();
+        if (scope.Context.Objects.Find<DeviceEntry>(cmd.Id) is not { } device)
+        {
+            return Failure.ObjectNotFound(scope.Context.Objects, cmd.Id);
+        }
+
+        var answer = await scope.Grains.CallAsync<IDeviceGrain, (DeviceDescription Device, IommuTestCheckDevCache Check), ObjectReply>(
+            device,
+            (device.Device, cmd.Fields.As<IommuTestCheckDevCache>()),
+            static (grain, stamp, argument) => grain.CheckCacheAsync(stamp, argument.Device, argument.Check.Id, argument.Check.Cache));
+        return answer.Errno == Errno.None ? IoctlReply.Success : Failure.Of(answer, device);
+    }
+
+    public static DeviceState Describe(DeviceEntry device) => new(device.Device, device.DriverName, device.Hwpt?.Id ?? default);
+
+    // As much of the data as there is room for, and zeros where there is more room: a program with a newer struct finds those.
+    private static IoctlReply WriteInfo(IommuHwInfo cmd, byte[] data, ulong writableBytes)
+    {
+        if (cmd.DataLen == 0)
+        {
+            return IoctlReply.Success;
+        }
+
+        var copied = (int)Math.Min(cmd.DataLen, (uint)data.Length);
+        var fits = writableBytes >= cmd.DataLen;
+        return new IoctlReply
+        {
+            Errno = fits ? Errno.None : Errno.EFAULT,
+            Buffers = [new UserBufferWrite(cmd.DataUptr, data[..copied]) { ZeroBytes = cmd.DataLen - (uint)copied }],
+            Diagnostic = fits ? null : new IoctlDiagnostic { Reason = DiagnosticReason.BufferFault, Value = writableBytes, Limit = cmd.DataLen },
+        };
+    }
+
+    private static bool IsSound(DeviceDescription device)
+        => IsName(device.Name)
+            && IsName(device.Iommu)
+            && (device.Group is null || IsName(device.Group))
+            && device.ReservedRegions is { Length: <= IoctlLimits.MaxReservedRegions } regions
+            && Array.TrueForAll(regions, region => region.Start <= region.Last)
+            && device.PasidWidth is >= 0 and <= DeviceDescription.MaxPasidWidth;
+
+    private static bool IsName(string? name) => name is { Length: > 0 and <= IoctlLimits.MaxNameLength };
+}

@@ -1,0 +1,18 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Objects.Hwpts;
+
+namespace IommuFd.Grains.Objects.Ioas;
+
+/// <summary>An IOAS in its context's table.</summary>
+internal sealed class IoasEntry(ObjectId id, long serial) : ObjectEntry(id, ObjectType.Ioas, serial)
+{
+    private List<HwptEntry>? _autoHwpts;
+
+    /// <summary>The HWPTs that attaching devices has made, oldest first. A further device takes the first that it fits.</summary>
+    public IReadOnlyList<HwptEntry> AutoHwpts => _autoHwpts ?? [];
+
+    public void AddAuto(HwptEntry hwpt) => (_autoHwpts ??= []).Add(hwpt);
+
+    public void RemoveAuto(HwptEntry hwpt) => _autoHwpts?.Remove(hwpt);
+}

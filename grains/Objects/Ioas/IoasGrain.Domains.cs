@@ -1,0 +1,126 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Objects.Ioas;
+
+internal sealed partial class IoasGrain
+{
+    public ValueTask<ObjectReply> ChangeAsync(ObjectStamp stamp, IoasChange[] changes)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var errno = ioas.Change(changes, out var diagnostic);
+        return Answer(errno, 0, diagnostic);
+    }
+
+    public ValueTask<PagesReply> PinPagesAsync(ObjectStamp stamp, IoasAccessRequest request, uint pin, ExpectedMemory expected)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<PagesReply>();
+        }
+
+        var slices = new List<PagesSlice>();
+        return Answer(ioas, ioas.PinPages(request, pin, expected, slices), request, slices);
+    }
+
+    public ValueTask<ObjectReply> UnpinPagesAsync(ObjectStamp stamp, ObjectId access, uint pin)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var errno = ioas.UnpinPages(access, pin);
+        return Answer(errno, 0, errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.PinNotFound, Value = pin });
+    }
+
+    public ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<PagesReply>();
+        }
+
+        var slices = new List<PagesSlice>();
+        return Answer(ioas, ioas.AccessRw(request, slices), request, slices);
+    }
+
+    public ValueTask<ObjectReply> SetDirtyTrackingAsync(ObjectStamp stamp, ObjectId hwpt, bool enable)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var errno = ioas.SetDirtyTracking(hwpt, enable);
+        return Answer(errno, 0, errno == Errno.None ? null : IoasDiagnostics.Dirty(ioas.Table, errno, new DirtyRange { Hwpt = hwpt }));
+    }
+
+    public ValueTask<DirtyBitmapReply> ReadDirtyAsync(ObjectStamp stamp, DirtyRange range, bool clear)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<DirtyBitmapReply>();
+        }
+
+        var pieces = new List<BitmapPiece>();
+        var errno = ioas.ReadDirty(range, clear, pieces);
+        return ValueTask.FromResult(errno == Errno.None
+            ? new DirtyBitmapReply(errno, [.. pieces], null)
+            : DirtyBitmapReply.Failed(errno, IoasDiagnostics.Dirty(ioas.Table, errno, range)));
+    }
+
+    public ValueTask<ObjectReply> MarkDirtyAsync(ObjectStamp stamp, DirtyRange range, byte[] bitmap)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var errno = ioas.MarkDirty(range, bitmap, out var count);
+        return Answer(errno, count, errno switch
+        {
+            Errno.None => null,
+            Errno.EFAULT => new IoctlDiagnostic { Reason = DiagnosticReason.BufferFault, Value = (ulong)bitmap.Length, Limit = ((range.Length / range.PageSize) + 7) / 8 },
+            _ => new IoctlDiagnostic { Reason = DiagnosticReason.DirtyTrackingDisabled, ObjectId = range.Hwpt, ObjectType = ObjectType.HwptPaging },
+        });
+    }
+
+    public ValueTask<ObjectReply> CheckMapAsync(ObjectStamp stamp, ObjectId hwpt, ulong iova, ulong length, ExpectedMemory expected)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var errno = ioas.CheckMap(hwpt, iova, length, expected);
+        return Answer(errno, 0, errno switch
+        {
+            Errno.None => null,
+            Errno.EFAULT => new IoctlDiagnostic { Reason = DiagnosticReason.BufferFault, Value = expected.ReadableBytes, Limit = length },
+            _ => new IoctlDiagnostic { Reason = DiagnosticReason.UnexpectedPages, Value = iova },
+        });
+    }
+
+    public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<PinnedReply>();
+        }
+
+        var runs = new List<PinnedRun>();
+        return ValueTask.FromResult(ioas.TryFindPinned(addresses, runs)
+            ? new PinnedReply(Errno.None, [.. runs], null)
+            : PinnedReply.Failed(Errno.ENOMEM, new IoctlDiagnostic { Reason = DiagnosticReason.RequestTooLarge, Value = (ulong)runs.Count + 1, Limit = (ulong)runs.Count }));
+    }
+
+    private static ValueTask<PagesReply> Answer(IoasModel ioas, Errno errno, IoasAccessRequest request, List<PagesSlice> slices)
+        => ValueTask.FromResult(errno == Errno.None
+            ? new PagesReply(errno, [.. slices], null)
+            : PagesReply.Failed(errno, IoasDiagnostics.Access(ioas.Table, errno, request.Iova, request.Length)));
+}

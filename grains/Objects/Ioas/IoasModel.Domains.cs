@@ -1,0 +1,294 @@
+using System.Numerics;
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Emulation;
+using IommuFd.Grains.IoPagetable;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Objects.Ioas;
+
+// What devices, page tables and accesses change in an IOAS and ask of it. The domain of a HWPT lives here and not in a grain of its own,
+// because mapping changes the IOAS and all of its domains in one step, as the kernel's iova_rwsem and domains_rwsem make it one.
+
+internal sealed partial class IoasModel
+{
+    // Zero bytes of a bitmap that are worth leaving out of an answer.
+    private const int LongestZeroRun = 64;
+
+    private Dictionary<ObjectId, IommuDomain>? _domains;
+    private IoasAccesses? _accesses;
+
+    /// <summary>The domains, by their HWPT.</summary>
+    public IReadOnlyDictionary<ObjectId, IommuDomain> Domains => _domains ??= [];
+
+    /// <summary>The accesses and their pins.</summary>
+    public IoasAccesses Accesses => _accesses ??= Attach(new IoasAccesses());
+
+    /// <summary>Makes changes, all of them or none. Those that take something away can't fail and are not undone, so they come last.</summary>
+    /// <param name="changes">The changes, in order.</param>
+    /// <param name="diagnostic">Why one fails; null on success.</param>
+    public Errno Change(ReadOnlySpan<IoasChange> changes, out IoctlDiagnostic? diagnostic)
+    {
+        diagnostic = null;
+        var undo = new Stack<Action>();
+        foreach (var change in changes)
+        {
+            var errno = Change(change, undo);
+            if (errno == Errno.None)
+            {
+                continue;
+            }
+
+            diagnostic = IoasDiagnostics.Change(this, change, errno);
+            while (undo.TryPop(out var step))
+            {
+                step();
+            }
+
+            return errno;
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary><c>iommufd_access_pin_pages</c>, and the selftest's comparison of what was pinned.</summary>
+    /// <param name="request">What to pin, and by whom.</param>
+    /// <param name="pin">The number that the pin gets.</param>
+    /// <param name="expected">What the pages should be.</param>
+    /// <param name="slices">Gets the pages.</param>
+    public Errno PinPages(IoasAccessRequest request, uint pin, ExpectedMemory expected, List<PagesSlice> slices)
+    {
+        var iova = IovaOf(request);
+        var errno = Table.Pin(iova, request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), slices);
+        if (errno != Errno.None)
+        {
+            return errno;
+        }
+
+        var range = new IovaRange(iova, iova + (request.Length - 1));
+        errno = expected.Address == 0 ? Errno.None : PageComparison.Compare(slices, expected with { Address = expected.Address - PageSizes.OffsetOf(iova) }, expected);
+        if (errno != Errno.None)
+        {
+            Table.Unpin(range);
+            slices.Clear();
+            return errno;
+        }
+
+        Accesses.AddPin(request.Access, pin, range);
+        return Errno.None;
+    }
+
+    /// <summary><c>iommufd_access_unpin_pages</c>.</summary>
+    public Errno UnpinPages(ObjectId access, uint pin) => Accesses.RemovePin(access, pin, Table) ? Errno.None : Errno.ENOENT;
+
+    /// <summary><c>iommufd_access_rw</c>: the pages to copy from or to.</summary>
+    public Errno AccessRw(IoasAccessRequest request, List<PagesSlice> slices)
+        => Table.Resolve(IovaOf(request), request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), slices);
+
+    /// <summary><c>IOMMU_HWPT_SET_DIRTY_TRACKING</c>: enabling starts with every page clean.</summary>
+    public Errno SetDirtyTracking(ObjectId hwpt, bool enable)
+    {
+        var domain = Domains[hwpt];
+        if (!domain.CanTrackDirty)
+        {
+            return Errno.EOPNOTSUPP;
+        }
+
+        if (enable)
+        {
+            domain.Clean(IovaRange.All);
+        }
+
+        return domain.SetDirtyTracking(enable);
+    }
+
+    /// <summary><c>IOMMU_HWPT_GET_DIRTY_BITMAP</c>.</summary>
+    /// <param name="range">What to read.</param>
+    /// <param name="clear">Whether it is clean afterwards.</param>
+    /// <param name="pieces">Gets the parts of the bitmap that are not zero.</param>
+    public Errno ReadDirty(DirtyRange range, bool clear, List<BitmapPiece> pieces)
+    {
+        var domain = Domains[range.Hwpt];
+        if (!domain.CanTrackDirty)
+        {
+            return Errno.EOPNOTSUPP;
+        }
+
+        var errno = CheckDirtyRange(range, out var iovas);
+        errno = errno == Errno.None ? CheckMapped(iovas) : errno;
+        if (errno != Errno.None)
+        {
+            return errno;
+        }
+
+        if (!BitmapPieces.TryCollect(domain.DirtyRuns(iovas), iovas, BitOperations.TrailingZeroCount(range.PageSize), LongestZeroRun, pieces))
+        {
+            return Errno.ENOMEM;
+        }
+
+        if (clear)
+        {
+            domain.Clean(iovas);
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary><c>IOMMU_TEST_OP_DIRTY</c>.</summary>
+    /// <param name="range">Which pages.</param>
+    /// <param name="bitmap">The bits of those that become dirty, as far as they could be read.</param>
+    /// <param name="count">Bits that are set, whether or not a page is mapped there.</param>
+    public Errno MarkDirty(DirtyRange range, ReadOnlySpan<byte> bitmap, out ulong count)
+    {
+        count = 0;
+        var domain = Domains[range.Hwpt];
+        if (!domain.TracksDirty)
+        {
+            return Errno.EINVAL;
+        }
+
+        var pages = range.Length / range.PageSize;
+        if ((ulong)bitmap.Length < (pages + 7) / 8)
+        {
+            return Errno.EFAULT;
+        }
+
+        for (ulong page = 0; page < pages; page++)
+        {
+            if ((bitmap[(int)(page / 8)] & (1 << (int)(page % 8))) == 0)
+            {
+                continue;
+            }
+
+            count++;
+            var iova = range.Iova + (page * range.PageSize);
+            if (Table.FirstArea(new IovaRange(iova, iova)) is not null)
+            {
+                domain.MarkDirty(iova);
+            }
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary><c>IOMMU_TEST_OP_MD_CHECK_MAP</c>.</summary>
+    public Errno CheckMap(ObjectId hwpt, ulong iova, ulong length, ExpectedMemory expected)
+    {
+        var pageSize = Domains[hwpt].PageSize;
+        if (((iova | length | expected.Address) & (pageSize - 1)) != 0 || expected.Address + length < length)
+        {
+            return Errno.EINVAL;
+        }
+
+        return length == 0 ? Errno.None : PageComparison.CheckMapped(Table, iova, length, pageSize, expected);
+    }
+
+    /// <summary>What is pinned of the caller's memory; false where it is more than one reply carries.</summary>
+    public bool TryFindPinned(IovaRange addresses, List<PinnedRun> runs)
+        => PinnedPages.TryFind(Table, _accesses?.Pins ?? [], addresses, runs);
+
+    private IoasAccesses Attach(IoasAccesses accesses)
+    {
+        Table.RevokePins = range => accesses.Revoke(range, Table);
+        return accesses;
+    }
+
+    private Errno Change(IoasChange change, Stack<Action> undo)
+    {
+        var errno = Errno.None;
+        switch (change)
+        {
+            case AllocateDomain allocate:
+                errno = IommuDriver.Of(allocate.Device).AllocateDomain(allocate.Device, allocate.Flags, allocate.Data, out var allocated);
+                if (errno == Errno.None)
+                {
+                    (_domains ??= []).Add(allocate.Hwpt, allocated!);
+                    undo.Push(() => _domains.Remove(allocate.Hwpt));
+                }
+
+                return errno;
+
+            case AddDomain add:
+                errno = Table.AddDomain(Domains[add.Hwpt]);
+                undo.Push(() => Table.RemoveDomain(Domains[add.Hwpt]));
+                break;
+
+            case RemoveDomain remove:
+                Table.RemoveDomain(Domains[remove.Hwpt]);
+                _domains!.Remove(remove.Hwpt);
+                return Errno.None;
+
+            case AttachToDomain attach:
+                return Domains[attach.Hwpt].Attach(attach.Device);
+
+            case ReserveRegions reserve:
+                return Reserve(reserve, undo);
+
+            case RemoveReserved remove:
+                Table.RemoveReserved(remove.Device);
+                return Errno.None;
+
+            case AddAccess add:
+                errno = Table.AddAccess(add.NeedsPinPages);
+                if (errno == Errno.None)
+                {
+                    Accesses.Add(add.Access, add.NeedsPinPages);
+                    undo.Push(() => Accesses.Remove(add.Access, Table));
+                }
+
+                undo.Push(() => Table.RemoveAccess(add.NeedsPinPages));
+                break;
+
+            case RemoveAccess remove:
+                Table.RemoveAccess(Accesses.Remove(remove.Access, Table));
+                return Errno.None;
+
+            default:
+                throw new ArgumentOutOfRangeException(nameof(change), change, "No such change.");
+        }
+
+        if (errno != Errno.None)
+        {
+            undo.Pop();
+        }
+
+        return errno;
+    }
+
+    // Of a device with several regions, those reserved before one that can't be are given up too.
+    private Errno Reserve(ReserveRegions reserve, Stack<Action> undo)
+    {
+        undo.Push(() => Table.RemoveReserved(reserve.Device));
+        foreach (var region in reserve.Regions)
+        {
+            if (Table.Reserve(region, reserve.Device) is var errno && errno != Errno.None)
+            {
+                return errno;
+            }
+        }
+
+        return Errno.None;
+    }
+
+    private ulong IovaOf(IoasAccessRequest request)
+        => request.Flags.HasFlag(IommuTestAccessFlags.Syz) ? Table.IovaInArea((uint)request.Iova, (uint)(request.Iova >> 32)) : request.Iova;
+
+    // iommufd_check_iova_range: the range must be whole pages, of the IOAS and of the bitmap.
+    private Errno CheckDirtyRange(DirtyRange range, out IovaRange iovas)
+    {
+        iovas = new IovaRange(range.Iova, range.Iova + (range.Length - 1));
+        if (iovas.Last < iovas.Start)
+        {
+            return Errno.EOVERFLOW;
+        }
+
+        var end = iovas.Last + 1;
+        return ((range.Iova | end) & (Table.IovaAlignment - 1)) != 0
+            || range.PageSize == 0
+            || ((range.Iova | end) & (range.PageSize - 1)) != 0
+            ? Errno.EINVAL
+            : Errno.None;
+    }
+
+    private Errno CheckMapped(IovaRange iovas)
+        => Table.GetPages(iovas.Start, iovas.LengthBytes, []) == Errno.None ? Errno.None : Errno.EINVAL;
+}

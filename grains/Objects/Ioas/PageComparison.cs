@@ -1,0 +1,67 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Objects.Ioas;
+
+// Linux's selftest compares pages by their physical addresses. Here a page of the caller's memory is known by its address, and a page
+// of a file by the file and the offset; that an address is a mapping of a file is known to the caller alone, so that the two never match.
+
+/// <summary>Compares what IOVAs map with the memory that should be there.</summary>
+internal static class PageComparison
+{
+    /// <summary>Page by page, as <c>IOMMU_TEST_OP_ACCESS_PAGES</c> does: EFAULT where memory isn't there, EBADE where it is other memory.</summary>
+    /// <param name="slices">What the IOVAs map, from the first page on.</param>
+    /// <param name="first">An address in the first page that should be there.</param>
+    /// <param name="known">The memory that is known to be readable.</param>
+    public static Errno Compare(List<PagesSlice> slices, ExpectedMemory first, ExpectedMemory known)
+    {
+        var address = first.Address;
+        foreach (var slice in slices)
+        {
+            var pages = ((slice.StartByte + slice.Length - 1) / PageSizes.Page) - (slice.StartByte / PageSizes.Page) + 1;
+            for (ulong page = 0; page < pages; page++, address += PageSizes.Page)
+            {
+                if (!IsReadable(known, address))
+                {
+                    return Errno.EFAULT;
+                }
+
+                if (slice.Pages.File is not null || PageSizes.RoundDown(address) != PageSizes.RoundDown(slice.Address) + (page * PageSizes.Page))
+                {
+                    return Errno.EBADE;
+                }
+            }
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>Page by page of the IOMMU, as <c>IOMMU_TEST_OP_MD_CHECK_MAP</c> does: EFAULT where memory isn't there, EINVAL where it is other memory.</summary>
+    public static Errno CheckMapped(IoptTable table, ulong iova, ulong length, ulong pageSize, ExpectedMemory expected)
+    {
+        // The first page that is wrong ends it, so that a length beyond what is mapped costs nothing.
+        for (ulong done = 0; done < length; done += pageSize)
+        {
+            var address = expected.Address + done;
+            if (!IsReadable(expected, address))
+            {
+                return Errno.EFAULT;
+            }
+
+            var at = iova + done;
+            if (table.FirstArea(new IovaRange(at, at)) is not { Pages.File: null } area || area.Pages.Start + area.StartByteOf(at) != address)
+            {
+                return Errno.EINVAL;
+            }
+        }
+
+        return Errno.None;
+    }
+
+    // Memory is there by whole pages: the page of the last readable byte is.
+    private static bool IsReadable(ExpectedMemory memory, ulong address)
+        => memory.ReadableBytes > 0
+            && address >= PageSizes.RoundDown(memory.Address)
+            && address <= ((memory.Address + (memory.ReadableBytes - 1)) | (PageSizes.Page - 1));
+}
