@@ -37,6 +37,12 @@ internal sealed class ArgumentMemory(Memory<byte> argument, ICallerMemory? memor
 
     public UserFile? FindFile(int fileDescriptor) => memory?.FindFile(fileDescriptor);
 
+    public int InstallFile(IommuFile file) => memory?.InstallFile(file) ?? -1;
+
+    public int ReadFile(IoptFile file, ulong offset, Span<byte> destination) => memory?.ReadFile(file, offset, destination) ?? 0;
+
+    public int WriteFile(IoptFile file, ulong offset, ReadOnlySpan<byte> source) => memory?.WriteFile(file, offset, source) ?? 0;
+
     private bool TryFind(ulong address, out Memory<byte> bytes)
     {
         var offset = address - Address;

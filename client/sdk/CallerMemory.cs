@@ -9,7 +9,10 @@ namespace IommuFd.Client;
 public sealed class CallerMemory : ICallerMemory
 {
     private readonly SortedList<ulong, Region> _regions = [];
-    private readonly Dictionary<int, UserFile> _files = [];
+    private readonly Dictionary<int, OpenFile> _files = [];
+
+    /// <summary>The lowest descriptor that files opened by ioctls get; 3 unless said otherwise.</summary>
+    public int FirstFileDescriptor { get; init; } = 3;
 
     /// <summary>Adds a region.</summary>
     /// <param name="address">Its first address.</param>
@@ -40,16 +43,67 @@ public sealed class CallerMemory : ICallerMemory
     /// <summary>Opens a file under a descriptor.</summary>
     /// <param name="fileDescriptor">The descriptor.</param>
     /// <param name="file">The file.</param>
+    /// <param name="content">Its bytes, where accesses are to reach them; they stay the caller's, changes are seen on both sides.</param>
     /// <returns>This memory.</returns>
     /// <exception cref="ArgumentException">The descriptor is open already.</exception>
-    public CallerMemory AddFile(int fileDescriptor, UserFile file)
+    public CallerMemory AddFile(int fileDescriptor, UserFile file, Memory<byte> content = default)
     {
-        _files.Add(fileDescriptor, file);
+        _files.Add(fileDescriptor, new OpenFile(file, content, null));
         return this;
     }
 
+    /// <summary>Closes a descriptor; a file that an ioctl has opened ends with it.</summary>
+    /// <param name="fileDescriptor">The descriptor.</param>
+    /// <returns>Whether it was open.</returns>
+    public async ValueTask<bool> CloseFileAsync(int fileDescriptor)
+    {
+        if (!_files.Remove(fileDescriptor, out var open))
+        {
+            return false;
+        }
+
+        if (open.Opened is { } opened)
+        {
+            await opened.DisposeAsync();
+        }
+
+        return true;
+    }
+
+    /// <summary>Closes every descriptor, as a program's end does.</summary>
+    /// <returns>When they are closed.</returns>
+    public async ValueTask CloseFilesAsync()
+    {
+        foreach (var fileDescriptor in _files.Keys.Order().ToArray())
+        {
+            await CloseFileAsync(fileDescriptor);
+        }
+    }
+
     /// <inheritdoc/>
-    public UserFile? FindFile(int fileDescriptor) => _files.GetValueOrDefault(fileDescriptor);
+    public UserFile? FindFile(int fileDescriptor) => _files.GetValueOrDefault(fileDescriptor)?.File;
+
+    /// <inheritdoc/>
+    public int InstallFile(IommuFile file)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        var fileDescriptor = FirstFileDescriptor;
+        while (_files.ContainsKey(fileDescriptor))
+        {
+            fileDescriptor++;
+        }
+
+        _files.Add(fileDescriptor, new OpenFile(file.File, default, file));
+        return fileDescriptor;
+    }
+
+    /// <inheritdoc/>
+    public int ReadFile(IoptFile file, ulong offset, Span<byte> destination)
+        => ContentOf(file, offset) is { IsEmpty: false } content ? Copy(content.Span, destination) : 0;
+
+    /// <inheritdoc/>
+    public int WriteFile(IoptFile file, ulong offset, ReadOnlySpan<byte> source)
+        => ContentOf(file, offset) is { IsEmpty: false } content ? Copy(source, content.Span) : 0;
 
     /// <inheritdoc/>
     public int Read(ulong address, Span<byte> destination)
@@ -94,6 +148,13 @@ public sealed class CallerMemory : ICallerMemory
         return count;
     }
 
+    private Memory<byte> ContentOf(IoptFile file, ulong offset)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        var content = _files.Values.FirstOrDefault(open => open.File.Identity == file.Identity && !open.Content.IsEmpty)?.Content ?? default;
+        return offset < (ulong)content.Length ? content[(int)offset..] : default;
+    }
+
     // Addresses wrap at 2^64 as they do in a program; address 0 has a region only if one was added.
     private Region? Find(ulong address, MemoryAccess access)
     {
@@ -119,6 +180,8 @@ public sealed class CallerMemory : ICallerMemory
 
         return null;
     }
+
+    private sealed record OpenFile(UserFile File, Memory<byte> Content, IommuFile? Opened);
 
     private sealed record Region(ulong Start, ulong Last, Memory<byte> Bytes, MemoryAccess Access)
     {

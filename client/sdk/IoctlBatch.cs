@@ -7,9 +7,14 @@ namespace IommuFd.Client;
 public sealed class IoctlBatch
 {
     private readonly IContextGrain _grain;
+    private readonly IommuContext _context;
     private readonly List<Entry> _entries = [];
 
-    internal IoctlBatch(IContextGrain grain) => _grain = grain;
+    internal IoctlBatch(IContextGrain grain, IommuContext context)
+    {
+        _grain = grain;
+        _context = context;
+    }
 
     /// <summary>Ioctls in the batch.</summary>
     public int Count => _entries.Count;
@@ -63,12 +68,14 @@ public sealed class IoctlBatch
         for (var i = 0; i < results.Length; i++)
         {
             var entry = _entries[i];
+            var reply = batch.Replies[i];
             if (entry.Memory is { } memory)
             {
-                IoctlMarshaller.CopyOut(batch.Replies[i], entry.Argument, memory);
+                reply = IoctlMarshaller.CopyOut(reply, entry.Argument, memory);
+                reply = reply.File is null ? reply : await _context.InstallFileAsync(reply, entry.Argument, memory);
             }
 
-            results[i] = IoctlResult.From(entry.Command, batch.Replies[i]);
+            results[i] = IoctlResult.From(entry.Command, reply);
         }
 
         return results;

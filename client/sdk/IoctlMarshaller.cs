@@ -35,9 +35,7 @@ internal static class IoctlMarshaller
                 : Scan(memory, address + (ulong)readable, size - (uint)readable),
             WritableBytes = (uint)memory.Accessible(address, size, MemoryAccess.Write),
             Buffers = CopyInBuffers(command, argument, memory),
-            File = IoctlTable.Find(command)?.FileField is { } field && argument.Length >= field.Offset + field.Size
-                ? memory.FindFile((int)field.Read(argument))
-                : null,
+            File = IoctlTable.Find(command)?.FileDescriptor(argument) is { } fileDescriptor ? memory.FindFile(fileDescriptor) : null,
         };
     }
 
@@ -45,8 +43,9 @@ internal static class IoctlMarshaller
     public static IoctlRequest FromBytes(uint command, byte[] argument, UserBuffer[]? buffers = null, UserFile? file = null)
         => new() { Command = command, Argument = argument, WritableBytes = (uint)argument.Length, Buffers = buffers, File = file };
 
-    /// <summary>Writes what a reply copies back.</summary>
-    public static void CopyOut(IoctlReply reply, ulong address, ICallerMemory memory)
+    /// <summary>Writes what a reply copies back, and copies what it says to copy. A file that it has is not opened here.</summary>
+    /// <returns>The reply, or EFAULT where bytes could not be copied.</returns>
+    public static IoctlReply CopyOut(IoctlReply reply, ulong address, ICallerMemory memory)
     {
         if (reply.Argument is { } argument)
         {
@@ -55,8 +54,10 @@ internal static class IoctlMarshaller
 
         foreach (var buffer in reply.Buffers ?? [])
         {
-            memory.Write(buffer.Address, buffer.Content);
+            UserMemory.Write(memory, buffer);
         }
+
+        return reply.Copy is { } copy && UserMemory.Copy(memory, copy) is { } fault ? new IoctlReply { Errno = Errno.EFAULT, Diagnostic = fault } : reply;
     }
 
     private static UserBuffer[]? CopyInBuffers(uint command, byte[] argument, ICallerMemory memory)

@@ -11,12 +11,15 @@ namespace IommuFd.Client;
 public sealed partial class IommuContext : IAsyncDisposable
 {
     private readonly IContextGrain _grain;
+    private readonly Func<ContextHandle, IContextGrain> _contexts;
     private readonly Ownership<ReleaseReport?> _file;
 
-    internal IommuContext(ContextHandle handle, IContextGrain grain, ReferenceId reference)
+    internal IommuContext(ContextHandle handle, Func<ContextHandle, IContextGrain> contexts, ReferenceId reference)
     {
+        var grain = contexts(handle);
         Handle = handle;
         _grain = grain;
+        _contexts = contexts;
         _file = new Ownership<ReleaseReport?>(() => Transport.PutAsync("close", grain, reference));
     }
 
@@ -35,8 +38,8 @@ public sealed partial class IommuContext : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(memory);
         var reply = await SendAsync(IoctlMarshaller.CopyIn(command, argument, memory), cancellationToken);
-        IoctlMarshaller.CopyOut(reply, argument, memory);
-        return IoctlResult.From(command, reply);
+        reply = IoctlMarshaller.CopyOut(reply, argument, memory);
+        return IoctlResult.From(command, reply.File is null ? reply : await InstallFileAsync(reply, argument, memory));
     }
 
     /// <summary>Issues an ioctl whose argument is in a buffer of the caller's.</summary>
@@ -67,7 +70,7 @@ public sealed partial class IommuContext : IAsyncDisposable
 
     /// <summary>Starts a batch: several ioctls that run in one turn of the context, in order, with nothing of others between them.</summary>
     /// <returns>The batch, empty.</returns>
-    public IoctlBatch CreateBatch() => new(_grain);
+    public IoctlBatch CreateBatch() => new(_grain, this);
 
     /// <summary>Shows the context and a page of its objects. Does not wait for requests that run.</summary>
     /// <param name="after">Only objects with greater ids; default starts at the first.</param>
@@ -112,13 +115,34 @@ public sealed partial class IommuContext : IAsyncDisposable
         return IoctlMarshaller.FromBytes((uint)command, bytes, buffers, file);
     }
 
+    /// <summary>Gives the file of a reply a descriptor. Without one, the file is closed again, which undoes the ioctl.</summary>
+    internal async ValueTask<IoctlReply> InstallFileAsync(IoctlReply reply, ulong argument, ICallerMemory memory)
+    {
+        var (offset, opened) = reply.File!;
+        var file = new IommuFile(opened, _contexts(opened.Access!.Context), opened.Access.Reference);
+        var fileDescriptor = memory.InstallFile(file);
+        if (fileDescriptor < 0)
+        {
+            await file.DisposeAsync();
+            return new IoctlReply { Errno = Errno.EMFILE };
+        }
+
+        var bytes = new byte[sizeof(int)];
+        BinaryPrimitives.WriteInt32LittleEndian(bytes, fileDescriptor);
+        memory.Write(argument + (ulong)offset, bytes);
+        return reply;
+    }
+
     // Not Transport.CallAsync: an ioctl that succeeds should cost no closure.
     private async ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
+
+        // A file may lead to another context than the one whose descriptor the ioctl is issued on: what it is about decides.
+        var grain = request.File?.Access is { } access && access.Context != Handle ? _contexts(access.Context) : _grain;
         try
         {
-            var reply = _grain.IoctlAsync(request);
+            var reply = grain.IoctlAsync(request);
             return cancellationToken.CanBeCanceled ? await reply.AsTask().WaitAsync(cancellationToken) : await reply;
         }
         catch (Exception exception) when (IommufdTransportException.IsTransport(exception))

@@ -20,7 +20,7 @@ public sealed class IommufdClient(IGrainFactory grains)
         var handle = ContextHandle.NewRandom();
         var grain = Grain(handle);
         var reply = await Transport.CallAsync("open", () => grain.OpenAsync(new OpenRequest(ContextMode.Volatile, name)));
-        return new IommuContext(handle, grain, Reference(reply, "open"));
+        return new IommuContext(handle, Grain, Reference(reply, "open"));
     }
 
     /// <summary>Opens a second file of an open context, as <c>dup</c> or a passed file descriptor does.</summary>
@@ -33,7 +33,7 @@ public sealed class IommufdClient(IGrainFactory grains)
     {
         var grain = Grain(handle);
         var reply = await Transport.CallAsync("duplicate", () => grain.GetAsync(ReferenceKind.File, name));
-        return new IommuContext(handle, grain, Reference(reply, "duplicate"));
+        return new IommuContext(handle, Grain, Reference(reply, "duplicate"));
     }
 
     /// <summary>Takes a driver's reference to a context (<c>iommufd_ctx_from_fd</c>): it puts the release off and can hold objects.</summary>

@@ -78,10 +78,17 @@ internal sealed partial class IoptTable
         RelaxAlignment();
     }
 
-    /// <summary>Forbids large pages (<c>iopt_disable_large_pages</c>); EADDRINUSE where an area is not aligned to pages.</summary>
+    /// <summary>
+    /// Forbids large pages (<c>iopt_disable_large_pages</c>); EINVAL where a domain may have mapped some, EADDRINUSE where an area is not aligned to pages.
+    /// </summary>
     public Errno DisableLargePages()
     {
         var before = LargePagesDisabled;
+        if (!before && _domains.Count > 0 && AreaCount > 0)
+        {
+            return Errno.EINVAL;
+        }
+
         LargePagesDisabled = true;
         var errno = CalculateIovaAlignment();
         if (errno != Errno.None)

@@ -12,10 +12,13 @@ internal sealed class TraceMemory
     public const ulong HoleAddress = 0x3000_0000_0000;
     public const int BufferOffset = 0x1000;
 
+    /// <summary>Traces number the files that ioctls open from here on.</summary>
+    public const int FirstOpenedFile = 1000;
+
     private readonly byte[] _args = new byte[64 * 1024];
     private readonly byte[] _expected = new byte[64 * 1024];
 
-    public TraceMemory() => Caller = new CallerMemory()
+    public TraceMemory() => Caller = new CallerMemory { FirstFileDescriptor = FirstOpenedFile }
         .Add(ArgsAddress, _args)
         .Add(DataAddress, new byte[4 << 20])
         .Add(RodataAddress, new byte[64 * 1024], MemoryAccess.Read)

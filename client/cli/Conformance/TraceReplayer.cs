@@ -45,6 +45,7 @@ internal static class TraceReplayer
                 }
             }
 
+            await memory.Caller.CloseFilesAsync();
             foreach (var (number, context) in contexts)
             {
                 if (await context.CloseAsync() is not { Stuck.Length: 0 } release)

@@ -1,6 +1,5 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Contexts;
-using IommuFd.Grains.Objects.Hwpts;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
@@ -122,7 +121,7 @@ internal static class AccessHandlers
             return default;
         }
 
-        var result = await HwptHandlers.ChangeAsync(scope, ioas, [new AddAccess(access.Id, access.NeedsPinPages)]);
+        var result = await IoasHandlers.ChangeAsync(scope, ioas, [new AddAccess(access.Id, access.NeedsPinPages)]);
         if (result.Succeeded)
         {
             access.Attach(ioas);
@@ -136,7 +135,7 @@ internal static class AccessHandlers
     {
         if (ioas is not null)
         {
-            await HwptHandlers.ChangeAsync(scope, ioas, [new RemoveAccess(access)]);
+            await IoasHandlers.ChangeAsync(scope, ioas, [new RemoveAccess(access)]);
         }
     }
 

@@ -114,7 +114,7 @@ internal static class DeviceAttachHandlers
             changes = [HwptHandlers.Allocation(hwpt, device.Device, null), .. changes, new AddDomain(hwpt.Id)];
         }
 
-        var result = await HwptHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
+        var result = await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
         if (!result.Succeeded)
         {
             return result;
@@ -145,7 +145,7 @@ internal static class DeviceAttachHandlers
         var moves = before.Ioas != hwpt.Ioas;
         changes.AddRange(moves ? Reserve(group.Attached) : []);
         changes.AddRange(AttachGroup(group, hwpt));
-        var result = await HwptHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
+        var result = await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
         if (!result.Succeeded)
         {
             return result;
@@ -163,13 +163,13 @@ internal static class DeviceAttachHandlers
     {
         if (changes.Count > 0)
         {
-            var made = await HwptHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
+            var made = await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
             if (!made.Succeeded)
             {
                 return made;
             }
 
-            await HwptHandlers.ChangeAsync(scope, hwpt.Ioas, [new RemoveDomain(hwpt.Id)]);
+            await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, [new RemoveDomain(hwpt.Id)]);
         }
 
         return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.DeviceNotAttached, device);
@@ -186,7 +186,7 @@ internal static class DeviceAttachHandlers
             changes.Add(new RemoveDomain(hwpt.Id));
         }
 
-        await HwptHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
+        await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
         if (isLast)
         {
             hwpt.Ioas.RemoveAuto(hwpt);

@@ -37,13 +37,13 @@ internal static class HwptHandlers
 
         var result = objects.Find(cmd.PtId) switch
         {
-            IoasEntry ioas when !call.CanRespond<IommuHwptAlloc>() => new OperationResult(Errno.EFAULT),
-            IoasEntry ioas => await AllocPagingAsync(scope, ioas, device, cmd, call.Buffer(0)),
+            IoasEntry ioas when call.CanRespond<IommuHwptAlloc>() => await AllocPagingAsync(scope, ioas, device, cmd, call.Buffer(0)),
+            IoasEntry => default,
             HwptEntry parent => CheckNested(parent, device, cmd),
             null => new OperationResult(Errno.EINVAL, default, Failure.NotFound(objects, cmd.PtId)),
             var other => OperationResult.Fail(Errno.EINVAL, DiagnosticReason.NotAPageTable, other),
         };
-        if (!result.Succeeded && result.Errno != Errno.EFAULT)
+        if (!result.Succeeded)
         {
             return result.ToReply();
         }
@@ -102,19 +102,7 @@ internal static class HwptHandlers
 
     /// <summary>Frees the domain of a HWPT that nobody holds, before it goes.</summary>
     public static ValueTask<OperationResult> FreeDomainAsync(IoctlScope scope, HwptEntry hwpt)
-        => ChangeAsync(scope, hwpt.Ioas, [new RemoveDomain(hwpt.Id)]);
-
-    /// <summary>Changes an IOAS for its devices, page tables and accesses: all of the changes are made, or none.</summary>
-    public static ValueTask<OperationResult> ChangeAsync(IoctlScope scope, IoasEntry ioas, IReadOnlyCollection<IoasChange> changes)
-    {
-        return changes.Count == 0 ? default : CallAsync(scope, ioas, [.. changes]);
-
-        static async ValueTask<OperationResult> CallAsync(IoctlScope scope, IoasEntry ioas, IoasChange[] changes)
-            => OperationResult.Of(
-                await scope.Grains.CallAsync<IIoasGrain, IoasChange[], ObjectReply>(
-                    ioas, changes, static (grain, stamp, changes) => grain.ChangeAsync(stamp, changes)),
-                ioas);
-    }
+        => IoasHandlers.ChangeAsync(scope, hwpt.Ioas, [new RemoveDomain(hwpt.Id)]);
 
     /// <summary>The change that makes the domain of a HWPT. Where its faults go is no matter of the domain.</summary>
     public static IoasChange Allocation(HwptEntry hwpt, DeviceDescription device, HwptUserData? data)
@@ -149,11 +137,11 @@ internal static class HwptHandlers
         }
 
         var data = cmd.DataLen == 0 ? null : new HwptUserData((IommuHwptDataType)cmd.DataType, cmd.DataLen, buffer.Content);
-        var result = await ChangeAsync(scope, ioas, [Allocation(hwpt, device.Device, data), new AddDomain(hwpt.Id)]);
+        var result = await IoasHandlers.ChangeAsync(scope, ioas, [Allocation(hwpt, device.Device, data), new AddDomain(hwpt.Id)]);
         if (result.Succeeded && flags.HasFlag(IommuHwptAllocFlags.FaultIdValid))
         {
             // Linux looks the fault queue up when the page table is made. There are no fault queues yet, so that no id is one.
-            await ChangeAsync(scope, ioas, [new RemoveDomain(hwpt.Id)]);
+            await IoasHandlers.ChangeAsync(scope, ioas, [new RemoveDomain(hwpt.Id)]);
             result = OperationResult.NotFound(objects, cmd.FaultId);
         }
 

@@ -85,6 +85,18 @@ internal static class IoasHandlers
         };
     }
 
+    /// <summary>Changes an IOAS for its devices, page tables and accesses: all of the changes are made, or none.</summary>
+    public static ValueTask<OperationResult> ChangeAsync(IoctlScope scope, IoasEntry ioas, IReadOnlyCollection<IoasChange> changes)
+    {
+        return changes.Count == 0 ? default : CallAsync(scope, ioas, [.. changes]);
+
+        static async ValueTask<OperationResult> CallAsync(IoctlScope scope, IoasEntry ioas, IoasChange[] changes)
+            => OperationResult.Of(
+                await scope.Grains.CallAsync<IIoasGrain, IoasChange[], ObjectReply>(
+                    ioas, changes, static (grain, stamp, changes) => grain.ChangeAsync(stamp, changes)),
+                ioas);
+    }
+
     private static async ValueTask<IoctlReply> HugePagesAsync(IoctlScope scope, ObjectEntry ioas, IoctlCall call, IommuOption cmd)
     {
         var answer = await scope.Grains.CallAsync<IIoasGrain, IommuOption, ObjectReply>(

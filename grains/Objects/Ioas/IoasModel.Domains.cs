@@ -108,16 +108,14 @@ internal sealed partial class IoasModel
     public Errno ReadDirty(DirtyRange range, bool clear, List<BitmapPiece> pieces)
     {
         var domain = Domains[range.Hwpt];
+        if (CheckDirtyRange(range, out var iovas) is var errno && errno != Errno.None)
+        {
+            return errno;
+        }
+
         if (!domain.CanTrackDirty)
         {
             return Errno.EOPNOTSUPP;
-        }
-
-        var errno = CheckDirtyRange(range, out var iovas);
-        errno = errno == Errno.None ? CheckMapped(iovas) : errno;
-        if (errno != Errno.None)
-        {
-            return errno;
         }
 
         if (!BitmapPieces.TryCollect(domain.DirtyRuns(iovas), iovas, BitOperations.TrailingZeroCount(range.PageSize), LongestZeroRun, pieces))
@@ -288,7 +286,4 @@ internal sealed partial class IoasModel
             ? Errno.EINVAL
             : Errno.None;
     }
-
-    private Errno CheckMapped(IovaRange iovas)
-        => Table.GetPages(iovas.Start, iovas.LengthBytes, []) == Errno.None ? Errno.None : Errno.EINVAL;
 }
