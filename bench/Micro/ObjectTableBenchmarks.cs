@@ -1,6 +1,6 @@
 using BenchmarkDotNet.Attributes;
-using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Objects.Ioas;
 
 namespace IommuFd.Bench.Micro;
 
@@ -25,7 +25,7 @@ public class ObjectTableBenchmarks
         _table = new ObjectTable();
         for (var i = 0; i < Live; i++)
         {
-            _table.Finalize(_table.Reserve(ObjectType.Ioas)!);
+            _table.Finalize(_table.Reserve(static (id, serial) => new IoasEntry(id, serial))!);
         }
     }
 
@@ -42,7 +42,7 @@ public class ObjectTableBenchmarks
     private uint Replace(uint id)
     {
         _table.Remove(id, leaveTombstone: false, out _);
-        var entry = _table.Reserve(ObjectType.Ioas)!;
+        var entry = _table.Reserve(static (id, serial) => new IoasEntry(id, serial))!;
         _table.Finalize(entry);
         return entry.Id.Value;
     }

@@ -134,7 +134,7 @@ internal static class MappingSection
     private static void Map(IoptTable table, ulong area)
     {
         var address = 0x7000_0000_0000 + (area * FilledIoas.Page);
-        PagesFactory.OfUser(address, FilledIoas.Page, FilledIoas.Page, writable: true, out var pages);
+        PagesFactory.OfUser(default, address, FilledIoas.Page, FilledIoas.Page, writable: true, out var pages);
         table.Map([new PagesSlice(pages!, 0, FilledIoas.Page)], IommuProt.Read | IommuProt.Write, IovaOf(area), out _);
     }
 }

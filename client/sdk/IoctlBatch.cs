@@ -68,14 +68,9 @@ public sealed class IoctlBatch
         for (var i = 0; i < results.Length; i++)
         {
             var entry = _entries[i];
-            var reply = batch.Replies[i];
-            if (entry.Memory is { } memory)
-            {
-                reply = IoctlMarshaller.CopyOut(reply, entry.Argument, memory);
-                reply = reply.File is null ? reply : await _context.InstallFileAsync(reply, entry.Argument, memory);
-            }
-
-            results[i] = IoctlResult.From(entry.Command, reply);
+            var reply = entry.Memory is { } memory ? IoctlMarshaller.CopyOut(batch.Replies[i], entry.Argument, memory) : batch.Replies[i];
+            results[i] = IoctlResult.From(
+                entry.Command, reply.File is null ? reply : await _context.InstallFileAsync(reply, entry.Argument, entry.Memory));
         }
 
         return results;

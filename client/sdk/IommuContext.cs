@@ -14,9 +14,8 @@ public sealed partial class IommuContext : IAsyncDisposable
     private readonly Func<ContextHandle, IContextGrain> _contexts;
     private readonly Ownership<ReleaseReport?> _file;
 
-    internal IommuContext(ContextHandle handle, Func<ContextHandle, IContextGrain> contexts, ReferenceId reference)
+    internal IommuContext(ContextHandle handle, IContextGrain grain, Func<ContextHandle, IContextGrain> contexts, ReferenceId reference)
     {
-        var grain = contexts(handle);
         Handle = handle;
         _grain = grain;
         _contexts = contexts;
@@ -66,7 +65,10 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <exception cref="OperationCanceledException">The waiting was stopped.</exception>
     public async ValueTask<IoctlResult> IoctlAsync<T>(IommuCommand command, T argument, CancellationToken cancellationToken = default)
         where T : unmanaged
-        => IoctlResult.From((uint)command, await SendAsync(Request(command, in argument), cancellationToken));
+    {
+        var reply = await SendAsync(Request(command, in argument), cancellationToken);
+        return IoctlResult.From((uint)command, reply.File is null ? reply : await InstallFileAsync(reply, 0, null));
+    }
 
     /// <summary>Starts a batch: several ioctls that run in one turn of the context, in order, with nothing of others between them.</summary>
     /// <returns>The batch, empty.</returns>
@@ -115,13 +117,13 @@ public sealed partial class IommuContext : IAsyncDisposable
         return IoctlMarshaller.FromBytes((uint)command, bytes, buffers, file);
     }
 
-    /// <summary>Gives the file of a reply a descriptor. Without one, the file is closed again, which undoes the ioctl.</summary>
-    internal async ValueTask<IoctlReply> InstallFileAsync(IoctlReply reply, ulong argument, ICallerMemory memory)
+    /// <summary>Gives the file of a reply a descriptor. Where there is none to give, the file is closed again, which undoes the ioctl.</summary>
+    internal async ValueTask<IoctlReply> InstallFileAsync(IoctlReply reply, ulong argument, ICallerMemory? memory)
     {
         var (offset, opened) = reply.File!;
         var file = new IommuFile(opened, _contexts(opened.Access!.Context), opened.Access.Reference);
-        var fileDescriptor = memory.InstallFile(file);
-        if (fileDescriptor < 0)
+        var fileDescriptor = memory?.InstallFile(file) ?? -1;
+        if (memory is null || fileDescriptor < 0)
         {
             await file.DisposeAsync();
             return new IoctlReply { Errno = Errno.EMFILE };

@@ -34,7 +34,41 @@ public sealed class IommuDriver : IAsyncDisposable
         return reply.Errno == Errno.None ? new IommuHold(id, reply.Hold, DropAsync) : throw new IommufdException("hold", reply.Errno, reply.Diagnostic);
     }
 
-    /// <summary>Puts the reference back, with every hold taken through it. The last reference releases the context.</summary>
+    /// <summary>Binds a device to the context (<c>iommufd_device_bind</c>): it gets an id, and this driver holds it until it unbinds it.</summary>
+    /// <param name="device">The device.</param>
+    /// <returns>The device; disposing it unbinds it.</returns>
+    /// <exception cref="IommufdException">EINVAL where it is not well described, ENODEV without such an IOMMU, EBADF where this reference was put.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async Task<IommuDevice> BindDeviceAsync(DeviceDescription device) => new(this, (await RunAsync("bind", new BindDeviceRequest(device))).Id);
+
+    /// <summary>Makes an access to the memory of an IOAS (<c>iommufd_access_create</c>, <c>_attach</c>).</summary>
+    /// <param name="ioas">The IOAS to attach it to; default to attach it later.</param>
+    /// <param name="memory">What it copies from and to: <see cref="IommuContext.Memory"/>, or the memory of the program that maps; null for none.</param>
+    /// <param name="needsPinPages">Whether it pins pages; IOVAs must be aligned to pages then.</param>
+    /// <returns>The access; disposing it destroys it.</returns>
+    /// <exception cref="IommufdException">ENOENT without such an IOAS, EADDRINUSE where it pins and an area is not aligned to pages, EBADF where this reference was put.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async Task<IommuAccess> CreateAccessAsync(ObjectId ioas = default, ICallerMemory? memory = null, bool needsPinPages = false)
+    {
+        var id = (await RunAsync("create access", new CreateAccessRequest(needsPinPages))).Id;
+        var access = new IommuAccess(this, id, memory ?? new CallerMemory());
+        try
+        {
+            if (ioas != default)
+            {
+                await access.AttachAsync(ioas);
+            }
+
+            return access;
+        }
+        catch
+        {
+            await access.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Puts the reference back, with every hold taken through it, and every device and access made through it. The last reference releases the context.</summary>
     /// <returns>What was released; null where others still refer to the context.</returns>
     /// <exception cref="IommufdException">EBADF where it was put already, or the context was lost.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
@@ -43,6 +77,12 @@ public sealed class IommuDriver : IAsyncDisposable
     /// <summary>Puts the reference back where that was not done. Does not throw.</summary>
     /// <returns>When it is put.</returns>
     public ValueTask DisposeAsync() => _ownership.DisposeAsync();
+
+    internal async ValueTask<DriverReply> RunAsync(string operation, DriverRequest request)
+    {
+        var reply = await Transport.CallAsync(operation, () => _grain.DriverAsync(_reference, request).AsTask());
+        return reply.Errno == Errno.None ? reply : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
+    }
 
     private async Task<HoldId> DropAsync(HoldId hold)
     {

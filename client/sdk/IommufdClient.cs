@@ -20,7 +20,7 @@ public sealed class IommufdClient(IGrainFactory grains)
         var handle = ContextHandle.NewRandom();
         var grain = Grain(handle);
         var reply = await Transport.CallAsync("open", () => grain.OpenAsync(new OpenRequest(ContextMode.Volatile, name)));
-        return new IommuContext(handle, Grain, Reference(reply, "open"));
+        return new IommuContext(handle, grain, Grain, Reference(reply, "open"));
     }
 
     /// <summary>Opens a second file of an open context, as <c>dup</c> or a passed file descriptor does.</summary>
@@ -33,7 +33,7 @@ public sealed class IommufdClient(IGrainFactory grains)
     {
         var grain = Grain(handle);
         var reply = await Transport.CallAsync("duplicate", () => grain.GetAsync(ReferenceKind.File, name));
-        return new IommuContext(handle, Grain, Reference(reply, "duplicate"));
+        return new IommuContext(handle, grain, Grain, Reference(reply, "duplicate"));
     }
 
     /// <summary>Takes a driver's reference to a context (<c>iommufd_ctx_from_fd</c>): it puts the release off and can hold objects.</summary>
@@ -78,6 +78,25 @@ public sealed class IommufdClient(IGrainFactory grains)
     {
         var grain = Grain(handle);
         return Transport.CallAsync("inspect", () => grain.InspectObjectAsync(id, page));
+    }
+
+    /// <summary>Shows who holds whom in a context, without taking a reference.</summary>
+    /// <param name="handle">The context's handle.</param>
+    /// <param name="request">From where, and how much.</param>
+    /// <returns>The graph.</returns>
+    /// <exception cref="IommufdException">EBADF where the handle names no open context, ENOENT without such an object.</exception>
+    /// <exception cref="IommufdTransportException">No silo answered.</exception>
+    public Task<HolderGraph> InspectGraphAsync(ContextHandle handle, GraphRequest request) => InspectGraphAsync(Grain(handle), request);
+
+    internal static async Task<HolderGraph> InspectGraphAsync(IContextGrain grain, GraphRequest request)
+    {
+        var graph = await Transport.CallAsync("inspect", () => grain.InspectGraphAsync(request));
+        return graph.Errno switch
+        {
+            Errno.None => graph,
+            Errno.ENOENT => throw new IommufdException("inspect", graph.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ObjectNotFound, ObjectId = request.Root }),
+            _ => throw new IommufdException("inspect", graph.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen }),
+        };
     }
 
     internal static async Task<ContextInspection> InspectAsync(IContextGrain grain, InspectRequest request, CancellationToken cancellationToken)

@@ -12,10 +12,13 @@ internal sealed class MemoryPin
     public unsafe MemoryPin(Memory<byte> memory)
     {
         _handle = memory.Pin();
+        Memory = memory;
         Address = (ulong)_handle.Pointer;
     }
 
     public ulong Address { get; }
+
+    public Memory<byte> Memory { get; }
 
     public void Share() => Interlocked.Increment(ref _mappings);
 
@@ -29,15 +32,34 @@ internal sealed class MemoryPin
 }
 
 // What the SDK's own typed methods have mapped. A program that unmaps by raw ioctls keeps its memory pinned until the IOAS is
-// destroyed or the context is closed: pinned too long, never too short.
+// destroyed or the context is closed: pinned too long, never too short. Accesses copy from and to this memory and no other: an address
+// that the service names is looked up here, never followed.
 //
 // Always: the mappings of one IOAS do not overlap, as its areas don't.
 
 /// <summary>The pins of a context, by where they are mapped.</summary>
-internal sealed class PinnedMappings
+internal sealed class PinnedMappings : ICallerMemory
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<ObjectId, SortedSet<Mapping>> _byIoas = [];
+
+    public int Read(ulong address, Span<byte> destination)
+    {
+        var bytes = Find(address).Span;
+        var count = Math.Min(bytes.Length, destination.Length);
+        bytes[..count].CopyTo(destination);
+        return count;
+    }
+
+    public int Write(ulong address, ReadOnlySpan<byte> source)
+    {
+        var bytes = Find(address).Span;
+        var count = Math.Min(bytes.Length, source.Length);
+        source[..count].CopyTo(bytes);
+        return count;
+    }
+
+    public ulong Accessible(ulong address, ulong length, MemoryAccess access) => Math.Min((ulong)Find(address).Length, length);
 
     public void Add(ObjectId ioas, IovaRange range, MemoryPin pin)
     {
@@ -95,6 +117,23 @@ internal sealed class PinnedMappings
         lock (_lock)
         {
             _byIoas.Keys.ToList().ForEach(RemoveAll);
+        }
+    }
+
+    // The pinned memory from an address on; empty where none has it.
+    private Memory<byte> Find(ulong address)
+    {
+        lock (_lock)
+        {
+            foreach (var (_, pin) in _byIoas.Values.SelectMany(mappings => mappings))
+            {
+                if (address - pin!.Address < (ulong)pin.Memory.Length)
+                {
+                    return pin.Memory[(int)(address - pin.Address)..];
+                }
+            }
+
+            return default;
         }
     }
 

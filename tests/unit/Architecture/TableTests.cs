@@ -27,11 +27,18 @@ public sealed class TableTests
 
     [Theory]
     [MemberData(nameof(Types))]
-    public void Every_kind_of_object_has_a_row_with_its_grain_and_its_fresh_state(ObjectType type)
+    public void Every_kind_of_object_has_a_row_that_finds_its_grain_if_it_has_one(ObjectType type)
     {
         var row = ObjectTypes.Get(type);
+        if (row.Grain is not { } grain)
+        {
+            // The state of such an object is the context's, or part of another object's.
+            Expect.That(type is ObjectType.HwptPaging or ObjectType.Access or ObjectType.Selftest, $"Objects of the kind {type} have no grain.");
+            return;
+        }
+
         var asked = new List<(Type Interface, object Key)>();
-        row.Grain(FakeGrainFactory.For((type, key) =>
+        grain(FakeGrainFactory.For((type, key) =>
         {
             asked.Add((type, key));
             return DispatchProxy.Create(type, typeof(FakeGrainContext));
@@ -40,7 +47,6 @@ public sealed class TableTests
         Expect.That(
             asked[0].Interface != typeof(IObjectGrain) && typeof(IObjectGrain).IsAssignableFrom(asked[0].Interface),
             $"The row of {type} asks for {asked[0].Interface.Name}.");
-        Expect.That(row.FreshState() is not null, $"The row of {type} has no fresh state.");
     }
 
     [Theory]

@@ -180,8 +180,8 @@ public sealed class IoctlMarshallerTests
     [Fact]
     public void A_buffer_that_a_command_reads_and_writes_travels_with_both_facts()
     {
-        var memory = Memory(new IommuHwptGetDirtyBitmap { Length = 4096 * 64, PageSize = 4096, Data = Data }, Numbered(8));
-        var buffer = Only(IoctlMarshaller.CopyIn(0x3B8C, Args, memory));
+        var memory = Memory(new IommuViommuAlloc { DataLen = 8, DataUptr = Data }, Numbered(8));
+        var buffer = Only(IoctlMarshaller.CopyIn(0x3B90, Args, memory));
         Expect.Equal((8UL, 8UL, 8UL), (buffer.Length, buffer.ReadableBytes, buffer.WritableBytes), "length, readable, writable");
         Expect.Sequence(Numbered(8), buffer.Content, "the content");
     }

@@ -89,8 +89,8 @@ public sealed class IoptTableRandomTests
             {
                 case Kind.MapUser or Kind.MapFile:
                     var errno = op.Kind == Kind.MapUser
-                        ? PagesFactory.OfUser(op.Address, op.Length, op.Length, op.Flag, out var pages)
-                        : PagesFactory.OfFile(File, op.Address, op.Length, op.Length, op.Flag, out pages);
+                        ? PagesFactory.OfUser(default, op.Address, op.Length, op.Length, op.Flag, out var pages)
+                        : PagesFactory.OfFile(default, File, op.Address, op.Length, op.Length, op.Flag, out pages);
                     if (errno == Errno.None)
                     {
                         Map(real, naive, [new PagesSlice(pages!, op.Address % NaiveTable.Page, op.Length)], op, op.Flag);

@@ -21,6 +21,9 @@ internal sealed class FakeContextGrain : IContextGrain
 
     public ReleaseReport? Release { get; set; }
 
+    /// <summary>What drivers are answered, with <see cref="Errno"/>.</summary>
+    public DriverReply Driver { get; set; } = new(Errno.None);
+
     public IGrainFactory Factory => FakeGrainFactory.For((_, key) =>
     {
         Keys.Add((Guid)key);
@@ -41,6 +44,10 @@ internal sealed class FakeContextGrain : IContextGrain
         => Task.FromResult(Note((reference, id, type, why), Reference(2) with { Hold = new HoldId(3) }));
 
     public Task<PutReply> DropAsync(ReferenceId reference, HoldId hold) => Task.FromResult(Note((reference, hold), new PutReply(Errno, null, Diagnostic)));
+
+    public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request) => ValueTask.FromResult(Note((reference, request), Driver with { Errno = Errno }));
+
+    public Task<HolderGraph> InspectGraphAsync(GraphRequest request) => Task.FromResult(Note(request, new HolderGraph { Errno = Errno }));
 
     public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page) => Task.FromResult<ObjectInspection?>(Note<ObjectInspection?>((id, page), null));
 

@@ -1,11 +1,12 @@
 using System.Reflection;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.UnitTests.Support;
 
-// What stands in for Orleans where a handler reaches an object's grain: a factory that makes real IoasGrains without a silo, and keeps them by
+// What stands in for Orleans where a handler reaches an object's grain: a factory that makes real grains without a silo, and keeps them by
 // their keys, as a silo would.
 
 /// <summary>Answers <see cref="IGrainFactory"/>'s <c>GetGrain</c> by key, and remembers which grains were asked for.</summary>
@@ -13,8 +14,13 @@ internal sealed class FakeGrains
 {
     private readonly Dictionary<string, FakeIoas> _grains = [];
 
-    public FakeGrains()
-        => Factory = FakeGrainFactory.For((_, key) => _grains.TryGetValue((string)key, out var grain) ? grain : _grains[(string)key] = new FakeIoas());
+    private readonly Dictionary<string, DeviceGrain> _devices = [];
+
+    public FakeGrains() => Factory = FakeGrainFactory.For((type, key) => type == typeof(IDeviceGrain)
+        ? _devices.TryGetValue((string)key, out var device)
+            ? device
+            : _devices[(string)key] = new DeviceGrain(new FakeGrainContextAccessor(FakeGrainContext.Create()))
+        : _grains.TryGetValue((string)key, out var grain) ? grain : _grains[(string)key] = new FakeIoas());
 
     public IGrainFactory Factory { get; }
 
@@ -79,6 +85,27 @@ internal sealed class FakeIoas : IIoasGrain
 
     public ValueTask<ObjectReply> CheckChangeProcessAsync(ObjectStamp stamp)
         => Noted("CheckChangeProcess", stamp).CheckChangeProcessAsync(stamp);
+
+    public ValueTask<ObjectReply> ChangeAsync(ObjectStamp stamp, IoasChange[] changes) => Noted("Change", stamp).ChangeAsync(stamp, changes);
+
+    public ValueTask<PagesReply> PinPagesAsync(ObjectStamp stamp, IoasAccessRequest request, uint pin, ExpectedMemory expected)
+        => Noted("PinPages", stamp).PinPagesAsync(stamp, request, pin, expected);
+
+    public ValueTask<ObjectReply> UnpinPagesAsync(ObjectStamp stamp, ObjectId access, uint pin) => Noted("UnpinPages", stamp).UnpinPagesAsync(stamp, access, pin);
+
+    public ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request) => Noted("AccessRw", stamp).AccessRwAsync(stamp, request);
+
+    public ValueTask<ObjectReply> SetDirtyTrackingAsync(ObjectStamp stamp, ObjectId hwpt, bool enable)
+        => Noted("SetDirtyTracking", stamp).SetDirtyTrackingAsync(stamp, hwpt, enable);
+
+    public ValueTask<DirtyBitmapReply> ReadDirtyAsync(ObjectStamp stamp, DirtyRange range, bool clear) => Noted("ReadDirty", stamp).ReadDirtyAsync(stamp, range, clear);
+
+    public ValueTask<ObjectReply> MarkDirtyAsync(ObjectStamp stamp, DirtyRange range, byte[] bitmap) => Noted("MarkDirty", stamp).MarkDirtyAsync(stamp, range, bitmap);
+
+    public ValueTask<ObjectReply> CheckMapAsync(ObjectStamp stamp, ObjectId hwpt, ulong iova, ulong length, ExpectedMemory expected)
+        => Noted("CheckMap", stamp).CheckMapAsync(stamp, hwpt, iova, length, expected);
+
+    public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses) => Noted("FindPinned", stamp).FindPinnedAsync(stamp, addresses);
 
     public ValueTask DestroyAsync(ObjectStamp stamp) => Noted("Destroy", stamp).DestroyAsync(stamp);
 

@@ -14,11 +14,11 @@ public sealed class UserBufferTests
         ["IOMMU_IOAS_MAP"] = ["user_va@16 Probe"],
         ["IOMMU_HWPT_ALLOC"] = ["data_uptr@32 In"],
         ["IOMMU_GET_HW_INFO"] = ["data_uptr@16 Out"],
-        ["IOMMU_HWPT_GET_DIRTY_BITMAP"] = ["data@40 InOut"],
+        ["IOMMU_HWPT_GET_DIRTY_BITMAP"] = ["data@40 Probe"],
         ["IOMMU_HWPT_INVALIDATE"] = ["data_uptr@8 In"],
         ["IOMMU_VIOMMU_ALLOC"] = ["data_uptr@32 InOut"],
         ["IOMMU_TEST_CMD"] =
-            ["MdCheckMap.uptr@32 Probe", "MdCheckRefs.uptr@24 Probe", "AccessPages.uptr@40 Probe", "AccessRw.uptr@32 InOut", "Dirty.uptr@48 In"],
+            ["MdCheckMap.uptr@32 Probe", "MdCheckRefs.uptr@24 Probe", "AccessPages.uptr@40 Probe", "AccessRw.uptr@32 Probe", "Dirty.uptr@48 In"],
     };
 
     public static TheoryData<IommuCommand> Commands => [.. Enum.GetValues<IommuCommand>()];
@@ -105,8 +105,18 @@ public sealed class UserBufferTests
             bytes,
             LengthOf(IommuCommand.HwptGetDirtyBitmap, new IommuHwptGetDirtyBitmap { Length = length, PageSize = pageSize }),
             $"bytes of the bitmap of {length} bytes by {pageSize}");
-        Expect.Equal(bytes, TestLengths(13, [0, 0, length, pageSize])[4], $"bytes of the bitmap of DIRTY for {length} bytes by {pageSize}");
     }
+
+    [Theory]
+    [InlineData(0, 4096, 0)]
+    [InlineData(4096, 0, 0)]
+    [InlineData(4096, 4096, 1)]
+    [InlineData(4096 * 8, 4096, 1)]
+    [InlineData(4096 * 9, 4096, 2)]
+    [InlineData(ulong.MaxValue, 1, 1UL << 61)]
+    [InlineData(ulong.MaxValue, ulong.MaxValue, 1)]
+    public void The_selftests_dirty_bits_are_read_by_whole_bytes(ulong length, ulong pageSize, ulong bytes)
+        => Expect.Equal(bytes, TestLengths(13, [0, 0, length, pageSize])[4], $"bytes of the bitmap of DIRTY for {length} bytes by {pageSize}");
 
     [Fact]
     public void Of_the_test_commands_buffers_only_the_one_of_its_op_has_a_length()
@@ -121,7 +131,7 @@ public sealed class UserBufferTests
                     4 => [0, 0x100, 0, 0, 0],
                     7 => [0, 0, 0x300, 0, 0],
                     8 => [0, 0, 0, 0x200, 0],
-                    13 => [0, 0, 0, 0, 0x300 / 64 * 8],
+                    13 => [0, 0, 0, 0, 0x300 / 8],
                     _ => [0, 0, 0, 0, 0],
                 },
                 TestLengths(op, words),

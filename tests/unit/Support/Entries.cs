@@ -1,0 +1,15 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Objects.Ioas;
+
+namespace IommuFd.UnitTests.Support;
+
+/// <summary>Objects for tests of the table itself, which does not care what its objects are.</summary>
+internal static class Entries
+{
+    /// <summary>Reserves an object of a kind: an IOAS as handlers make it, of other kinds one that only stands in the table.</summary>
+    public static ObjectEntry? Reserve(this ObjectTable objects, ObjectType type)
+        => objects.Reserve<ObjectEntry>((id, serial) => type == ObjectType.Ioas ? new IoasEntry(id, serial) : new TableEntry(id, type, serial));
+
+    private sealed class TableEntry(ObjectId id, ObjectType type, long serial) : ObjectEntry(id, type, serial);
+}
