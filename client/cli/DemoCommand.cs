@@ -76,6 +76,19 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
         await AllocateAsync(context);
         await AllocateAsync(context);
 
+        Say("The driver binds two devices and attaches them to the second IOAS. They share the hardware page table (HWPT) that is made for it.");
+        var devices = new[] { await BindAsync(driver, "0000:01:00.0", second), await BindAsync(driver, "0000:02:00.0", second) };
+
+        Say("Who holds it? The IOAS is held by its HWPT, that by its devices, those by their driver.");
+        await DestroyAsync(context, second);
+        GraphView.Write(console, await context.InspectGraphAsync(second, GraphDirection.Holders), hasRoot: true);
+
+        Say("The devices are detached. The HWPT goes with the last of them, and the IOAS can go too.");
+        await devices[0].DetachAsync();
+        await devices[1].DetachAsync();
+        await DestroyAsync(context, second);
+        await AllocateAsync(context);
+
         if (keep)
         {
             await driver.PutAsync();
@@ -90,6 +103,14 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
 
         Say("The driver puts its reference, the last one: everything left is destroyed, leaves first.");
         Released(await driver.PutAsync());
+    }
+
+    private async Task<IommuDevice> BindAsync(IommuDriver driver, string name, ObjectId pageTable)
+    {
+        var device = await driver.BindDeviceAsync(new DeviceDescription { Name = name });
+        var hwpt = await device.AttachAsync(pageTable);
+        console.MarkupLineInterpolated($"  device {name} is {device.Id}, attached to IOAS {pageTable} by HWPT {hwpt}");
+        return device;
     }
 
     private async Task<ObjectId> AllocateAsync(IommuContext context)

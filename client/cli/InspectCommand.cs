@@ -37,7 +37,9 @@ internal static class InspectCommand
             DefaultValueFactory = _ => "",
         };
         var limit = new Option<int>("--limit") { Description = "Shows at most so many objects, or areas of an IOAS.", DefaultValueFactory = _ => 100 };
-        var command = new Command("inspect", "Shows a context: its objects, their users and holders.") { handle, id, json, after, limit };
+        var graph = new Option<bool>("--graph") { Description = "Shows who holds whom as a tree: in the whole context, or around the object." };
+        var dot = new Option<bool>("--dot") { Description = "Writes who holds whom in Graphviz' language, for example for 'dot -Tsvg'." };
+        var command = new Command("inspect", "Shows a context: its objects, their users and holders.") { handle, id, json, after, limit, graph, dot };
         Connection.AddOptions(command);
         command.SetAction(async (options, cancellationToken) =>
         {
@@ -53,6 +55,14 @@ internal static class InspectCommand
 
             await using var connection = await Connection.OpenAsync(options, cancellationToken);
             var client = new IommufdClient(connection.Grains);
+            if (options.GetValue(graph) || options.GetValue(dot))
+            {
+                var root = new ObjectId(options.GetValue(id) ?? 0);
+                var holders = await client.InspectGraphAsync(context, new GraphRequest(root, GraphDirection.Both, options.GetValue(limit)));
+                ShowGraph(holders, options.GetValue(json), options.GetValue(dot), hasRoot: root != default);
+                return 0;
+            }
+
             var behind = ParseNumber(options.GetValue(after)!);
             if (options.GetValue(id) is { } objectId)
             {
@@ -69,6 +79,18 @@ internal static class InspectCommand
             return 0;
         });
         return command;
+    }
+
+    private static void ShowGraph(HolderGraph graph, bool json, bool dot, bool hasRoot)
+    {
+        if (dot)
+        {
+            Console.Write(GraphView.ToDot(graph));
+        }
+        else
+        {
+            Show(json, graph, () => GraphView.Write(AnsiConsole.Console, graph, hasRoot));
+        }
     }
 
     private static void Show<T>(bool json, T value, Action write)
@@ -108,6 +130,10 @@ internal static class InspectCommand
         {
             IoasView.Write(console, ioas);
         }
+        else
+        {
+            console.WriteLine(ObjectView.Summarize(item.State));
+        }
     }
 
     public static void Write(IAnsiConsole console, ContextHandle handle, ContextInspection inspection)
@@ -127,7 +153,7 @@ internal static class InspectCommand
                 $"{item.Object}",
                 $"{item.Users:N0}",
                 Markup.Escape(string.Join(", ", item.Holders.Select(holder => holder.ToString()))),
-                Markup.Escape(item.State switch { IoasState ioas => IoasView.Summarize(ioas), _ => "" }));
+                Markup.Escape(ObjectView.Summarize(item.State)));
         }
 
         console.Write(table);

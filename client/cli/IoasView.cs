@@ -19,6 +19,11 @@ internal static class IoasView
         console.WriteLine($"huge pages {(ioas.HugePages ? "on" : "off")}, IOVAs aligned to {ioas.Alignment}");
         console.WriteLine($"{Count(ioas.AreaCount, "area")}, {Size(ioas.FreeBytes)} free, the largest hole for an automatic IOVA {Size(ioas.LargestHole)}");
         console.WriteLine($"allowed   {(ioas.Allowed.Length == 0 ? "everything" : string.Join(' ', ioas.Allowed))}");
+        if (ioas.Domains + ioas.Accesses > 0)
+        {
+            console.WriteLine($"mirrored by {Count(ioas.Domains, "page table")}, accessed by {ioas.Accesses:N0}, pins {ioas.Pins:N0}");
+        }
+
         console.WriteLine($"reserved  {(ioas.Reserved.Length == 0 ? "nothing" : string.Join(' ', ioas.Reserved))}");
         WriteChart(console, ioas);
         var table = new Table().Border(TableBorder.Simple).AddColumn("IOVA").AddColumn("last").AddColumn(new TableColumn("bytes").RightAligned())

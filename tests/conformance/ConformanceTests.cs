@@ -31,6 +31,7 @@ public sealed class ConformanceTests(SiloFixture silo) : IClassFixture<SiloFixtu
     [Theory]
     [InlineData("core", 300, 17_288)]
     [InlineData("ioas", 500, 31_000)]
+    [InlineData("dev", 600, 35_132)]
     public async Task Every_ioctl_of_a_group_gets_the_errno_and_the_bytes_that_Linux_gave(string group, int sequences, int ioctls)
     {
         var tally = await ConformanceCommand.RunAsync(silo.Client, [TracePath(group)], listed: 3, CancellationToken.None);
@@ -54,6 +55,22 @@ public sealed class ConformanceTests(SiloFixture silo) : IClassFixture<SiloFixtu
     [Fact]
     public async Task A_trace_with_another_return_value_is_a_mismatch()
         => await AssertMismatchAsync(step => step with { ReturnValue = 7 }, "Linux 7");
+
+    [Fact]
+    public async Task What_is_left_when_every_descriptor_is_closed_is_found()
+    {
+        await using var context = await silo.Client.OpenAsync("test");
+        await using var driver = await silo.Client.GetDriverAsync(context.Handle, "driver");
+        await using var access = await driver.CreateAccessAsync(await context.AllocateIoasAsync());
+
+        var found = await TraceReplayer.EndAsync(silo.Client, new TraceMemory(), new() { [0] = context });
+
+        Assert.Contains(found, end => end.What.Contains("access 2 is left", StringComparison.Ordinal));
+        Assert.Contains(found, end => end.What.Contains("IOAS 1 is left", StringComparison.Ordinal));
+        Assert.Contains(found, end => end.What.Contains("1 references are left", StringComparison.Ordinal));
+        Assert.Contains(found, end => end.What.Contains("objects were left", StringComparison.Ordinal));
+        Assert.Contains(found, end => end.What.Contains("still there", StringComparison.Ordinal));
+    }
 
     [Fact]
     public void A_line_that_is_no_sequence_is_named_by_file_and_line()

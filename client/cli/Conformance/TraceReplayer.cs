@@ -1,4 +1,5 @@
 using IommuFd.Client;
+using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
 namespace IommuFd.Cli.Conformance;
@@ -45,13 +46,9 @@ internal static class TraceReplayer
                 }
             }
 
-            await memory.Caller.CloseFilesAsync();
-            foreach (var (number, context) in contexts)
+            foreach (var (number, what) in await EndAsync(client, memory, contexts))
             {
-                if (await context.CloseAsync() is not { Stuck.Length: 0 } release)
-                {
-                    mismatches.Add((0, new Mismatch(sequence.Group, sequence.Seed, sequence.Steps.Count, $"close of context {number}", "objects were left")));
-                }
+                mismatches.Add((0, new Mismatch(sequence.Group, sequence.Seed, sequence.Steps.Count, $"the end of context {number}", what)));
             }
         }
         finally
@@ -63,6 +60,50 @@ internal static class TraceReplayer
         }
 
         return new ReplayReport(sequence.Group, ioctls, mismatches);
+    }
+
+    // Traces end by closing every descriptor. What must hold of any state then shows whether the sequence left something behind.
+    internal static async Task<List<(int Context, string What)>> EndAsync(IommufdClient client, TraceMemory memory, Dictionary<int, IommuContext> contexts)
+    {
+        var found = new List<(int, string)>();
+        foreach (var (number, context) in contexts)
+        {
+            var graph = await context.InspectGraphAsync();
+            var (objects, users) = (graph.Nodes.Count(node => !node.IsDriver), graph.Nodes.Sum(node => node.Users));
+            if (users != objects + graph.Edges.Length)
+            {
+                found.Add((number, $"{objects} objects with {graph.Edges.Length} holds have {users} users"));
+            }
+        }
+
+        await memory.Caller.CloseFilesAsync();
+        foreach (var (number, context) in contexts)
+        {
+            var left = await context.InspectAsync(withState: true);
+            found.AddRange(left.Objects
+                .Where(item => item is { Object.Type: ObjectType.Access } or { State: IoasState { Pins: > 0 } or IoasState { Accesses: > 0 } })
+                .Select(item => (number, $"with every access closed, {item.Object} is left with {item.State}")));
+            if (left.References.Length > 1)
+            {
+                found.Add((number, $"with every access closed, {left.References.Length - 1} references are left"));
+            }
+
+            if (await context.CloseAsync() is not { Stuck.Length: 0 } release || release.Destroyed != left.ObjectCount)
+            {
+                found.Add((number, "objects were left"));
+            }
+
+            try
+            {
+                await client.InspectAsync(context.Handle, new InspectRequest(default, 1, WithState: false));
+                found.Add((number, "it is still there after it was closed"));
+            }
+            catch (IommufdException gone) when (gone.Errno == Errno.EBADF)
+            {
+            }
+        }
+
+        return found;
     }
 
     private static async ValueTask<string?> StepAsync(IommuContext context, TraceMemory memory, TraceStep step, CancellationToken cancellationToken)
