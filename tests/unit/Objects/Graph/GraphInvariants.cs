@@ -1,0 +1,97 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Objects.Accesses;
+using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Objects.Hwpts;
+using IommuFd.Grains.Objects.Ioas;
+using IommuFd.UnitTests.Support;
+
+namespace IommuFd.UnitTests.Objects.Graph;
+
+/// <summary>What must hold of a context's objects between any two requests.</summary>
+internal static class GraphInvariants
+{
+    /// <summary>The users counts are what the table and the holds make them: each object has 1 for the table, and 1 for each hold on it.</summary>
+    public static void CheckUsers(OpenContext context, string after)
+    {
+        var objects = context.Objects.After(0).ToList();
+        Expect.Equal(context.Objects.Count, objects.Count, $"objects of the table {after}");
+        var owned = objects.Concat<HoldOwner>(context.Model.HoldingDrivers).SelectMany(Held).ToList();
+        var holding = objects.SelectMany(Holders).ToList();
+        Expect.That(new HashSet<Hold>(owned).SetEquals(holding) && owned.Count == holding.Count, $"The holds that owners have are not those that objects have {after}.");
+        Expect.Equal(objects.Count + holding.Count, objects.Sum(entry => entry.Users), $"the sum of users {after}");
+        foreach (var entry in objects)
+        {
+            Expect.Equal(1 + Holders(entry).Count(), entry.Users, $"users of {entry.Ref} {after}");
+        }
+    }
+
+    /// <summary>Devices, page tables and accesses agree about who is attached to whom.</summary>
+    public static void CheckAttachments(OpenContext context, string after)
+    {
+        var objects = context.Objects.After(0).ToList();
+        foreach (var hwpt in objects.OfType<HwptEntry>())
+        {
+            var attached = objects.OfType<DeviceEntry>().Count(device => device.Hwpt == hwpt);
+            Expect.Equal(1 + attached, hwpt.Users, $"users of {hwpt.Ref}, to which {attached} devices are attached, {after}");
+            Expect.That(!hwpt.IsAuto || attached > 0, $"The automatic {hwpt.Ref} has no device {after}.");
+            Expect.Equal(hwpt.IsAuto, hwpt.Ioas.AutoHwpts.Contains(hwpt), $"whether {hwpt.Ref} is among those that its IOAS offers {after}");
+        }
+
+        foreach (var ioas in objects.OfType<IoasEntry>())
+        {
+            var (hwpts, accesses) = (objects.OfType<HwptEntry>().Count(hwpt => hwpt.Ioas == ioas), objects.OfType<AccessEntry>().Count(access => access.Ioas == ioas));
+            Expect.Equal(1 + hwpts + accesses, ioas.Users, $"users of {ioas.Ref} with {hwpts} HWPTs and {accesses} accesses {after}");
+            Expect.That(ioas.AutoHwpts.All(objects.Contains), $"{ioas.Ref} offers a HWPT that is gone {after}.");
+        }
+
+        foreach (var device in objects.OfType<DeviceEntry>())
+        {
+            var group = device.Group;
+            Expect.Equal(2, device.Users, $"users of {device.Ref}, which its driver alone holds, {after}");
+            Expect.That(group.Bound.Contains(device), $"The group of {device.Ref} does not know it {after}.");
+            Expect.Equal(device.Hwpt is not null, group.Attached.Contains(device), $"whether the group has {device.Ref} attached {after}");
+            Expect.That(device.Hwpt is null || device.Hwpt == group.Hwpt, $"{device.Ref} is attached to {device.Hwpt?.Ref}, its group to {group.Hwpt?.Ref} {after}.");
+            Expect.That(group.Hwpt is null == (group.Attached.Count == 0), $"The group of {device.Ref} has a page table and nobody attached, or the other way round {after}.");
+            Expect.That(group.Bound.All(objects.Contains), $"The group of {device.Ref} has a device that is gone {after}.");
+        }
+    }
+
+    /// <summary>The IOASes' grains have the domains, accesses, reservations and pins that the context's objects say.</summary>
+    public static void CheckGrains(OpenContext context, string after)
+    {
+        var objects = context.Objects.After(0).ToList();
+        foreach (var ioas in objects.OfType<IoasEntry>())
+        {
+            var state = context.IoasState(ioas.Id.Value);
+            Expect.Equal(objects.OfType<HwptEntry>().Count(hwpt => hwpt.Ioas == ioas), state.Domains, $"domains of {ioas.Ref} {after}");
+            var accesses = objects.OfType<AccessEntry>().Where(access => access.Ioas == ioas).ToList();
+            Expect.Equal(accesses.Count, state.Accesses, $"accesses of {ioas.Ref} {after}");
+            var pins = accesses.Select(access => (AccessState)context.ObjectGrains.InspectAsync(access, default).AsTask().GetAwaiter().GetResult()!).ToList();
+            Expect.Equal(pins.Sum(access => access.Pins), state.Pins, $"pins of {ioas.Ref} {after}");
+            foreach (var device in objects.OfType<DeviceEntry>().Where(device => device.Hwpt?.Ioas == ioas))
+            {
+                foreach (var region in device.Device.ReservedRegions)
+                {
+                    Expect.That(state.Reserved.Any(reserved => reserved.Start <= region.Start && reserved.Last >= region.Last), $"{region} of {device.Ref} is not reserved in {ioas.Ref} {after}.");
+                }
+            }
+        }
+    }
+
+    private static IEnumerable<Hold> Held(HoldOwner owner)
+    {
+        for (var hold = owner.FirstHeld; hold is not null; hold = hold.NextHeld)
+        {
+            yield return hold;
+        }
+    }
+
+    private static IEnumerable<Hold> Holders(ObjectEntry entry)
+    {
+        for (var hold = entry.FirstHolder; hold is not null; hold = hold.NextHolder)
+        {
+            yield return hold;
+        }
+    }
+}
