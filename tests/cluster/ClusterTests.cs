@@ -57,7 +57,8 @@ public sealed class ClusterTests(ClusterFixture fixture) : IClassFixture<Cluster
 
         Assert.True(await demo.WaitForExitAsync() == 0, demo.Output);
         Assert.Contains("EBUSY  IOAS 1 is held by driver 'vfio-pci 0000:01:00.0: bound device'", demo.Output, StringComparison.Ordinal);
-        Assert.Contains("released 3: IOAS 1, then IOAS 2, then IOAS 3", demo.Output, StringComparison.Ordinal);
+        Assert.Contains("EBUSY  IOAS 2 is held by HWPT 5 (mirroring it)", demo.Output, StringComparison.Ordinal);
+        Assert.Contains("released 5: IOAS 1, then IOAS 2, then IOAS 3, then device 4, then device 6", demo.Output, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -13,9 +13,11 @@ internal sealed class HostileRequests(Random random)
     private static readonly uint[] Edges = [0, 1, 2, 3, 4, 7, 8, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF];
     private static readonly IoctlDescriptor[] Commands = [.. IoctlTable.All];
 
-    public IoctlRequest Next() => random.Next(4) == 0 ? Anything() : NearlyRight();
+    /// <summary>Makes a request.</summary>
+    /// <param name="files">The files that earlier requests of the context have opened.</param>
+    public IoctlRequest Next(IReadOnlyList<UserFile> files) => random.Next(4) == 0 ? Anything(files) : NearlyRight(files);
 
-    private IoctlRequest Anything()
+    private IoctlRequest Anything(IReadOnlyList<UserFile> files)
     {
         var argument = new byte[random.Next(8) == 0 ? random.Next(IoctlLimits.MaxArgumentBytes + 64) : random.Next(96)];
         random.NextBytes(argument);
@@ -31,10 +33,11 @@ internal sealed class HostileRequests(Random random)
             Tail = (ArgumentTail)random.Next(-1, 4),
             WritableBytes = Number(),
             Buffers = Buffers(),
+            File = File(files),
         };
     }
 
-    private IoctlRequest NearlyRight()
+    private IoctlRequest NearlyRight(IReadOnlyList<UserFile> files)
     {
         // Mostly the commands that make and destroy objects, so that there are some to be hit.
         var descriptor = random.Next(3) == 0 ? Commands[random.Next(Commands.Length)] : IoctlTable.Get((IommuCommand)(0x3B80 + random.Next(2)));
@@ -46,6 +49,22 @@ internal sealed class HostileRequests(Random random)
             if (random.Next(12) == 0)
             {
                 random.NextBytes(argument.AsSpan(field.Offset, field.Size));
+            }
+        }
+
+        if (descriptor.Command == IommuCommand.TestCmd && argument.Length >= descriptor.Size)
+        {
+            // The op, and its fields in the union: small numbers, addresses inside the aperture, or anything.
+            argument[4] = (byte)random.Next(20);
+            for (var at = 16; at < 64; at += sizeof(ulong))
+            {
+                BinaryPrimitives.WriteUInt64LittleEndian(argument.AsSpan(at), random.Next(4) switch
+                {
+                    0 => 0,
+                    1 => (ulong)random.Next(8),
+                    2 => (ulong)random.Next(1 << 12, 1 << 20) << 12,
+                    _ => (ulong)random.NextInt64(long.MinValue, long.MaxValue),
+                });
             }
         }
 
@@ -62,8 +81,21 @@ internal sealed class HostileRequests(Random random)
             Tail = (ArgumentTail)(random.Next(10) == 0 ? random.Next(3) : 0),
             WritableBytes = random.Next(10) == 0 ? (uint)random.Next(argument.Length + 1) : (uint)argument.Length,
             Buffers = Buffers(),
+            File = File(files),
         };
     }
+
+    // A file of the context's, or one that a client made up.
+    private UserFile? File(IReadOnlyList<UserFile> files) => random.Next(4) switch
+    {
+        0 => null,
+        1 => new UserFile("made up", IsMemfd: random.Next(2) == 0, Number())
+        {
+            Access = random.Next(3) == 0 ? null : new AccessFile(
+                random.Next(2) == 0 && files.Count > 0 ? files[0].Access!.Context : ContextHandle.NewRandom(), new ReferenceId(random.Next(8)), new ObjectId(Number())),
+        },
+        _ => files.Count == 0 ? null : files[random.Next(files.Count)],
+    };
 
     private UserBuffer[]? Buffers()
     {

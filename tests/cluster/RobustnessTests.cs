@@ -67,11 +67,13 @@ public sealed class RobustnessTests(ITestOutputHelper output) : IAsyncLifetime
         var grain = Grains.GetGrain<IContextGrain>(ContextHandle.NewRandom().Value);
         var opened = await grain.OpenAsync(new OpenRequest(ContextMode.Volatile, "robustness"));
         var before = await InspectAsync(grain);
+        var files = new List<UserFile>();
         var succeeded = 0;
         for (var i = 0; i < RequestsInAContext; i++)
         {
-            var request = requests.Next();
+            var request = requests.Next(files);
             var reply = await grain.IoctlAsync(request);
+            files.AddRange(reply.File is { } opens ? [opens.File] : []);
             var after = await InspectAsync(grain);
             if (reply.Errno == Errno.None)
             {
@@ -86,6 +88,13 @@ public sealed class RobustnessTests(ITestOutputHelper output) : IAsyncLifetime
             before = after;
         }
 
+        foreach (var file in files)
+        {
+            var put = await grain.PutAsync(file.Access!.Reference);
+            Assert.True(put.Errno == Errno.None, $"{where}: closing {file} answered {put.Errno}");
+        }
+
+        before = await InspectAsync(grain);
         var closed = await grain.PutAsync(opened.Reference);
         Assert.True(closed.Release is { Stuck.Length: 0 } release && release.Destroyed == before.ObjectCount,
             $"{where}: close releases all {before.ObjectCount} objects, it released {closed.Release}");
