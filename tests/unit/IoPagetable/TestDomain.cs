@@ -1,0 +1,43 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Uapi;
+
+namespace IommuFd.UnitTests.IoPagetable;
+
+/// <summary>A domain of any aperture and page size, which every device can use.</summary>
+internal sealed class TestDomain(ulong start = 0, ulong last = ulong.MaxValue, ulong pageSize = IoasFixture.Page)
+    : IommuDomain(new IovaRange(start, last), pageSize, canTrackDirty: true)
+{
+    public override Errno Attach(DeviceDescription device) => Errno.None;
+
+    public override string ToString() => $"domain {Aperture} of {PageSize}";
+}
+
+/// <summary>Everything of a table or an IOAS that an operation may change, in words: equal texts mean that nothing has changed.</summary>
+internal static class Snapshots
+{
+    public static string Snapshot(this IoptTable table)
+    {
+        table.Validate();
+        var areas = table.Areas.Select(area => $"{area.Range} of {area.Pages.Id} from 0x{area.StartByte:X}, {area.Prot}, {area.Pins} pins");
+        var domains = table.Domains.Select(Show);
+        var reserved = table.Reserved.All.Select(reserved => $"{reserved.Range} by {reserved.Owner ?? "nobody"}").Order(StringComparer.Ordinal);
+        return $"alignment {table.IovaAlignment}, large pages {!table.LargePagesDisabled}, pinned {table.PinnedAreaCount}, free {table.FreeBytes}\n"
+            + $"areas {Join(areas)}\ndomains {Join(domains)}\nreserved {Join(reserved)}\nspans {Join(table.Reserved.Spans)}\n"
+            + $"allowed {Join(table.Allowed.Ranges.ToArray())}";
+    }
+
+    public static string Snapshot(this IoasModel ioas)
+    {
+        var domains = ioas.Domains.OrderBy(pair => pair.Key.Value).Select(pair => $"{pair.Key}: {Show(pair.Value)}");
+        var accesses = Enumerable.Range(1, 32).Select(id => new ObjectId((uint)id)).Where(ioas.Accesses.Contains)
+            .Select(id => $"{id}: {ioas.Accesses.PinsOf(id)}");
+        return $"{ioas.Table.Snapshot()}\nhwpts {Join(domains)}\naccesses {Join(accesses)}\npins {ioas.Accesses.PinCount}: {Join(ioas.Accesses.Pins)}";
+    }
+
+    private static string Show(IommuDomain domain)
+        => $"{domain.Aperture} of {domain.PageSize}, tracks {domain.TracksDirty}, dirty {Join(domain.DirtyRuns(IovaRange.All))}";
+
+    private static string Join<T>(IEnumerable<T> items) => $"[{string.Join("; ", items)}]";
+}
