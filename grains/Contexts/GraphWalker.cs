@@ -87,7 +87,7 @@ internal sealed class GraphWalker
             {
                 if (!TryTake(next(hold), out var to))
                 {
-                    return;
+                    continue;
                 }
 
                 add(hold, from, to);

@@ -11,7 +11,7 @@ internal static class PinCounter
     {
         // Runs of the same pages are joined first, so that each counts once; then a sweep over their ends finds each stretch of equal counts.
         var steps = new SortedDictionary<UInt128, long> { [addresses.Start] = 0 };
-        foreach (var run in runs.GroupBy(run => run.Pages).SelectMany(same => Join(same.Select(run => run.Range))))
+        foreach (var run in runs.Where(run => run.Range.Overlaps(addresses)).GroupBy(run => run.Pages).SelectMany(same => Join(same.Select(run => run.Range))))
         {
             var start = Math.Max(run.Start, addresses.Start);
             var end = (UInt128)Math.Min(run.Last, addresses.Last) + 1;

@@ -21,29 +21,34 @@ internal static class BitmapPieces
         {
             var first = (Math.Max(run.Start, within.Start) - within.Start) >> shift;
             var last = (Math.Min(run.Last, within.Last) - within.Start) >> shift;
-            total += (last / 8) - (first / 8) + 1;
+            if (bytes.Count == 0 || (first / 8) - start > (ulong)(bytes.Count + longestZeroRun))
+            {
+                Close();
+                start = first / 8;
+            }
+
+            // Bytes that the piece grows by, zeros before this run included.
+            total += (last / 8) + 1 - start - (ulong)bytes.Count;
             if (total > IoctlLimits.MaxBufferBytes)
             {
                 pieces.Clear();
                 return false;
             }
 
-            if (bytes.Count > 0 && (first / 8) - (start + (ulong)bytes.Count - 1) > (ulong)longestZeroRun)
+            Set(bytes, first - (start * 8), last - (start * 8));
+        }
+
+        Close();
+        return true;
+
+        void Close()
+        {
+            if (bytes.Count > 0)
             {
                 pieces.Add(new BitmapPiece(start, [.. bytes]));
                 bytes.Clear();
             }
-
-            start = bytes.Count == 0 ? first / 8 : start;
-            Set(bytes, first - (start * 8), last - (start * 8));
         }
-
-        if (bytes.Count > 0)
-        {
-            pieces.Add(new BitmapPiece(start, [.. bytes]));
-        }
-
-        return true;
     }
 
     private static void Set(List<byte> bytes, ulong first, ulong last)

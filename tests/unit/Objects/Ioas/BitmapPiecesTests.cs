@@ -48,6 +48,40 @@ public sealed class BitmapPiecesTests
         Expect.Equal(0, pieces.Count, "pieces");
     }
 
+    [Theory]
+    [InlineData(64, 1)]
+    [InlineData(65, 2)]
+    public void A_piece_has_as_many_zero_bytes_between_others_as_it_may(int zeros, int expected)
+    {
+        List<BitmapPiece> pieces = [];
+        var second = (ulong)(zeros + 1) * 8;
+        BitmapPieces.TryCollect([new(0, 0), new(second, second)], new IovaRange(0, 1 << 20), 0, 64, pieces);
+        Expect.Equal(expected, pieces.Count, $"pieces of two bits with {zeros} zero bytes between them");
+    }
+
+    [Fact]
+    public void Zero_bytes_that_travel_count_and_bytes_that_runs_share_count_once()
+    {
+        // Every 512th bit: 1 byte in 64 has a bit, all 64 travel.
+        const ulong Bits = IoctlLimits.MaxBufferBytes * 8UL;
+        List<BitmapPiece> pieces = [];
+        var sparse = Runs(Bits + 1024, 512);
+        Expect.That(!BitmapPieces.TryCollect(sparse, new IovaRange(0, 2 * Bits), 0, 64, pieces), "More zero bytes than a reply carries were taken.");
+        Expect.Equal(0, pieces.Count, "pieces of what is too large");
+
+        // Every second bit: four runs a byte, and exactly as many bytes as fit.
+        Expect.That(BitmapPieces.TryCollect(Runs(Bits, 2), new IovaRange(0, Bits - 1), 0, 64, pieces), "A bitmap that fits was refused.");
+        Expect.Equal(IoctlLimits.MaxBufferBytes, pieces.Sum(piece => piece.Bits.Length), "bytes of the pieces");
+
+        static IEnumerable<IovaRange> Runs(ulong bits, ulong every)
+        {
+            for (ulong bit = 0; bit < bits; bit += every)
+            {
+                yield return new IovaRange(bit, bit);
+            }
+        }
+    }
+
     [Fact]
     public void Bits_far_from_each_other_are_pieces_of_their_own_up_to_the_end_of_all_IOVAs()
     {
