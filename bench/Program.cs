@@ -18,6 +18,7 @@ using (var silo = await SiloHost.StartInProcessAsync())
     await IoctlSection.RunAsync(run);
     await ScaleSection.RunAsync(run);
     await MappingSection.RunAsync(run);
+    await DeviceSection.RunAsync(run);
     await ReleaseSection.RunAsync(run);
     await MemorySection.RunAsync(run);
     await silo.StopAsync();

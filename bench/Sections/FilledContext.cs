@@ -41,6 +41,14 @@ internal sealed class FilledContext
     public Task ActivateAsync(int count)
         => RunAsync(Enumerable.Range(1, count).Select(id => Ioctls.HugePages(new ObjectId((uint)id), IommuOptionOp.Get)), ActivationsAtOnce);
 
+    /// <summary>Maps one page at every other page of an IOAS, from an IOVA on.</summary>
+    public Task MapAsync(ObjectId ioas, ulong firstIova, int areas)
+        => RunAsync(Enumerable.Range(0, areas).Select(area => Ioctls.MapPage(ioas, firstIova + ((ulong)area * 2 * Ioctls.PageBytes))), ActivationsAtOnce);
+
+    /// <summary>Attaches so many emulated devices, each with its owner, to every IOAS.</summary>
+    public Task AttachMocksAsync(int each)
+        => RunAsync(Enumerable.Range(1, Live).SelectMany(id => Enumerable.Repeat(Ioctls.MockDomain(new ObjectId((uint)id)), each)), ActivationsAtOnce);
+
     private async Task RunAsync(IEnumerable<IoctlRequest> requests, int atOnce)
     {
         foreach (var chunk in requests.Chunk(atOnce))

@@ -8,7 +8,7 @@ namespace IommuFd.Bench.Sections;
 /// <summary>An IOAS with a number of areas of one page, each with a hole of one page behind it, and a second IOAS to copy to.</summary>
 internal sealed class FilledIoas
 {
-    public const ulong Page = 4096;
+    public const ulong Page = Ioctls.PageBytes;
 
     // A prime that none of the sizes is a multiple of, so that the areas are hit all over.
     private const uint AllOver = 7919;
@@ -85,14 +85,9 @@ internal sealed class FilledIoas
 
     private static ulong IovaOf(uint area) => FirstIova + (area * 2UL * Page);
 
-    private IoctlRequest Map(ulong iova) => Map(new IommuIoasMap { Flags = 7, IoasId = _ioas.Value, UserVa = 0x7000_0000_0000, Length = Page, Iova = iova });
+    private IoctlRequest Map(ulong iova) => Ioctls.MapPage(_ioas, iova);
 
-    private IoctlRequest MapAnywhere() => Map(new IommuIoasMap { Flags = 6, IoasId = _ioas.Value, UserVa = 0x7000_0000_0000, Length = 2 * Page });
-
-    private static IoctlRequest Map(IommuIoasMap cmd)
-        => IommuContext.Request(
-            IommuCommand.IoasMap, in cmd,
-            [new UserBuffer { Address = cmd.UserVa, Length = cmd.Length, ReadableBytes = cmd.Length, WritableBytes = cmd.Length }]);
+    private IoctlRequest MapAnywhere() => Ioctls.Map(new IommuIoasMap { Flags = 6, IoasId = _ioas.Value, UserVa = Ioctls.UserVa, Length = 2 * Page });
 
     private IoctlRequest Copy(ulong iova) => Ioctls.Request(
         IommuCommand.IoasCopy,

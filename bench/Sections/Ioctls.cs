@@ -7,6 +7,9 @@ namespace IommuFd.Bench.Sections;
 /// <summary>The requests that are measured, made before the clock starts.</summary>
 internal static class Ioctls
 {
+    public const ulong PageBytes = 4096;
+    public const ulong UserVa = 0x7000_0000_0000;
+
     public static IoctlRequest Alloc { get; } = Request(IommuCommand.IoasAlloc, default(IommuIoasAlloc));
 
     public static IoctlRequest GetRlimitMode { get; } = Option(IommuOptionId.RlimitMode, IommuOptionOp.Get, default);
@@ -14,6 +17,20 @@ internal static class Ioctls
     public static IoctlRequest Destroy(ObjectId id) => Request(IommuCommand.Destroy, new IommuDestroy { Id = id.Value });
 
     public static IoctlRequest HugePages(ObjectId id, IommuOptionOp op) => Option(IommuOptionId.HugePages, op, id);
+
+    /// <summary>Maps one page of the caller's memory at an IOVA, readable and writeable.</summary>
+    public static IoctlRequest MapPage(ObjectId ioas, ulong iova)
+        => Map(new IommuIoasMap { Flags = 7, IoasId = ioas.Value, UserVa = UserVa, Length = PageBytes, Iova = iova });
+
+    /// <summary>Maps memory of the caller that counts as readable and writeable; none of it is touched.</summary>
+    public static IoctlRequest Map(IommuIoasMap cmd)
+        => IommuContext.Request(
+            IommuCommand.IoasMap, in cmd,
+            [new UserBuffer { Address = cmd.UserVa, Length = cmd.Length, ReadableBytes = cmd.Length, WritableBytes = cmd.Length }]);
+
+    /// <summary>Makes an emulated device with an owner and attaches it to an IOAS, for which the first one makes a HWPT.</summary>
+    public static IoctlRequest MockDomain(ObjectId ioas)
+        => Request(IommuCommand.TestCmd, new IommuTestCmd { Op = (uint)IommuTestOp.MockDomain, Id = ioas.Value });
 
     public static ObjectId AllocatedId(IoctlReply reply) => new(UapiStruct.Read<IommuIoasAlloc>(reply.Argument).OutIoasId);
 
