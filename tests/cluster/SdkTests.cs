@@ -186,7 +186,7 @@ public sealed class SdkTests : IAsyncLifetime
     {
         await using var context = await _client.OpenAsync();
 
-        var result = await context.IoctlAsync(IommuCommand.HwptAlloc, default(IommuHwptAlloc));
+        var result = await context.IoctlAsync(IommuCommand.FaultQueueAlloc, default(IommuFaultAlloc));
 
         Assert.Equal((Errno.EOPNOTSUPP, DiagnosticReason.NotImplemented), (result.Errno, result.Diagnostic!.Reason));
     }
