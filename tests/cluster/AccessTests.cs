@@ -59,6 +59,19 @@ public sealed class AccessTests(DeviceCluster cluster) : DeviceContext(cluster)
     }
 
     [Fact]
+    public async Task Memory_that_is_mapped_twice_is_read_as_far_as_the_longer_mapping_goes()
+    {
+        var memory = Pages(2);
+        await Context.MapAsync(Ioas, memory[..(int)Page], new Iova(Base));
+        await Context.MapAsync(Ioas, memory, new Iova(Base + (8 * Page)));
+        await using var access = await Driver.CreateAccessAsync(Ioas, Context.Memory);
+        memory.Span.Fill(7);
+        var read = new byte[2 * Page];
+        await access.ReadAsync(new Iova(Base + (8 * Page)), read);
+        Assert.True(memory.Span.SequenceEqual(read), "both pages are read");
+    }
+
+    [Fact]
     public async Task What_may_only_be_read_is_EPERM_to_a_write_and_nothing_is_copied()
     {
         var (writeable, readOnly, writeOnly) = (Pages(1), Pages(1), Pages(1));

@@ -55,6 +55,20 @@ public sealed class PinnedMappingsTests
     }
 
     [Fact]
+    public async Task Memory_that_is_mapped_a_second_time_can_be_reached_as_far_as_the_longer_mapping_goes()
+    {
+        byte[] bytes = [1, 2, 3, 4];
+        var context = await new IommufdClient(_grain.Factory).OpenAsync();
+        await context.MapAsync(Ioas, bytes.AsMemory(0, 2), new Iova(0x1000));
+        await context.MapAsync(Ioas, bytes.AsMemory(0, 3), new Iova(0x2000));
+
+        Expect.Sequence<byte>([1, 2, 3], Read(context.Memory, _address, 8), "bytes read");
+        Expect.Equal(3UL, context.Memory.Accessible(_address, 8, MemoryAccess.ReadWrite), "bytes accessible");
+        Expect.Equal(3, context.Memory.Write(_address, [7, 8, 9, 10]), "bytes written");
+        Expect.Sequence<byte>([7, 8, 9, 4], bytes, "the memory");
+    }
+
+    [Fact]
     public async Task What_is_unmapped_cannot_be_reached_any_more_and_what_a_copy_maps_can()
     {
         var context = await new IommufdClient(_grain.Factory).OpenAsync();
