@@ -45,21 +45,40 @@ internal sealed class PinnedMappings : ICallerMemory
 
     public int Read(ulong address, Span<byte> destination)
     {
-        var bytes = Find(address).Span;
-        var count = Math.Min(bytes.Length, destination.Length);
-        bytes[..count].CopyTo(destination);
-        return count;
+        var done = 0;
+        while (done < destination.Length && Find(address + (ulong)done) is { IsEmpty: false } bytes)
+        {
+            var count = Math.Min(bytes.Length, destination.Length - done);
+            bytes.Span[..count].CopyTo(destination[done..]);
+            done += count;
+        }
+
+        return done;
     }
 
     public int Write(ulong address, ReadOnlySpan<byte> source)
     {
-        var bytes = Find(address).Span;
-        var count = Math.Min(bytes.Length, source.Length);
-        source[..count].CopyTo(bytes);
-        return count;
+        var done = 0;
+        while (done < source.Length && Find(address + (ulong)done) is { IsEmpty: false } bytes)
+        {
+            var count = Math.Min(bytes.Length, source.Length - done);
+            source.Slice(done, count).CopyTo(bytes.Span);
+            done += count;
+        }
+
+        return done;
     }
 
-    public ulong Accessible(ulong address, ulong length, MemoryAccess access) => Math.Min((ulong)Find(address).Length, length);
+    public ulong Accessible(ulong address, ulong length, MemoryAccess access)
+    {
+        ulong done = 0;
+        while (done < length && Find(address + done) is { IsEmpty: false } bytes)
+        {
+            done += Math.Min((ulong)bytes.Length, length - done);
+        }
+
+        return done;
+    }
 
     public void Add(ObjectId ioas, IovaRange range, MemoryPin pin)
     {
@@ -120,7 +139,8 @@ internal sealed class PinnedMappings : ICallerMemory
         }
     }
 
-    // The pinned memory from an address on; empty where none has it.
+    // Pinned memory from an address on; empty where none has it. The same memory may be pinned several times, by mappings of different lengths, so that
+    // where the one that is found ends, another may go on.
     private Memory<byte> Find(ulong address)
     {
         lock (_lock)

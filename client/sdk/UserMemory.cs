@@ -93,15 +93,27 @@ internal static class UserMemory
         return memory.Write(address + offset, chunk.Span);
     });
 
+    // Bytes that can't be accessed are passed over, as each says something of its own.
     private static void Or(ICallerMemory memory, ulong address, ReadOnlySpan<byte> bits)
     {
         var bytes = new byte[bits.Length];
-        var readable = memory.Read(address, bytes);
-        for (var i = 0; i < readable; i++)
+        for (var done = 0; done < bits.Length;)
         {
-            bytes[i] |= bits[i];
-        }
+            var at = address + (ulong)done;
+            var count = memory.Read(at, bytes.AsSpan(done, (int)memory.Accessible(at, (ulong)(bits.Length - done), MemoryAccess.ReadWrite)));
+            if (count == 0)
+            {
+                done++;
+                continue;
+            }
 
-        memory.Write(address, bytes.AsSpan(0, readable));
+            for (var i = done; i < done + count; i++)
+            {
+                bytes[i] |= bits[i];
+            }
+
+            memory.Write(at, bytes.AsSpan(done, count));
+            done += count;
+        }
     }
 }

@@ -262,7 +262,8 @@ public sealed class IoctlMarshallerTests
         argument.Fields[2] = Data;
         var buffer = Only(IoctlMarshaller.CopyIn(0x3BA0, Args, Memory(argument, Numbered(10))));
         Expect.Equal((3, Data, 5UL), (buffer.Index, buffer.Address, buffer.Length), "index, address and length of the buffer of ACCESS_RW");
-        Expect.Sequence(Numbered(5), buffer.Content, "its content");
+        Expect.Equal((5UL, 5UL), (buffer.ReadableBytes, buffer.WritableBytes), "its readable and writable bytes");
+        Expect.Sequence([], buffer.Content, "its content, which is copied on the caller's side and does not travel");
     }
 
     [Fact]
