@@ -6,7 +6,7 @@ namespace IommuFd.GrainInterfaces;
 
 /// <summary>What is known of a bound device.</summary>
 /// <param name="Device">The device, as its driver described it.</param>
-/// <param name="Driver">The driver that bound it.</param>
+/// <param name="Driver">Who bound it, as a holder is shown: a driver, or the selftest's owner of the device.</param>
 /// <param name="Hwpt">The HWPT that it is attached to; 0 for none.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.DeviceState")]
 public sealed record DeviceState([property: Id(0)] DeviceDescription Device, [property: Id(1)] string Driver, [property: Id(2)] ObjectId Hwpt) : ObjectState;
@@ -49,7 +49,7 @@ public sealed record HwptState : ObjectState
 }
 
 /// <summary>What is known of an access.</summary>
-/// <param name="Driver">The driver that made it.</param>
+/// <param name="Driver">Who made it, as a holder is shown.</param>
 /// <param name="Ioas">The IOAS that it is attached to; 0 for none.</param>
 /// <param name="NeedsPinPages">Whether it pins pages.</param>
 /// <param name="Pins">Pins that it has.</param>

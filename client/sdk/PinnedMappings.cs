@@ -35,13 +35,15 @@ internal sealed class MemoryPin
 // destroyed or the context is closed: pinned too long, never too short. Accesses copy from and to this memory and no other: an address
 // that the service names is looked up here, never followed.
 //
-// Always: the mappings of one IOAS do not overlap, as its areas don't.
+// The mappings of one IOAS do not overlap, as its areas don't, but for what raw ioctls have unmapped: that stays beside what was mapped
+// there since, so mappings are told apart by their numbers.
 
 /// <summary>The pins of a context, by where they are mapped.</summary>
 internal sealed class PinnedMappings : ICallerMemory
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<ObjectId, SortedSet<Mapping>> _byIoas = [];
+    private long _lastNumber;
 
     public int Read(ulong address, Span<byte> destination)
     {
@@ -89,7 +91,7 @@ internal sealed class PinnedMappings : ICallerMemory
                 _byIoas.Add(ioas, mappings = []);
             }
 
-            mappings.Add(new Mapping(range, pin));
+            mappings.Add(new Mapping(range, ++_lastNumber, pin));
         }
     }
 
@@ -111,7 +113,7 @@ internal sealed class PinnedMappings : ICallerMemory
     {
         lock (_lock)
         {
-            foreach (var (mapped, pin) in Overlapping(source, range))
+            foreach (var (mapped, _, pin) in Overlapping(source, range))
             {
                 pin!.Share();
                 var (first, last) = (Math.Max(mapped.Start, range.Start), Math.Min(mapped.Last, range.Last));
@@ -145,7 +147,7 @@ internal sealed class PinnedMappings : ICallerMemory
     {
         lock (_lock)
         {
-            foreach (var (_, pin) in _byIoas.Values.SelectMany(mappings => mappings))
+            foreach (var (_, _, pin) in _byIoas.Values.SelectMany(mappings => mappings))
             {
                 if (address - pin!.Address < (ulong)pin.Memory.Length)
                 {
@@ -164,9 +166,9 @@ internal sealed class PinnedMappings : ICallerMemory
             return [];
         }
 
-        // At most one mapping starts below the range and reaches into it.
-        var found = mappings.GetViewBetween(At(range.Start), At(range.Last)).ToList();
-        if (range.Start > 0 && mappings.GetViewBetween(At(0), At(range.Start - 1)).Max is { Pin: not null } below && below.Range.Last >= range.Start)
+        // At most one mapping that is still mapped starts below the range and reaches into it.
+        var found = mappings.GetViewBetween(Before(range.Start), After(range.Last)).ToList();
+        if (range.Start > 0 && mappings.GetViewBetween(Before(0), After(range.Start - 1)).Max is { Pin: not null } below && below.Range.Last >= range.Start)
         {
             found.Add(below);
         }
@@ -174,10 +176,13 @@ internal sealed class PinnedMappings : ICallerMemory
         return found;
     }
 
-    private static Mapping At(ulong start) => new(new IovaRange(start, start), null);
+    // Places among the mappings: before and behind all that start at an IOVA.
+    private static Mapping Before(ulong start) => new(new IovaRange(start, start), 0, null);
 
-    private readonly record struct Mapping(IovaRange Range, MemoryPin? Pin) : IComparable<Mapping>
+    private static Mapping After(ulong start) => new(new IovaRange(start, start), long.MaxValue, null);
+
+    private readonly record struct Mapping(IovaRange Range, long Number, MemoryPin? Pin) : IComparable<Mapping>
     {
-        public int CompareTo(Mapping other) => Range.Start.CompareTo(other.Range.Start);
+        public int CompareTo(Mapping other) => (Range.Start, Number).CompareTo((other.Range.Start, other.Number));
     }
 }

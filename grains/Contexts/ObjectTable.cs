@@ -124,36 +124,37 @@ internal sealed class ObjectTable
     }
 
     /// <summary>
-    /// Empties the table: destroys each object once nobody holds it, so that leaves go first. Looks at each object and each hold once. What is still held at
-    /// the end holds itself in a circle, which is a bug; it goes too.
+    /// Empties the table: destroys each object once nobody holds it, so that leaves go first. Looks at each object and each hold once, and follows an object to
+    /// what it held before it goes on to the next, since what was made together lies together in memory. What is still held at the end holds itself in a
+    /// circle, which is a bug; it goes too.
     /// </summary>
     /// <returns>The objects in the order of their destruction, and those that were stuck.</returns>
     public (List<ObjectEntry> Destroyed, List<ObjectEntry> Stuck) Release()
     {
         var destroyed = new List<ObjectEntry>(Count);
-        foreach (var entry in After(0))
+        var free = new Stack<ObjectEntry>();
+        for (var id = 0; id < _entries.Length; id++)
         {
-            if (entry.Users == 1)
+            if (_entries[id] is not { IsFinalized: true, Users: 1 } leaf)
             {
-                destroyed.Add(entry);
+                continue;
             }
-        }
 
-        // The list is the queue: what lets go of its last holder is appended while it is walked.
-        for (var i = 0; i < destroyed.Count; i++)
-        {
-            var entry = destroyed[i];
-            for (var hold = entry.FirstHeld; hold is not null; hold = hold.NextHeld)
+            free.Push(leaf);
+            while (free.TryPop(out var entry))
             {
-                if (hold.Target.Users == 2)
+                while (entry.FirstHeld is { } hold)
                 {
-                    destroyed.Add(hold.Target);
+                    hold.Drop();
+                    if (hold.Target.Users == 1)
+                    {
+                        free.Push(hold.Target);
+                    }
                 }
 
-                hold.Drop();
+                destroyed.Add(entry);
+                RemoveUnheld(entry, leaveTombstone: false);
             }
-
-            RemoveUnheld(entry, leaveTombstone: false);
         }
 
         var stuck = After(0).ToList();

@@ -48,7 +48,13 @@ internal sealed class IoptArea(IovaRange range, IoptPages pages, ulong startByte
     /// <summary>Where an IOVA of the area lies in its pages, in bytes from the first page's start.</summary>
     public ulong StartByteOf(ulong iova) => iova - Range.Start + StartByte;
 
-    /// <summary>Whether the area starts, ends and lies in its pages at multiples of an alignment (a power of two).</summary>
-    public bool IsAligned(ulong alignment)
-        => ((Range.Start | Length | PageSizes.OffsetOf(StartByte)) & (alignment - 1)) == 0;
+    /// <summary>The greatest power of two, at most a page, that the area's start, end and place in its pages are multiples of.</summary>
+    public ulong Alignment
+    {
+        get
+        {
+            var bits = Range.Start | Length | PageSizes.OffsetOf(StartByte) | PageSizes.Page;
+            return bits & (0 - bits);
+        }
+    }
 }

@@ -29,7 +29,7 @@ internal sealed partial class IoptTable
             return Errno.EINVAL;
         }
 
-        if (domain.PageSize > IovaAlignment && !Areas.All(area => area.IsAligned(domain.PageSize)))
+        if (domain.PageSize > IovaAlignment && !AreAreasAligned(domain.PageSize))
         {
             return Errno.EADDRINUSE;
         }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Numerics;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
@@ -123,7 +124,7 @@ internal sealed partial class IoptTable
             alignment = Math.Max(alignment, domain.PageSize);
         }
 
-        if (alignment > IovaAlignment && !Areas.All(area => area.IsAligned(alignment)))
+        if (alignment > IovaAlignment && !AreAreasAligned(alignment))
         {
             return Errno.EADDRINUSE;
         }
@@ -132,6 +133,14 @@ internal sealed partial class IoptTable
         CheckInvariants();
         return Errno.None;
     }
+
+    // iopt_check_iova_alignment, by the counts of areas: attaching a device must not look at each area.
+    private bool AreAreasAligned(ulong alignment)
+        => _areasByAlignment is null || _areasByAlignment.AsSpan(0, BitOperations.TrailingZeroCount(alignment)).IndexOfAnyExcept(0) < 0;
+
+    // Counts an area among those of its alignment, as 2^n.
+    private void CountAlignment(IoptArea area, int change)
+        => (_areasByAlignment ??= new int[BitOperations.TrailingZeroCount(PageSizes.Page) + 1])[BitOperations.TrailingZeroCount(area.Alignment)] += change;
 
     // iopt_check_iova: whether a mapping can be at a fixed IOVA.
     private Errno CheckIova(ulong iova, ulong length)

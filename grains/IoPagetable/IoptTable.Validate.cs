@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Numerics;
 using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.IoPagetable;
@@ -22,6 +23,10 @@ internal sealed partial class IoptTable
         Require(Areas.All(area => area.Pages.Writable || !area.Prot.HasFlag(IommuProt.Write)), "No area lets DMA write what isn't writable.");
         Require(Areas.LongCount(area => area.Pages.File is null) == _userAreas, "The areas of user memory are counted.");
         Require(Areas.LongCount(area => !area.Slice.IsPinnable()) == _unpinnableAreas, "The areas that can't be pinned are counted.");
+        Require(
+            _areasByAlignment is null || Areas.GroupBy(area => area.Alignment).All(areas => _areasByAlignment[BitOperations.TrailingZeroCount(areas.Key)] == areas.Count()),
+            "The areas are counted by their alignment.");
+        Require((_areasByAlignment?.Sum() ?? 0) == AreaCount, "Every area is counted by its alignment once.");
         Require(_domains.Count == 0 || _unpinnableAreas == 0, "A domain maps only what can be pinned.");
         Require(Areas.Sum(area => (long)area.Pins) == PinnedAreaCount, "The pins are counted.");
         Require(_domains.TrueForAll(domain => domain.PageSize <= IovaAlignment), "IOVAs are aligned to the pages of every domain.");

@@ -20,6 +20,7 @@ internal sealed partial class IoptTable
     private readonly RangeTree<IoptArea> _areas = new();
     private long _userAreas;
     private UInt128 _mappedBytes;
+    private int[]? _areasByAlignment;
 
     /// <summary>Number of areas.</summary>
     public int AreaCount => _areas.Count;
@@ -261,6 +262,7 @@ internal sealed partial class IoptTable
         Require(inserted, "An area is inserted where there is none.");
         _userAreas += area.Pages.File is null ? 1 : 0;
         _unpinnableAreas += area.Slice.IsPinnable() ? 0 : 1;
+        CountAlignment(area, 1);
         _mappedBytes += area.Length;
         CheckInvariants();
     }
@@ -271,6 +273,7 @@ internal sealed partial class IoptTable
         Require(removed, "An area is removed once.");
         _userAreas -= area.Pages.File is null ? 1 : 0;
         _unpinnableAreas -= area.Slice.IsPinnable() ? 0 : 1;
+        CountAlignment(area, -1);
         _mappedBytes -= area.Length;
         CheckInvariants();
     }

@@ -102,12 +102,8 @@ internal static class DeviceAttachHandlers
             return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.GroupAttachedElsewhere, other);
         }
 
-        // The first device of a group attaches all of it; a further one only brings its own regions.
-        List<IoasChange> changes = [.. Reserve([device])];
-        if (group.Attached.Count == 0)
-        {
-            changes.AddRange(AttachGroup(group, hwpt));
-        }
+        // The first device of a group attaches all of it. A further one brings its own regions, and may have been bound since.
+        List<IoasChange> changes = [.. Reserve([device]), .. AttachTo(hwpt, group.Attached.Count == 0 ? group.Bound : [device])];
 
         if (isNew)
         {
@@ -144,7 +140,7 @@ internal static class DeviceAttachHandlers
         var group = device.Group;
         var moves = before.Ioas != hwpt.Ioas;
         changes.AddRange(moves ? Reserve(group.Attached) : []);
-        changes.AddRange(AttachGroup(group, hwpt));
+        changes.AddRange(AttachTo(hwpt, group.Bound));
         var result = await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
         if (!result.Succeeded)
         {
@@ -206,8 +202,8 @@ internal static class DeviceAttachHandlers
     private static IEnumerable<IoasChange> Reserve(IEnumerable<DeviceEntry> devices)
         => devices.Where(device => Regions(device).Length > 0).Select(device => new ReserveRegions(device.Id, Regions(device)));
 
-    private static IEnumerable<IoasChange> AttachGroup(DeviceGroup group, HwptEntry hwpt)
-        => group.Bound.Select(device => new AttachToDomain(hwpt.Id, device.Device));
+    private static IEnumerable<IoasChange> AttachTo(HwptEntry hwpt, IEnumerable<DeviceEntry> devices)
+        => devices.Select(device => new AttachToDomain(hwpt.Id, device.Device));
 
     private static IovaRange[] Regions(DeviceEntry device) => IommuDriver.Of(device.Device).ReservedRegions(device.Device);
 }
