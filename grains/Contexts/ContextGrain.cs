@@ -193,7 +193,7 @@ internal sealed class ContextGrain(ILogger<ContextGrain> logger, TimeProvider ti
             logger.ObjectStuck(Handle.ToShortString(), entry.Type, entry.Id, entry.Users, string.Join(", ", (object[])entry.DescribeHolders(IoctlLimits.MaxListed)));
         }
 
-        await grains.DestroyAllAsync(destroyed.Concat(stuck));
+        await grains.DestroyAllAsync();
         logger.ContextReleased(Handle.ToShortString(), destroyed.Count, stuck.Count);
         LeaveUnlessOpen();
         return new ReleaseReport(destroyed.Count, Refs(destroyed), Refs(stuck));

@@ -75,6 +75,13 @@ internal sealed class IdAllocator
         }
     }
 
+    /// <summary>Gives every id back.</summary>
+    public void Clear()
+    {
+        Count = 0;
+        Reset();
+    }
+
     private void Reset()
     {
         _levels.Clear();

@@ -82,11 +82,6 @@ internal sealed class Hold
             nextHeld._previousHeld = _previousHeld;
         }
 
-        if (NextHolder is { } nextHolder)
-        {
-            nextHolder._previousHolder = _previousHolder;
-        }
-
         if (_previousHeld is { } previousHeld)
         {
             previousHeld.NextHeld = NextHeld;
@@ -94,6 +89,19 @@ internal sealed class Hold
         else
         {
             Owner.FirstHeld = NextHeld;
+        }
+
+        LeaveHolders();
+        Owner.HeldCount--;
+        Target.Users--;
+    }
+
+    /// <summary>Leaves the list of those that hold the target, and nothing else.</summary>
+    public void LeaveHolders()
+    {
+        if (NextHolder is { } nextHolder)
+        {
+            nextHolder._previousHolder = _previousHolder;
         }
 
         if (_previousHolder is { } previousHolder)
@@ -104,9 +112,6 @@ internal sealed class Hold
         {
             Target.FirstHolder = NextHolder;
         }
-
-        Owner.HeldCount--;
-        Target.Users--;
     }
 }
 
@@ -135,6 +140,24 @@ internal abstract class ObjectEntry(ObjectId id, ObjectType type, long serial) :
     public virtual string Name => "";
 
     public override Holder Describe(Hold hold) => new(Type, Id, hold.Why, default);
+
+    /// <summary>Makes the entry one that is gone, with its table: what it held is counted without it already.</summary>
+    public void Forget()
+    {
+        (FirstHeld, FirstHolder, HeldCount, IsFinalized) = (null, null, 0, false);
+    }
+
+    /// <summary>Takes the holds of objects that are gone out of the list of holders.</summary>
+    public void ForgetGoneHolders()
+    {
+        for (var hold = FirstHolder; hold is not null; hold = hold.NextHolder)
+        {
+            if (hold.Owner is ObjectEntry { IsFinalized: false })
+            {
+                hold.LeaveHolders();
+            }
+        }
+    }
 
     /// <summary>The first holders, for people.</summary>
     public Holder[] DescribeHolders(int limit)

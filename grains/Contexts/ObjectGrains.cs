@@ -30,7 +30,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     {
         if (!_called.TryGetValue(entry.Id, out var called))
         {
-            called = new CalledGrain(ObjectTypes.Get(entry.Type).Grain!(grainFactory, $"{_keyPrefix}{entry.Id}"));
+            called = new CalledGrain(entry, ObjectTypes.Get(entry.Type).Grain!(grainFactory, $"{_keyPrefix}{entry.Id}"));
             _called.Add(entry.Id, called);
         }
 
@@ -52,11 +52,14 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
 
     /// <summary>Ends the grain of an object that is out of the table. Completes at once where it was never called.</summary>
     public ValueTask DestroyAsync(ObjectEntry entry)
-        => _called.Remove(entry.Id, out var called) ? EndAsync(entry, called) : ValueTask.CompletedTask;
+        => _called.Remove(entry.Id, out var called) ? EndAsync(called) : ValueTask.CompletedTask;
 
-    /// <summary>Ends the grains of many objects that are out of the table. Their order no longer matters: no grain calls another.</summary>
-    public Task DestroyAllAsync(IEnumerable<ObjectEntry> entries)
-        => Parallelism.ForEachAsync(entries.Where(entry => _called.ContainsKey(entry.Id)), ReleaseConcurrency, DestroyAsync);
+    /// <summary>Ends every grain, of a context that is gone. Their order no longer matters: no grain calls another.</summary>
+    public async Task DestroyAllAsync()
+    {
+        await Parallelism.ForEachAsync(_called.Values, ReleaseConcurrency, EndAsync);
+        _called.Clear();
+    }
 
     /// <summary>The state of an object. The grain that has it is asked only if it was called before: looking at an object must not activate it.</summary>
     public async ValueTask<ObjectState?> InspectAsync(ObjectEntry entry, StatePage page)
@@ -100,8 +103,9 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     private ObjectStamp Stamp(ObjectEntry entry, CalledGrain called) => new(epoch, entry.Serial, MayBuild: !called.HasAnswered);
 
     // A grain that does not end stays behind without anybody who could call it: a later life of the same key has a greater stamp.
-    private async ValueTask EndAsync(ObjectEntry entry, CalledGrain called)
+    private async ValueTask EndAsync(CalledGrain called)
     {
+        var entry = called.Entry;
         try
         {
             await called.Grain.DestroyAsync(Stamp(entry, called));
@@ -113,8 +117,10 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     }
 
     /// <summary>A grain that was called.</summary>
-    internal sealed class CalledGrain(IObjectGrain grain)
+    internal sealed class CalledGrain(ObjectEntry entry, IObjectGrain grain)
     {
+        public ObjectEntry Entry { get; } = entry;
+
         public IObjectGrain Grain { get; } = grain;
 
         /// <summary>Whether it has shown that it has the object's state: if it doesn't from then on, the state is lost.</summary>

@@ -143,22 +143,24 @@ internal sealed class ObjectTable
             free.Push(leaf);
             while (free.TryPop(out var entry))
             {
-                while (entry.FirstHeld is { } hold)
+                for (var hold = entry.FirstHeld; hold is not null; hold = hold.NextHeld)
                 {
-                    hold.Drop();
-                    if (hold.Target.Users == 1)
+                    if (--hold.Target.Users == 1)
                     {
                         free.Push(hold.Target);
                     }
                 }
 
+                entry.Forget();
                 destroyed.Add(entry);
-                RemoveUnheld(entry, leaveTombstone: false);
             }
         }
 
+        // Holds of what is gone were not taken out of the lists of what they held: nearly always that goes too.
         var stuck = After(0).ToList();
+        stuck.ForEach(entry => entry.ForgetGoneHolders());
         _entries = [];
+        _ids.Clear();
         Count = 0;
         return (destroyed, stuck);
     }

@@ -14,10 +14,10 @@ internal sealed class DeviceGroup(string? name)
     public string? Name { get; } = name;
 
     /// <summary>The bound devices, in the order in which they were bound.</summary>
-    public List<DeviceEntry> Bound { get; } = [];
+    public List<DeviceEntry> Bound { get; } = new(capacity: 1);
 
     /// <summary>Those that are attached, in the order in which they were attached.</summary>
-    public List<DeviceEntry> Attached { get; } = [];
+    public List<DeviceEntry> Attached { get; } = new(capacity: 1);
 
     /// <summary>The page table that they are attached to; null for none.</summary>
     public HwptEntry? Hwpt { get; set; }

@@ -12,7 +12,7 @@ internal sealed class IoasEntry(ObjectId id, long serial) : ObjectEntry(id, Obje
     /// <summary>The HWPTs that attaching devices has made, oldest first. A further device takes the first that it fits.</summary>
     public IReadOnlyList<HwptEntry> AutoHwpts => _autoHwpts ?? [];
 
-    public void AddAuto(HwptEntry hwpt) => (_autoHwpts ??= []).Add(hwpt);
+    public void AddAuto(HwptEntry hwpt) => (_autoHwpts ??= new(capacity: 1)).Add(hwpt);
 
     public void RemoveAuto(HwptEntry hwpt) => _autoHwpts?.Remove(hwpt);
 }

@@ -95,14 +95,14 @@ public sealed class ObjectGrainsTests
         }
 
         _context.GrainOf(100).Failure = new TimeoutException("no answer");
-        await _context.ObjectGrains.DestroyAllAsync(entries);
+        await _context.ObjectGrains.DestroyAllAsync();
         Expect.Equal(250, _context.Grains.Keys.Count, "grains that were asked for");
         foreach (var entry in entries.Where(entry => entry.Id.Value % 2 == 0))
         {
             Expect.Equal(1, _context.GrainOf(entry.Id.Value).Calls.Count(call => call.Call == "Destroy"), $"ends of the grain of {entry.Ref}");
         }
 
-        await _context.ObjectGrains.DestroyAllAsync(entries);
+        await _context.ObjectGrains.DestroyAllAsync();
         Expect.Equal(1, _context.GrainOf(2).Calls.Count(call => call.Call == "Destroy"), "ends of a grain after the objects were ended twice");
     }
 
