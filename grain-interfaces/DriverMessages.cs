@@ -23,19 +23,24 @@ public sealed record UnbindDeviceRequest([property: Id(0)] ObjectId Device) : Dr
 /// <summary><c>iommufd_device_attach</c>: attaches the device to a page table.</summary>
 /// <param name="Device">The device.</param>
 /// <param name="PageTable">A HWPT, or an IOAS, for which a HWPT is found or made.</param>
+/// <param name="Pasid">A PASID of the device, to attach that; 0 for the device itself. PASIDs need a HWPT with the flag for them.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.AttachDeviceRequest")]
-public sealed record AttachDeviceRequest([property: Id(0)] ObjectId Device, [property: Id(1)] ObjectId PageTable) : DriverRequest;
+public sealed record AttachDeviceRequest(
+    [property: Id(0)] ObjectId Device, [property: Id(1)] ObjectId PageTable, [property: Id(2)] uint Pasid = 0) : DriverRequest;
 
 /// <summary><c>iommufd_device_replace</c>: attaches the device, and its group with it, to another page table than before, without a moment in between.</summary>
 /// <param name="Device">The device; EINVAL where it is not attached.</param>
 /// <param name="PageTable">A HWPT, or an IOAS, for which a HWPT is found or made.</param>
+/// <param name="Pasid">A PASID of the device, to move that; 0 for the device itself.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.ReplaceDeviceRequest")]
-public sealed record ReplaceDeviceRequest([property: Id(0)] ObjectId Device, [property: Id(1)] ObjectId PageTable) : DriverRequest;
+public sealed record ReplaceDeviceRequest(
+    [property: Id(0)] ObjectId Device, [property: Id(1)] ObjectId PageTable, [property: Id(2)] uint Pasid = 0) : DriverRequest;
 
 /// <summary><c>iommufd_device_detach</c>: detaches the device. A HWPT that was made for an IOAS goes with its last device.</summary>
 /// <param name="Device">The device; EINVAL where it is not attached.</param>
+/// <param name="Pasid">A PASID of the device, to detach that; 0 for the device itself.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.DetachDeviceRequest")]
-public sealed record DetachDeviceRequest([property: Id(0)] ObjectId Device) : DriverRequest;
+public sealed record DetachDeviceRequest([property: Id(0)] ObjectId Device, [property: Id(1)] uint Pasid = 0) : DriverRequest;
 
 /// <summary><c>iommufd_access_create</c>: makes an access object, which this driver holds until it destroys it.</summary>
 /// <param name="NeedsPinPages">Whether it pins pages; the IOVAs of its IOAS must be aligned to pages then.</param>

@@ -34,11 +34,13 @@ public sealed record AddDomain([property: Id(0)] ObjectId Hwpt) : IoasChange;
 [GenerateSerializer, Immutable, Alias("IommuFd.RemoveDomain")]
 public sealed record RemoveDomain([property: Id(0)] ObjectId Hwpt) : IoasChange;
 
-/// <summary>Attaches a device to a domain (<c>attach_dev</c>). EINVAL where they do not fit.</summary>
+/// <summary>Attaches a device, or a PASID of it, to a domain (<c>attach_dev</c>, <c>set_dev_pasid</c>). EINVAL where they do not fit.</summary>
 /// <param name="Hwpt">The HWPT.</param>
 /// <param name="Device">The device.</param>
+/// <param name="Pasid">The PASID; 0 for the device itself.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.AttachToDomain")]
-public sealed record AttachToDomain([property: Id(0)] ObjectId Hwpt, [property: Id(1)] DeviceDescription Device) : IoasChange;
+public sealed record AttachToDomain(
+    [property: Id(0)] ObjectId Hwpt, [property: Id(1)] DeviceDescription Device, [property: Id(2)] uint Pasid = 0) : IoasChange;
 
 /// <summary>Reserves a device's regions (<c>iopt_table_enforce_dev_resv_regions</c>). EADDRINUSE where an IOVA of them is mapped or allowed.</summary>
 /// <param name="Device">The device, with which the reservations go.</param>

@@ -150,6 +150,9 @@ public enum DiagnosticReason
     /// <summary>EINVAL: the IOMMU in front of the device can't use the page table.</summary>
     DeviceIncompatible,
 
+    /// <summary>EINVAL: where PASIDs are attached, the HWPT <c>ObjectId</c> must be one that was allocated for that.</summary>
+    PasidIncompatible,
+
     /// <summary>EOPNOTSUPP: the IOMMU in front of the device has no page table with the flags <c>Value</c>, or no such data.</summary>
     IommuLacksFeature,
 

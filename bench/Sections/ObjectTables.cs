@@ -57,9 +57,7 @@ internal static class ObjectTables
             ioas.AddAuto(made);
         }
 
-        group.Attached.Add(device);
-        group.Hwpt = ioas.AutoHwpts[0];
-        device.Attach(group.Hwpt);
+        device.Attach(DeviceGroup.NoPasid, ioas.AutoHwpts[0]);
         selftest.Device = device;
         table.Finalize(selftest);
     }

@@ -20,31 +20,34 @@ public sealed class IommuDevice : IAsyncDisposable
 
     /// <summary>Attaches the device to a page table (<c>iommufd_device_attach</c>). What of the device and its IOMMU can't be mapped is reserved.</summary>
     /// <param name="pageTable">A HWPT, or an IOAS: of an IOAS, a HWPT that fits is found or made.</param>
+    /// <param name="pasid">A PASID of the device, to attach that: to a HWPT allocated with <see cref="IommuFd.Uapi.IommuHwptAllocFlags.Pasid"/>; 0 for the device itself.</param>
     /// <returns>The HWPT.</returns>
     /// <exception cref="IommufdException">
     /// ENOENT without such a page table; EBUSY where the device is attached; EINVAL where its group is attached elsewhere or its IOMMU can't use the HWPT;
     /// EADDRINUSE where something is mapped or allowed that can't be, and EFAULT where mapped memory can't be pinned.
     /// </exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public async ValueTask<ObjectId> AttachAsync(ObjectId pageTable)
-        => (await _driver.RunAsync("attach", new AttachDeviceRequest(Id, pageTable))).Id;
+    public async ValueTask<ObjectId> AttachAsync(ObjectId pageTable, uint pasid = 0)
+        => (await _driver.RunAsync("attach", new AttachDeviceRequest(Id, pageTable, pasid))).Id;
 
     /// <summary>
     /// Attaches the device, and its group with it, to another page table (<c>iommufd_device_replace</c>). The old attachment holds until the new one stands,
     /// and where the new one fails, it stays.
     /// </summary>
     /// <param name="pageTable">A HWPT, or an IOAS.</param>
+    /// <param name="pasid">A PASID of the device, to move that; 0 for the device itself.</param>
     /// <returns>The HWPT.</returns>
     /// <exception cref="IommufdException">EINVAL where the device is not attached; otherwise as <see cref="AttachAsync"/>.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public async ValueTask<ObjectId> ReplaceAsync(ObjectId pageTable)
-        => (await _driver.RunAsync("replace", new ReplaceDeviceRequest(Id, pageTable))).Id;
+    public async ValueTask<ObjectId> ReplaceAsync(ObjectId pageTable, uint pasid = 0)
+        => (await _driver.RunAsync("replace", new ReplaceDeviceRequest(Id, pageTable, pasid))).Id;
 
     /// <summary>Detaches the device (<c>iommufd_device_detach</c>). A HWPT that was made for an IOAS goes with its last device.</summary>
+    /// <param name="pasid">A PASID of the device, to detach that; 0 for the device itself.</param>
     /// <returns>When it is detached.</returns>
     /// <exception cref="IommufdException">EINVAL where it is not attached.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public async ValueTask DetachAsync() => await _driver.RunAsync("detach", new DetachDeviceRequest(Id));
+    public async ValueTask DetachAsync(uint pasid = 0) => await _driver.RunAsync("detach", new DetachDeviceRequest(Id, pasid));
 
     /// <summary>Unbinds the device (<c>iommufd_device_unbind</c>), which detaches it too. Does not fail for a device that is bound.</summary>
     /// <returns>When its object is gone.</returns>

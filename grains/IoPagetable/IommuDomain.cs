@@ -56,6 +56,9 @@ internal abstract class IommuDomain
     /// <summary>The operation <c>attach_dev</c>: EINVAL where the device can't use this domain.</summary>
     public abstract Errno Attach(DeviceDescription device);
 
+    /// <summary>The operation <c>set_dev_pasid</c>: EINVAL where the device has no such PASID, or can't use this domain.</summary>
+    public virtual Errno SetPasid(DeviceDescription device, uint pasid) => pasid >> device.PasidWidth == 0 ? Attach(device) : Errno.EINVAL;
+
     /// <summary>Starts or stops tracking (<c>set_dirty_tracking</c>).</summary>
     public virtual Errno SetDirtyTracking(bool enable)
     {

@@ -13,60 +13,48 @@ namespace IommuFd.Grains.Objects.Devices;
 //
 // A device that is attached to an IOAS takes the first HWPT made for that which it fits (an automatic one), or has one made.
 
-/// <summary>Attaches devices to page tables, moves them, and detaches them.</summary>
+/// <summary>Attaches devices, or PASIDs of theirs, to page tables, moves them, and detaches them.</summary>
 internal static class DeviceAttachHandlers
 {
-    private delegate ValueTask<OperationResult> AttachStep(IoctlScope scope, DeviceEntry device, HwptEntry hwpt, bool isNew);
+    private delegate ValueTask<OperationResult> AttachStep(IoctlScope scope, DeviceEntry device, uint pasid, HwptEntry hwpt, bool isNew);
 
     /// <summary><c>iommufd_device_attach</c>. Answers the HWPT.</summary>
-    public static ValueTask<OperationResult> AttachAsync(IoctlScope scope, DeviceEntry device, uint pageTable)
-        => ChangeAsync(scope, device, pageTable, AttachToAsync);
+    public static ValueTask<OperationResult> AttachAsync(IoctlScope scope, DeviceEntry device, uint pasid, uint pageTable)
+        => ChangeAsync(scope, device, pasid, pageTable, AttachToAsync);
 
     /// <summary><c>iommufd_device_replace</c>. Answers the HWPT.</summary>
-    public static ValueTask<OperationResult> ReplaceAsync(IoctlScope scope, DeviceEntry device, uint pageTable)
-        => ChangeAsync(scope, device, pageTable, ReplaceByAsync);
+    public static ValueTask<OperationResult> ReplaceAsync(IoctlScope scope, DeviceEntry device, uint pasid, uint pageTable)
+        => ChangeAsync(scope, device, pasid, pageTable, ReplaceByAsync);
 
     /// <summary><c>iommufd_device_detach</c>.</summary>
-    public static async ValueTask<OperationResult> DetachAsync(IoctlScope scope, DeviceEntry device)
+    public static async ValueTask<OperationResult> DetachAsync(IoctlScope scope, DeviceEntry device, uint pasid)
     {
-        if (device.Hwpt is not { } hwpt)
+        if (device.HwptAt(pasid) is not { } hwpt)
         {
             return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.DeviceNotAttached, device);
         }
 
-        var group = device.Group;
-        group.Attached.Remove(device);
-        group.Hwpt = group.Attached.Count == 0 ? null : group.Hwpt;
-        device.Detach();
-        await LeaveAsync(scope, hwpt, [device]);
+        device.Detach(pasid);
+        await LeaveAsync(scope, hwpt, pasid == DeviceGroup.NoPasid ? [device] : []);
         return default;
     }
 
     // iommufd_device_change_pt.
-    private static async ValueTask<OperationResult> ChangeAsync(IoctlScope scope, DeviceEntry device, uint pageTable, AttachStep step)
-    {
-        switch (scope.Context.Objects.Find(pageTable))
+    private static ValueTask<OperationResult> ChangeAsync(IoctlScope scope, DeviceEntry device, uint pasid, uint pageTable, AttachStep step)
+        => scope.Context.Objects.Find(pageTable) switch
         {
-            case null:
-                return OperationResult.NotFound(scope.Context.Objects, pageTable);
-
-            case HwptEntry hwpt:
-                return await step(scope, device, hwpt, isNew: false);
-
-            case IoasEntry ioas:
-                return await AutoAsync(scope, device, ioas, step);
-
-            case var other:
-                return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.NotAPageTable, other);
-        }
-    }
+            null => ValueTask.FromResult(OperationResult.NotFound(scope.Context.Objects, pageTable)),
+            HwptEntry hwpt => step(scope, device, pasid, hwpt, isNew: false),
+            IoasEntry ioas => AutoAsync(scope, device, pasid, ioas, step),
+            var other => ValueTask.FromResult(OperationResult.Fail(Errno.EINVAL, DiagnosticReason.NotAPageTable, other)),
+        };
 
     // iommufd_device_auto_get_domain: EINVAL means that the device does not fit, so that the next one is tried; anything else is the answer.
-    private static async ValueTask<OperationResult> AutoAsync(IoctlScope scope, DeviceEntry device, IoasEntry ioas, AttachStep step)
+    private static async ValueTask<OperationResult> AutoAsync(IoctlScope scope, DeviceEntry device, uint pasid, IoasEntry ioas, AttachStep step)
     {
         foreach (var hwpt in ioas.AutoHwpts.ToArray())
         {
-            var result = await step(scope, device, hwpt, isNew: false);
+            var result = await step(scope, device, pasid, hwpt, isNew: false);
             if (result.Errno != Errno.EINVAL)
             {
                 return result;
@@ -79,7 +67,7 @@ internal static class DeviceAttachHandlers
             return OperationResult.Fail(Errno.EBUSY, DiagnosticReason.NoFreeId);
         }
 
-        var attached = await step(scope, device, made, isNew: true);
+        var attached = await step(scope, device, pasid, made, isNew: true);
         if (!attached.Succeeded)
         {
             objects.Abort(made);
@@ -89,22 +77,27 @@ internal static class DeviceAttachHandlers
     }
 
     // iommufd_hw_pagetable_attach.
-    private static async ValueTask<OperationResult> AttachToAsync(IoctlScope scope, DeviceEntry device, HwptEntry hwpt, bool isNew)
+    private static async ValueTask<OperationResult> AttachToAsync(IoctlScope scope, DeviceEntry device, uint pasid, HwptEntry hwpt, bool isNew)
     {
         var group = device.Group;
-        if (device.Hwpt is not null)
+        if (device.HwptAt(pasid) is not null)
         {
             return OperationResult.Fail(Errno.EBUSY, DiagnosticReason.DeviceAttached, device);
         }
 
-        if (group.Hwpt is { } other && other != hwpt)
+        var shared = group.HwptAt(pasid);
+        if (shared is not null && shared != hwpt)
         {
-            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.GroupAttachedElsewhere, other);
+            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.GroupAttachedElsewhere, shared);
+        }
+
+        if (!IsPasidCompatible(group, pasid, hwpt))
+        {
+            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.PasidIncompatible, hwpt);
         }
 
         // The first device of a group attaches all of it. A further one brings its own regions, and may have been bound since.
-        List<IoasChange> changes = [.. Reserve([device]), .. AttachTo(hwpt, group.Attached.Count == 0 ? group.Bound : [device])];
-
+        List<IoasChange> changes = [.. Reserve(pasid, [device]), .. AttachTo(hwpt, pasid, device, shared is null ? group.Bound : [device])];
         if (isNew)
         {
             changes = [HwptHandlers.Allocation(hwpt, device.Device, null), .. changes, new AddDomain(hwpt.Id)];
@@ -117,19 +110,18 @@ internal static class DeviceAttachHandlers
         }
 
         Publish(scope, hwpt, isNew);
-        group.Attached.Add(device);
-        group.Hwpt = hwpt;
-        device.Attach(hwpt);
+        device.Attach(pasid, hwpt);
         return new OperationResult(Errno.None, hwpt.Id);
     }
 
     // iommufd_device_do_replace: the group moves as a whole.
-    private static async ValueTask<OperationResult> ReplaceByAsync(IoctlScope scope, DeviceEntry device, HwptEntry hwpt, bool isNew)
+    private static async ValueTask<OperationResult> ReplaceByAsync(IoctlScope scope, DeviceEntry device, uint pasid, HwptEntry hwpt, bool isNew)
     {
         List<IoasChange> changes = isNew ? [HwptHandlers.Allocation(hwpt, device.Device, null), new AddDomain(hwpt.Id)] : [];
-        if (device.Hwpt is not { } before)
+        var group = device.Group;
+        if (device.HwptAt(pasid) is not { } before)
         {
-            return await RefuseAsync(scope, device, hwpt, changes);
+            return await RefuseAsync(scope, hwpt, changes, OperationResult.Fail(Errno.EINVAL, DiagnosticReason.DeviceNotAttached, device));
         }
 
         if (before == hwpt)
@@ -137,10 +129,15 @@ internal static class DeviceAttachHandlers
             return new OperationResult(Errno.None, hwpt.Id);
         }
 
-        var group = device.Group;
-        var moves = before.Ioas != hwpt.Ioas;
-        changes.AddRange(moves ? Reserve(group.Attached) : []);
-        changes.AddRange(AttachTo(hwpt, group.Bound));
+        if (!IsPasidCompatible(group, pasid, hwpt))
+        {
+            return await RefuseAsync(scope, hwpt, changes, OperationResult.Fail(Errno.EINVAL, DiagnosticReason.PasidIncompatible, hwpt));
+        }
+
+        var attached = group.AttachedAt(pasid);
+        var moves = before.Ioas != hwpt.Ioas && pasid == DeviceGroup.NoPasid;
+        changes.AddRange(moves ? Reserve(pasid, attached) : []);
+        changes.AddRange(AttachTo(hwpt, pasid, device, group.Bound));
         var result = await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
         if (!result.Succeeded)
         {
@@ -148,14 +145,13 @@ internal static class DeviceAttachHandlers
         }
 
         Publish(scope, hwpt, isNew);
-        group.Hwpt = hwpt;
-        group.Attached.ForEach(attached => attached.Attach(hwpt));
-        await LeaveAsync(scope, before, moves ? group.Attached : []);
+        attached.ForEach(member => member.Attach(pasid, hwpt));
+        await LeaveAsync(scope, before, moves ? attached : []);
         return new OperationResult(Errno.None, hwpt.Id);
     }
 
-    // Linux finds out that there is nothing to replace only when the page table is made, so that what is wrong with that comes first.
-    private static async ValueTask<OperationResult> RefuseAsync(IoctlScope scope, DeviceEntry device, HwptEntry hwpt, List<IoasChange> changes)
+    // Linux finds out that nothing can be replaced only when the page table is made, so that what is wrong with that comes first.
+    private static async ValueTask<OperationResult> RefuseAsync(IoctlScope scope, HwptEntry hwpt, List<IoasChange> changes, OperationResult refusal)
     {
         if (changes.Count > 0)
         {
@@ -168,7 +164,16 @@ internal static class DeviceAttachHandlers
             await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, [new RemoveDomain(hwpt.Id)]);
         }
 
-        return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.DeviceNotAttached, device);
+        return refusal;
+    }
+
+    // iommufd_hwpt_pasid_compat: where PASIDs are attached, the device itself and each of them need page tables that were made for that.
+    private static bool IsPasidCompatible(DeviceGroup group, uint pasid, HwptEntry hwpt)
+    {
+        var isMadeForPasids = hwpt.Flags.HasFlag(IommuHwptAllocFlags.Pasid);
+        return pasid == DeviceGroup.NoPasid
+            ? isMadeForPasids || !group.HasPasids
+            : isMadeForPasids && group.HwptAt(DeviceGroup.NoPasid)?.Flags.HasFlag(IommuHwptAllocFlags.Pasid) != false;
     }
 
     // What devices leave behind at a page table that they don't hold any more. It can't fail, unless the IOAS's grain has failed, and with it all
@@ -199,11 +204,16 @@ internal static class DeviceAttachHandlers
         }
     }
 
-    private static IEnumerable<IoasChange> Reserve(IEnumerable<DeviceEntry> devices)
-        => devices.Where(device => Regions(device).Length > 0).Select(device => new ReserveRegions(device.Id, Regions(device)));
+    // A device's regions count for itself; Linux leaves them out for PASIDs.
+    private static IEnumerable<IoasChange> Reserve(uint pasid, IEnumerable<DeviceEntry> devices) => pasid == DeviceGroup.NoPasid
+        ? devices.Where(device => Regions(device).Length > 0).Select(device => new ReserveRegions(device.Id, Regions(device)))
+        : [];
 
-    private static IEnumerable<IoasChange> AttachTo(HwptEntry hwpt, IEnumerable<DeviceEntry> devices)
-        => devices.Select(device => new AttachToDomain(hwpt.Id, device.Device));
+    // Other devices of the group that have no PASIDs don't mind where one leads.
+    private static IEnumerable<IoasChange> AttachTo(HwptEntry hwpt, uint pasid, DeviceEntry device, IEnumerable<DeviceEntry> members)
+        => members
+            .Where(member => pasid == DeviceGroup.NoPasid || member == device || member.Device.PasidWidth > 0)
+            .Select(member => new AttachToDomain(hwpt.Id, member.Device, pasid));
 
     private static IovaRange[] Regions(DeviceEntry device) => IommuDriver.Of(device.Device).ReservedRegions(device.Device);
 }

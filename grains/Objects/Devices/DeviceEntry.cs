@@ -11,30 +11,55 @@ namespace IommuFd.Grains.Objects.Devices;
 /// <param name="group">Its group.</param>
 internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription device, DeviceGroup group) : DrivenEntry(id, ObjectType.Device, serial)
 {
+    // Hardly any device has PASIDs that are attached.
+    private SortedDictionary<uint, Hold>? _pasids;
+    private Hold? _attachment;
+
     public DeviceDescription Device { get; } = device;
 
     public override string Name => Device.Name;
 
     public DeviceGroup Group { get; } = group;
 
-    /// <summary>Its hold on the page table that it is attached to; null where it is not.</summary>
-    public Hold? Attachment { get; private set; }
-
     /// <summary>The page table that it is attached to; null for none.</summary>
-    public HwptEntry? Hwpt => (HwptEntry?)Attachment?.Target;
+    public HwptEntry? Hwpt => HwptAt(DeviceGroup.NoPasid);
 
-    /// <summary>Holds a page table, and lets the one before go.</summary>
-    public void Attach(HwptEntry hwpt)
+    /// <summary>Which of its PASIDs are attached, itself included.</summary>
+    public IEnumerable<uint> AttachedPasids
+        => _attachment is null ? _pasids?.Keys ?? Enumerable.Empty<uint>() : (_pasids?.Keys ?? Enumerable.Empty<uint>()).Prepend(DeviceGroup.NoPasid);
+
+    /// <summary>The page table that it, or a PASID of it, is attached to; null for none.</summary>
+    public HwptEntry? HwptAt(uint pasid) => (HwptEntry?)HoldAt(pasid)?.Target;
+
+    /// <summary>Holds a page table for itself or a PASID, and lets the one before go.</summary>
+    public void Attach(uint pasid, HwptEntry hwpt)
     {
-        var before = Attachment;
-        Attachment = Hold.RefToUsers(this, hwpt, "attached");
+        var before = HoldAt(pasid);
+        if (pasid == DeviceGroup.NoPasid)
+        {
+            _attachment = Hold.RefToUsers(this, hwpt, "attached");
+        }
+        else
+        {
+            (_pasids ??= [])[pasid] = Hold.RefToUsers(this, hwpt, $"attached, PASID {pasid}");
+        }
+
         before?.Drop();
     }
 
-    /// <summary>Lets the page table go.</summary>
-    public void Detach()
+    /// <summary>Lets the page table of itself or a PASID go.</summary>
+    public void Detach(uint pasid)
     {
-        Attachment?.Drop();
-        Attachment = null;
+        HoldAt(pasid)?.Drop();
+        if (pasid == DeviceGroup.NoPasid)
+        {
+            _attachment = null;
+        }
+        else
+        {
+            _pasids?.Remove(pasid);
+        }
     }
+
+    private Hold? HoldAt(uint pasid) => pasid == DeviceGroup.NoPasid ? _attachment : _pasids?.GetValueOrDefault(pasid);
 }

@@ -51,9 +51,9 @@ internal static class DeviceHandlers
     /// <summary><c>iommufd_device_unbind</c>: nobody but the driver holds a device, so that this can't fail.</summary>
     public static async ValueTask UnbindAsync(IoctlScope scope, DeviceEntry device)
     {
-        if (device.Hwpt is not null)
+        foreach (var pasid in device.AttachedPasids.ToArray())
         {
-            await DeviceAttachHandlers.DetachAsync(scope, device);
+            await DeviceAttachHandlers.DetachAsync(scope, device, pasid);
         }
 
         device.DriverHold?.Drop();

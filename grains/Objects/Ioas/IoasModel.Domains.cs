@@ -216,7 +216,7 @@ internal sealed partial class IoasModel
                 return Errno.None;
 
             case AttachToDomain attach:
-                return Domains[attach.Hwpt].Attach(attach.Device);
+                return attach.Pasid == 0 ? Domains[attach.Hwpt].Attach(attach.Device) : Domains[attach.Hwpt].SetPasid(attach.Device, attach.Pasid);
 
             case ReserveRegions reserve:
                 return Reserve(reserve, undo);

@@ -59,7 +59,7 @@ internal static class SelftestHandlers
             return call.Respond(in cmd);
         }
 
-        var replaced = await DeviceAttachHandlers.ReplaceAsync(scope, device, cmd.Fields.As<IommuTestMockDomainReplace>().PtId);
+        var replaced = await DeviceAttachHandlers.ReplaceAsync(scope, device, DeviceGroup.NoPasid, cmd.Fields.As<IommuTestMockDomainReplace>().PtId);
         if (!replaced.Succeeded)
         {
             return replaced.ToReply();
@@ -101,7 +101,7 @@ internal static class SelftestHandlers
         }
 
         selftest.Device = scope.Context.Objects.Find<DeviceEntry>(bound.Id.Value)!;
-        var attached = await DeviceAttachHandlers.AttachAsync(scope, selftest.Device, pageTable);
+        var attached = await DeviceAttachHandlers.AttachAsync(scope, selftest.Device, DeviceGroup.NoPasid, pageTable);
         if (!attached.Succeeded)
         {
             await UnbindAsync(scope, selftest);

@@ -4,6 +4,7 @@ using IommuFd.Grains.Objects.Accesses;
 using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Hwpts;
 using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Objects.Graph;
@@ -32,7 +33,7 @@ internal static class GraphInvariants
         var objects = context.Objects.After(0).ToList();
         foreach (var hwpt in objects.OfType<HwptEntry>())
         {
-            var attached = objects.OfType<DeviceEntry>().Count(device => device.Hwpt == hwpt);
+            var attached = objects.OfType<DeviceEntry>().Sum(device => device.AttachedPasids.Count(pasid => device.HwptAt(pasid) == hwpt));
             Expect.Equal(1 + attached, hwpt.Users, $"users of {hwpt.Ref}, to which {attached} devices are attached, {after}");
             Expect.That(!hwpt.IsAuto || attached > 0, $"The automatic {hwpt.Ref} has no device {after}.");
             Expect.Equal(hwpt.IsAuto, hwpt.Ioas.AutoHwpts.Contains(hwpt), $"whether {hwpt.Ref} is among those that its IOAS offers {after}");
@@ -50,9 +51,14 @@ internal static class GraphInvariants
             var group = device.Group;
             Expect.Equal(2, device.Users, $"users of {device.Ref}, which its driver alone holds, {after}");
             Expect.That(group.Bound.Contains(device), $"The group of {device.Ref} does not know it {after}.");
-            Expect.Equal(device.Hwpt is not null, group.Attached.Contains(device), $"whether the group has {device.Ref} attached {after}");
-            Expect.That(device.Hwpt is null || device.Hwpt == group.Hwpt, $"{device.Ref} is attached to {device.Hwpt?.Ref}, its group to {group.Hwpt?.Ref} {after}.");
-            Expect.That(group.Hwpt is null == (group.Attached.Count == 0), $"The group of {device.Ref} has a page table and nobody attached, or the other way round {after}.");
+            foreach (var pasid in device.AttachedPasids)
+            {
+                Expect.Equal(group.HwptAt(pasid), device.HwptAt(pasid), $"the HWPT of PASID {pasid} of {device.Ref} and of its group {after}");
+                Expect.That(
+                    !group.HasPasids || device.HwptAt(pasid)!.Flags.HasFlag(IommuHwptAllocFlags.Pasid),
+                    $"PASID {pasid} of {device.Ref} is attached beside others to a HWPT that was not made for that {after}.");
+            }
+
             Expect.That(group.Bound.All(objects.Contains), $"The group of {device.Ref} has a device that is gone {after}.");
         }
     }

@@ -117,10 +117,11 @@ public sealed class RandomGraphTests(ITestOutputHelper output)
                 Group = Groups[random.Next(Groups.Length)],
                 ReservedRegions = Regions[random.Next(Regions.Length)],
                 TracksDirtyPages = random.Next(3) != 0,
+                PasidWidth = random.Next(2) * 2,
             })),
-            14 or 15 => OfOwner(ObjectType.Device, id => new AttachDeviceRequest(id, new ObjectId(PageTable()))),
-            16 => OfOwner(ObjectType.Device, id => new ReplaceDeviceRequest(id, new ObjectId(PageTable()))),
-            17 => OfOwner(ObjectType.Device, id => new DetachDeviceRequest(id)),
+            14 or 15 => OfOwner(ObjectType.Device, id => new AttachDeviceRequest(id, new ObjectId(PageTable()), Pasid())),
+            16 => OfOwner(ObjectType.Device, id => new ReplaceDeviceRequest(id, new ObjectId(PageTable()), Pasid())),
+            17 => OfOwner(ObjectType.Device, id => new DetachDeviceRequest(id, Pasid())),
             12 or 13 => OfOwner(ObjectType.Device, id => new UnbindDeviceRequest(id)),
             18 when live.Count < MostObjects => Ask(new CreateAccessRequest(random.Next(3) != 0)),
             18 => OfOwner(ObjectType.Access, id => new DestroyAccessRequest(id)),
@@ -141,6 +142,9 @@ public sealed class RandomGraphTests(ITestOutputHelper output)
         uint Any() => random.Next(30) == 0 || live.Count == 0 ? (uint)random.NextInt64(1L << 32) : live[random.Next(live.Count)].Id.Value;
 
         uint PageTable() => Of(random.Next(2) == 0 ? ObjectType.Ioas : ObjectType.HwptPaging);
+
+        // Mostly the device itself; of a device with 2 bits, 4 is no PASID.
+        uint Pasid() => random.Next(3) == 0 ? (uint)random.Next(5) : 0;
 
         // Few places, seldom outside the aperture, and hardly ever inside a page.
         ulong Iova() => (random.Next(30) == 0 ? 0 : TestDevices.ApertureStart) + ((ulong)random.Next(32) * Page) + (random.Next(300) == 0 ? 0x400UL : 0);
