@@ -9,6 +9,11 @@ public sealed record DeviceDescription
     /// <summary>The IOMMU driver that emulates Linux's own selftest: aperture 0x100_0000 to 0x7FFF_FFFF, pages of 2,048 bytes.</summary>
     public const string SelftestIommu = "selftest";
 
+    /// <summary>
+    /// The IOMMU driver that emulates a plain IOMMU of a PC: 48 bits of IOVAs, pages of 4 KiB, and the window 0xFEE0_0000 to 0xFEEF_FFFF reserved for interrupts.
+    /// </summary>
+    public const string PciIommu = "pci";
+
     /// <summary>The greatest width of PASIDs that a device can have, in bits, as PCI has it.</summary>
     public const int MaxPasidWidth = 20;
 
@@ -16,7 +21,7 @@ public sealed record DeviceDescription
     [Id(0)]
     public required string Name { get; init; }
 
-    /// <summary>The IOMMU in front of it: the name of an emulated IOMMU driver.</summary>
+    /// <summary>The IOMMU in front of it: the name of an emulated IOMMU driver, <see cref="SelftestIommu"/> or <see cref="PciIommu"/>.</summary>
     [Id(1)]
     public string Iommu { get; init; } = SelftestIommu;
 

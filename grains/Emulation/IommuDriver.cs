@@ -10,7 +10,7 @@ namespace IommuFd.Grains.Emulation;
 /// <summary>An emulated IOMMU driver.</summary>
 internal abstract class IommuDriver
 {
-    private static readonly IommuDriver[] Drivers = [new SelftestIommu()];
+    private static readonly IommuDriver[] Drivers = [new SelftestIommu(), new PciIommu()];
 
     /// <summary>The name that a <see cref="DeviceDescription.Iommu"/> gives.</summary>
     public abstract string Name { get; }

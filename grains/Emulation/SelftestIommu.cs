@@ -67,7 +67,8 @@ internal sealed class SelftestIommu : IommuDriver
 
     private sealed class SelftestDomain(bool tracksDirty) : IommuDomain(new IovaRange(1UL << 24, (1UL << 31) - 1), pageSize: 2048, tracksDirty)
     {
-        public override Errno Attach(DeviceDescription device) => CanTrackDirty && !device.TracksDirtyPages ? Errno.EINVAL : Errno.None;
+        public override Errno Attach(DeviceDescription device)
+            => device.Iommu != DeviceDescription.SelftestIommu || (CanTrackDirty && !device.TracksDirtyPages) ? Errno.EINVAL : Errno.None;
     }
 
     private sealed class SelftestDevice : EmulatedDevice
