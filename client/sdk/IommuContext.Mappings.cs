@@ -30,7 +30,7 @@ public sealed partial class IommuContext
     /// <see cref="UnmapAsync"/> in every IOAS that it was mapped or copied to, or its IOAS is destroyed, or the context is closed.
     /// </summary>
     /// <param name="ioas">The IOAS.</param>
-    /// <param name="memory">The memory, at least 1 byte.</param>
+    /// <param name="memory">The memory, at least 1 byte; whole pages at a page's start where a device is to be attached, as <see cref="DmaMemory"/> gives.</param>
     /// <param name="iova">Where to map it; null lets the service choose.</param>
     /// <param name="access">What devices may do.</param>
     /// <param name="cancellationToken">Stops the waiting; the memory may be mapped then and stays pinned.</param>

@@ -22,6 +22,16 @@ public static class IoctlTable
 
     private static readonly int TestIdField = (int)Marshal.OffsetOf<IommuTestCmd>(nameof(IommuTestCmd.Id));
 
+    // The buffers of IOMMU_TEST_CMD: each op that has one has its own.
+    private static readonly (IommuTestOp Op, int PointerOffset, UserBufferAccess Access, Func<IommuTestCmd, UInt128> Length)[] TestBuffers =
+    [
+        (IommuTestOp.MdCheckMap, 32, UserBufferAccess.Probe, cmd => cmd.Fields.As<IommuTestCheckMap>().Length),
+        (IommuTestOp.MdCheckRefs, 24, UserBufferAccess.Probe, cmd => cmd.Fields.As<IommuTestCheckRefs>().Length),
+        (IommuTestOp.AccessPages, 40, UserBufferAccess.Probe, cmd => cmd.Fields.As<IommuTestAccessPages>().Length),
+        (IommuTestOp.AccessRw, 32, UserBufferAccess.Probe, cmd => cmd.Fields.As<IommuTestAccessRw>().Length),
+        (IommuTestOp.Dirty, 48, UserBufferAccess.In, cmd => DirtyBytes(cmd.Fields.As<IommuTestDirty>())),
+    ];
+
     private static readonly IoctlDescriptor?[] Descriptors = Build();
 
     /// <summary>Every command, by ascending number.</summary>
@@ -50,17 +60,9 @@ public static class IoctlTable
     }
 
     /// <summary>The place of a selftest op's buffer among those of <see cref="IommuCommand.TestCmd"/>.</summary>
-    /// <param name="op">An op that has a buffer.</param>
-    /// <returns>The place.</returns>
-    public static int TestBufferIndex(IommuTestOp op) => op switch
-    {
-        IommuTestOp.MdCheckMap => 0,
-        IommuTestOp.MdCheckRefs => 1,
-        IommuTestOp.AccessPages => 2,
-        IommuTestOp.AccessRw => 3,
-        IommuTestOp.Dirty => 4,
-        _ => throw new ArgumentOutOfRangeException(nameof(op), op, "The op has no buffer."),
-    };
+    /// <param name="op">The op.</param>
+    /// <returns>The place; -1 for an op that has no buffer.</returns>
+    public static int TestBufferIndex(IommuTestOp op) => Array.FindIndex(TestBuffers, buffer => buffer.Op == op);
 
     private static IoctlDescriptor?[] Build()
     {
@@ -96,11 +98,7 @@ public static class IoctlTable
             Of<IommuVeventqAlloc>(IommuCommand.VeventqAlloc, "IOMMU_VEVENTQ_ALLOC", nameof(IommuVeventqAlloc.OutVeventqFd)),
             Of<IommuHwQueueAlloc>(IommuCommand.HwQueueAlloc, "IOMMU_HW_QUEUE_ALLOC", nameof(IommuHwQueueAlloc.Length)),
             Of<IommuTestCmd>(IommuCommand.TestCmd, "IOMMU_TEST_CMD", nameof(IommuTestCmd.Last), AccessFileField,
-                TestBuffer(IommuTestOp.MdCheckMap, 32, UserBufferAccess.Probe, cmd => cmd.Fields[1]),
-                TestBuffer(IommuTestOp.MdCheckRefs, 24, UserBufferAccess.Probe, cmd => cmd.Fields[0]),
-                TestBuffer(IommuTestOp.AccessPages, 40, UserBufferAccess.Probe, cmd => cmd.Fields[2]),
-                TestBuffer(IommuTestOp.AccessRw, 32, UserBufferAccess.Probe, cmd => cmd.Fields[1]),
-                TestBuffer(IommuTestOp.Dirty, 48, UserBufferAccess.In, cmd => DirtyBytes(cmd.Fields.As<IommuTestDirty>()))),
+                [.. TestBuffers.Select(buffer => TestBuffer(buffer.Op, buffer.PointerOffset, buffer.Access, buffer.Length))]),
         ];
 
         var table = new IoctlDescriptor?[Length];

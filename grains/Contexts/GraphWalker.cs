@@ -122,7 +122,11 @@ internal sealed class GraphWalker
     {
         for (var hold = entry.FirstHolder; hold is not null; hold = hold.NextHolder)
         {
-            yield return hold;
+            // What is not built yet is nobody's to see, although it may hold already.
+            if (hold.Owner is not ObjectEntry { IsFinalized: false })
+            {
+                yield return hold;
+            }
         }
     }
 

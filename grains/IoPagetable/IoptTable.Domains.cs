@@ -8,9 +8,10 @@ namespace IommuFd.Grains.IoPagetable;
 
 internal sealed partial class IoptTable
 {
-    private readonly List<IommuDomain> _domains = [];
+    // Most tables have no domain, and few more than one: an array costs those nothing.
+    private IommuDomain[] _domains = [];
     private int _pinningAccesses;
-    private long _unpinnableAreas;
+    private int _unpinnableAreas;
 
     /// <summary>The domains, in the order in which they came.</summary>
     public IReadOnlyList<IommuDomain> Domains => _domains;
@@ -42,7 +43,7 @@ internal sealed partial class IoptTable
             return errno;
         }
 
-        _domains.Add(domain);
+        _domains = [.. _domains, domain];
         IovaAlignment = Math.Max(IovaAlignment, domain.PageSize);
         CheckInvariants();
         return Errno.None;
@@ -51,8 +52,8 @@ internal sealed partial class IoptTable
     /// <summary>Takes a domain out (<c>iopt_table_remove_domain</c>).</summary>
     public void RemoveDomain(IommuDomain domain)
     {
-        var removed = _domains.Remove(domain);
-        Require(removed, "A domain is taken out once.");
+        Require(_domains.Contains(domain), "A domain is taken out once.");
+        _domains = Array.FindAll(_domains, other => other != domain);
         RemoveReserved(domain);
         RelaxAlignment();
     }

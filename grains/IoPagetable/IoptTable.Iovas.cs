@@ -85,7 +85,7 @@ internal sealed partial class IoptTable
     public Errno DisableLargePages()
     {
         var before = LargePagesDisabled;
-        if (!before && _domains.Count > 0 && AreaCount > 0)
+        if (!before && _domains.Length > 0 && AreaCount > 0)
         {
             return Errno.EINVAL;
         }

@@ -8,8 +8,8 @@ namespace IommuFd.Grains.IoPagetable;
 
 internal sealed partial class IoptTable
 {
-    /// <summary>Pins, each counted once for every area that it has IOVAs of.</summary>
-    public long PinnedAreaCount { get; private set; }
+    /// <summary>Pins, each counted once for every area that it has IOVAs of. Looks at every area.</summary>
+    public long PinnedAreaCount => Areas.Sum(area => (long)area.Pins);
 
     /// <summary>Asks whoever has pins in a range to drop them, all of them, before it returns (<c>iommufd_access_notify_unmap</c>).</summary>
     public Action<IovaRange>? RevokePins { get; set; }
@@ -120,10 +120,9 @@ internal sealed partial class IoptTable
     private static Errno CheckAccess(IoptArea area, PagesSlice slice, bool write)
         => area.Prot.HasFlag(write ? IommuProt.Write : IommuProt.Read) && (!write || slice.Pages.Writable) ? Errno.None : Errno.EPERM;
 
-    private void CountPin(IoptArea area, int change)
+    private static void CountPin(IoptArea area, int change)
     {
         area.Pins += change;
-        PinnedAreaCount += change;
         Require(area.Pins >= 0, "A pin is dropped once.");
     }
 }

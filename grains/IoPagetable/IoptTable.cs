@@ -79,7 +79,7 @@ internal sealed partial class IoptTable
             errno = CheckSlice(slices[i], prot);
         }
 
-        for (var i = 0; i < slices.Length && errno == Errno.None && _domains.Count > 0; i++)
+        for (var i = 0; i < slices.Length && errno == Errno.None && _domains.Length > 0; i++)
         {
             errno = slices[i].IsPinnable() ? Errno.None : UnpinnableErrno(slices[i].Pages);
         }
@@ -240,7 +240,7 @@ internal sealed partial class IoptTable
             return Errno.None;
         }
 
-        if (area.Pins > 0 || (_domains.Count > 0 && !LargePagesDisabled))
+        if (area.Pins > 0 || (_domains.Length > 0 && !LargePagesDisabled))
         {
             return Errno.EINVAL;
         }

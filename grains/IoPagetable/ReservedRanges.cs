@@ -19,6 +19,9 @@ internal sealed class ReservedRanges
     private static readonly object Nobody = new();
 
     private readonly Dictionary<object, List<IovaRange>> _byOwner = [];
+
+    // Domains of one kind reserve the same IOVAs, each for itself: by counting equal ranges, one that goes costs by how many different ones there are.
+    private readonly Dictionary<IovaRange, int> _byRange = [];
     private RangeTree<object?> _spans = new();
 
     /// <summary>Number of reservations.</summary>
@@ -85,6 +88,7 @@ internal sealed class ReservedRanges
 
         owned.Add(range);
         Count++;
+        _byRange[range] = _byRange.GetValueOrDefault(range) + 1;
         Join(range);
     }
 
@@ -94,10 +98,13 @@ internal sealed class ReservedRanges
         if (_byOwner.Remove(owner, out var given))
         {
             Count -= given.Count;
-            _spans = new RangeTree<object?>();
-            foreach (var range in _byOwner.Values.SelectMany(owned => owned))
+            if (Forget(given))
             {
-                Join(range);
+                _spans = new RangeTree<object?>();
+                foreach (var range in _byRange.Keys)
+                {
+                    Join(range);
+                }
             }
         }
     }
@@ -127,6 +134,22 @@ internal sealed class ReservedRanges
         {
             throw new InvalidOperationException("The spans are not the reservations, joined.");
         }
+    }
+
+    // Takes ranges from the counts; says whether one of them is reserved by nobody else.
+    private bool Forget(List<IovaRange> ranges)
+    {
+        var isLast = false;
+        foreach (var range in ranges)
+        {
+            if (--_byRange[range] == 0)
+            {
+                _byRange.Remove(range);
+                isLast = true;
+            }
+        }
+
+        return isLast;
     }
 
     private void Join(IovaRange range)

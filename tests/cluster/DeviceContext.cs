@@ -36,12 +36,7 @@ public abstract class DeviceContext(DeviceCluster cluster) : IAsyncLifetime
     }
 
     /// <summary>Memory that starts with a page, as every memory that an IOMMU can map does.</summary>
-    protected static Memory<byte> Pages(int count)
-    {
-        var bytes = GC.AllocateArray<byte>((count + 1) * (int)Page, pinned: true);
-        var address = (ulong)Marshal.UnsafeAddrOfPinnedArrayElement(bytes, 0);
-        return bytes.AsMemory((int)((0 - address) % Page), count * (int)Page);
-    }
+    protected static Memory<byte> Pages(int count) => DmaMemory.Allocate(count * (int)Page);
 
     protected static IovaRange Range(ulong start, ulong length) => new(start, start + (length - 1));
 

@@ -9,6 +9,9 @@ namespace IommuFd.Grains.Objects.Ioas;
 /// <summary>The accesses of an IOAS, and their pins.</summary>
 internal sealed class IoasAccesses
 {
+    /// <summary>No access, for all the IOASes that have none. It stays as it is.</summary>
+    public static readonly IoasAccesses None = new();
+
     private readonly Dictionary<ObjectId, Access> _accesses = [];
 
     /// <summary>Accesses that are attached.</summary>

@@ -14,14 +14,16 @@ internal sealed partial class IoasModel
     // Zero bytes of a bitmap that are worth leaving out of an answer.
     private const int LongestZeroRun = 64;
 
+    private static readonly Dictionary<ObjectId, IommuDomain> NoDomains = [];
+
     private Dictionary<ObjectId, IommuDomain>? _domains;
     private IoasAccesses? _accesses;
 
     /// <summary>The domains, by their HWPT.</summary>
-    public IReadOnlyDictionary<ObjectId, IommuDomain> Domains => _domains ??= [];
+    public IReadOnlyDictionary<ObjectId, IommuDomain> Domains => _domains ?? NoDomains;
 
     /// <summary>The accesses and their pins.</summary>
-    public IoasAccesses Accesses => _accesses ??= Attach(new IoasAccesses());
+    public IoasAccesses Accesses => _accesses ?? IoasAccesses.None;
 
     /// <summary>Makes changes, all of them or none. Those that take something away can't fail and are not undone, so they come last.</summary>
     /// <param name="changes">The changes, in order.</param>
@@ -73,7 +75,7 @@ internal sealed partial class IoasModel
             return errno;
         }
 
-        Accesses.AddPin(request.Access, pin, range);
+        _accesses!.AddPin(request.Access, pin, range);
         return Errno.None;
     }
 
@@ -182,10 +184,11 @@ internal sealed partial class IoasModel
 
     /// <summary>What is pinned of the caller's memory; false where it is more than one reply carries.</summary>
     public bool TryFindPinned(IovaRange addresses, List<PinnedRun> runs)
-        => PinnedPages.TryFind(Table, _accesses?.Pins ?? [], addresses, runs);
+        => PinnedPages.TryFind(Table, Accesses.Pins, addresses, runs);
 
-    private IoasAccesses Attach(IoasAccesses accesses)
+    private IoasAccesses MakeAccesses()
     {
+        var accesses = new IoasAccesses();
         Table.RevokePins = range => accesses.Revoke(range, Table);
         return accesses;
     }
@@ -229,15 +232,15 @@ internal sealed partial class IoasModel
                 errno = Table.AddAccess(add.NeedsPinPages);
                 if (errno == Errno.None)
                 {
-                    Accesses.Add(add.Access, add.NeedsPinPages);
-                    undo.Push(() => Accesses.Remove(add.Access, Table));
+                    (_accesses ??= MakeAccesses()).Add(add.Access, add.NeedsPinPages);
+                    undo.Push(() => _accesses.Remove(add.Access, Table));
                 }
 
                 undo.Push(() => Table.RemoveAccess(add.NeedsPinPages));
                 break;
 
             case RemoveAccess remove:
-                Table.RemoveAccess(Accesses.Remove(remove.Access, Table));
+                Table.RemoveAccess(_accesses!.Remove(remove.Access, Table));
                 return Errno.None;
 
             default:
