@@ -2,7 +2,84 @@ using IommuFd.Uapi;
 
 namespace IommuFd.GrainInterfaces;
 
-// What an inspection shows of devices, page tables and accesses. Those of an IOAS stand beside its grain.
+// What an inspection shows of objects, a record for each kind.
+
+/// <summary>An area of an IOAS, as an inspection shows it.</summary>
+/// <param name="Range">The IOVAs.</param>
+/// <param name="Address">The caller's address, or the offset in the file, behind the first IOVA.</param>
+/// <param name="File">The file; null for memory of the caller.</param>
+/// <param name="Access">What DMA may do: <see cref="IommuIoasMapFlags.Readable"/>, <see cref="IommuIoasMapFlags.Writeable"/>.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoasArea")]
+public sealed record IoasArea(
+    [property: Id(0)] IovaRange Range,
+    [property: Id(1)] ulong Address,
+    [property: Id(2)] IoptFile? File,
+    [property: Id(3)] IommuIoasMapFlags Access);
+
+/// <summary>What an IOAS knows of itself.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoasState")]
+public sealed record IoasState : ObjectState
+{
+    /// <summary>Whether contiguous pages may be combined.</summary>
+    [Id(0)]
+    public bool HugePages { get; init; }
+
+    /// <summary>Alignment of IOVAs in bytes.</summary>
+    [Id(1)]
+    public ulong Alignment { get; init; }
+
+    /// <summary>Areas that there are.</summary>
+    [Id(2)]
+    public long AreaCount { get; init; }
+
+    /// <summary>Bytes that can be mapped: neither mapped nor reserved. 2^64 is given as 2^64 - 1.</summary>
+    [Id(3)]
+    public ulong FreeBytes { get; init; }
+
+    /// <summary>Bytes of the largest hole that an automatic IOVA can be taken from.</summary>
+    [Id(4)]
+    public ulong LargestHole { get; init; }
+
+    /// <summary>The first <see cref="IoctlLimits.MaxListed"/> ranges that automatic IOVAs are taken from; empty where there is no such list.</summary>
+    [Id(5)]
+    public IovaRange[] Allowed { get; init; } = [];
+
+    /// <summary>The first <see cref="IoctlLimits.MaxListed"/> ranges that can't be mapped.</summary>
+    [Id(6)]
+    public IovaRange[] Reserved { get; init; } = [];
+
+    /// <summary>A page of the areas, by ascending IOVA.</summary>
+    [Id(7)]
+    public IoasArea[] Areas { get; init; } = [];
+
+    /// <summary>Whether there are areas behind this page.</summary>
+    [Id(8)]
+    public bool HasMoreAreas { get; init; }
+
+    /// <summary>Page tables that mirror the IOAS. While there is one, all that is mapped is pinned.</summary>
+    [Id(9)]
+    public int Domains { get; init; }
+
+    /// <summary>Accesses that are attached.</summary>
+    [Id(10)]
+    public int Accesses { get; init; }
+
+    /// <summary>Pins that accesses have.</summary>
+    [Id(11)]
+    public long Pins { get; init; }
+
+    /// <inheritdoc/>
+    public bool Equals(IoasState? other) => other is not null
+        && (HugePages, Alignment, AreaCount, FreeBytes, LargestHole, HasMoreAreas)
+            == (other.HugePages, other.Alignment, other.AreaCount, other.FreeBytes, other.LargestHole, other.HasMoreAreas)
+        && (Domains, Accesses, Pins) == (other.Domains, other.Accesses, other.Pins)
+        && Allowed.AsSpan().SequenceEqual(other.Allowed)
+        && Reserved.AsSpan().SequenceEqual(other.Reserved)
+        && Areas.AsSpan().SequenceEqual(other.Areas);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(HugePages, AreaCount, FreeBytes);
+}
 
 /// <summary>What is known of a bound device.</summary>
 /// <param name="Device">The device, as its driver described it.</param>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Contexts;
 using IommuFd.Grains.Objects.Accesses;
@@ -15,7 +16,7 @@ internal static class TestAccessHandlers
 
     private const IommuTestAccessFlags RwFlags = IommuTestAccessFlags.Write | IommuTestAccessFlags.SlowPath | IommuTestAccessFlags.Syz;
 
-    private static readonly int FileOffset = System.Runtime.InteropServices.Marshal.OffsetOf<IommuTestCmd>(nameof(IommuTestCmd.Fields)).ToInt32();
+    private static readonly int FileOffset = (int)Marshal.OffsetOf<IommuTestCmd>(nameof(IommuTestCmd.Fields));
 
     /// <summary>IOMMU_TEST_OP_CREATE_ACCESS.</summary>
     public static async ValueTask<IoctlReply> Create(IoctlScope scope, IoctlCall call)
