@@ -32,9 +32,6 @@ internal sealed class ContextModel
     /// <summary>What <c>IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT</c> has set, in bytes. Nothing here needs memory that it would bound.</summary>
     public uint TempMemoryLimit { get; set; } = 65536;
 
-    /// <summary>Number of emulated devices that IOMMU_TEST_CMD has made so far; it names them.</summary>
-    public long MockDevices { get; set; }
-
     public ContextMode Mode { get; private set; }
 
     public bool IsOpen => _references.Count > 0;

@@ -10,6 +10,9 @@ internal static class SelftestHandlers
 {
     private const IommuTestDeviceFlags KnownFlags = IommuTestDeviceFlags.NoDirty | IommuTestDeviceFlags.Pasid;
 
+    // Devices with the same flags have one description: there can be very many, and their ids tell them apart.
+    private static readonly DeviceDescription[] MockDevices = [.. Enumerable.Range(0, (int)KnownFlags + 1).Select(flags => Describe((IommuTestDeviceFlags)flags))];
+
     /// <summary>IOMMU_TEST_OP_MOCK_DOMAIN and _MOCK_DOMAIN_FLAGS.</summary>
     public static async ValueTask<IoctlReply> MockDomain(IoctlScope scope, IoctlCall call)
     {
@@ -81,6 +84,13 @@ internal static class SelftestHandlers
         return default;
     }
 
+    private static DeviceDescription Describe(IommuTestDeviceFlags flags) => new()
+    {
+        Name = "iommufd_mock",
+        TracksDirtyPages = !flags.HasFlag(IommuTestDeviceFlags.NoDirty),
+        PasidWidth = flags.HasFlag(IommuTestDeviceFlags.Pasid) ? DeviceDescription.MaxPasidWidth : 0,
+    };
+
     private static async ValueTask<OperationResult> BindAndAttachAsync(IoctlScope scope, SelftestEntry selftest, IommuTestDeviceFlags flags, uint pageTable)
     {
         if ((flags & ~KnownFlags) != 0)
@@ -88,13 +98,7 @@ internal static class SelftestHandlers
             return new OperationResult(Errno.EINVAL, default, new IoctlDiagnostic { Reason = DiagnosticReason.UnsupportedFlags, Value = (uint)flags });
         }
 
-        var description = new DeviceDescription
-        {
-            Name = $"iommufd_mock{scope.Context.MockDevices++}",
-            TracksDirtyPages = !flags.HasFlag(IommuTestDeviceFlags.NoDirty),
-            PasidWidth = flags.HasFlag(IommuTestDeviceFlags.Pasid) ? DeviceDescription.MaxPasidWidth : 0,
-        };
-        var bound = DeviceHandlers.Bind(scope, selftest, description);
+        var bound = DeviceHandlers.Bind(scope, selftest, MockDevices[(int)flags]);
         if (!bound.Succeeded)
         {
             return bound;
