@@ -91,9 +91,10 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
 
         if (keep)
         {
-            await driver.PutAsync();
-            Say("The context stays open. Look at it with:");
+            await BindAsync(driver, "0000:01:00.0", second);
+            Say("The context stays open, and its driver with a device. Look at it with:");
             console.WriteLine($"  iommufd inspect {context.Handle} --gateway ADDRESS:PORT");
+            console.WriteLine($"  iommufd inspect {context.Handle} --graph --gateway ADDRESS:PORT");
             return;
         }
 
