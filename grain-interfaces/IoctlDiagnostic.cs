@@ -198,6 +198,9 @@ public enum DiagnosticReason
     /// <summary>EINVAL: the access <c>ObjectId</c> is attached already.</summary>
     AccessAttached,
 
+    /// <summary>EMFILE: the ioctl opens a file, and the caller's memory has no descriptor for it.</summary>
+    NoFreeDescriptor,
+
     /// <summary>EPERM: an area does not permit this access. <c>Value</c> is the first IOVA.</summary>
     AccessDenied,
 

@@ -126,7 +126,7 @@ public sealed partial class IommuContext : IAsyncDisposable
         if (memory is null || fileDescriptor < 0)
         {
             await file.DisposeAsync();
-            return new IoctlReply { Errno = Errno.EMFILE };
+            return new IoctlReply { Errno = Errno.EMFILE, Diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.NoFreeDescriptor } };
         }
 
         var bytes = new byte[sizeof(int)];

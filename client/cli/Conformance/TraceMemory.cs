@@ -16,13 +16,14 @@ internal sealed class TraceMemory
     public const int FirstOpenedFile = 1000;
 
     private readonly byte[] _args = new byte[64 * 1024];
+    private readonly byte[] _data = new byte[4 << 20];
     private readonly byte[] _expected = new byte[64 * 1024];
 
     public TraceMemory() => Caller = new CallerMemory { FirstFileDescriptor = FirstOpenedFile }
         .Add(ArgsAddress, _args)
-        .Add(DataAddress, new byte[4 << 20])
+        .Add(DataAddress, _data)
         .Add(RodataAddress, new byte[64 * 1024], MemoryAccess.Read)
-        .AddFile(900, new UserFile("memfd behind DATA", IsMemfd: true, 4 << 20))
+        .AddFile(900, new UserFile("memfd behind DATA", IsMemfd: true, 4 << 20), _data)
         .AddFile(901, new UserFile("a regular file", IsMemfd: false, 4 << 20));
 
     public CallerMemory Caller { get; }
