@@ -327,6 +327,29 @@ public sealed class DomainTests
     }
 
     [Fact]
+    public void What_is_split_and_remapped_around_a_cut_leads_to_the_new_memory_below_it_and_the_old_above()
+    {
+        const ulong Other = 0x7100_0000_0000;
+        var domain = new TestDomain();
+        Ok(_ioas.Table.DisableLargePages());
+        Ok(_ioas.Table.AddDomain(domain));
+        Ok(_ioas.MapAt(0x10000, 0x4000));
+        Ok(_ioas.Table.Cut([0x11FFF]));
+        Ok(_ioas.UnmapAt(0x10000, 0x2000, out var unmapped));
+        Expect.Equal(0x2000UL, unmapped, "bytes unmapped below the cut");
+        Refuses(Errno.ENOENT, () => _ioas.UnmapAt(0x10000, 0x3000, out _));
+        Ok(_ioas.MapAt(0x10000, 0x2000, Other));
+
+        List<PagesSlice> slices = [];
+        Ok(_ioas.GetPages(0x11000, 0x2000, slices));
+        Expect.Sequence([Other + 0x1000, IoasFixture.Memory + 0x2000], slices.Select(slice => slice.Address), "the memory on both sides of the cut");
+        Refuses(Errno.EEXIST, () => _ioas.MapAt(0x11000, 0x2000));
+        Ok(_ioas.UnmapAt(0x10000, 0x4000, out unmapped));
+        Expect.Equal(0x4000UL, unmapped, "bytes unmapped across the cut");
+        _ioas.Table.Validate();
+    }
+
+    [Fact]
     public void Unmapping_forgets_what_is_dirty_there_in_every_domain()
     {
         TestDomain[] domains = [new(), new(pageSize: 2048)];
