@@ -79,7 +79,7 @@ public static class DiagnosticText
             DiagnosticReason.AreasMisaligned => $"an area is not aligned to {limit} bytes",
             DiagnosticReason.DirtyTrackingUnsupported => $"the HWPT was not allocated with dirty tracking",
             DiagnosticReason.DirtyTrackingDisabled => $"dirty tracking is not enabled",
-            DiagnosticReason.InvalidDirtyRange => $"the range at 0x{value:X} is not aligned to 0x{limit:X} bytes or not mapped as a whole",
+            DiagnosticReason.InvalidDirtyRange => $"the range at 0x{value:X} is empty, or not whole pages of 0x{limit:X} bytes",
             DiagnosticReason.NotAnAccess => $"file descriptor {(int)value} is no access of an open context",
             DiagnosticReason.AccessDoesNotPin => $"access {id} was not made to pin pages",
             DiagnosticReason.AccessNotAttached => $"access {id} is not attached to an IOAS",

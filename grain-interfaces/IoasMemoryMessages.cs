@@ -36,7 +36,7 @@ public sealed record BitmapPiece([property: Id(0)] ulong Offset, [property: Id(1
 
 /// <summary>The dirty bits of a range.</summary>
 /// <param name="Errno">
-/// 0; EOPNOTSUPP where the domain tracks nothing, EINVAL for a range that is not aligned or not mapped as a whole, EOVERFLOW past the last IOVA, ENOMEM
+/// 0; EOPNOTSUPP where the domain tracks nothing, EINVAL for a range that is not aligned, EOVERFLOW past the last IOVA, ENOMEM
 /// for more bits than one reply carries.
 /// </param>
 /// <param name="Pieces">The parts of the bitmap that are not zero, ascending.</param>

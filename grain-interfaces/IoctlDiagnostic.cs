@@ -183,7 +183,7 @@ public enum DiagnosticReason
     /// <summary>EINVAL: dirty tracking is not enabled.</summary>
     DirtyTrackingDisabled,
 
-    /// <summary>EINVAL: the range is not aligned to <c>Limit</c> bytes, or is not mapped as a whole. <c>Value</c> is its first IOVA.</summary>
+    /// <summary>EINVAL: the range is empty, or not whole pages of <c>Limit</c> bytes. <c>Value</c> is its first IOVA.</summary>
     InvalidDirtyRange,
 
     /// <summary>EBADFD: the file descriptor <c>Value</c> is no access of an open context.</summary>

@@ -19,7 +19,7 @@ internal abstract class IommuDriver
     public virtual bool IsCacheCoherent(DeviceDescription device) => true;
 
     /// <summary>Whether it tracks what a device writes (<c>IOMMU_CAP_DIRTY_TRACKING</c>).</summary>
-    public virtual bool TracksDirty(DeviceDescription device) => false;
+    public virtual bool TracksDirty(DeviceDescription device) => device.TracksDirtyPages;
 
     /// <summary>IOVAs that can't be mapped while a device is attached (<c>get_resv_regions</c>).</summary>
     public virtual IovaRange[] ReservedRegions(DeviceDescription device) => device.ReservedRegions;

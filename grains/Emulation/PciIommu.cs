@@ -12,12 +12,12 @@ internal sealed class PciIommu : IommuDriver
 {
     private const IommuHwptAllocFlags PagingFlags = IommuHwptAllocFlags.DirtyTracking | IommuHwptAllocFlags.Pasid;
 
+    private static readonly IovaRange Aperture = new(0, (1UL << 48) - 1);
+
     // Where x86 machines take writes for interrupts.
     private static readonly IovaRange InterruptWindow = new(0xFEE0_0000, 0xFEEF_FFFF);
 
     public override string Name => DeviceDescription.PciIommu;
-
-    public override bool TracksDirty(DeviceDescription device) => device.TracksDirtyPages;
 
     public override IovaRange[] ReservedRegions(DeviceDescription device) => [InterruptWindow, .. device.ReservedRegions];
 
@@ -25,22 +25,16 @@ internal sealed class PciIommu : IommuDriver
     {
         domain = null;
         var tracksDirty = flags.HasFlag(IommuHwptAllocFlags.DirtyTracking);
-        if ((flags & ~PagingFlags) != 0 || data is not null || (tracksDirty && !device.TracksDirtyPages))
+        if ((flags & ~PagingFlags) != 0 || data is not null || (tracksDirty && !TracksDirty(device)))
         {
             return Errno.EOPNOTSUPP;
         }
 
-        domain = new PciDomain(tracksDirty);
+        domain = new IommuDomain(Name, Aperture, PageSizes.Page, tracksDirty);
         return Errno.None;
     }
 
     public override EmulatedDevice CreateDevice(DeviceDescription device) => new PciDevice();
-
-    private sealed class PciDomain(bool tracksDirty) : IommuDomain(new IovaRange(0, (1UL << 48) - 1), pageSize: PageSizes.Page, tracksDirty)
-    {
-        public override Errno Attach(DeviceDescription device)
-            => device.Iommu != DeviceDescription.PciIommu || (CanTrackDirty && !device.TracksDirtyPages) ? Errno.EINVAL : Errno.None;
-    }
 
     // It says nothing of itself, as drivers without hw_info.
     private sealed class PciDevice : EmulatedDevice

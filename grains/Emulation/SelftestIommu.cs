@@ -9,20 +9,22 @@ internal sealed class SelftestIommu : IommuDriver
 {
     private const IommuHwptAllocFlags PagingFlags = IommuHwptAllocFlags.NestParent | IommuHwptAllocFlags.DirtyTracking | IommuHwptAllocFlags.Pasid;
 
+    private const ulong PageSize = 2048;
+
     // Its usual format of page tables; there are others, which only Linux's own tests ask for.
     private const uint DefaultPagetable = 0;
+
+    private static readonly IovaRange Aperture = new(1UL << 24, (1UL << 31) - 1);
 
     public override string Name => DeviceDescription.SelftestIommu;
 
     public override bool CanNest => true;
 
-    public override bool TracksDirty(DeviceDescription device) => device.TracksDirtyPages;
-
     public override Errno AllocateDomain(DeviceDescription device, IommuHwptAllocFlags flags, HwptUserData? data, out IommuDomain? domain)
     {
         domain = null;
         var tracksDirty = flags.HasFlag(IommuHwptAllocFlags.DirtyTracking);
-        if ((flags & ~PagingFlags) != 0 || (tracksDirty && !device.TracksDirtyPages))
+        if ((flags & ~PagingFlags) != 0 || (tracksDirty && !TracksDirty(device)))
         {
             return Errno.EOPNOTSUPP;
         }
@@ -32,7 +34,7 @@ internal sealed class SelftestIommu : IommuDriver
             return errno;
         }
 
-        domain = new SelftestDomain(tracksDirty);
+        domain = new IommuDomain(Name, Aperture, PageSize, tracksDirty);
         return Errno.None;
     }
 
@@ -63,12 +65,6 @@ internal sealed class SelftestIommu : IommuDriver
         }
 
         return UapiStruct.Read<IommuHwptSelftest>(data.Content).PagetableType == DefaultPagetable ? Errno.None : Errno.EOPNOTSUPP;
-    }
-
-    private sealed class SelftestDomain(bool tracksDirty) : IommuDomain(new IovaRange(1UL << 24, (1UL << 31) - 1), pageSize: 2048, tracksDirty)
-    {
-        public override Errno Attach(DeviceDescription device)
-            => device.Iommu != DeviceDescription.SelftestIommu || (CanTrackDirty && !device.TracksDirtyPages) ? Errno.EINVAL : Errno.None;
     }
 
     private sealed class SelftestDevice : EmulatedDevice

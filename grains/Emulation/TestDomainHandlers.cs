@@ -71,9 +71,14 @@ internal static class TestDomainHandlers
     {
         var cmd = call.Read<IommuTestCmd>();
         var fields = cmd.Fields.As<IommuTestDirty>();
-        if (fields.PageSize == 0 || fields.Length == 0 || fields.Iova % fields.PageSize != 0 || fields.Length % fields.PageSize != 0 || fields.Uptr == 0)
+        if (fields.PageSize == 0 || fields.Length == 0 || fields.Iova % fields.PageSize != 0 || fields.Length % fields.PageSize != 0)
         {
             return Failure.Reply(Errno.EINVAL, DiagnosticReason.InvalidDirtyRange, fields.Iova, fields.PageSize);
+        }
+
+        if (fields.Uptr == 0)
+        {
+            return Failure.Reply(Errno.EINVAL, DiagnosticReason.BufferFault, 0, ((fields.Length / fields.PageSize) - 1) / 8 + 1);
         }
 
         if (scope.Context.Objects.Find<HwptEntry>(cmd.Id) is not { } hwpt)

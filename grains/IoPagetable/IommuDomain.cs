@@ -10,12 +10,14 @@ namespace IommuFd.Grains.IoPagetable;
 // Always: only pages of areas are dirty, since unmapping a range forgets what was written to it.
 
 /// <summary>A domain: what it can map, and which of its pages devices have written.</summary>
-internal abstract class IommuDomain
+internal class IommuDomain
 {
+    private readonly string _iommu;
     private readonly DirtyPages? _dirty;
 
-    protected IommuDomain(IovaRange aperture, ulong pageSize, bool canTrackDirty)
+    public IommuDomain(string iommu, IovaRange aperture, ulong pageSize, bool canTrackDirty)
     {
+        _iommu = iommu;
         Aperture = aperture;
         PageSize = pageSize;
         _dirty = canTrackDirty ? new DirtyPages(pageSize) : null;
@@ -53,8 +55,9 @@ internal abstract class IommuDomain
     /// <summary>Pages that are dirty.</summary>
     public long DirtyCount => _dirty?.Count ?? 0;
 
-    /// <summary>The operation <c>attach_dev</c>: EINVAL where the device can't use this domain.</summary>
-    public abstract Errno Attach(DeviceDescription device);
+    /// <summary>The operation <c>attach_dev</c>: EINVAL where the device is behind another IOMMU or lacks what the domain does.</summary>
+    public virtual Errno Attach(DeviceDescription device)
+        => device.Iommu != _iommu || (CanTrackDirty && !device.TracksDirtyPages) ? Errno.EINVAL : Errno.None;
 
     /// <summary>The operation <c>set_dev_pasid</c>: EINVAL where the device has no such PASID, or can't use this domain.</summary>
     public virtual Errno SetPasid(DeviceDescription device, uint pasid) => pasid >> device.PasidWidth == 0 ? Attach(device) : Errno.EINVAL;

@@ -212,7 +212,7 @@ internal static class DeviceAttachHandlers
     // Other devices of the group that have no PASIDs don't mind where one leads.
     private static IEnumerable<IoasChange> AttachTo(HwptEntry hwpt, uint pasid, DeviceEntry device, IEnumerable<DeviceEntry> members)
         => members
-            .Where(member => pasid == DeviceGroup.NoPasid || member == device || member.Device.PasidWidth > 0)
+            .Where(member => pasid == DeviceGroup.NoPasid || member == device || IommuDriver.Of(member.Device).PasidWidth(member.Device) > 0)
             .Select(member => new AttachToDomain(hwpt.Id, member.Device, pasid));
 
     private static IovaRange[] Regions(DeviceEntry device) => IommuDriver.Of(device.Device).ReservedRegions(device.Device);

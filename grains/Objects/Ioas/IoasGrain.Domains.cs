@@ -85,7 +85,7 @@ internal sealed partial class IoasGrain
         return Answer(errno, count, errno switch
         {
             Errno.None => null,
-            Errno.EFAULT => new IoctlDiagnostic { Reason = DiagnosticReason.BufferFault, Value = (ulong)bitmap.Length, Limit = ((range.Length / range.PageSize) + 7) / 8 },
+            Errno.EFAULT => new IoctlDiagnostic { Reason = DiagnosticReason.BufferFault, Value = (ulong)bitmap.Length, Limit = (((range.Length / range.PageSize) - 1) / 8) + 1 },
             _ => new IoctlDiagnostic { Reason = DiagnosticReason.DirtyTrackingDisabled, ObjectId = range.Hwpt, ObjectType = ObjectType.HwptPaging },
         });
     }

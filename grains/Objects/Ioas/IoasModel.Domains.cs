@@ -147,7 +147,7 @@ internal sealed partial class IoasModel
         }
 
         var pages = range.Length / range.PageSize;
-        if ((ulong)bitmap.Length < (pages + 7) / 8)
+        if ((UInt128)bitmap.Length * 8 < pages)
         {
             return Errno.EFAULT;
         }
@@ -195,7 +195,7 @@ internal sealed partial class IoasModel
 
     private Errno Change(IoasChange change, Stack<Action> undo)
     {
-        var errno = Errno.None;
+        Errno errno;
         switch (change)
         {
             case AllocateDomain allocate:
@@ -210,8 +210,12 @@ internal sealed partial class IoasModel
 
             case AddDomain add:
                 errno = Table.AddDomain(Domains[add.Hwpt]);
-                undo.Push(() => Table.RemoveDomain(Domains[add.Hwpt]));
-                break;
+                if (errno == Errno.None)
+                {
+                    undo.Push(() => Table.RemoveDomain(Domains[add.Hwpt]));
+                }
+
+                return errno;
 
             case RemoveDomain remove:
                 Table.RemoveDomain(Domains[remove.Hwpt]);
@@ -233,27 +237,21 @@ internal sealed partial class IoasModel
                 if (errno == Errno.None)
                 {
                     (_accesses ??= MakeAccesses()).Add(add.Access, add.NeedsPinPages);
-                    undo.Push(() => _accesses.Remove(add.Access, Table));
+                    undo.Push(() => Remove(add.Access));
                 }
 
-                undo.Push(() => Table.RemoveAccess(add.NeedsPinPages));
-                break;
+                return errno;
 
             case RemoveAccess remove:
-                Table.RemoveAccess(_accesses!.Remove(remove.Access, Table));
+                Remove(remove.Access);
                 return Errno.None;
 
             default:
                 throw new ArgumentOutOfRangeException(nameof(change), change, "No such change.");
         }
-
-        if (errno != Errno.None)
-        {
-            undo.Pop();
-        }
-
-        return errno;
     }
+
+    private void Remove(ObjectId access) => Table.RemoveAccess(_accesses!.Remove(access, Table));
 
     // Of a device with several regions, those reserved before one that can't be are given up too.
     private Errno Reserve(ReserveRegions reserve, Stack<Action> undo)

@@ -212,26 +212,18 @@ public sealed class DomainTests
         Ok(_ioas.Table.AddDomain(domain));
     }
 
-    [Fact]
-    public void Memory_that_can_t_be_pinned_keeps_a_domain_out_and_can_t_be_mapped_where_one_is()
+    [Theory]
+    [InlineData(false, Errno.EFAULT)]
+    [InlineData(true, Errno.EINVAL)]
+    public void What_can_t_be_pinned_keeps_a_domain_out_and_can_t_be_mapped_where_one_is(bool isFile, Errno errno)
     {
-        Ok(MapMemory(0x10000, pinnable: Page));
-        FailsToAdd(Errno.EFAULT, new TestDomain(Start, Last));
+        Errno Map(ulong pinnable) => isFile ? MapFile(0x10000, pinnable) : MapMemory(0x10000, pinnable);
+        Ok(Map(Page));
+        FailsToAdd(errno, new TestDomain(Start, Last));
         Ok(_ioas.UnmapAt(0x10000, 2 * Page, out _));
         Ok(_ioas.Table.AddDomain(new TestDomain(Start, Last)));
-        Refuses(Errno.EFAULT, () => MapMemory(0x10000, pinnable: Page));
-        Ok(MapMemory(0x10000, pinnable: 2 * Page));
-    }
-
-    [Fact]
-    public void A_file_that_can_t_be_pinned_keeps_a_domain_out_and_can_t_be_mapped_where_one_is()
-    {
-        Ok(MapFile(0x10000, pinnable: Page));
-        FailsToAdd(Errno.EINVAL, new TestDomain(Start, Last));
-        Ok(_ioas.UnmapAt(0x10000, 2 * Page, out _));
-        Ok(_ioas.Table.AddDomain(new TestDomain(Start, Last)));
-        Refuses(Errno.EINVAL, () => MapFile(0x10000, pinnable: Page));
-        Ok(MapFile(0x10000, pinnable: 2 * Page));
+        Refuses(errno, () => Map(Page));
+        Ok(Map(2 * Page));
     }
 
     [Fact]

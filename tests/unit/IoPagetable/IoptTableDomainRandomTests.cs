@@ -16,7 +16,7 @@ public sealed class IoptTableDomainRandomTests
     private static readonly (ulong Start, ulong Last)[] Apertures =
         [(0, ulong.MaxValue), (0x2000, 0x1FFFF), (0x8000, ulong.MaxValue), (0, 0x17FFF), (0x4000, 0xFFFF_FFFF_FFFF_EFFF), (0x800, 0x27FFF)];
 
-    private static readonly Gen<ulong> Offset = OneOf(0UL, 0, 0, 0, 0, 0, 0x800, 0x800, 0x400, 1);
+    private static readonly Gen<ulong> Offset = Gen.OneOf<ulong>(0UL, 0, 0, 0, 0, 0, 0x800, 0x800, 0x400, 1);
 
     private static readonly Gen<ulong> Iova = Gen.Select(
         Gen.Frequency((12, Gen.ULong[0, 24].Select(page => page << 12)), (1, Gen.ULong[1, 4].Select(page => 0UL - (page << 12)))),
@@ -24,9 +24,9 @@ public sealed class IoptTableDomainRandomTests
         (start, offset) => start + offset);
 
     private static readonly Gen<ulong> Length = Gen.Frequency(
-        (12, OneOf(0x1000UL, 0x1000, 0x1000, 0x2000, 0x2000, 0x3000, 0x4000, 0x800, 0x1800)),
-        (3, OneOf(1UL, 0x400, 0x1001, 0x8000, 0x10000)),
-        (1, OneOf(0UL, 1UL << 40, ulong.MaxValue)));
+        (12, Gen.OneOf<ulong>(0x1000UL, 0x1000, 0x1000, 0x2000, 0x2000, 0x3000, 0x4000, 0x800, 0x1800)),
+        (3, Gen.OneOf<ulong>(1UL, 0x400, 0x1001, 0x8000, 0x10000)),
+        (1, Gen.OneOf<ulong>(0UL, 1UL << 40, ulong.MaxValue)));
 
     private static readonly Gen<Op> AnyOp = Gen.Select(
         Gen.Frequency(
@@ -36,8 +36,6 @@ public sealed class IoptTableDomainRandomTests
             (2, Gen.Const(Kind.LargePages)), (4, Gen.Const(Kind.Cut)), (1, Gen.Const(Kind.Reserve)), (1, Gen.Const(Kind.Allow))),
         Gen.Int[0, 23], Gen.Bool, Gen.Bool, Iova, Iova, Length,
         (kind, choice, isFixed, flag, iova, address, length) => new Op(kind, choice, isFixed, flag, iova, address, length));
-
-    private static Gen<ulong> OneOf(params ulong[] values) => Gen.Int[0, values.Length - 1].Select(i => values[i]);
 
     private enum Kind
     {

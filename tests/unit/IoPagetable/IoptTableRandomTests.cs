@@ -14,7 +14,7 @@ public sealed class IoptTableRandomTests
     private static readonly object[] Owners = ["device", "domain"];
     private static readonly IoptFile File = new("file 1");
 
-    private static readonly Gen<ulong> Offset = OneOf(0UL, 0, 0, 0, 1, 0x10, 0x7FF, 0x800, 0xC00, 0xFF0, 0xFFF);
+    private static readonly Gen<ulong> Offset = Gen.OneOf<ulong>(0UL, 0, 0, 0, 1, 0x10, 0x7FF, 0x800, 0xC00, 0xFF0, 0xFFF);
     private static readonly Gen<ulong> Base = Gen.Frequency(
         (8, Gen.ULong[0, 40].Select(page => page << 12)),
         (2, Gen.ULong[0, 12].Select(block => block << 20)),
@@ -22,10 +22,10 @@ public sealed class IoptTableRandomTests
 
     private static readonly Gen<ulong> Iova = Gen.Select(Base, Offset, (start, offset) => start + offset);
     private static readonly Gen<ulong> Length = Gen.Frequency(
-        (8, OneOf(1UL, 2, 0x10, 0x800, 0x1000, 0x1000, 0x1000, 0x1001, 0x1800, 0x2000, 0x3000, 0x4000)),
-        (3, OneOf(0x10000UL, 0x11000, 0x80000, 0x100000, 0x200000, 0x201000, 0x400000)),
-        (1, OneOf(0UL, 1UL << 40, 1UL << 62, 1UL << 63)),
-        (1, OneOf((1UL << 63) - 2, (1UL << 63) - 1, ulong.MaxValue - 0x2FFF, ulong.MaxValue - 0x1000, ulong.MaxValue - 1)));
+        (8, Gen.OneOf<ulong>(1UL, 2, 0x10, 0x800, 0x1000, 0x1000, 0x1000, 0x1001, 0x1800, 0x2000, 0x3000, 0x4000)),
+        (3, Gen.OneOf<ulong>(0x10000UL, 0x11000, 0x80000, 0x100000, 0x200000, 0x201000, 0x400000)),
+        (1, Gen.OneOf<ulong>(0UL, 1UL << 40, 1UL << 62, 1UL << 63)),
+        (1, Gen.OneOf<ulong>((1UL << 63) - 2, (1UL << 63) - 1, ulong.MaxValue - 0x2FFF, ulong.MaxValue - 0x1000, ulong.MaxValue - 1)));
 
     private static readonly Gen<Op> AnyOp = Gen.Select(
         Gen.Frequency(
@@ -34,8 +34,6 @@ public sealed class IoptTableRandomTests
             (2, Gen.Const(Kind.Allow)), (1, Gen.Const(Kind.LargePages)), (2, Gen.Const(Kind.Cut)), (1, Gen.Const(Kind.Look))),
         Gen.Int[0, 1], Gen.Bool, Gen.Bool, Iova, Iova, Length,
         (kind, table, isFixed, flag, iova, address, length) => new Op(kind, table, isFixed, flag, iova, address, length));
-
-    private static Gen<ulong> OneOf(params ulong[] values) => Gen.Int[0, values.Length - 1].Select(i => values[i]);
 
     private enum Kind
     {

@@ -7,7 +7,7 @@ namespace IommuFd.UnitTests.IoPagetable;
 
 /// <summary>A domain of any aperture and page size, which every device can use.</summary>
 internal sealed class TestDomain(ulong start = 0, ulong last = ulong.MaxValue, ulong pageSize = IoasFixture.Page)
-    : IommuDomain(new IovaRange(start, last), pageSize, canTrackDirty: true)
+    : IommuDomain("test", new IovaRange(start, last), pageSize, canTrackDirty: true)
 {
     public override Errno Attach(DeviceDescription device) => Errno.None;
 

@@ -184,6 +184,16 @@ public sealed class IoasDirtyTests
     }
 
     [Theory]
+    [InlineData(ulong.MaxValue, 1)]
+    [InlineData(ulong.MaxValue - 1, 2)]
+    public void Marking_more_pages_than_any_bitmap_has_bits_is_EFAULT(ulong length, ulong pageSize)
+    {
+        Track();
+        Expect.Equal(Errno.EFAULT, _ioas.MarkDirty(new DirtyRange(Tracking, 0, length, pageSize), [0xFF], out _), $"marking pages of {pageSize}");
+        Expect.Equal(0L, _ioas.Domains[Tracking].DirtyCount, "dirty pages");
+    }
+
+    [Theory]
     [InlineData(Start, 0x1000, Memory, Errno.None)]
     [InlineData(Start, 0, Memory, Errno.None)]
     [InlineData(Start + 0x400, 0x800, Memory + 0x400, Errno.EINVAL)]

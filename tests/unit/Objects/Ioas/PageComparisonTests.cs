@@ -87,6 +87,27 @@ public sealed class PageComparisonTests
         Expect.Equal(Errno.EINVAL, PageComparison.CheckMapped(_ioas.Table, 0x10000, 1UL << 46, 2048, expected), "checking 2^46 bytes");
     }
 
+    [Fact]
+    public void A_length_that_is_mapped_but_too_long_to_look_at_page_by_page_is_checked_at_once()
+    {
+        const ulong Length = 1UL << 46;
+        Ok(_ioas.MapAt(0x10000, Length));
+        Expect.Equal(Errno.None, PageComparison.CheckMapped(_ioas.Table, 0x10000, Length, 2048, new ExpectedMemory(Memory, Length)), "checking it");
+        Expect.Equal(
+            Errno.EFAULT, PageComparison.CheckMapped(_ioas.Table, 0x10000, Length, 2048, new ExpectedMemory(Memory, Length - Page)), "its last page is not there");
+        Expect.Equal(
+            Errno.EINVAL, PageComparison.CheckMapped(_ioas.Table, 0x10000, Length + 2048, 2048, new ExpectedMemory(Memory, Length + Page)), "nothing behind it");
+    }
+
+    [Fact]
+    public void An_area_that_ends_within_a_page_of_the_IOMMU_leaves_that_page_to_its_start()
+    {
+        Ok(_ioas.MapAt(0x10000, 0x1400));
+        Ok(_ioas.MapAt(0x11400, 0x1C00, Memory + (2 * Page)));
+        Expect.Equal(Errno.None, PageComparison.CheckMapped(_ioas.Table, 0x10000, 0x1800, 2048, Known), "three pages, the last of them in part");
+        Expect.Equal(Errno.EINVAL, PageComparison.CheckMapped(_ioas.Table, 0x10000, 0x2000, 2048, Known), "and the one behind");
+    }
+
     private Errno Compare(ulong iova, ulong length, ulong first, ExpectedMemory known)
     {
         List<PagesSlice> slices = [];
