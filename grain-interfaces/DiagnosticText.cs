@@ -91,6 +91,14 @@ public static class DiagnosticText
             DiagnosticReason.UnexpectedPinCount => $"the page at 0x{value:X} is pinned {limit} times",
             DiagnosticReason.UnexpectedCache => $"the cache entry has 0x{value:X}, or there is none",
             DiagnosticReason.LeafObject => $"{type} {id} is its driver's own, nobody else can hold it",
+            DiagnosticReason.JournalDamaged => $"the context's journal is damaged {(value == 0 ? "in its snapshot" : $"at record {value}")}; nothing of it is changed any more",
+            DiagnosticReason.JournalDiverged => $"doing record {value} of the context's journal again gave another answer than was journaled: another version wrote it",
+            DiagnosticReason.NoJournal => $"the silo has no journal, and so no durable contexts",
+            DiagnosticReason.SessionNotFound => $"the session has no reference to the context: it was closed, or its lease is over",
+            DiagnosticReason.OperationSettled => $"request {value} of the session was settled before it came",
+            DiagnosticReason.TooManyUnsettled => $"the session has {limit} requests under way already",
+            DiagnosticReason.TooManyObjects => $"the context has {limit} already, as many as it can",
+            DiagnosticReason.TooManyReferences => $"there are {limit} already, as many as there can be",
             _ => $"reason {(int)diagnostic.Reason}",
         };
         return text.ToString(CultureInfo.InvariantCulture);

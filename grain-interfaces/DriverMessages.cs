@@ -10,6 +10,18 @@ namespace IommuFd.GrainInterfaces;
 [GenerateSerializer, Immutable, Alias("IommuFd.DriverRequest")]
 public abstract record DriverRequest;
 
+/// <summary>Lets the driver hold an object: adds 1 to its users count, under the driver's name.</summary>
+/// <param name="Target">The object; ENOENT without it, EINVAL for one that only its own driver can hold.</param>
+/// <param name="Type">The kind it must have, or <see cref="ObjectType.Any"/>.</param>
+/// <param name="Why">What the hold is for: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters, else EINVAL.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.HoldObjectRequest")]
+public sealed record HoldObjectRequest([property: Id(0)] ObjectId Target, [property: Id(1)] ObjectType Type, [property: Id(2)] string Why) : DriverRequest;
+
+/// <summary>Drops a hold of the driver's: takes 1 from the object's users count.</summary>
+/// <param name="Hold">The hold; ENOENT where the driver has no such hold.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.DropHoldRequest")]
+public sealed record DropHoldRequest([property: Id(0)] HoldId Hold) : DriverRequest;
+
 /// <summary><c>iommufd_device_bind</c>: makes a device object, which this driver holds until it unbinds it.</summary>
 /// <param name="Device">The device. EINVAL where it is not well described, or its IOMMU can't keep caches coherent; ENODEV without such an IOMMU.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.BindDeviceRequest")]
@@ -99,13 +111,15 @@ public sealed record AccessRwRequest(
 /// <param name="Pin">The pin made.</param>
 /// <param name="Memory">The memory behind the IOVAs of a pin or a copy, in their order.</param>
 /// <param name="Diagnostic">Why it failed; null on success.</param>
+/// <param name="Hold">The hold taken.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.DriverReply")]
 public sealed record DriverReply(
     [property: Id(0)] Errno Errno,
     [property: Id(1)] ObjectId Id = default,
     [property: Id(2)] uint Pin = 0,
     [property: Id(3)] UserMemoryPiece[]? Memory = null,
-    [property: Id(4)] IoctlDiagnostic? Diagnostic = null);
+    [property: Id(4)] IoctlDiagnostic? Diagnostic = null,
+    [property: Id(5)] HoldId Hold = default);
 
 /// <summary>A piece of the caller's memory, or of a file, that IOVAs map.</summary>
 /// <param name="File">The file; null for memory of the caller.</param>

@@ -5,7 +5,7 @@ namespace IommuFd.GrainInterfaces;
 /// <summary>
 /// A context: what opening <c>/dev/iommu</c> makes. Its key is its <see cref="ContextHandle"/>. Each call is one turn; turns don't interleave, so that
 /// they stand in for the kernel's locks, except <see cref="InspectAsync"/>, which shows the state between two steps of a running turn.
-/// No call throws for what a caller did wrong: each answers an errno.
+/// A call that this activation must not answer, since it can't be made to last, throws <see cref="ContextUnavailableException"/>: send it again, with the same name. No call throws for what a caller did wrong: each answers an errno.
 /// </summary>
 [Alias("IommuFd.IContextGrain")]
 public interface IContextGrain : IGrainWithGuidKey
@@ -29,11 +29,25 @@ public interface IContextGrain : IGrainWithGuidKey
     ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request);
 
     /// <summary>Takes a further reference (<c>iommufd_ctx_get</c>, or <c>dup</c> of the file).</summary>
-    /// <param name="kind">Whether it makes the context answer ioctls.</param>
-    /// <param name="name">Who takes it: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters.</param>
-    /// <returns>The reference; EBADF without an open context, EINVAL for a bad name.</returns>
+    /// <param name="request">Which.</param>
+    /// <returns>The reference; EBADF without an open context, EINVAL for a bad name, EMFILE where the context has as many as it may.</returns>
     [Alias("Get")]
-    Task<ReferenceReply> GetAsync(ReferenceKind kind, string name);
+    Task<ReferenceReply> GetAsync(GetRequest request);
+
+    /// <summary>Says that whoever has references is still there. Interleaves with a running turn.</summary>
+    /// <param name="references">The references, at most <see cref="IoctlLimits.MaxReferences"/>.</param>
+    /// <returns>Which of them are gone; EBADF without such a context.</returns>
+    [Alias("Renew")]
+    [AlwaysInterleave]
+    Task<RenewReply> RenewAsync(ReferenceId[] references);
+
+    /// <summary>
+    /// Puts back the references whose lease is over, as their owners' end would have. Where the context was on a silo that is gone, this rebuilds it first;
+    /// its references have a whole lease then. For the silos' sweepers; does no harm to anybody whose lease is not over.
+    /// </summary>
+    /// <returns>When it is done.</returns>
+    [Alias("Sweep")]
+    Task SweepAsync();
 
     /// <summary>
     /// Puts a reference back (<c>iommufd_ctx_put</c>, or closing the file), with every hold that was taken through it. The last one releases the context:
@@ -45,28 +59,13 @@ public interface IContextGrain : IGrainWithGuidKey
     [ResponseTimeout("00:10:00")]
     Task<PutReply> PutAsync(ReferenceId reference);
 
-    /// <summary>Lets a driver hold an object: adds 1 to its users count, under the driver's name.</summary>
-    /// <param name="reference">The driver's reference.</param>
-    /// <param name="id">The object.</param>
-    /// <param name="type">The kind it must have, or <see cref="ObjectType.Any"/>.</param>
-    /// <param name="why">What the hold is for: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters.</param>
-    /// <returns>The hold; EBADF without such a driver's reference, ENOENT without such an object, EINVAL for a bad name.</returns>
-    [Alias("Hold")]
-    Task<ReferenceReply> HoldAsync(ReferenceId reference, ObjectId id, ObjectType type, string why);
-
-    /// <summary>Drops a driver's hold: takes 1 from the object's users count.</summary>
-    /// <param name="reference">The driver's reference.</param>
-    /// <param name="hold">The hold.</param>
-    /// <returns>EBADF without such a reference, ENOENT where it has no such hold.</returns>
-    [Alias("Drop")]
-    Task<PutReply> DropAsync(ReferenceId reference, HoldId hold);
-
     /// <summary>Does what a driver asks with its devices and accesses.</summary>
     /// <param name="reference">The driver's reference.</param>
     /// <param name="request">What it asks.</param>
+    /// <param name="operation">The request's name.</param>
     /// <returns>The answer; EBADF without such a driver's reference.</returns>
     [Alias("Driver")]
-    ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request);
+    ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation);
 
     /// <summary>Shows the context and a page of its objects. Interleaves with a running turn and changes nothing.</summary>
     /// <param name="request">Which objects.</param>

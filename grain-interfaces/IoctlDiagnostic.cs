@@ -218,6 +218,30 @@ public enum DiagnosticReason
 
     /// <summary>EINVAL: the object <c>ObjectId</c> is its driver's own, nobody else can hold it.</summary>
     LeafObject,
+
+    /// <summary>EIO: the context's journal is damaged at record <c>Value</c>, or its snapshot is, where that is 0. Nothing of the context is changed any more.</summary>
+    JournalDamaged,
+
+    /// <summary>EIO: doing record <c>Value</c> of the context's journal again gave another answer than was journaled: it was written by a version that differs.</summary>
+    JournalDiverged,
+
+    /// <summary>EOPNOTSUPP: the silo has no journal, and so no durable contexts.</summary>
+    NoJournal,
+
+    /// <summary>EBADF: the request's session has no reference to the context: it was closed, or its lease is over.</summary>
+    SessionNotFound,
+
+    /// <summary>ESTALE: the request <c>Value</c> of its session was settled already: its caller has its answer, or has given it up.</summary>
+    OperationSettled,
+
+    /// <summary>ENOMEM: the session has <c>Limit</c> requests under way already.</summary>
+    TooManyUnsettled,
+
+    /// <summary>ENOMEM: the context has <c>Limit</c> objects already, or as many areas.</summary>
+    TooManyObjects,
+
+    /// <summary>EMFILE: there are <c>Limit</c> references or contexts of one opener already.</summary>
+    TooManyReferences,
 }
 
 /// <summary>Who keeps an object from being destroyed.</summary>

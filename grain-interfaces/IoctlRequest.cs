@@ -18,6 +18,12 @@ public static class IoctlLimits
     /// <summary>Holders, references or released objects that one reply lists. Their full count travels beside the list.</summary>
     public const int MaxListed = 64;
 
+    /// <summary>References that a context can have at once: files, drivers and files that ioctls opened.</summary>
+    public const int MaxReferences = 65_536;
+
+    /// <summary>Requests of one session that can be under way at once: answers that are kept until they are settled.</summary>
+    public const int MaxUnsettled = 256;
+
     /// <summary>Characters of a name that a caller gives to a reference or a hold.</summary>
     public const int MaxNameLength = 128;
 
@@ -122,6 +128,10 @@ public sealed class IoctlRequest
     /// <summary>The open file that the argument names; null where it names none, or one that isn't open.</summary>
     [Id(5)]
     public UserFile? File { get; init; }
+
+    /// <summary>The request's name. Not looked at within a batch, which has its own.</summary>
+    [Id(6)]
+    public OperationId Operation { get; init; }
 }
 
 /// <summary>Several ioctls that run in one turn, in order, with nothing of others between them.</summary>
@@ -135,4 +145,8 @@ public sealed class IoctlBatchRequest
     /// <summary>Whether the first that fails is the last that runs.</summary>
     [Id(1)]
     public bool StopAtFirstError { get; init; }
+
+    /// <summary>The batch's name.</summary>
+    [Id(2)]
+    public OperationId Operation { get; init; }
 }

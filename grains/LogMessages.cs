@@ -20,4 +20,22 @@ internal static partial class LogMessages
 
     [LoggerMessage(1005, LogLevel.Error, "The grain of {Type} {Id} of context {Handle} failed")]
     public static partial void ObjectGrainFailed(this ILogger logger, Exception exception, ObjectType type, ObjectId id, string handle);
+
+    [LoggerMessage(1006, LogLevel.Information, "Context {Handle}: the lease of {Kind} reference {Reference} of {Name} is over; it is closed")]
+    public static partial void LeaseExpired(this ILogger logger, string handle, ReferenceKind kind, long reference, string name);
+
+    [LoggerMessage(1007, LogLevel.Information, "Context {Handle} recovered in epoch {Epoch}: snapshot of record {Snapshot}, {Position} records, {Objects} objects")]
+    public static partial void ContextRecovered(this ILogger logger, string handle, long epoch, long snapshot, long position, int objects);
+
+    [LoggerMessage(1008, LogLevel.Warning, "The journal of context {Handle} ends with a torn record, {Position}, which is dropped")]
+    public static partial void JournalTorn(this ILogger logger, string handle, long position);
+
+    [LoggerMessage(1009, LogLevel.Error, "Context {Handle} can't be recovered: {Reason}")]
+    public static partial void JournalUnusable(this ILogger logger, string handle, string reason);
+
+    [LoggerMessage(1010, LogLevel.Error, "Record {Position} of context {Handle} is whole but can't be read")]
+    public static partial void JournalUnreadable(this ILogger logger, Exception exception, string handle, long position);
+
+    [LoggerMessage(1011, LogLevel.Warning, "This activation of context {Handle} leaves: {Reason}")]
+    public static partial void ContextAbandoned(this ILogger logger, string handle, string reason);
 }

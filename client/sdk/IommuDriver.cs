@@ -30,8 +30,8 @@ public sealed class IommuDriver : IAsyncDisposable
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async Task<IommuHold> HoldAsync(ObjectId id, string why, ObjectType type = ObjectType.Any)
     {
-        var reply = await Transport.CallAsync("hold", () => _grain.HoldAsync(_reference, id, type, why));
-        return reply.Errno == Errno.None ? new IommuHold(id, reply.Hold, DropAsync) : throw new IommufdException("hold", reply.Errno, reply.Diagnostic);
+        var reply = await RunAsync("hold", new HoldObjectRequest(id, type, why));
+        return new IommuHold(id, reply.Hold, DropAsync);
     }
 
     /// <summary>Binds a device to the context (<c>iommufd_device_bind</c>): it gets an id, and this driver holds it until it unbinds it.</summary>
@@ -80,15 +80,11 @@ public sealed class IommuDriver : IAsyncDisposable
 
     internal async ValueTask<DriverReply> RunAsync(string operation, DriverRequest request)
     {
-        var reply = await Transport.CallAsync(operation, () => _grain.DriverAsync(_reference, request).AsTask());
+        var reply = await Transport.CallAsync(operation, () => _grain.DriverAsync(_reference, request, default).AsTask());
         return reply.Errno == Errno.None ? reply : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
     }
 
-    private async Task<HoldId> DropAsync(HoldId hold)
-    {
-        var reply = await Transport.CallAsync("drop", () => _grain.DropAsync(_reference, hold));
-        return reply.Errno == Errno.None ? hold : throw new IommufdException("drop", reply.Errno, reply.Diagnostic);
-    }
+    private async Task<HoldId> DropAsync(HoldId hold) => (await RunAsync("drop", new DropHoldRequest(hold))).Hold;
 }
 
 /// <summary>A driver's users count on an object.</summary>

@@ -19,7 +19,7 @@ public sealed class IommufdClient(IGrainFactory grains)
     {
         var handle = ContextHandle.NewRandom();
         var grain = Grain(handle);
-        var reply = await Transport.CallAsync("open", () => grain.OpenAsync(new OpenRequest(ContextMode.Volatile, name)));
+        var reply = await Transport.CallAsync("open", () => grain.OpenAsync(new OpenRequest(null, name)));
         return new IommuContext(handle, grain, Grain, Reference(reply, "open"));
     }
 
@@ -32,7 +32,7 @@ public sealed class IommufdClient(IGrainFactory grains)
     public async Task<IommuContext> DuplicateAsync(ContextHandle handle, string name = "sdk")
     {
         var grain = Grain(handle);
-        var reply = await Transport.CallAsync("duplicate", () => grain.GetAsync(ReferenceKind.File, name));
+        var reply = await Transport.CallAsync("duplicate", () => grain.GetAsync(new GetRequest(ReferenceKind.File, name)));
         return new IommuContext(handle, grain, Grain, Reference(reply, "duplicate"));
     }
 
@@ -45,7 +45,7 @@ public sealed class IommufdClient(IGrainFactory grains)
     public async Task<IommuDriver> GetDriverAsync(ContextHandle handle, string driver)
     {
         var grain = Grain(handle);
-        var reply = await Transport.CallAsync("get", () => grain.GetAsync(ReferenceKind.Driver, driver));
+        var reply = await Transport.CallAsync("get", () => grain.GetAsync(new GetRequest(ReferenceKind.Driver, driver)));
         return new IommuDriver(handle, grain, Reference(reply, "get"));
     }
 

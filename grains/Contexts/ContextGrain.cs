@@ -1,155 +1,199 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Grains.Configuration;
+using IommuFd.Grains.Journaling;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Orleans.Serialization;
 
 namespace IommuFd.Grains.Contexts;
 
 // A context as a grain: it puts the calls of its clients in order and leaves every decision to the ContextModel and the
 // handlers. Never idle-collected while open; a grain whose handle names no open context goes as soon as it has said so, so that
 // guessing handles leaves nothing behind.
+//
+// A durable context answers nothing before it is in the journal, or before the journal has confirmed that this activation is still the context's. Where
+// that fails, this activation knows more than is written, or less: it leaves without an answer, and the next one begins with what is written.
+// ContextGrain.Durability.cs has that part.
 
 /// <inheritdoc cref="IContextGrain"/>
 [KeepAlive]
-internal sealed class ContextGrain(ILogger<ContextGrain> logger, TimeProvider time) : Grain, IContextGrain
+internal sealed partial class ContextGrain(
+    ILogger<ContextGrain> logger, TimeProvider time, IOptions<ContextOptions> options, Serializer serializer, IJournal? journal = null) : Grain, IContextGrain
 {
     private ContextModel? _context;
     private ObjectGrains? _grains;
 
     private ContextHandle Handle => new(this.GetPrimaryKey());
 
-    public Task<ReferenceReply> OpenAsync(OpenRequest request)
+    private IoctlScope Scope => new(_context!, _grains!);
+
+    public async Task<ReferenceReply> OpenAsync(OpenRequest request)
     {
+        if (_context is null && Obstacle() is { Reason: not DiagnosticReason.ContextNotOpen } failure)
+        {
+            LeaveUnlessOpen();
+            return Refused(failure);
+        }
+
+        var mode = request.Mode ?? options.Value.DefaultMode;
         var context = _context ?? new ContextModel();
-        var reply = context.Open(request.Mode, request.Name);
-        if (reply.Errno == Errno.None)
+        if (!context.IsOpen && mode == ContextMode.Durable && await BeginJournalAsync() is { } refusal)
+        {
+            LeaveUnlessOpen();
+            return refusal;
+        }
+
+        var wasOpen = context.IsOpen;
+        var reply = context.Open(mode, request.Name, request.Session);
+        if (reply.Errno == Errno.None && !wasOpen)
         {
             _context = context;
 
-            // The clock makes the epochs of a handle's lives grow from one activation to the next.
-            _grains = new ObjectGrains(GrainFactory, Handle, time.GetUtcNow().UtcTicks, logger);
-            logger.ContextOpened(Handle.ToShortString(), request.Mode, request.Name);
+            // The clock makes the epochs of a volatile handle's lives grow from one activation to the next.
+            _grains ??= new ObjectGrains(GrainFactory, Handle, _journal?.ObjectEpoch ?? time.GetUtcNow().UtcTicks, logger);
+            await LastAsync(new OpenRecord(request, reply));
+            Begin();
+            logger.ContextOpened(Handle.ToShortString(), mode, request.Name);
         }
 
         LeaveUnlessOpen();
-        return Task.FromResult(reply);
+        return WithLease(reply);
     }
 
     public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request)
     {
         if (_context is not { AnswersIoctls: true } context)
         {
-            LeaveUnlessOpen();
-            return ValueTask.FromResult(NotOpen());
+            return ValueTask.FromResult(Reply(NotOpen()));
         }
 
-        return IoctlDispatcher.DispatchAsync(new IoctlScope(context, _grains!), request);
+        var operation = request?.Operation ?? default;
+        if (!TryBegin(context, operation, out var reference, out var answer, out var failure))
+        {
+            return failure is null ? AgainAsync((IoctlReply)answer!) : ValueTask.FromResult(Reply(failure));
+        }
+
+        var running = IoctlDispatcher.DispatchAsync(Scope, request!);
+        if (_journal is not null || !running.IsCompletedSuccessfully)
+        {
+            return FinishAsync(running, reference, request!);
+        }
+
+        var reply = running.Result;
+        if (reference is not null && (operation.IsRepeat || IoctlDispatcher.Changes(request!, reply)))
+        {
+            reference.Replies.Keep(operation.Sequence, reply);
+        }
+
+        return ValueTask.FromResult(reply);
     }
 
-    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request)
+    public async ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request)
     {
         if (_context is not { AnswersIoctls: true } context)
         {
-            LeaveUnlessOpen();
-            return ValueTask.FromResult(new IoctlBatchReply { Errno = Errno.EBADF, Diagnostic = NotOpen().Diagnostic });
+            return BatchReply(NotOpen());
         }
 
         if (request.Requests.Length > IoctlLimits.MaxBatch)
         {
             var tooLarge = Failure.Reply(Errno.E2BIG, DiagnosticReason.RequestTooLarge, (ulong)request.Requests.Length, IoctlLimits.MaxBatch);
-            return ValueTask.FromResult(new IoctlBatchReply { Errno = tooLarge.Errno, Diagnostic = tooLarge.Diagnostic });
+            return new IoctlBatchReply { Errno = tooLarge.Errno, Diagnostic = tooLarge.Diagnostic };
         }
 
-        return RunBatchAsync(new IoctlScope(context, _grains!), request);
+        if (!TryBegin(context, request.Operation, out var reference, out var answer, out var failure))
+        {
+            return failure is null ? await AgainAsync((IoctlBatchReply)answer!) : BatchReply(failure);
+        }
+
+        var reply = await ContextOperations.BatchAsync(Scope, request);
+        var lasts = request.Operation.IsRepeat || ContextOperations.Changes(request, reply);
+        if (_journal is not null)
+        {
+            await LastAsync(lasts ? new BatchRecord(request, reply) : null);
+        }
+
+        if (lasts)
+        {
+            reference?.Replies.Keep(request.Operation.Sequence, reply);
+        }
+
+        return reply;
+
+        static IoctlBatchReply BatchReply(IoctlDiagnostic failure) => new() { Errno = ErrnoOf(failure), Diagnostic = failure };
     }
 
-    public Task<ReferenceReply> GetAsync(ReferenceKind kind, string name)
+    public async Task<ReferenceReply> GetAsync(GetRequest request)
     {
-        if (_context is null)
+        if (_context is not { } context)
         {
-            LeaveUnlessOpen();
-            return Task.FromResult(new ReferenceReply(Errno.EBADF, default, default, default, NotOpen().Diagnostic));
+            return Refused(NotOpen());
         }
 
-        return Task.FromResult(_context.Get(kind, name));
+        var references = context.References.Count;
+        var reply = context.Get(request.Kind, request.Name, request.Session);
+        await LastAsync(context.References.Count > references ? new GetRecord(request, reply) : null);
+        if (context.Find(reply.Reference) is { } reference)
+        {
+            reference.LastSign = time.GetTimestamp();
+        }
+
+        return WithLease(reply);
     }
 
     public async Task<PutReply> PutAsync(ReferenceId reference)
     {
-        if (_context is not { } context)
-        {
-            LeaveUnlessOpen();
-            return new PutReply(Errno.EBADF, null, NotOpen().Diagnostic);
-        }
-
-        // What the driver has made ends with it, but where everything does.
-        if (context.References.Count > 1 && context.FindDriver(reference) is { } driver)
-        {
-            await DriverHandler.AbandonAsync(new IoctlScope(context, _grains!), driver);
-        }
-
-        if (context.Put(reference) is var errno && errno != Errno.None)
-        {
-            return new PutReply(errno, null, new IoctlDiagnostic { Reason = DiagnosticReason.ReferenceNotFound });
-        }
-
-        return new PutReply(Errno.None, context.IsOpen ? null : await ReleaseAsync(context, _grains!), null);
-    }
-
-    public Task<ReferenceReply> HoldAsync(ReferenceId reference, ObjectId id, ObjectType type, string why)
-    {
         if (_context is null)
         {
-            LeaveUnlessOpen();
-            return Task.FromResult(new ReferenceReply(Errno.EBADF, default, default, default, NotOpen().Diagnostic));
+            if (_lastWords is { } words && words.Reference == reference)
+            {
+                LeaveUnlessOpen();
+                return words.Reply;
+            }
+
+            var failure = NotOpen();
+            return new PutReply(ErrnoOf(failure), null, failure);
         }
 
-        return Task.FromResult(_context.HoldObject(reference, id, type, why));
+        return await PutAsync(_context, reference);
     }
 
-    public Task<PutReply> DropAsync(ReferenceId reference, HoldId hold)
-    {
-        if (_context is null)
-        {
-            LeaveUnlessOpen();
-            return Task.FromResult(new PutReply(Errno.EBADF, null, NotOpen().Diagnostic));
-        }
-
-        return Task.FromResult(_context.DropObject(reference, hold));
-    }
-
-    public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request)
+    public async ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation)
     {
         if (_context is not { } context)
         {
-            LeaveUnlessOpen();
-            return ValueTask.FromResult(new DriverReply(Errno.EBADF, Diagnostic: NotOpen().Diagnostic));
+            var closed = NotOpen();
+            return new DriverReply(ErrnoOf(closed), Diagnostic: closed);
         }
 
-        return DriverHandler.RunAsync(new IoctlScope(context, _grains!), reference, request);
+        if (!TryBegin(context, operation, out var session, out var answer, out var failure))
+        {
+            return failure is null ? await AgainAsync((DriverReply)answer!) : new DriverReply(ErrnoOf(failure), Diagnostic: failure);
+        }
+
+        var reply = await DriverHandler.RunAsync(Scope, reference, request);
+        var lasts = operation.IsRepeat || (reply.Errno == Errno.None && request is not AccessRwRequest);
+        if (_journal is not null)
+        {
+            await LastAsync(lasts ? new DriverRecord(reference, request, operation, reply) : null);
+        }
+
+        if (lasts)
+        {
+            session?.Replies.Keep(operation.Sequence, reply);
+        }
+
+        return reply;
     }
 
     public Task<HolderGraph> InspectGraphAsync(GraphRequest request)
-    {
-        if (_context is not { } context)
-        {
-            LeaveUnlessOpen();
-            return Task.FromResult(new HolderGraph { Errno = Errno.EBADF });
-        }
-
-        return Task.FromResult(GraphWalker.Walk(context, request));
-    }
+        => Task.FromResult(_context is { } context ? GraphWalker.Walk(context, request) : new HolderGraph { Errno = ErrnoOf(NotOpen()) });
 
     public Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken)
-    {
-        if (_context is not { } context)
-        {
-            LeaveUnlessOpen();
-            return Task.FromResult(new ContextInspection { Errno = Errno.EBADF });
-        }
-
-        return ContextInspector.InspectAsync(context, _grains!, RuntimeIdentity, request, cancellationToken);
-    }
+        => _context is { } context
+            ? ContextInspector.InspectAsync(context, _grains!, RuntimeIdentity, request, cancellationToken)
+            : Task.FromResult(new ContextInspection { Errno = ErrnoOf(NotOpen()) });
 
     public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page)
     {
@@ -162,28 +206,37 @@ internal sealed class ContextGrain(ILogger<ContextGrain> logger, TimeProvider ti
         return ContextInspector.InspectObjectAsync(context, _grains!, id, page);
     }
 
-    private static async ValueTask<IoctlBatchReply> RunBatchAsync(IoctlScope scope, IoctlBatchRequest request)
+    private async ValueTask<IoctlReply> FinishAsync(ValueTask<IoctlReply> running, ContextReference? reference, IoctlRequest request)
     {
-        var requests = request.Requests;
-        var replies = new List<IoctlReply>(requests.Length);
-        while (replies.Count < requests.Length && !(request.StopAtFirstError && replies.Count > 0 && replies[^1].Errno != Errno.None))
+        var reply = await running;
+        var lasts = IoctlDispatcher.Changes(request, reply) || request is { Operation.IsRepeat: true };
+        if (_journal is not null)
         {
-            var rest = new ArraySegment<IoctlRequest>(requests, replies.Count, requests.Length - replies.Count);
-            if (IoasRunHandlers.TryFind(scope, rest, out var run))
-            {
-                await IoasRunHandlers.RunAsync(scope, run, rest, request.StopAtFirstError, replies);
-            }
-            else
-            {
-                replies.Add(await IoctlDispatcher.DispatchAsync(scope, rest[0]));
-            }
+            await LastAsync(lasts ? new IoctlRecord(request, reply) : null);
         }
 
-        return new IoctlBatchReply { Replies = [.. replies] };
+        if (lasts)
+        {
+            reference?.Replies.Keep(request.Operation.Sequence, reply);
+        }
+
+        return reply;
+    }
+
+    private async Task<PutReply> PutAsync(ContextModel context, ReferenceId reference)
+    {
+        var errno = await ContextOperations.PutAsync(Scope, reference);
+        if (context.IsOpen || errno != Errno.None)
+        {
+            await LastAsync(errno == Errno.None ? new PutRecord(reference) : null);
+            return new PutReply(errno, null, errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.ReferenceNotFound });
+        }
+
+        return await ReleaseAsync(context, _grains!, reference);
     }
 
     // The context is gone for everybody before its objects' grains are ended, so that an inspection in between sees all or nothing.
-    private async Task<ReleaseReport> ReleaseAsync(ContextModel context, ObjectGrains grains)
+    private async Task<PutReply> ReleaseAsync(ContextModel context, ObjectGrains grains, ReferenceId last)
     {
         _context = null;
         _grains = null;
@@ -193,15 +246,21 @@ internal sealed class ContextGrain(ILogger<ContextGrain> logger, TimeProvider ti
             logger.ObjectStuck(Handle.ToShortString(), entry.Type, entry.Id, entry.Users, string.Join(", ", (object[])entry.DescribeHolders(IoctlLimits.MaxListed)));
         }
 
+        var reply = new PutReply(Errno.None, new ReleaseReport(destroyed.Count, Refs(destroyed), Refs(stuck)), null);
+        await EndJournalAsync(new LastWords(last, reply));
         await grains.DestroyAllAsync();
         logger.ContextReleased(Handle.ToShortString(), destroyed.Count, stuck.Count);
         LeaveUnlessOpen();
-        return new ReleaseReport(destroyed.Count, Refs(destroyed), Refs(stuck));
+        return reply;
 
         static ObjectRef[] Refs(List<ObjectEntry> entries) => [.. entries.Take(IoctlLimits.MaxListed).Select(entry => entry.Ref)];
     }
 
-    private static IoctlReply NotOpen() => Failure.Reply(Errno.EBADF, DiagnosticReason.ContextNotOpen);
+    private static IoctlReply Reply(IoctlDiagnostic failure) => new() { Errno = ErrnoOf(failure), Diagnostic = failure };
+
+    private ReferenceReply Refused(IoctlDiagnostic failure) => new(ErrnoOf(failure), default, default, _context?.Mode ?? default, failure);
+
+    private ReferenceReply WithLease(ReferenceReply reply) => reply.Errno == Errno.None ? reply with { Lease = options.Value.Lease } : reply;
 
     private void LeaveUnlessOpen()
     {

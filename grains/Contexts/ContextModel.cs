@@ -18,6 +18,7 @@ internal sealed class ContextModel
     private readonly SortedDictionary<long, ContextReference> _references = [];
     private readonly Dictionary<long, Hold> _driverHolds = [];
     private readonly Dictionary<string, DeviceGroup> _groups = [];
+    private readonly Dictionary<long, ContextReference> _sessions = [];
     private int _files;
     private long _lastNumber;
 
@@ -45,10 +46,16 @@ internal sealed class ContextModel
     public IEnumerable<ContextReference> HoldingDrivers => _references.Values.Where(reference => reference.FirstHeld is not null);
 
     /// <summary>Takes the first reference.</summary>
-    public ReferenceReply Open(ContextMode mode, string name)
+    public ReferenceReply Open(ContextMode mode, string name, long session = 0)
     {
         if (IsOpen)
         {
+            // Asked again by the one who has it.
+            if (FindSession(session) is { } opened)
+            {
+                return new ReferenceReply(Errno.None, opened.Id, default, Mode, null);
+            }
+
             return Refuse(Errno.EEXIST, DiagnosticReason.ContextAlreadyOpen);
         }
 
@@ -58,12 +65,17 @@ internal sealed class ContextModel
         }
 
         Mode = mode;
-        return Refer(ReferenceKind.File, name);
+        return Refer(ReferenceKind.File, name, session);
     }
 
     /// <summary>Takes a further reference.</summary>
-    public ReferenceReply Get(ReferenceKind kind, string name)
+    public ReferenceReply Get(ReferenceKind kind, string name, long session = 0)
     {
+        if (FindSession(session) is { } taken)
+        {
+            return new ReferenceReply(Errno.None, taken.Id, default, Mode, null);
+        }
+
         // A file can only be duplicated while there is one; a driver looks the context up by its file too.
         if (!AnswersIoctls)
         {
@@ -75,7 +87,13 @@ internal sealed class ContextModel
             return Refuse(Errno.EINVAL, DiagnosticReason.InvalidName);
         }
 
-        return Refer(kind, name);
+        if (_references.Count >= IoctlLimits.MaxReferences)
+        {
+            return new ReferenceReply(
+                Errno.EMFILE, default, default, Mode, new IoctlDiagnostic { Reason = DiagnosticReason.TooManyReferences, Limit = IoctlLimits.MaxReferences });
+        }
+
+        return Refer(kind, name, session);
     }
 
     /// <summary>Puts a reference back, with the holds it owns.</summary>
@@ -97,53 +115,54 @@ internal sealed class ContextModel
             _files--;
         }
 
+        _sessions.Remove(reference.Session);
         return Errno.None;
     }
 
     /// <summary>Lets a driver's reference hold an object.</summary>
-    public ReferenceReply HoldObject(ReferenceId id, ObjectId target, ObjectType type, string why)
+    public DriverReply HoldObject(ReferenceId id, ObjectId target, ObjectType type, string why)
     {
         if (FindDriver(id) is not { } driver)
         {
-            return Refuse(Errno.EBADF, DiagnosticReason.ReferenceNotFound);
+            return OperationResult.Fail(Errno.EBADF, DiagnosticReason.ReferenceNotFound).ToDriverReply();
         }
 
         if (!IsName(why))
         {
-            return Refuse(Errno.EINVAL, DiagnosticReason.InvalidName);
+            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.InvalidName).ToDriverReply();
         }
 
         if (Objects.Find(target.Value, type) is not { } entry)
         {
-            return new ReferenceReply(Errno.ENOENT, default, default, Mode, Failure.NotFound(Objects, target.Value));
+            return OperationResult.NotFound(Objects, target.Value).ToDriverReply();
         }
 
         // Its driver must be able to end it at any time.
         if (entry is DrivenEntry)
         {
-            return new ReferenceReply(Errno.EINVAL, default, default, Mode, OperationResult.Fail(Errno.EINVAL, DiagnosticReason.LeafObject, entry).Diagnostic);
+            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.LeafObject, entry).ToDriverReply();
         }
 
         var hold = Hold.RefToUsers(driver, entry, why, new HoldId(++_lastNumber));
         _driverHolds.Add(hold.Id.Value, hold);
-        return new ReferenceReply(Errno.None, id, hold.Id, Mode, null);
+        return new DriverReply(Errno.None, entry.Id, Hold: hold.Id);
     }
 
     /// <summary>Drops a hold of a driver's reference.</summary>
-    public PutReply DropObject(ReferenceId id, HoldId holdId)
+    public DriverReply DropObject(ReferenceId id, HoldId holdId)
     {
         if (FindDriver(id) is not { } driver)
         {
-            return new PutReply(Errno.EBADF, null, new IoctlDiagnostic { Reason = DiagnosticReason.ReferenceNotFound });
+            return OperationResult.Fail(Errno.EBADF, DiagnosticReason.ReferenceNotFound).ToDriverReply();
         }
 
         if (!_driverHolds.TryGetValue(holdId.Value, out var hold) || hold.Owner != driver)
         {
-            return new PutReply(Errno.ENOENT, null, new IoctlDiagnostic { Reason = DiagnosticReason.HoldNotFound, Value = (ulong)holdId.Value });
+            return new DriverReply(Errno.ENOENT, Diagnostic: new IoctlDiagnostic { Reason = DiagnosticReason.HoldNotFound, Value = (ulong)holdId.Value });
         }
 
         DropHold(hold);
-        return new PutReply(Errno.None, null, null);
+        return new DriverReply(Errno.None, Hold: holdId);
     }
 
     /// <summary>Removes an object that nobody holds (<c>iommufd_object_remove</c>).</summary>
@@ -187,10 +206,21 @@ internal sealed class ContextModel
     public ContextReference? FindDriver(ReferenceId id)
         => _references.TryGetValue(id.Value, out var reference) && reference.Kind == ReferenceKind.Driver ? reference : null;
 
-    private ReferenceReply Refer(ReferenceKind kind, string name)
+    /// <summary>Any reference, or null.</summary>
+    public ContextReference? Find(ReferenceId id) => _references.GetValueOrDefault(id.Value);
+
+    /// <summary>The reference of a session, or null.</summary>
+    public ContextReference? FindSession(long session) => session == 0 ? null : _sessions.GetValueOrDefault(session);
+
+    private ReferenceReply Refer(ReferenceKind kind, string name, long session)
     {
-        var reference = new ContextReference(new ReferenceId(++_lastNumber), kind, name);
+        var reference = new ContextReference(new ReferenceId(++_lastNumber), kind, name, session);
         _references.Add(reference.Id.Value, reference);
+        if (session != 0)
+        {
+            _sessions.Add(session, reference);
+        }
+
         if (kind == ReferenceKind.File)
         {
             _files++;

@@ -18,6 +18,8 @@ internal static class DriverHandler
 
         return request switch
         {
+            HoldObjectRequest hold => ValueTask.FromResult(scope.Context.HoldObject(reference, hold.Target, hold.Type, hold.Why)),
+            DropHoldRequest drop => ValueTask.FromResult(scope.Context.DropObject(reference, drop.Hold)),
             BindDeviceRequest bind => ValueTask.FromResult(DeviceHandlers.Bind(scope, driver, bind.Device).ToDriverReply()),
             CreateAccessRequest create => ValueTask.FromResult(CreateAccess(scope, driver, create)),
             UnbindDeviceRequest unbind => OfDeviceAsync(scope, driver, unbind.Device, UnbindAsync),

@@ -26,6 +26,9 @@ internal readonly record struct IoctlScope(ContextModel Context, ObjectGrains Gr
     }
 }
 
+/// <summary>Whether a command that was answered so has changed the context, or may have.</summary>
+internal delegate bool ChangeRule(IoctlRequest request, Errno errno);
+
 /// <summary>Runs a command that has passed pre-validation.</summary>
 internal delegate ValueTask<IoctlReply> IoctlHandler(IoctlScope scope, IoctlCall call);
 
@@ -33,22 +36,22 @@ internal delegate ValueTask<IoctlReply> IoctlHandler(IoctlScope scope, IoctlCall
 internal static class IoctlDispatcher
 {
     private static readonly Row?[] Table = Build(
-        (IommuCommand.Destroy, DestroyHandler.Destroy),
-        (IommuCommand.Option, OptionHandler.Option),
-        (IommuCommand.IoasAlloc, IoasHandlers.Alloc),
-        (IommuCommand.IoasAllowIovas, IoasMappingHandlers.AllowIovas),
-        (IommuCommand.IoasCopy, IoasMappingHandlers.Copy),
-        (IommuCommand.IoasIovaRanges, IoasMappingHandlers.IovaRanges),
-        (IommuCommand.IoasMap, IoasMappingHandlers.Map),
-        (IommuCommand.IoasUnmap, IoasMappingHandlers.Unmap),
-        (IommuCommand.IoasMapFile, IoasMappingHandlers.MapFile),
-        (IommuCommand.IoasChangeProcess, IoasHandlers.ChangeProcess),
-        (IommuCommand.HwptAlloc, HwptHandlers.Alloc),
-        (IommuCommand.GetHwInfo, DeviceHandlers.GetHwInfo),
-        (IommuCommand.HwptSetDirtyTracking, HwptHandlers.SetDirtyTracking),
-        (IommuCommand.HwptGetDirtyBitmap, HwptHandlers.GetDirtyBitmap),
-        (IommuCommand.TestCmd, TestCommandHandler.Run),
-        (IommuCommand.VfioIoas, IoasHandlers.VfioIoas));
+        (IommuCommand.Destroy, DestroyHandler.Destroy, OnSuccess),
+        (IommuCommand.Option, OptionHandler.Option, OptionHandler.Changes),
+        (IommuCommand.IoasAlloc, IoasHandlers.Alloc, OnSuccess),
+        (IommuCommand.IoasAllowIovas, IoasMappingHandlers.AllowIovas, OnSuccess),
+        (IommuCommand.IoasCopy, IoasMappingHandlers.Copy, OnSuccess),
+        (IommuCommand.IoasIovaRanges, IoasMappingHandlers.IovaRanges, Never),
+        (IommuCommand.IoasMap, IoasMappingHandlers.Map, OnSuccess),
+        (IommuCommand.IoasUnmap, IoasMappingHandlers.Unmap, Always),
+        (IommuCommand.IoasMapFile, IoasMappingHandlers.MapFile, OnSuccess),
+        (IommuCommand.IoasChangeProcess, IoasHandlers.ChangeProcess, OnSuccess),
+        (IommuCommand.HwptAlloc, HwptHandlers.Alloc, OnSuccess),
+        (IommuCommand.GetHwInfo, DeviceHandlers.GetHwInfo, Never),
+        (IommuCommand.HwptSetDirtyTracking, HwptHandlers.SetDirtyTracking, OnSuccess),
+        (IommuCommand.HwptGetDirtyBitmap, HwptHandlers.GetDirtyBitmap, OnSuccess),
+        (IommuCommand.TestCmd, TestCommandHandler.Run, OnSuccess),
+        (IommuCommand.VfioIoas, IoasHandlers.VfioIoas, OnSuccess));
 
     /// <summary>Runs an ioctl on an open context.</summary>
     public static ValueTask<IoctlReply> DispatchAsync(IoctlScope scope, IoctlRequest request)
@@ -70,6 +73,10 @@ internal static class IoctlDispatcher
             ? handler(scope, new IoctlCall(row.Descriptor, request))
             : ValueTask.FromResult(Failure.Unsupported(DiagnosticReason.NotImplemented, request.Command));
     }
+
+    /// <summary>Whether an ioctl that was answered so has changed the context, or may have: then its answer must last.</summary>
+    public static bool Changes(IoctlRequest request, IoctlReply reply)
+        => request is not null && IoctlTable.TryIndex(request.Command, out var index) && Table[index] is { Changes: { } changes } && changes(request, reply.Errno);
 
     /// <summary>The checks before a command runs. Allocates nothing and trusts no length.</summary>
     /// <param name="request">Anything that a caller may send.</param>
@@ -131,13 +138,20 @@ internal static class IoctlDispatcher
         };
     }
 
-    private static Row?[] Build(params (IommuCommand Command, IoctlHandler Handler)[] handlers)
+    private static bool Never(IoctlRequest request, Errno errno) => false;
+
+    private static bool OnSuccess(IoctlRequest request, Errno errno) => errno == Errno.None;
+
+    private static bool Always(IoctlRequest request, Errno errno) => true;
+
+    private static Row?[] Build(params (IommuCommand Command, IoctlHandler Handler, ChangeRule Changes)[] handlers)
     {
         var table = new Row?[IoctlTable.Length];
         foreach (var descriptor in IoctlTable.All)
         {
             IoctlTable.TryIndex((uint)descriptor.Command, out var index);
-            table[index] = new Row(descriptor, Array.Find(handlers, row => row.Command == descriptor.Command).Handler);
+            var (_, handler, changes) = Array.Find(handlers, row => row.Command == descriptor.Command);
+            table[index] = new Row(descriptor, handler, changes);
         }
 
         return table;
@@ -147,5 +161,5 @@ internal static class IoctlDispatcher
     internal readonly record struct Prevalidation(Errno Errno, DiagnosticReason Reason, ulong Value, ulong Limit = 0);
 
     /// <summary>A command and who runs it; nobody does where this version does not implement it.</summary>
-    private readonly record struct Row(IoctlDescriptor Descriptor, IoctlHandler? Handler);
+    private readonly record struct Row(IoctlDescriptor Descriptor, IoctlHandler? Handler, ChangeRule? Changes);
 }

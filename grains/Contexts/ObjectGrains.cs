@@ -22,6 +22,9 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     /// <summary>The context's handle.</summary>
     public ContextHandle Handle => handle;
 
+    /// <summary>Whether an object's grain has failed, or has lost its state.</summary>
+    public bool HasLost { get; private set; }
+
     /// <summary>Calls the grain of an object. Where it fails or has lost its state, the reply is EIO, which no command of the kernel answers.</summary>
     public ObjectCall<TReply> CallAsync<TGrain, TArgument, TReply>(
         ObjectEntry entry, TArgument argument, Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call)
@@ -91,10 +94,12 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         {
             var reply = call.GetResult();
             called.HasAnswered |= reply.Errno != Errno.EIO;
+            HasLost |= reply.Errno == Errno.EIO;
             return reply;
         }
         catch (Exception exception)
         {
+            HasLost = true;
             logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
             return TReply.Failed(Errno.EIO, Failure.Unreachable(entry));
         }

@@ -7,6 +7,10 @@ namespace IommuFd.Grains.Contexts;
 /// <summary>IOMMU_OPTION: options of the context are decided here, those of an object by its kind.</summary>
 internal static class OptionHandler
 {
+    /// <summary>Whether an IOMMU_OPTION that was answered so has changed something: getting never does.</summary>
+    public static bool Changes(IoctlRequest request, Errno errno)
+        => errno == Errno.None && new IoctlCall(IoctlTable.Get(IommuCommand.Option), request).Read<IommuOption>().Op != (ushort)IommuOptionOp.Get;
+
     public static ValueTask<IoctlReply> Option(IoctlScope scope, IoctlCall call)
     {
         var cmd = call.Read<IommuOption>();

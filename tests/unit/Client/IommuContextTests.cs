@@ -21,7 +21,7 @@ public sealed class IommuContextTests
     {
         var one = await _client.OpenAsync("vmm");
         var two = await _client.OpenAsync("vmm");
-        Expect.Equal(new OpenRequest(ContextMode.Volatile, "vmm"), _grain.Calls[0], "the request");
+        Expect.Equal(new OpenRequest(null, "vmm"), _grain.Calls[0], "the request");
         Expect.Sequence([one.Handle.Value, two.Handle.Value], _grain.Keys, "the handles that were asked for");
         Expect.That(one.Handle != two.Handle, "Two contexts have the same handle.");
     }
@@ -154,16 +154,17 @@ public sealed class IommuContextTests
     [Fact]
     public async Task A_drivers_holds_are_dropped_through_its_reference_once()
     {
+        _grain.Driver = new DriverReply(Errno.None, Hold: new HoldId(3));
         var driver = await _client.GetDriverAsync(ContextHandle.NewRandom(), "vfio-pci");
         var hold = await driver.HoldAsync(new ObjectId(7), "DMA", ObjectType.Ioas);
-        Expect.Equal((ReferenceKind.Driver, "vfio-pci"), _grain.Calls[0], "the request for the driver's reference");
-        Expect.Equal((new ReferenceId(2), new ObjectId(7), ObjectType.Ioas, "DMA"), _grain.Calls[1], "the request for the hold");
+        Expect.Equal(new GetRequest(ReferenceKind.Driver, "vfio-pci"), _grain.Calls[0], "the request for the driver's reference");
+        Expect.Equal<object>((new ReferenceId(2), (DriverRequest)new HoldObjectRequest(new ObjectId(7), ObjectType.Ioas, "DMA")), _grain.Calls[1], "the request for the hold");
         Expect.Equal((new ObjectId(7), new HoldId(3)), (hold.Target, hold.Id), "the hold");
         await hold.DropAsync();
         await hold.DisposeAsync();
         await driver.DisposeAsync();
         await driver.DisposeAsync();
-        Expect.Equal((new ReferenceId(2), new HoldId(3)), _grain.Calls[2], "the request to drop the hold");
+        Expect.Equal<object>((new ReferenceId(2), (DriverRequest)new DropHoldRequest(new HoldId(3))), _grain.Calls[2], "the request to drop the hold");
         Expect.Sequence([new ReferenceId(2)], _grain.Calls.Skip(3), "the calls after it");
     }
 

@@ -165,7 +165,7 @@ public sealed class ContextModelTests
         var entry = Add();
         var driver = Get(ReferenceKind.Driver, "vfio-pci");
         var reply = _context.HoldObject(driver, entry.Id, ObjectType.Ioas, "DMA of 0000:01:00.0");
-        Expect.Equal((Errno.None, driver, null), (reply.Errno, reply.Reference, reply.Diagnostic), "the reply of hold");
+        Expect.Equal((Errno.None, entry.Id, null), (reply.Errno, reply.Id, reply.Diagnostic), "the reply of hold");
         Expect.Equal(2L, entry.Users, "users of the held object");
         Expect.Sequence(
             [new Holder(ObjectType.Any, default, "vfio-pci: DMA of 0000:01:00.0", reply.Hold)], entry.DescribeHolders(10), "the holders of the held object");
@@ -332,8 +332,8 @@ public sealed class ContextModelTests
         Expect.Equal((default(ReferenceId), default(HoldId)), (reply.Reference, reply.Hold), $"the reference and the hold of {what}");
     }
 
-    private static void Refused(PutReply reply, Errno errno, DiagnosticReason reason, string what)
-        => Expect.Equal((errno, (DiagnosticReason?)reason, null), (reply.Errno, reply.Diagnostic?.Reason, reply.Release), what);
+    private static void Refused(DriverReply reply, Errno errno, DiagnosticReason reason, string what)
+        => Expect.Equal((errno, (DiagnosticReason?)reason, default(HoldId)), (reply.Errno, reply.Diagnostic?.Reason, reply.Hold), what);
 
     private void ExpectState(bool isOpen, bool answers, string what)
         => Expect.Equal((isOpen, answers), (_context.IsOpen, _context.AnswersIoctls), $"whether {what} is open, and answers ioctls");

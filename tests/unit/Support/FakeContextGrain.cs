@@ -36,16 +36,16 @@ internal sealed class FakeContextGrain : IContextGrain
 
     public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request) => ValueTask.FromResult(Note(request, Batch));
 
-    public Task<ReferenceReply> GetAsync(ReferenceKind kind, string name) => Task.FromResult(Note((kind, name), Reference(2)));
+    public Task<ReferenceReply> GetAsync(GetRequest request) => Task.FromResult(Note(request, Reference(2)));
+
+    public Task<RenewReply> RenewAsync(ReferenceId[] references) => Task.FromResult(Note(references, new RenewReply(Errno, [])));
+
+    public Task SweepAsync() => Task.FromResult(Note("sweep", 0));
 
     public Task<PutReply> PutAsync(ReferenceId reference) => Task.FromResult(Note(reference, new PutReply(Errno, Release, Diagnostic)));
 
-    public Task<ReferenceReply> HoldAsync(ReferenceId reference, ObjectId id, ObjectType type, string why)
-        => Task.FromResult(Note((reference, id, type, why), Reference(2) with { Hold = new HoldId(3) }));
-
-    public Task<PutReply> DropAsync(ReferenceId reference, HoldId hold) => Task.FromResult(Note((reference, hold), new PutReply(Errno, null, Diagnostic)));
-
-    public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request) => ValueTask.FromResult(Note((reference, request), Driver with { Errno = Errno }));
+    public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation)
+        => ValueTask.FromResult(Note((reference, request), Driver with { Errno = Errno }));
 
     public Task<HolderGraph> InspectGraphAsync(GraphRequest request) => Task.FromResult(Note(request, new HolderGraph { Errno = Errno }));
 

@@ -1,0 +1,102 @@
+using IommuFd.GrainInterfaces;
+
+namespace IommuFd.Grains.Contexts;
+
+// What a session was answered and may ask for again. Pure and synchronous. A session's requests are numbered; it says with each which of them are settled,
+// up to where it needs no answer any more. So the window needs no clock and no eviction: it is as large as what is under way.
+//
+// Always: every kept number is greater than Settled, and there are at most IoctlLimits.MaxUnsettled. What is settled is never done again, however late it comes.
+
+/// <summary>How a request stands to what its session has asked before.</summary>
+internal enum OperationStanding
+{
+    /// <summary>It is to be done.</summary>
+    New,
+
+    /// <summary>It was done, and its answer is known.</summary>
+    Answered,
+
+    /// <summary>It is settled: whoever sent it waits no more.</summary>
+    Settled,
+
+    /// <summary>The session has too many unsettled answers.</summary>
+    Full,
+}
+
+/// <summary>The answers of a session that it may ask for again.</summary>
+internal sealed class ReplayWindow
+{
+    private readonly Dictionary<long, object> _answers = [];
+
+    /// <summary>Every request up to this number is settled.</summary>
+    public long Settled { get; private set; }
+
+    /// <summary>The answers that are kept, by number.</summary>
+    public IReadOnlyDictionary<long, object> Answers => _answers;
+
+    /// <summary>Makes a window as it stood.</summary>
+    public static ReplayWindow Restore(long settled, IEnumerable<KeyValuePair<long, object>> answers)
+    {
+        var window = new ReplayWindow { Settled = settled };
+        foreach (var (sequence, answer) in answers)
+        {
+            window._answers.Add(sequence, answer);
+        }
+
+        return window;
+    }
+
+    /// <summary>Finds out what to do with a request, and forgets what it says is settled.</summary>
+    /// <param name="operation">The request's name.</param>
+    /// <param name="answer">What it was answered, where it was.</param>
+    public OperationStanding Begin(in OperationId operation, out object? answer)
+    {
+        answer = null;
+        if (operation.Settled > Settled)
+        {
+            Settle(Math.Min(operation.Settled, operation.Sequence - 1));
+        }
+
+        if (operation.Sequence <= Settled)
+        {
+            return OperationStanding.Settled;
+        }
+
+        if (_answers.Count == 0)
+        {
+            return OperationStanding.New;
+        }
+
+        return _answers.TryGetValue(operation.Sequence, out answer) ? OperationStanding.Answered
+            : _answers.Count >= IoctlLimits.MaxUnsettled ? OperationStanding.Full : OperationStanding.New;
+    }
+
+    /// <summary>Keeps an answer until it is settled.</summary>
+    public void Keep(long sequence, object answer) => _answers[sequence] = answer;
+
+    private void Settle(long settled)
+    {
+        if (settled <= Settled)
+        {
+            return;
+        }
+
+        // Numbers come nearly in order, so that the next one is nearly always the only one to forget.
+        if (settled - Settled <= _answers.Count)
+        {
+            for (var sequence = Settled + 1; sequence <= settled; sequence++)
+            {
+                _answers.Remove(sequence);
+            }
+        }
+        else
+        {
+            foreach (var sequence in _answers.Keys.Where(sequence => sequence <= settled).ToList())
+            {
+                _answers.Remove(sequence);
+            }
+        }
+
+        Settled = settled;
+    }
+}

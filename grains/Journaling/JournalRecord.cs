@@ -1,0 +1,91 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Contexts;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Journaling;
+
+// What a journal is made of: each request that has changed a context, with what it was answered. Doing the requests again in their order makes the
+// context again, since nothing that decides knows a clock, a random number or another context. The answers are kept for whoever asks again, and as the
+// proof that doing it again came to the same.
+
+/// <summary>A request and its answer.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.JournalRecord")]
+internal abstract record JournalRecord
+{
+    /// <summary>Does the request again.</summary>
+    /// <returns>Whether the answer was the same.</returns>
+    public abstract ValueTask<bool> ReplayAsync(IoctlScope scope);
+
+    /// <summary>Keeps the answer for the session that may ask for it again.</summary>
+    protected static void Keep(ContextModel context, OperationId operation, object answer)
+    {
+        if (context.FindSession(operation.Session) is { } reference && reference.Replies.Begin(operation, out _) == OperationStanding.New)
+        {
+            reference.Replies.Keep(operation.Sequence, answer);
+        }
+    }
+}
+
+/// <summary>The context was opened.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.OpenRecord")]
+internal sealed record OpenRecord([property: Id(0)] OpenRequest Request, [property: Id(1)] ReferenceReply Reply) : JournalRecord
+{
+    public override ValueTask<bool> ReplayAsync(IoctlScope scope)
+        => ValueTask.FromResult(Answers.Agree(Reply, scope.Context.Open(ContextMode.Durable, Request.Name, Request.Session)));
+}
+
+/// <summary>A further reference was taken.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.GetRecord")]
+internal sealed record GetRecord([property: Id(0)] GetRequest Request, [property: Id(1)] ReferenceReply Reply) : JournalRecord
+{
+    public override ValueTask<bool> ReplayAsync(IoctlScope scope)
+        => ValueTask.FromResult(Answers.Agree(Reply, scope.Context.Get(Request.Kind, Request.Name, Request.Session)));
+}
+
+/// <summary>A reference was put that was not the last: by its owner, or because its lease was over.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.PutRecord")]
+internal sealed record PutRecord([property: Id(0)] ReferenceId Reference) : JournalRecord
+{
+    public override async ValueTask<bool> ReplayAsync(IoctlScope scope) => await ContextOperations.PutAsync(scope, Reference) == Errno.None;
+}
+
+/// <summary>An ioctl.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoctlRecord")]
+internal sealed record IoctlRecord([property: Id(0)] IoctlRequest Request, [property: Id(1)] IoctlReply Reply) : JournalRecord
+{
+    public override async ValueTask<bool> ReplayAsync(IoctlScope scope)
+    {
+        var reply = await IoctlDispatcher.DispatchAsync(scope, Request);
+        Keep(scope.Context, Request.Operation, Reply);
+        return Answers.Agree(Reply, reply);
+    }
+}
+
+/// <summary>A batch of ioctls.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.BatchRecord")]
+internal sealed record BatchRecord([property: Id(0)] IoctlBatchRequest Request, [property: Id(1)] IoctlBatchReply Reply) : JournalRecord
+{
+    public override async ValueTask<bool> ReplayAsync(IoctlScope scope)
+    {
+        var reply = await ContextOperations.BatchAsync(scope, Request);
+        Keep(scope.Context, Request.Operation, Reply);
+        return Answers.Agree(Reply, reply);
+    }
+}
+
+/// <summary>A driver's request.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.DriverRecord")]
+internal sealed record DriverRecord(
+    [property: Id(0)] ReferenceId Reference, [property: Id(1)] DriverRequest Request, [property: Id(2)] OperationId Operation, [property: Id(3)] DriverReply Reply) : JournalRecord
+{
+    public override async ValueTask<bool> ReplayAsync(IoctlScope scope)
+    {
+        var reply = await DriverHandler.RunAsync(scope, Reference, Request);
+        Keep(scope.Context, Operation, Reply);
+        return Answers.Agree(Reply, reply);
+    }
+}
+
+/// <summary>The last words of a context: what whoever put its last reference was answered, for when that is asked again.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.LastWords")]
+internal sealed record LastWords([property: Id(0)] ReferenceId Reference, [property: Id(1)] PutReply Reply);
