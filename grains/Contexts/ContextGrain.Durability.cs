@@ -25,27 +25,21 @@ internal sealed partial class ContextGrain
             return;
         }
 
-        var recovery = new ContextRecovery(journal, serializer, GrainFactory, logger, options.Value.SnapshotAfterBytes);
-        if (await recovery.RecoverAsync(Handle, cancellationToken) is not { } recovered)
+        try
         {
-            return;
+            var recovery = new ContextRecovery(journal, serializer, GrainFactory, logger, options.Value.SnapshotAfterBytes);
+            if (await recovery.RecoverAsync(Handle, cancellationToken) is { } recovered)
+            {
+                await ResumeAsync(recovered);
+            }
         }
-
-        (_lastWords, _damage, _journal, _grains) = (recovered.LastWords, recovered.Damage, recovered.Journal, recovered.Grains);
-        if (recovered.Context is { IsOpen: true } context)
+        catch (JournalStoreException exception)
         {
-            _context = context;
-            census?.Add();
-            _client = 0;
-            if (_grains!.HasLost)
-            {
-                Abandon("the grain of an object failed while it was recovered");
-            }
-            else
-            {
-                Begin();
-                await SnapshotIfDueAsync();
-            }
+            Abandon(exception.Message);
+        }
+        catch (ContextUnavailableException)
+        {
+            // It has left already, and says so to whoever asks.
         }
     }
 
@@ -115,6 +109,24 @@ internal sealed partial class ContextGrain
         DiagnosticReason.RequestTooLarge => Errno.E2BIG,
         _ => Errno.EBADF,
     };
+
+    private async Task ResumeAsync(RecoveredContext recovered)
+    {
+        (_lastWords, _damage, _journal, _grains) = (recovered.LastWords, recovered.Damage, recovered.Journal, recovered.Grains);
+        if (recovered.Context is { IsOpen: true } context)
+        {
+            _context = context;
+            census?.Add();
+            _client = 0;
+            if (_grains!.HasLost)
+            {
+                throw Abandon("the grain of an object failed while it was recovered");
+            }
+
+            Begin();
+            await SnapshotIfDueAsync();
+        }
+    }
 
     // Why there is no context here to answer; throws where another activation has it. Whoever asks is the last one for now.
     private IoctlDiagnostic NotOpen()

@@ -61,6 +61,10 @@ internal sealed partial class ContextGrain(
             Begin();
             logger.ContextOpened(Handle.ToShortString(), mode, request.Name);
         }
+        else if (wasOpen)
+        {
+            await LastAsync(null);
+        }
 
         LeaveUnlessOpen();
         return WithLease(reply);
@@ -255,7 +259,6 @@ internal sealed partial class ContextGrain(
     private async Task<PutReply> ReleaseAsync(ContextModel context, ObjectGrains grains, ReferenceId last)
     {
         _context = null;
-        _grains = null;
         var (destroyed, stuck) = context.Objects.Release();
         foreach (var entry in stuck)
         {
@@ -265,6 +268,7 @@ internal sealed partial class ContextGrain(
         var reply = new PutReply(Errno.None, new ReleaseReport(destroyed.Count, Refs(destroyed), Refs(stuck)), null);
         await EndJournalAsync(new LastWords(last, reply));
         await grains.DestroyAllAsync();
+        _grains = null;
         CountNoMore();
         logger.ContextReleased(Handle.ToShortString(), destroyed.Count, stuck.Count);
         LeaveUnlessOpen();
