@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Net.Sockets;
+using IommuFd.Silo.Clustering;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -19,7 +20,7 @@ public static class SiloHost
     public static (IHost Host, SiloSettings Settings) Build(string[] args)
     {
         var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { Args = args, ContentRootPath = AppContext.BaseDirectory });
-        var settings = builder.Configuration.GetSection(SiloSettings.Section).Get<SiloSettings>() ?? new SiloSettings();
+        var settings = ReadSettings(builder.Configuration);
         Configure(builder, settings);
         return (builder.Build(), settings);
     }
@@ -42,21 +43,38 @@ public static class SiloHost
         return host;
     }
 
+    private static SiloSettings ReadSettings(ConfigurationManager configuration)
+    {
+        try
+        {
+            return configuration.GetSection(SiloSettings.Section).Get<SiloSettings>() ?? new SiloSettings();
+        }
+        catch (InvalidOperationException exception)
+        {
+            // The binder names the setting and what it can't be converted to.
+            throw new ValidationException(exception.Message, exception);
+        }
+    }
+
     private static void Configure(HostApplicationBuilder builder, SiloSettings settings)
     {
-        Validator.ValidateObject(settings, new ValidationContext(settings), validateAllProperties: true);
+        SettingsValidation.Validate(settings, SiloSettings.Section);
         if (!IPAddress.TryParse(settings.Address, out var address))
         {
             throw new ValidationException($"{SiloSettings.Section}:{nameof(SiloSettings.Address)} is '{settings.Address}', it must be an IP address.");
         }
 
+        PostgresDatabase.ReadPasswordFile();
         settings.SiloPort = settings.SiloPort == 0 ? FreePort(address) : settings.SiloPort;
         var silo = new IPEndPoint(address, settings.SiloPort);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = settings.StopTimeout);
         builder.UseOrleans(orleans => orleans
-            .UseLocalhostClustering(settings.SiloPort, settings.GatewayPort, primarySiloEndpoint: silo, settings.ServiceId, settings.ClusterId)
+            .AddClustering(settings, silo)
             .Configure<EndpointOptions>(endpoint =>
             {
                 endpoint.AdvertisedIPAddress = address;
+                endpoint.SiloPort = settings.SiloPort;
+                endpoint.GatewayPort = settings.GatewayPort;
                 endpoint.SiloListeningEndpoint = silo;
                 endpoint.GatewayListeningEndpoint = settings.GatewayPort == 0 ? null : new IPEndPoint(address, settings.GatewayPort);
             }));

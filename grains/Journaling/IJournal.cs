@@ -1,5 +1,3 @@
-using IommuFd.GrainInterfaces;
-
 namespace IommuFd.Grains.Journaling;
 
 /// <summary>
