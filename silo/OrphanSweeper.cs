@@ -102,7 +102,7 @@ internal sealed class OrphanSweeper(
     }
 
     private HashSet<string> ActiveOwners()
-        => [.. membership.CurrentSnapshot.Members.Values.Where(member => !member.Status.IsTerminating()).Select(member => OwnerOf(member.SiloAddress))];
+        => [.. membership.CurrentSnapshot.Members.Values.Where(member => !member.Status.IsTerminating()).Select(member => member.SiloAddress.ToParsableString())];
 
     private bool IsSweeper()
         => membership.CurrentSnapshot.Members.Values
@@ -110,17 +110,4 @@ internal sealed class OrphanSweeper(
             .Select(member => member.SiloAddress)
             .Order()
             .FirstOrDefault() is { } first && first.Equals(silo.SiloAddress);
-
-    /// <summary>A silo's name as an owner of journals.</summary>
-    internal static string OwnerOf(SiloAddress address) => address.ToParsableString();
-}
-
-/// <summary>The log messages of the silo.</summary>
-internal static partial class SiloLogMessages
-{
-    [LoggerMessage(2001, LogLevel.Information, "{Count} contexts of silos that are gone were brought back")]
-    public static partial void OrphansRecovered(this ILogger logger, int count);
-
-    [LoggerMessage(2002, LogLevel.Warning, "Looking for contexts of silos that are gone failed; it is tried again")]
-    public static partial void SweepFailed(this ILogger logger, Exception exception);
 }

@@ -1,5 +1,6 @@
 using IommuFd.Grains.Contexts;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
 
 namespace IommuFd.Grains.Configuration;
 
@@ -8,12 +9,12 @@ public static class ContextServices
 {
     /// <summary>Registers the services of contexts.</summary>
     /// <param name="services">The silo's services.</param>
-    /// <param name="configure">Sets what the silo grants its contexts.</param>
+    /// <param name="options">What the silo grants its contexts.</param>
     /// <returns>The services.</returns>
-    public static IServiceCollection AddContexts(this IServiceCollection services, Action<ContextOptions>? configure = null)
+    public static IServiceCollection AddContexts(this IServiceCollection services, ContextOptions options)
     {
         services.AddSingleton<ContextCensus>();
-        services.AddOptions<ContextOptions>().Configure(configure ?? (_ => { }));
+        services.AddSingleton(Options.Create(options));
         return services;
     }
 }
