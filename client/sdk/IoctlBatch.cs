@@ -6,15 +6,10 @@ namespace IommuFd.Client;
 /// <summary>Several ioctls that run in one turn of their context. Not thread-safe; can be run again.</summary>
 public sealed class IoctlBatch
 {
-    private readonly IContextGrain _grain;
     private readonly IommuContext _context;
     private readonly List<Entry> _entries = [];
 
-    internal IoctlBatch(IContextGrain grain, IommuContext context)
-    {
-        _grain = grain;
-        _context = context;
-    }
+    internal IoctlBatch(IommuContext context) => _context = context;
 
     /// <summary>Ioctls in the batch.</summary>
     public int Count => _entries.Count;
@@ -56,9 +51,7 @@ public sealed class IoctlBatch
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async Task<IReadOnlyList<IoctlResult>> RunAsync(bool stopAtFirstError = false, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        var request = new IoctlBatchRequest { Requests = [.. _entries.Select(entry => entry.ToRequest())], StopAtFirstError = stopAtFirstError };
-        var batch = await Transport.CallAsync("batch", () => _grain.IoctlBatchAsync(request).AsTask().WaitAsync(cancellationToken));
+        var batch = await _context.SendAsync([.. _entries.Select(entry => entry.ToRequest())], stopAtFirstError, cancellationToken);
         if (batch.Errno != Errno.None)
         {
             throw new IommufdException("batch", batch.Errno, batch.Diagnostic);

@@ -118,5 +118,5 @@ public sealed partial class IommuContext
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public Task<HolderGraph> InspectGraphAsync(
         ObjectId root = default, GraphDirection direction = GraphDirection.Both, int limit = IoctlLimits.MaxInspectionPage)
-        => IommufdClient.InspectGraphAsync(_grain, new GraphRequest(root, direction, limit));
+        => IommufdClient.InspectGraphAsync(_transport, _grain, new GraphRequest(root, direction, limit));
 }

@@ -200,7 +200,7 @@ public sealed partial class IommuContext
     /// <returns>The object; null where there is none.</returns>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page)
-        => Transport.CallAsync("inspect", () => _grain.InspectObjectAsync(id, page));
+        => _transport.CallAsync("inspect", _ => _grain.InspectObjectAsync(id, page));
 
     private static uint FlagsOf(Iova? iova, DmaAccess access)
         => (uint)((iova is null ? 0 : IommuIoasMapFlags.FixedIova)

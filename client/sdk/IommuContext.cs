@@ -12,18 +12,37 @@ public sealed partial class IommuContext : IAsyncDisposable
 {
     private readonly IContextGrain _grain;
     private readonly Func<ContextHandle, IContextGrain> _contexts;
+    private readonly Session _session;
+    private readonly Transport _transport;
+    private readonly LeaseKeeper _leases;
+    private readonly TimeSpan _lease;
     private readonly Ownership<ReleaseReport?> _file;
 
-    internal IommuContext(ContextHandle handle, IContextGrain grain, Func<ContextHandle, IContextGrain> contexts, ReferenceId reference)
+    internal IommuContext(
+        ContextHandle handle,
+        IContextGrain grain,
+        Func<ContextHandle, IContextGrain> contexts,
+        Session session,
+        ReferenceReply taken,
+        Transport transport,
+        LeaseKeeper leases)
     {
         Handle = handle;
+        Mode = taken.Mode;
         _grain = grain;
         _contexts = contexts;
-        _file = new Ownership<ReleaseReport?>(() => Transport.PutAsync("close", grain, reference));
+        _session = session;
+        _transport = transport;
+        _leases = leases;
+        _lease = taken.Lease;
+        _file = Ownership.OfReference("close", handle, grain, taken.Reference, taken.Lease, transport, leases);
     }
 
     /// <summary>The context's handle. Whoever gets it can act on the context.</summary>
     public ContextHandle Handle { get; }
+
+    /// <summary>Whether the context outlives the silo that runs it.</summary>
+    public ContextMode Mode { get; }
 
     /// <summary>Issues an ioctl whose argument lies in memory, as a program does.</summary>
     /// <param name="command">The full ioctl number.</param>
@@ -72,7 +91,7 @@ public sealed partial class IommuContext : IAsyncDisposable
 
     /// <summary>Starts a batch: several ioctls that run in one turn of the context, in order, with nothing of others between them.</summary>
     /// <returns>The batch, empty.</returns>
-    public IoctlBatch CreateBatch() => new(_grain, this);
+    public IoctlBatch CreateBatch() => new(this);
 
     /// <summary>Shows the context and a page of its objects. Does not wait for requests that run.</summary>
     /// <param name="after">Only objects with greater ids; default starts at the first.</param>
@@ -84,7 +103,7 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public Task<ContextInspection> InspectAsync(
         ObjectId after = default, int limit = IoctlLimits.MaxInspectionPage, bool withState = false, CancellationToken cancellationToken = default)
-        => IommufdClient.InspectAsync(_grain, new InspectRequest(after, limit, withState), cancellationToken);
+        => IommufdClient.InspectAsync(_transport, _grain, new InspectRequest(after, limit, withState), cancellationToken);
 
     /// <summary>Closes this file. The last reference to the context releases it: its objects are destroyed, leaves first.</summary>
     /// <returns>What was released; null where others still refer to the context.</returns>
@@ -121,7 +140,7 @@ public sealed partial class IommuContext : IAsyncDisposable
     internal async ValueTask<IoctlReply> InstallFileAsync(IoctlReply reply, ulong argument, ICallerMemory? memory)
     {
         var (offset, opened) = reply.File!;
-        var file = new IommuFile(opened, _contexts(opened.Access!.Context), opened.Access.Reference);
+        var file = new IommuFile(opened, _contexts(opened.Access!.Context), _lease, _transport, _leases);
         var fileDescriptor = memory?.InstallFile(file) ?? -1;
         if (memory is null || fileDescriptor < 0)
         {
@@ -135,21 +154,71 @@ public sealed partial class IommuContext : IAsyncDisposable
         return reply;
     }
 
-    // Not Transport.CallAsync: an ioctl that succeeds should cost no closure.
-    private async ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken)
+    /// <summary>Runs a batch.</summary>
+    internal async Task<IoctlBatchReply> SendAsync(IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-
-        // A file may lead to another context than the one whose descriptor the ioctl is issued on: what it is about decides.
-        var grain = request.File?.Access is { } access && access.Context != Handle ? _contexts(access.Context) : _grain;
+        var operation = await _session.BeginAsync(cancellationToken);
         try
         {
-            var reply = grain.IoctlAsync(request);
+            return await _transport.CallAsync(
+                "batch",
+                isRepeat => _grain.IoctlBatchAsync(
+                    new IoctlBatchRequest { Requests = requests, StopAtFirstError = stopAtFirstError, Operation = operation with { IsRepeat = isRepeat } }).AsTask(),
+                cancellationToken);
+        }
+        finally
+        {
+            _session.End(operation.Sequence);
+        }
+    }
+
+    // A file may lead to another context than the one whose descriptor the ioctl is issued on: what it is about decides. That context has no session of
+    // this file's, so that what gets no answer is not sent again.
+    private ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return request.File?.Access is { } access && access.Context != Handle
+            ? SendOnceAsync(_contexts(access.Context), request, cancellationToken)
+            : SendNamedAsync(request, cancellationToken);
+    }
+
+    // Not Transport.CallAsync: an ioctl that succeeds should cost no closure.
+    private async ValueTask<IoctlReply> SendNamedAsync(IoctlRequest request, CancellationToken cancellationToken)
+    {
+        var operation = await _session.BeginAsync(cancellationToken);
+        try
+        {
+            var reply = _grain.IoctlAsync(request.Named(operation));
             return cancellationToken.CanBeCanceled ? await reply.AsTask().WaitAsync(cancellationToken) : await reply;
         }
         catch (Exception exception) when (IommufdTransportException.IsTransport(exception))
         {
-            throw IommufdTransportException.From(IoctlTable.Find(request.Command)?.Name ?? "ioctl", exception);
+            return await SendAgainAsync(request, operation with { IsRepeat = true }, exception, cancellationToken);
+        }
+        finally
+        {
+            _session.End(operation.Sequence);
         }
     }
+
+    private Task<IoctlReply> SendAgainAsync(IoctlRequest request, OperationId operation, Exception failure, CancellationToken cancellationToken)
+    {
+        var named = request.Named(operation);
+        return _transport.AgainAsync(NameOf(request), failure, _ => _grain.IoctlAsync(named).AsTask(), cancellationToken);
+    }
+
+    private static async ValueTask<IoctlReply> SendOnceAsync(IContextGrain grain, IoctlRequest request, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await grain.IoctlAsync(request).AsTask().WaitAsync(cancellationToken);
+        }
+        catch (Exception exception) when (IommufdTransportException.IsTransport(exception))
+        {
+            throw IommufdTransportException.From(NameOf(request), exception);
+        }
+    }
+
+    private static string NameOf(IoctlRequest request) => IoctlTable.Find(request.Command)?.Name ?? "ioctl";
 }

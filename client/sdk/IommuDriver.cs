@@ -8,14 +8,18 @@ public sealed class IommuDriver : IAsyncDisposable
 {
     private readonly IContextGrain _grain;
     private readonly ReferenceId _reference;
+    private readonly Session _session;
+    private readonly Transport _transport;
     private readonly Ownership<ReleaseReport?> _ownership;
 
-    internal IommuDriver(ContextHandle handle, IContextGrain grain, ReferenceId reference)
+    internal IommuDriver(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply taken, Transport transport, LeaseKeeper leases)
     {
         Handle = handle;
         _grain = grain;
-        _reference = reference;
-        _ownership = new Ownership<ReleaseReport?>(() => Transport.PutAsync("put", grain, reference));
+        _session = session;
+        _transport = transport;
+        _reference = taken.Reference;
+        _ownership = Ownership.OfReference("put", handle, grain, taken.Reference, taken.Lease, transport, leases);
     }
 
     /// <summary>The context's handle.</summary>
@@ -80,7 +84,17 @@ public sealed class IommuDriver : IAsyncDisposable
 
     internal async ValueTask<DriverReply> RunAsync(string operation, DriverRequest request)
     {
-        var reply = await Transport.CallAsync(operation, () => _grain.DriverAsync(_reference, request, default).AsTask());
+        var name = await _session.BeginAsync(CancellationToken.None);
+        DriverReply reply;
+        try
+        {
+            reply = await _transport.CallAsync(operation, isRepeat => _grain.DriverAsync(_reference, request, name with { IsRepeat = isRepeat }).AsTask());
+        }
+        finally
+        {
+            _session.End(name.Sequence);
+        }
+
         return reply.Errno == Errno.None ? reply : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
     }
 

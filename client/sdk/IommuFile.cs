@@ -7,10 +7,11 @@ public sealed class IommuFile : IAsyncDisposable
 {
     private readonly Ownership<ReleaseReport?> _ownership;
 
-    internal IommuFile(UserFile file, IContextGrain grain, ReferenceId reference)
+    internal IommuFile(UserFile file, IContextGrain grain, TimeSpan lease, Transport transport, LeaseKeeper leases)
     {
         File = file;
-        _ownership = new Ownership<ReleaseReport?>(() => Transport.PutAsync("close", grain, reference));
+        var access = file.Access!;
+        _ownership = Ownership.OfReference("close", access.Context, grain, access.Reference, lease, transport, leases);
     }
 
     /// <summary>What arguments that name the file by its descriptor are sent with.</summary>

@@ -8,32 +8,41 @@ namespace IommuFd.Client;
 /// Thread-safe; make one and keep it.
 /// </summary>
 /// <param name="grains">The way to the grains.</param>
-public sealed class IommufdClient(IGrainFactory grains)
+/// <param name="options">How it behaves; null for the defaults.</param>
+public sealed class IommufdClient(IGrainFactory grains, IommufdClientOptions? options = null)
 {
+    private readonly Transport _transport = new(options ?? new IommufdClientOptions());
+    private readonly LeaseKeeper _leases = new(options?.TimeProvider ?? TimeProvider.System);
+    private readonly long _client = Session.NewId();
+
+
     /// <summary>Opens a new context under a random handle, as opening <c>/dev/iommu</c> does.</summary>
     /// <param name="name">Who opens it, for people: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters.</param>
-    /// <returns>The context; disposing it closes it.</returns>
-    /// <exception cref="IommufdException">EINVAL for a bad name.</exception>
+    /// <param name="mode">Whether the context outlives its silo; null for <see cref="IommufdClientOptions.DefaultMode"/>.</param>
+    /// <param name="cancellationToken">Stops the waiting; a context that was opened all the same ends with its lease.</param>
+    /// <returns>The context; disposing it closes it. While it is open, this client renews its lease.</returns>
+    /// <exception cref="IommufdException">EINVAL for a bad name; EOPNOTSUPP for a durable context where silos have no journal; EMFILE or ENFILE where there are too many.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
-    public async Task<IommuContext> OpenAsync(string name = "sdk")
+    public async Task<IommuContext> OpenAsync(string name = "sdk", ContextMode? mode = null, CancellationToken cancellationToken = default)
     {
         var handle = ContextHandle.NewRandom();
-        var grain = Grain(handle);
-        var reply = await Transport.CallAsync("open", () => grain.OpenAsync(new OpenRequest(null, name)));
-        return new IommuContext(handle, grain, Grain, Reference(reply, "open"));
+        var (grain, session) = (Grain(handle), new Session());
+        var request = new OpenRequest(mode ?? options?.DefaultMode, name, session.Id, _client);
+        return Context(handle, grain, session, Taken(await _transport.CallAsync("open", _ => grain.OpenAsync(request), cancellationToken), "open"));
     }
 
     /// <summary>Opens a second file of an open context, as <c>dup</c> or a passed file descriptor does.</summary>
     /// <param name="handle">The context's handle.</param>
     /// <param name="name">Who opens it, for people.</param>
+    /// <param name="cancellationToken">Stops the waiting; a file that was opened all the same ends with its lease.</param>
     /// <returns>The same context; it stays open until the last file and driver let it go.</returns>
     /// <exception cref="IommufdException">EBADF where the handle names no open context, EINVAL for a bad name.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
-    public async Task<IommuContext> DuplicateAsync(ContextHandle handle, string name = "sdk")
+    public async Task<IommuContext> DuplicateAsync(ContextHandle handle, string name = "sdk", CancellationToken cancellationToken = default)
     {
-        var grain = Grain(handle);
-        var reply = await Transport.CallAsync("duplicate", () => grain.GetAsync(new GetRequest(ReferenceKind.File, name)));
-        return new IommuContext(handle, grain, Grain, Reference(reply, "duplicate"));
+        var (grain, session) = (Grain(handle), new Session());
+        var request = new GetRequest(ReferenceKind.File, name, session.Id);
+        return Context(handle, grain, session, Taken(await _transport.CallAsync("duplicate", _ => grain.GetAsync(request), cancellationToken), "duplicate"));
     }
 
     /// <summary>Takes a driver's reference to a context (<c>iommufd_ctx_from_fd</c>): it puts the release off and can hold objects.</summary>
@@ -44,9 +53,9 @@ public sealed class IommufdClient(IGrainFactory grains)
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public async Task<IommuDriver> GetDriverAsync(ContextHandle handle, string driver)
     {
-        var grain = Grain(handle);
-        var reply = await Transport.CallAsync("get", () => grain.GetAsync(new GetRequest(ReferenceKind.Driver, driver)));
-        return new IommuDriver(handle, grain, Reference(reply, "get"));
+        var (grain, session) = (Grain(handle), new Session());
+        var request = new GetRequest(ReferenceKind.Driver, driver, session.Id);
+        return new IommuDriver(handle, grain, session, Taken(await _transport.CallAsync("get", _ => grain.GetAsync(request)), "get"), _transport, _leases);
     }
 
     /// <summary>Takes a driver's reference by what somebody passed as a handle.</summary>
@@ -66,7 +75,7 @@ public sealed class IommufdClient(IGrainFactory grains)
     /// <exception cref="IommufdException">EBADF where the handle names no open context.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public Task<ContextInspection> InspectAsync(ContextHandle handle, InspectRequest request, CancellationToken cancellationToken = default)
-        => InspectAsync(Grain(handle), request, cancellationToken);
+        => InspectAsync(_transport, Grain(handle), request, cancellationToken);
 
     /// <summary>Shows one object with a part of its own long lists, without taking a reference.</summary>
     /// <param name="handle">The context's handle.</param>
@@ -77,7 +86,7 @@ public sealed class IommufdClient(IGrainFactory grains)
     public Task<ObjectInspection?> InspectObjectAsync(ContextHandle handle, ObjectId id, StatePage page)
     {
         var grain = Grain(handle);
-        return Transport.CallAsync("inspect", () => grain.InspectObjectAsync(id, page));
+        return _transport.CallAsync("inspect", _ => grain.InspectObjectAsync(id, page));
     }
 
     /// <summary>Shows who holds whom in a context, without taking a reference.</summary>
@@ -86,11 +95,11 @@ public sealed class IommufdClient(IGrainFactory grains)
     /// <returns>The graph.</returns>
     /// <exception cref="IommufdException">EBADF where the handle names no open context, ENOENT without such an object.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
-    public Task<HolderGraph> InspectGraphAsync(ContextHandle handle, GraphRequest request) => InspectGraphAsync(Grain(handle), request);
+    public Task<HolderGraph> InspectGraphAsync(ContextHandle handle, GraphRequest request) => InspectGraphAsync(_transport, Grain(handle), request);
 
-    internal static async Task<HolderGraph> InspectGraphAsync(IContextGrain grain, GraphRequest request)
+    internal static async Task<HolderGraph> InspectGraphAsync(Transport transport, IContextGrain grain, GraphRequest request)
     {
-        var graph = await Transport.CallAsync("inspect", () => grain.InspectGraphAsync(request));
+        var graph = await transport.CallAsync("inspect", _ => grain.InspectGraphAsync(request));
         return graph.Errno switch
         {
             Errno.None => graph,
@@ -99,16 +108,19 @@ public sealed class IommufdClient(IGrainFactory grains)
         };
     }
 
-    internal static async Task<ContextInspection> InspectAsync(IContextGrain grain, InspectRequest request, CancellationToken cancellationToken)
+    internal static async Task<ContextInspection> InspectAsync(Transport transport, IContextGrain grain, InspectRequest request, CancellationToken cancellationToken)
     {
-        var inspection = await Transport.CallAsync("inspect", () => grain.InspectAsync(request, cancellationToken));
+        var inspection = await transport.CallAsync("inspect", _ => grain.InspectAsync(request, cancellationToken), cancellationToken);
         return inspection.Errno == Errno.None
             ? inspection
             : throw new IommufdException("inspect", inspection.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen });
     }
 
-    private static ReferenceId Reference(ReferenceReply reply, string operation)
-        => reply.Errno == Errno.None ? reply.Reference : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
+    private static ReferenceReply Taken(ReferenceReply reply, string operation)
+        => reply.Errno == Errno.None ? reply : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
+
+    private IommuContext Context(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply taken)
+        => new(handle, grain, Grain, session, taken, _transport, _leases);
 
     private IContextGrain Grain(ContextHandle handle) => grains.GetGrain<IContextGrain>(handle.Value);
 }

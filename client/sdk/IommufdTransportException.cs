@@ -1,3 +1,5 @@
+using IommuFd.GrainInterfaces;
+
 namespace IommuFd.Client;
 
 /// <summary>What is known of a request that got no answer.</summary>
@@ -6,7 +8,7 @@ public enum TransportOutcome
     /// <summary>It did not run: nothing has changed, and it can be sent again.</summary>
     NotRun = 0,
 
-    /// <summary>It may have run or not. Inspect the context before sending it again.</summary>
+    /// <summary>It may have run or not, and it was sent again for as long as it should be. It will not run later. Inspect the context before asking anew.</summary>
     Unknown,
 }
 
@@ -28,13 +30,17 @@ public sealed class IommufdTransportException : Exception
 
     /// <summary>Whether an exception of a grain call comes from the transport, and not from a bug in the service.</summary>
     internal static bool IsTransport(Exception exception)
-        => exception is OrleansException or TimeoutException or ObjectDisposedException;
+        => exception is ContextUnavailableException or OrleansException or TimeoutException or ObjectDisposedException;
 
-    internal static IommufdTransportException From(string operation, Exception exception)
-        => new(operation, OutcomeOf(exception), exception);
+    /// <summary>Whether sending it again can help: not where this process's own client is gone.</summary>
+    internal static bool CanPass(Exception exception) => exception is not ObjectDisposedException;
+
+    internal static IommufdTransportException From(string operation, Exception exception) => From(operation, OutcomeOf(exception), exception);
+
+    internal static IommufdTransportException From(string operation, TransportOutcome outcome, Exception exception) => new(operation, outcome, exception);
 
     // A silo that leaves breaks the calls that were under way to it, which may have run; any other rejection comes before the turn.
-    private static TransportOutcome OutcomeOf(Exception exception) => exception switch
+    internal static TransportOutcome OutcomeOf(Exception exception) => exception switch
     {
         SiloUnavailableException => TransportOutcome.Unknown,
         OrleansMessageRejectionException => TransportOutcome.NotRun,

@@ -1,4 +1,22 @@
+using IommuFd.GrainInterfaces;
+
 namespace IommuFd.Client;
+
+/// <summary>Makes ownerships of references.</summary>
+internal static class Ownership
+{
+    /// <summary>A reference to a context, whose lease is renewed until it is put.</summary>
+    public static Ownership<ReleaseReport?> OfReference(
+        string operation, ContextHandle handle, IContextGrain grain, ReferenceId reference, TimeSpan lease, Transport transport, LeaseKeeper leases)
+    {
+        var kept = leases.Keep(handle, grain, reference, lease);
+        return new Ownership<ReleaseReport?>(() =>
+        {
+            kept?.Dispose();
+            return transport.PutAsync(operation, grain, reference);
+        });
+    }
+}
 
 /// <summary>Something of the service's that the SDK's user has to let go of: a reference or a hold.</summary>
 internal sealed class Ownership<T>(Func<Task<T>> letGo) : IAsyncDisposable

@@ -121,6 +121,6 @@ public sealed class CallerFilesTests
         {
             Access = new AccessFile(ContextHandle.NewRandom(), new ReferenceId(reference), new ObjectId((uint)reference)),
         };
-        return new IommuFile(file, _grain, new ReferenceId(reference));
+        return new IommuFile(file, _grain, TimeSpan.Zero, new Transport(new IommufdClientOptions()), new LeaseKeeper(TimeProvider.System));
     }
 }

@@ -14,14 +14,16 @@ public sealed class IommuContextTests
     private readonly FakeContextGrain _grain = new();
     private readonly IommufdClient _client;
 
-    public IommuContextTests() => _client = new IommufdClient(_grain.Factory);
+    public IommuContextTests() => _client = new IommufdClient(_grain.Factory, new IommufdClientOptions { RetryFor = TimeSpan.Zero });
 
     [Fact]
     public async Task Each_open_asks_for_a_new_context_under_a_handle_of_its_own()
     {
         var one = await _client.OpenAsync("vmm");
         var two = await _client.OpenAsync("vmm");
-        Expect.Equal(new OpenRequest(null, "vmm"), _grain.Calls[0], "the request");
+        var request = Assert.IsType<OpenRequest>(_grain.Calls[0]);
+        Expect.Equal(new OpenRequest(null, "vmm", request.Session, request.Client), request, "the request");
+        Expect.That(request.Session != 0 && request.Client != 0, "The file has no session, or the client no number.");
         Expect.Sequence([one.Handle.Value, two.Handle.Value], _grain.Keys, "the handles that were asked for");
         Expect.That(one.Handle != two.Handle, "Two contexts have the same handle.");
     }
@@ -157,7 +159,8 @@ public sealed class IommuContextTests
         _grain.Driver = new DriverReply(Errno.None, Hold: new HoldId(3));
         var driver = await _client.GetDriverAsync(ContextHandle.NewRandom(), "vfio-pci");
         var hold = await driver.HoldAsync(new ObjectId(7), "DMA", ObjectType.Ioas);
-        Expect.Equal(new GetRequest(ReferenceKind.Driver, "vfio-pci"), _grain.Calls[0], "the request for the driver's reference");
+        var request = Assert.IsType<GetRequest>(_grain.Calls[0]);
+        Expect.Equal(new GetRequest(ReferenceKind.Driver, "vfio-pci", request.Session), request, "the request for the driver's reference");
         Expect.Equal<object>((new ReferenceId(2), (DriverRequest)new HoldObjectRequest(new ObjectId(7), ObjectType.Ioas, "DMA")), _grain.Calls[1], "the request for the hold");
         Expect.Equal((new ObjectId(7), new HoldId(3)), (hold.Target, hold.Id), "the hold");
         await hold.DropAsync();
