@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using IommuFd.Cli.Conformance;
 using IommuFd.Client;
+using IommuFd.GrainInterfaces;
 using Spectre.Console;
 
 namespace IommuFd.Cli;
@@ -67,15 +68,18 @@ internal static class ConformanceCommand
         var paths = new Argument<string[]>("PATH") { Description = "Traces: .jsonl or .jsonl.gz files, or folders of them.", Arity = ArgumentArity.OneOrMore };
         var json = new Option<bool>("--json") { Description = "Writes one JSON object instead of tables." };
         var show = new Option<int>("--show") { Description = "How many mismatches to show in full.", DefaultValueFactory = _ => 5 };
+        var durable = new Option<bool>("--durable") { Description = "Opens durable contexts, so that every answer is in the silo's journal first." };
         var command = new Command("conformance", "Replays recorded traces and compares every errno and byte with what Linux answered. Exit status 1 on any mismatch.")
         {
-            paths, json, show,
+            paths, json, show, durable,
         };
         Connection.AddOptions(command);
         command.SetAction(async (options, cancellationToken) =>
         {
             await using var connection = await Connection.OpenAsync(options, cancellationToken);
-            var tally = await RunAsync(new IommufdClient(connection.Grains), options.GetValue(paths)!, options.GetValue(show), cancellationToken);
+            var tally = await RunAsync(
+                new IommufdClient(connection.Grains, new IommufdClientOptions { DefaultMode = options.GetValue(durable) ? ContextMode.Durable : null }),
+                options.GetValue(paths)!, options.GetValue(show), cancellationToken: cancellationToken);
             if (options.GetValue(json))
             {
                 WriteJson(tally);
@@ -91,7 +95,12 @@ internal static class ConformanceCommand
     }
 
     /// <summary>Replays the sequences of all paths, several at a time, each on contexts of its own.</summary>
-    public static async Task<ConformanceTally> RunAsync(IommufdClient client, IEnumerable<string> paths, int listed, CancellationToken cancellationToken)
+    public static async Task<ConformanceTally> RunAsync(
+        IommufdClient client,
+        IEnumerable<string> paths,
+        int listed,
+        Func<TraceSequence, int, ContextHandle, Task>? beforeStep = null,
+        CancellationToken cancellationToken = default)
     {
         var sequences = paths.SelectMany(TraceSequence.Read).ToList();
         var tally = new ConformanceTally(listed);
@@ -101,7 +110,7 @@ internal static class ConformanceCommand
                 new ParallelOptions { MaxDegreeOfParallelism = Parallel, CancellationToken = cancellationToken },
                 async (sequence, token) =>
                 {
-                    var report = await TraceReplayer.ReplayAsync(client, sequence, token);
+                    var report = await TraceReplayer.ReplayAsync(client, sequence, beforeStep, token);
                     lock (tally)
                     {
                         tally.Add(report);

@@ -42,7 +42,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
     public async Task RunAsync(bool keep, CancellationToken cancellationToken)
     {
         Say("Open a context, as opening /dev/iommu does. Its handle is its file descriptor: whoever has it can act on it.");
-        var context = await client.OpenAsync("demo");
+        var context = await client.OpenAsync("demo", cancellationToken: cancellationToken);
         console.MarkupLineInterpolated($"  open() = [green]{context.Handle.ToShortString()}[/]");
 
         Say("Allocate two IO address spaces. Ids are the lowest that are free.");

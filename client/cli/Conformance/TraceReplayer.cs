@@ -15,7 +15,12 @@ internal sealed record ReplayReport(string Group, IReadOnlyDictionary<uint, int>
 /// <summary>Issues a sequence's ioctls and compares errno, return value and every byte of memory with what Linux left.</summary>
 internal static class TraceReplayer
 {
-    public static async Task<ReplayReport> ReplayAsync(IommufdClient client, TraceSequence sequence, CancellationToken cancellationToken)
+    /// <param name="client">Opens the contexts.</param>
+    /// <param name="sequence">The sequence.</param>
+    /// <param name="beforeStep">What is done to a context before a step goes to it; null for nothing.</param>
+    /// <param name="cancellationToken">Ends it early.</param>
+    public static async Task<ReplayReport> ReplayAsync(
+        IommufdClient client, TraceSequence sequence, Func<TraceSequence, int, ContextHandle, Task>? beforeStep, CancellationToken cancellationToken)
     {
         var memory = new TraceMemory();
         var contexts = new Dictionary<int, IommuContext>();
@@ -23,19 +28,24 @@ internal static class TraceReplayer
         var mismatches = new List<(uint, Mismatch)>();
         try
         {
-            contexts.Add(0, await client.OpenAsync("conformance"));
+            contexts.Add(0, await client.OpenAsync("conformance", cancellationToken: cancellationToken));
             for (var i = 0; i < sequence.Steps.Count; i++)
             {
                 var step = sequence.Steps[i];
                 if (step.Open is { } number)
                 {
-                    contexts.Add(number, await client.OpenAsync("conformance"));
+                    contexts.Add(number, await client.OpenAsync("conformance", cancellationToken: cancellationToken));
                     continue;
                 }
 
                 if (!contexts.TryGetValue(step.Fd, out var context))
                 {
                     throw new CliException($"{sequence.Group} seed {sequence.Seed}, step {i}: context {step.Fd} was not opened.");
+                }
+
+                if (beforeStep is not null)
+                {
+                    await beforeStep(sequence, i, context.Handle);
                 }
 
                 ioctls[step.Command] = ioctls.GetValueOrDefault(step.Command) + 1;
