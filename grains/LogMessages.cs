@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Journaling;
 using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Grains;
@@ -38,4 +39,7 @@ internal static partial class LogMessages
 
     [LoggerMessage(1011, LogLevel.Warning, "This activation of context {Handle} leaves: {Reason}")]
     public static partial void ContextAbandoned(this ILogger logger, string handle, string reason);
+
+    [LoggerMessage(1012, LogLevel.Error, "Record {Position} of context {Handle} came to another answer than {Record}")]
+    public static partial void JournalDiverged(this ILogger logger, string handle, long position, JournalRecord record);
 }

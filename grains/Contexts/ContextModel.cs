@@ -126,6 +126,13 @@ internal sealed class ContextModel
         return Errno.None;
     }
 
+    /// <summary>Takes a reference back that nobody was told of: the next one gets its number, as if it had never been.</summary>
+    public void Abort(ContextReference reference)
+    {
+        Put(reference.Id);
+        _lastNumber -= reference.Id.Value == _lastNumber ? 1 : 0;
+    }
+
     /// <summary>Lets a driver's reference hold an object.</summary>
     public DriverReply HoldObject(ReferenceId id, ObjectId target, ObjectType type, string why)
     {

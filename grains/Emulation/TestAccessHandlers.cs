@@ -36,7 +36,7 @@ internal static class TestAccessHandlers
 
         if (AccessHandlers.Create(scope, reference, flags.HasFlag(IommuTestCreateAccessFlags.NeedsPinPages)) is not { } access)
         {
-            scope.Context.Put(reference.Id);
+            scope.Context.Abort(reference);
             return scope.Context.Objects.NoRoom().ToReply();
         }
 
@@ -46,7 +46,7 @@ internal static class TestAccessHandlers
         if (reply.Errno != Errno.None)
         {
             await AccessHandlers.DestroyAsync(scope, access);
-            scope.Context.Put(reference.Id);
+            scope.Context.Abort(reference);
         }
 
         return reply;

@@ -88,6 +88,7 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
 
                 if (!await record.ReplayAsync(scope))
                 {
+                    logger.JournalDiverged(handle.ToShortString(), position, record);
                     return (DiagnosticReason.JournalDiverged, false, bytes);
                 }
 

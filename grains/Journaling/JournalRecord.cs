@@ -53,6 +53,9 @@ internal sealed record PutRecord([property: Id(0)] ReferenceId Reference) : Jour
 [GenerateSerializer, Immutable, Alias("IommuFd.IoctlRecord")]
 internal sealed record IoctlRecord([property: Id(0)] IoctlRequest Request, [property: Id(1)] IoctlReply Reply) : JournalRecord
 {
+    /// <inheritdoc/>
+    public override string ToString() => $"{IoctlTable.Find(Request.Command)?.Name} {Convert.ToHexString(Request.Argument)}: {Reply.Errno} {Convert.ToHexString(Reply.Argument ?? [])}";
+
     public override async ValueTask<bool> ReplayAsync(IoctlScope scope)
     {
         var reply = await IoctlDispatcher.DispatchAsync(scope, Request);
