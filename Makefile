@@ -1,4 +1,5 @@
 # Everything a person does here. Each target does its own set-up; all that is needed beforehand is the .NET 10 SDK.
+# The tests also need PostgreSQL's server, which set-up installs where it is missing.
 
 CONFIGURATION ?= Release
 BIN := artifacts/bin
@@ -14,6 +15,7 @@ help: ## Lists the targets.
 setup:
 	@command -v dotnet >/dev/null || { echo "The .NET 10 SDK is needed: https://dotnet.microsoft.com/download/dotnet/10.0" >&2; exit 1; }
 	@for try in 1 2 3; do dotnet restore IommuFd.Actors.sln -v quiet && exit 0; echo "restore failed, once more" >&2; done; exit 1
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || tests/install-postgres
 
 build: setup ## Builds everything.
 	dotnet build IommuFd.Actors.sln -c $(CONFIGURATION) --no-restore -v quiet -nologo

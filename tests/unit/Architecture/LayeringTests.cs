@@ -63,13 +63,31 @@ public sealed class LayeringTests
         => Expect.Sequence([], Rules.BreaksPurity(typeof(ModelThatIsPure)), "what a pure model is found to do");
 
     [Fact]
-    public void The_SDK_and_the_silo_use_no_type_of_the_grains()
+    public void The_SDK_uses_no_type_of_the_grains()
     {
-        foreach (var assembly in (Assembly[])[typeof(IommufdClient).Assembly, typeof(SiloHost).Assembly])
-        {
-            var result = Types.InAssembly(assembly).ShouldNot().HaveDependencyOn("IommuFd.Grains").GetResult();
-            Expect.That(result.IsSuccessful, $"{assembly.GetName().Name} uses types of IommuFd.Grains: {string.Join(", ", result.FailingTypeNames ?? [])}");
-        }
+        var result = Types.InAssembly(typeof(IommufdClient).Assembly).ShouldNot().HaveDependencyOn("IommuFd.Grains").GetResult();
+        Expect.That(result.IsSuccessful, $"The SDK uses types of IommuFd.Grains: {string.Join(", ", result.FailingTypeNames ?? [])}");
+    }
+
+    [Fact]
+    public void The_silo_uses_only_what_the_grains_ask_of_their_host()
+    {
+        var types = TypeReferences.Written(typeof(SiloHost).Assembly).ToList();
+        Expect.That(types.Exists(Rules.IsHostOfJournals), "The rule does not see that the silo keeps the grains' journals.");
+        Expect.Sequence([], types.SelectMany(Rules.BreaksHosting), "what the silo does against the rule");
+    }
+
+    [Theory]
+    [InlineData(typeof(HostThatKnowsAModel), "uses IommuFd.Grains.Contexts.ObjectTable")]
+    [InlineData(typeof(HostThatKnowsAGrain), "uses IommuFd.Grains.Objects.Devices.DeviceGrain")]
+    public void The_rule_of_the_silo_finds_a_type_that_breaks_it(Type host, string expected)
+        => Expect.Sequence([$"{host.FullName} {expected}"], Rules.BreaksHosting(host), $"what {host.Name} is found to do");
+
+    [Fact]
+    public void The_rule_of_the_silo_finds_nothing_in_a_store_of_journals()
+    {
+        Expect.That(Rules.IsHostOfJournals(typeof(HostOfJournals)), "The sample does not use what it is there to use.");
+        Expect.Sequence([], Rules.BreaksHosting(typeof(HostOfJournals)), "what a store of journals is found to do");
     }
 
     [Fact]

@@ -17,6 +17,10 @@ internal static class Rules
     private static readonly string[] ImpureTypes =
         ["System.DateTime", "System.DateTimeOffset", "System.TimeProvider", "System.Diagnostics.Stopwatch", "System.Random", "System.Guid", "System.Console"];
 
+    // What the grains ask of whoever hosts them. The rest of their assembly is their own business.
+    private const string Grains = "IommuFd.Grains.";
+    private static readonly string[] HostedNamespaces = ["IommuFd.Grains.Journaling.", "IommuFd.Grains.Configuration."];
+
     /// <summary>Calls go one way: an object's grain calls neither its context nor a sibling, and has no way to.</summary>
     public static IEnumerable<string> BreaksOneWayCalls(Type grain)
     {
@@ -46,8 +50,19 @@ internal static class Rules
                || IsGrainInterface(name)
            select $"{model.FullName} uses {name}";
 
+    /// <summary>The silo hosts the grains, and knows of them only what they ask of their host.</summary>
+    public static IEnumerable<string> BreaksHosting(Type host)
+        => from name in TypeReferences.Of(host)
+           where name.StartsWith(Grains, StringComparison.Ordinal) && !IsHosted(name)
+           select $"{host.FullName} uses {name}";
+
+    /// <summary>Whether a type uses what the grains ask of their host.</summary>
+    public static bool IsHostOfJournals(Type type) => TypeReferences.Of(type).Any(IsHosted);
+
     /// <summary>Whether a type is a grain of an object, or the part that they share.</summary>
     public static bool IsObjectGrain(Type type) => type.IsClass && typeof(IObjectGrain).IsAssignableFrom(type);
+
+    private static bool IsHosted(string name) => Array.Exists(HostedNamespaces, space => name.StartsWith(space, StringComparison.Ordinal));
 
     private static bool IsGrainInterface(string name) => typeof(IObjectGrain).Assembly.GetType(name) is { } type && typeof(IAddressable).IsAssignableFrom(type);
 }

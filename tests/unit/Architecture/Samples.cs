@@ -100,3 +100,18 @@ internal sealed class ModelThatKnowsAGrain
 {
     public bool IsGrain(object other) => other is IIoasGrain;
 }
+
+internal sealed class HostThatKnowsAModel
+{
+    public object Table() => new Grains.Contexts.ObjectTable();
+}
+
+internal sealed class HostThatKnowsAGrain
+{
+    public bool Knows(object grain) => grain is Grains.Objects.Devices.DeviceGrain;
+}
+
+internal sealed class HostOfJournals
+{
+    public Grains.Journaling.JournalWrite Confirm(ContextHandle handle) => new Grains.Journaling.ConfirmEpoch(handle, 1);
+}

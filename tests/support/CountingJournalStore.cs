@@ -1,0 +1,58 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Journaling;
+
+namespace IommuFd.TestSupport;
+
+/// <summary>A store that counts what another one is asked, and lets a test fail it.</summary>
+public sealed class CountingJournalStore(IJournalStore store) : IJournalStore
+{
+    private long _commits;
+    private long _writes;
+
+    /// <summary>How many commits there were.</summary>
+    public long Commits => Interlocked.Read(ref _commits);
+
+    /// <summary>How many writes they had.</summary>
+    public long Writes => Interlocked.Read(ref _writes);
+
+    /// <summary>Called before each commit; what it throws, the commit throws.</summary>
+    public Func<IReadOnlyList<JournalWrite>, Task>? BeforeCommit { get; set; }
+
+    /// <inheritdoc/>
+    public string Description => store.Description;
+
+    /// <inheritdoc/>
+    public Task InitializeAsync(CancellationToken cancellationToken) => store.InitializeAsync(cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<long?> CreateAsync(ContextHandle handle, string owner, CancellationToken cancellationToken) => store.CreateAsync(handle, owner, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<JournalHead?> AcquireAsync(ContextHandle handle, string owner, CancellationToken cancellationToken) => store.AcquireAsync(handle, owner, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextHandle handle, long after, int maxBytes, CancellationToken cancellationToken)
+        => store.ReadAsync(handle, after, maxBytes, cancellationToken);
+
+    /// <inheritdoc/>
+    public async Task<JournalOutcome[]> CommitAsync(IReadOnlyList<JournalWrite> writes, CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref _commits);
+        Interlocked.Add(ref _writes, writes.Count);
+        if (BeforeCommit is { } before)
+        {
+            await before(writes);
+        }
+
+        return await store.CommitAsync(writes, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextHandle? after, int limit, CancellationToken cancellationToken) => store.ListAsync(after, limit, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<int> PurgeAsync(TimeSpan age, CancellationToken cancellationToken) => store.PurgeAsync(age, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => store.DisposeAsync();
+}

@@ -1,0 +1,171 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using Npgsql;
+using Xunit;
+
+namespace IommuFd.TestSupport;
+
+// The server's files are in a folder of their own under the folder for temporary files, and it listens on the loopback only. A guard process waits for this
+// process's end, however that comes: then it stops the server and removes the folder.
+
+/// <summary>A PostgreSQL server for one test assembly, made with initdb and pg_ctl from Debian's package; commits go to disk as in earnest.</summary>
+public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
+{
+    private const string User = "iommufd";
+    private const string SystemUser = "postgres";
+    private const string SharedDatabase = "postgres";
+    private const string InstallRoot = "/usr/lib/postgresql";
+    private const int StartAttempts = 5;
+
+    private readonly string _root;
+    private readonly string _password = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
+    private string _binaries = "";
+    private string _folder = "";
+    private Process? _guard;
+    private int _names;
+
+    /// <summary>A server of the installed version.</summary>
+    public PostgresServer()
+        : this(InstallRoot)
+    {
+    }
+
+    internal PostgresServer(string root) => _root = root;
+
+    /// <summary>The port that it listens on, on 127.0.0.1. It keeps it when it is stopped and started.</summary>
+    public int Port { get; private set; }
+
+    private string Data => Path.Combine(_folder, "data");
+
+    /// <inheritdoc/>
+    public async Task InitializeAsync()
+    {
+        _binaries = FindBinaries(_root);
+        _folder = Directory.CreateTempSubdirectory("iommufd-postgres-").FullName;
+        var passwordFile = Path.Combine(_folder, "password");
+        await File.WriteAllTextAsync(passwordFile, _password);
+        if (Environment.IsPrivilegedProcess)
+        {
+            // The server refuses to run as root.
+            await Shell.RunAsync("chown", "-R", SystemUser, _folder);
+        }
+
+        _guard = StartGuard();
+        await ServerAsync("initdb", "--no-sync", "--username", User, "--auth", "scram-sha-256", "--pwfile", passwordFile, "--encoding", "UTF8", "--locale", "C", "--pgdata", Data);
+        for (var attempt = 1; ; attempt++)
+        {
+            Port = FreePort();
+            try
+            {
+                await StartAsync();
+                return;
+            }
+            catch (InvalidOperationException) when (attempt < StartAttempts)
+            {
+                // Somebody else took the port.
+            }
+        }
+    }
+
+    /// <summary>Starts it, after <see cref="StopImmediatelyAsync"/> with what was on disk then.</summary>
+    public Task StartAsync()
+        => ServerAsync("pg_ctl", "start", "--wait", "--silent", "--pgdata", Data, "--log", Path.Combine(_folder, "log"), "--options",
+            $"-c listen_addresses=127.0.0.1 -c port={Port} -c unix_socket_directories={_folder} -c fsync=on -c max_connections=100");
+
+    /// <summary>Stops it as a crash does: nothing is written back, and connections break.</summary>
+    public Task StopImmediatelyAsync() => ServerAsync("pg_ctl", "stop", "--wait", "--silent", "--mode", "immediate", "--pgdata", Data);
+
+    /// <summary>Makes an empty database.</summary>
+    /// <returns>How to connect to it.</returns>
+    public async Task<string> CreateDatabaseAsync()
+    {
+        var name = NextName();
+        await ExecuteAsync($"CREATE DATABASE {name}");
+        return ConnectionString("public", name);
+    }
+
+    /// <summary>Makes an empty schema in a database that others have theirs in too, which is far quicker than a database, to make and to recover.</summary>
+    /// <returns>How to connect to it.</returns>
+    public async Task<string> CreateSchemaAsync()
+    {
+        var name = NextName();
+        await ExecuteAsync($"CREATE SCHEMA {name}");
+        return ConnectionString(name, SharedDatabase);
+    }
+
+    /// <inheritdoc/>
+    public async Task DisposeAsync()
+    {
+        if (_guard is not null)
+        {
+            _guard.StandardInput.Close();
+            await _guard.WaitForExitAsync();
+            _guard.Dispose();
+            _guard = null;
+        }
+    }
+
+    async ValueTask IAsyncDisposable.DisposeAsync() => await DisposeAsync();
+
+    private static string FindBinaries(string root)
+    {
+        var versions = Directory.Exists(root) ? Directory.GetDirectories(root) : [];
+        return versions
+            .Select(version => Path.Combine(version, "bin"))
+            .Where(binaries => File.Exists(Path.Combine(binaries, "initdb")) && File.Exists(Path.Combine(binaries, "pg_ctl")))
+            .OrderBy(binaries => binaries.Length).ThenBy(binaries => binaries, StringComparer.Ordinal)
+            .LastOrDefault()
+            ?? throw new InvalidOperationException($"These tests need PostgreSQL's server, and there is no {root}/*/bin/initdb: run 'make setup', or 'apt-get install postgresql'.");
+    }
+
+    private static int FreePort()
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+    }
+
+    private string NextName() => string.Create(CultureInfo.InvariantCulture, $"test_{Interlocked.Increment(ref _names)}");
+
+    private string ConnectionString(string schema, string database) => new NpgsqlConnectionStringBuilder
+    {
+        Host = "127.0.0.1",
+        Port = Port,
+        Database = database,
+        SearchPath = schema,
+        Username = User,
+        Password = _password,
+    }.ConnectionString;
+
+    private async Task ExecuteAsync(string sql)
+    {
+        await using var source = NpgsqlDataSource.Create(ConnectionString("public", SharedDatabase) + ";Pooling=false");
+#pragma warning disable CA2100 // All names are ours.
+        await using var command = source.CreateCommand(sql);
+#pragma warning restore CA2100
+        await command.ExecuteNonQueryAsync();
+    }
+
+    private Task ServerAsync(string program, params string[] arguments)
+    {
+        string[] command = [.. AsSystemUser(), Path.Combine(_binaries, program), .. arguments];
+        return Shell.RunAsync(command[0], command[1..]);
+    }
+
+    private static string[] AsSystemUser() => Environment.IsPrivilegedProcess ? ["runuser", "-u", SystemUser, "--"] : [];
+
+    private Process StartGuard()
+    {
+        var start = new ProcessStartInfo("setsid") { RedirectStandardInput = true, WorkingDirectory = Path.GetTempPath() };
+        string[] stop = [.. AsSystemUser(), Path.Combine(_binaries, "pg_ctl"), "stop", "--wait", "--silent", "--mode", "immediate", "--pgdata", Data];
+        foreach (var argument in (string[])["--wait", "sh", "-c", """folder=$1; shift; cat >/dev/null; "$@" 2>/dev/null; rm -rf -- "$folder" """, "sh", _folder, .. stop])
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        return Process.Start(start)!;
+    }
+}
