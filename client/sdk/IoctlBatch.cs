@@ -6,15 +6,10 @@ namespace IommuFd.Client;
 /// <summary>Several ioctls that run in one turn of their context. Not thread-safe; can be run again.</summary>
 public sealed class IoctlBatch
 {
-    private readonly IContextGrain _grain;
     private readonly IommuContext _context;
     private readonly List<Entry> _entries = [];
 
-    internal IoctlBatch(IContextGrain grain, IommuContext context)
-    {
-        _grain = grain;
-        _context = context;
-    }
+    internal IoctlBatch(IommuContext context) => _context = context;
 
     /// <summary>Ioctls in the batch.</summary>
     public int Count => _entries.Count;
@@ -26,7 +21,7 @@ public sealed class IoctlBatch
     /// <returns>This batch.</returns>
     public IoctlBatch Add<T>(IommuCommand command, in T argument)
         where T : unmanaged
-        => Add(new Entry((uint)command, IommuContext.Request(command, in argument), 0, null));
+        => Add(new Entry((uint)command, IommuContext.Request(command, in argument).ToRequest(), 0, null));
 
     /// <summary>Adds an ioctl whose argument lies in memory. It is read when the batch runs, before its first ioctl does.</summary>
     /// <param name="command">The full ioctl number.</param>
@@ -57,8 +52,7 @@ public sealed class IoctlBatch
     public async Task<IReadOnlyList<IoctlResult>> RunAsync(bool stopAtFirstError = false, CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var request = new IoctlBatchRequest { Requests = [.. _entries.Select(entry => entry.ToRequest())], StopAtFirstError = stopAtFirstError };
-        var batch = await Transport.CallAsync("batch", () => _grain.IoctlBatchAsync(request).AsTask().WaitAsync(cancellationToken));
+        var batch = await _context.SendBatchAsync([.. _entries.Select(entry => entry.ToRequest())], stopAtFirstError, cancellationToken);
         if (batch.Errno != Errno.None)
         {
             throw new IommufdException("batch", batch.Errno, batch.Diagnostic);
@@ -84,6 +78,6 @@ public sealed class IoctlBatch
 
     private readonly record struct Entry(uint Command, IoctlRequest? Request, ulong Argument, ICallerMemory? Memory)
     {
-        public IoctlRequest ToRequest() => Request ?? IoctlMarshaller.CopyIn(Command, Argument, Memory!);
+        public IoctlRequest ToRequest() => Request ?? IoctlMarshaller.CopyIn(Command, Argument, Memory!).ToRequest();
     }
 }

@@ -10,20 +10,30 @@ namespace IommuFd.Client;
 /// </summary>
 public sealed partial class IommuContext : IAsyncDisposable
 {
+    private readonly ClientCore _core;
     private readonly IContextGrain _grain;
-    private readonly Func<ContextHandle, IContextGrain> _contexts;
+    private readonly Session _session;
+    private readonly LeasedReference _reference;
     private readonly Ownership<ReleaseReport?> _file;
 
-    internal IommuContext(ContextHandle handle, IContextGrain grain, Func<ContextHandle, IContextGrain> contexts, ReferenceId reference)
+    internal IommuContext(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply opened)
     {
-        Handle = handle;
-        _grain = grain;
-        _contexts = contexts;
-        _file = new Ownership<ReleaseReport?>(() => Transport.PutAsync("close", grain, reference));
+        (Handle, Mode, _grain, _session, _core) = (handle, opened.Mode, grain, session, session.Core);
+        _reference = _core.Leases.Add(new LeasedReference(handle, grain, opened.Reference, opened.Lease, session));
+        _file = _core.Owner("close", _reference);
     }
 
     /// <summary>The context's handle. Whoever gets it can act on the context.</summary>
     public ContextHandle Handle { get; }
+
+    /// <summary>Whether the context outlives the silo that runs it.</summary>
+    public ContextMode Mode { get; }
+
+    /// <summary>
+    /// Whether the service was found to have this file no more: the context went with its silo, or nothing was heard of this process for longer than the file's lease.
+    /// What it is asked then is EBADF. Found out by the renewal of the lease, which comes later than a request would.
+    /// </summary>
+    public bool IsLost => _reference.IsLost;
 
     /// <summary>Issues an ioctl whose argument lies in memory, as a program does.</summary>
     /// <param name="command">The full ioctl number.</param>
@@ -72,7 +82,7 @@ public sealed partial class IommuContext : IAsyncDisposable
 
     /// <summary>Starts a batch: several ioctls that run in one turn of the context, in order, with nothing of others between them.</summary>
     /// <returns>The batch, empty.</returns>
-    public IoctlBatch CreateBatch() => new(_grain, this);
+    public IoctlBatch CreateBatch() => new(this);
 
     /// <summary>Shows the context and a page of its objects. Does not wait for requests that run.</summary>
     /// <param name="after">Only objects with greater ids; default starts at the first.</param>
@@ -84,20 +94,21 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public Task<ContextInspection> InspectAsync(
         ObjectId after = default, int limit = IoctlLimits.MaxInspectionPage, bool withState = false, CancellationToken cancellationToken = default)
-        => IommufdClient.InspectAsync(_grain, new InspectRequest(after, limit, withState), cancellationToken);
+        => IommufdClient.InspectAsync(_core.Transport, _grain, new InspectRequest(after, limit, withState), cancellationToken);
 
     /// <summary>Closes this file. The last reference to the context releases it: its objects are destroyed, leaves first.</summary>
-    /// <returns>What was released; null where others still refer to the context.</returns>
+    /// <param name="cancellationToken">Stops the waiting; the file may be closed then.</param>
+    /// <returns>What was released; null where others still refer to the context, and where the answer was lost with its silo.</returns>
     /// <exception cref="IommufdException">EBADF where it is closed already, or the context was lost.</exception>
-    /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public async Task<ReleaseReport?> CloseAsync()
+    /// <exception cref="IommufdTransportException">No answer came. The file is closed when its lease is over, if not before.</exception>
+    public async Task<ReleaseReport?> CloseAsync(CancellationToken cancellationToken = default)
     {
-        var release = await _file.EndAsync();
+        var release = await _file.EndAsync(cancellationToken);
         _pins.RemoveAll();
         return release;
     }
 
-    /// <summary>Closes this file where it is still open. Does not throw: a context that can't be reached is closed by its silo's end.</summary>
+    /// <summary>Closes this file where it is still open. Does not throw: a file that can't be reached is closed when its lease is over.</summary>
     /// <returns>When it is closed.</returns>
     public async ValueTask DisposeAsync()
     {
@@ -105,7 +116,7 @@ public sealed partial class IommuContext : IAsyncDisposable
         _pins.RemoveAll();
     }
 
-    internal static IoctlRequest Request<T>(IommuCommand command, in T argument, UserBuffer[]? buffers = null, UserFile? file = null)
+    internal static IoctlInput Request<T>(IommuCommand command, in T argument, UserBuffer[]? buffers = null, UserFile? file = null)
         where T : unmanaged
     {
         var bytes = UapiStruct.ToBytes(in argument);
@@ -121,7 +132,8 @@ public sealed partial class IommuContext : IAsyncDisposable
     internal async ValueTask<IoctlReply> InstallFileAsync(IoctlReply reply, ulong argument, ICallerMemory? memory)
     {
         var (offset, opened) = reply.File!;
-        var file = new IommuFile(opened, _contexts(opened.Access!.Context), opened.Access.Reference);
+        var access = opened.Access!;
+        var file = new IommuFile(opened, _core, new LeasedReference(access.Context, _core.Grain(access.Context), access.Reference, _reference.Lease, null));
         var fileDescriptor = memory?.InstallFile(file) ?? -1;
         if (memory is null || fileDescriptor < 0)
         {
@@ -135,19 +147,40 @@ public sealed partial class IommuContext : IAsyncDisposable
         return reply;
     }
 
-    // Not Transport.CallAsync: an ioctl that succeeds should cost no closure.
-    private async ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken)
+    internal async Task<IoctlBatchReply> SendBatchAsync(IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
+    {
+        var call = new BatchCall(_session, _grain, requests, stopAtFirstError);
+        return await call.StartAsync(await _session.BeginAsync(call, cancellationToken), cancellationToken);
+    }
+
+    private ValueTask<IoctlReply> SendAsync(in IoctlInput input, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
+        if (input.File?.Access is { } access && access.Context != Handle)
+        {
+            return SendElsewhereAsync(access.Context, input.ToRequest(), cancellationToken);
+        }
 
-        // A file may lead to another context than the one whose descriptor the ioctl is issued on: what it is about decides.
-        var grain = request.File?.Access is { } access && access.Context != Handle ? _contexts(access.Context) : _grain;
+        var call = new IoctlCall(_session, _grain);
+        return _session.TryBegin(call, out var operation)
+            ? call.StartAsync(input.ToRequest(operation), cancellationToken)
+            : SendWhenRoomAsync(call, input, cancellationToken);
+    }
+
+    private async ValueTask<IoctlReply> SendWhenRoomAsync(IoctlCall call, IoctlInput input, CancellationToken cancellationToken)
+    {
+        var operation = await _session.BeginAsync(call, cancellationToken);
+        return await call.StartAsync(input.ToRequest(operation), cancellationToken);
+    }
+
+    // A file may lead to another context than the one whose descriptor the ioctl is issued on: what it is about decides. This file has no session there.
+    private async ValueTask<IoctlReply> SendElsewhereAsync(ContextHandle context, IoctlRequest request, CancellationToken cancellationToken)
+    {
         try
         {
-            var reply = grain.IoctlAsync(request);
-            return cancellationToken.CanBeCanceled ? await reply.AsTask().WaitAsync(cancellationToken) : await reply;
+            return await _core.Grain(context).IoctlAsync(request).AsTask().WaitAsync(cancellationToken);
         }
-        catch (Exception exception) when (IommufdTransportException.IsTransport(exception))
+        catch (Exception exception) when (IommufdTransportException.IsTransport(exception) && !cancellationToken.IsCancellationRequested)
         {
             throw IommufdTransportException.From(IoctlTable.Find(request.Command)?.Name ?? "ioctl", exception);
         }
