@@ -73,8 +73,8 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
     protected abstract ValueTask<TReply> SendAsync(bool isRepeat);
 
     /// <summary>Sends it the first time. It has begun, and its message is made.</summary>
-    /// <returns>The answer, to be awaited once.</returns>
-    protected ValueTask<TReply> StartAsync(CancellationToken cancellationToken)
+    /// <returns>The promise's version, for the one who awaits it.</returns>
+    protected short Start(CancellationToken cancellationToken)
     {
         _caller = ExecutionContext.Capture();
         Volatile.Write(ref StateValue, (int)RequestState.FirstAttempt);
@@ -95,16 +95,16 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
             _attempt.UnsafeOnCompleted(EndFirstAttempt);
         }
 
-        return new ValueTask<TReply>(this, _promise.Version);
+        return _promise.Version;
     }
 
     public override void OnOverdue() => Repeat(null);
 
-    TReply IValueTaskSource<TReply>.GetResult(short token) => _promise.GetResult(token);
+    public TReply GetResult(short token) => _promise.GetResult(token);
 
-    ValueTaskSourceStatus IValueTaskSource<TReply>.GetStatus(short token) => _promise.GetStatus(token);
+    public ValueTaskSourceStatus GetStatus(short token) => _promise.GetStatus(token);
 
-    void IValueTaskSource<TReply>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+    public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
         => _promise.OnCompleted(continuation, state, token, flags);
 
     // A grain reference throws what it finds out before it sends.
@@ -213,16 +213,21 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
 }
 
 /// <summary>An ioctl of a file.</summary>
-internal sealed class IoctlCall(Session session, IContextGrain grain) : SessionRequest<IoctlReply>(session)
+internal class IoctlCall(Session session, IContextGrain grain) : SessionRequest<IoctlReply>(session)
 {
     private IoctlRequest _request = null!;
 
-    protected override string Name => IoctlTable.Find(_request.Command)?.Name ?? "ioctl";
+    /// <summary>The command.</summary>
+    protected uint Command => _request.Command;
 
-    public ValueTask<IoctlReply> StartAsync(IoctlRequest request, CancellationToken cancellationToken)
+    protected override string Name => IoctlTable.Find(Command)?.Name ?? "ioctl";
+
+    public ValueTask<IoctlReply> StartAsync(IoctlRequest request, CancellationToken cancellationToken) => new(this, Start(request, cancellationToken));
+
+    protected short Start(IoctlRequest request, CancellationToken cancellationToken)
     {
         _request = request;
-        return StartAsync(cancellationToken);
+        return Start(cancellationToken);
     }
 
     protected override ValueTask<IoctlReply> SendAsync(bool isRepeat) => grain.IoctlAsync(isRepeat ? Repeated(_request) : _request);
@@ -239,6 +244,15 @@ internal sealed class IoctlCall(Session session, IContextGrain grain) : SessionR
     };
 }
 
+/// <summary>An ioctl of a file whose answer is a struct: decoded where it is awaited, which saves a state machine in between.</summary>
+internal sealed class IoctlCall<T>(Session session, IContextGrain grain) : IoctlCall(session, grain), IValueTaskSource<T>
+    where T : unmanaged
+{
+    public new ValueTask<T> StartAsync(IoctlRequest request, CancellationToken cancellationToken) => new(this, Start(request, cancellationToken));
+
+    T IValueTaskSource<T>.GetResult(short token) => IoctlResult.From(Command, GetResult(token)).ThrowIfFailed().Read<T>();
+}
+
 /// <summary>A batch of a file.</summary>
 internal sealed class BatchCall(Session session, IContextGrain grain, IoctlRequest[] requests, bool stopAtFirstError) : SessionRequest<IoctlBatchReply>(session)
 {
@@ -249,7 +263,7 @@ internal sealed class BatchCall(Session session, IContextGrain grain, IoctlReque
     public ValueTask<IoctlBatchReply> StartAsync(OperationId operation, CancellationToken cancellationToken)
     {
         _operation = operation;
-        return StartAsync(cancellationToken);
+        return new(this, Start(cancellationToken));
     }
 
     protected override ValueTask<IoctlBatchReply> SendAsync(bool isRepeat) => grain.IoctlBatchAsync(
@@ -266,7 +280,7 @@ internal sealed class DriverCall(Session session, IContextGrain grain, Reference
     public ValueTask<DriverReply> StartAsync(OperationId operation, CancellationToken cancellationToken)
     {
         _operation = operation;
-        return StartAsync(cancellationToken);
+        return new(this, Start(cancellationToken));
     }
 
     protected override ValueTask<DriverReply> SendAsync(bool isRepeat) => grain.DriverAsync(reference, request, _operation with { IsRepeat = isRepeat });

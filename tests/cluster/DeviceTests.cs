@@ -172,7 +172,7 @@ public sealed class DeviceTests(DeviceCluster cluster) : DeviceContext(cluster)
 
         Assert.Equal(before, await SnapshotAsync());
         await RefusedAsync("a device of a driver that was put", Errno.EBADF, DiagnosticReason.SessionNotFound, () => devices[1].AttachAsync(Ioas).AsTask());
-        await RefusedAsync("binding by a driver that was put", Errno.EBADF, DiagnosticReason.ReferenceNotFound, () => other.BindDeviceAsync(new DeviceDescription { Name = "three" }));
+        await RefusedAsync("binding by a driver that was put", Errno.EBADF, DiagnosticReason.SessionNotFound, () => other.BindDeviceAsync(new DeviceDescription { Name = "three" }));
     }
 
     [Theory]
