@@ -28,8 +28,9 @@ format: setup ## Formats the code.
 demo: build ## Drives a context with ioctls and prints each.
 	@dotnet $(BIN)/iommufd/release/iommufd.dll demo
 
-run: build ## Starts a silo that stays up until Ctrl-C.
-	@exec dotnet $(BIN)/IommuFd.Silo/release/iommufd-silo.dll
+run: build ## Starts a silo that stays up until Ctrl-C. Its contexts are durable: their journal is in .state/.
+	@mkdir -p .state
+	@Journal__Path=$${Journal__Path:-.state/iommufd-journal.db} exec dotnet $(BIN)/IommuFd.Silo/release/iommufd-silo.dll
 
 bench: build ## Runs the benchmarks: ratios to Orleans' own speed, in one run.
 	dotnet $(BIN)/IommuFd.Bench/release/IommuFd.Bench.dll $(ARGS)

@@ -21,6 +21,7 @@ using (var silo = await SiloHost.StartInProcessAsync())
     await DeviceSection.RunAsync(run);
     await ReleaseSection.RunAsync(run);
     await MemorySection.RunAsync(run);
+    await DurableSection.RunAsync(run);
     await silo.StopAsync();
 }
 

@@ -74,9 +74,13 @@ public interface IObjectReply<TSelf>
 /// <param name="Errno">0 on success.</param>
 /// <param name="Value">An IOVA, a count of bytes or the value of an option, as the request says.</param>
 /// <param name="Diagnostic">Why it failed; null on success.</param>
+/// <param name="Size">Of an IOAS that was asked to change: the areas and the ranges, reserved and allowed, that it has now.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.ObjectReply")]
 public readonly record struct ObjectReply(
-    [property: Id(0)] Errno Errno, [property: Id(1)] ulong Value, [property: Id(2)] IoctlDiagnostic? Diagnostic = null) : IObjectReply<ObjectReply>
+    [property: Id(0)] Errno Errno,
+    [property: Id(1)] ulong Value,
+    [property: Id(2)] IoctlDiagnostic? Diagnostic = null,
+    [property: Id(3)] int Size = 0) : IObjectReply<ObjectReply>
 {
     /// <inheritdoc/>
     public static ObjectReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, 0, diagnostic);

@@ -132,6 +132,20 @@ public sealed class IoctlRequest
     /// <summary>The request's name. Not looked at within a batch, which has its own.</summary>
     [Id(6)]
     public OperationId Operation { get; init; }
+
+    /// <summary>The same request under a name.</summary>
+    /// <param name="operation">The name.</param>
+    /// <returns>The request.</returns>
+    public IoctlRequest Named(OperationId operation) => new()
+    {
+        Command = Command,
+        Argument = Argument,
+        Tail = Tail,
+        WritableBytes = WritableBytes,
+        Buffers = Buffers,
+        File = File,
+        Operation = operation,
+    };
 }
 
 /// <summary>Several ioctls that run in one turn, in order, with nothing of others between them.</summary>

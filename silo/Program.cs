@@ -1,6 +1,11 @@
 using System.ComponentModel.DataAnnotations;
+using IommuFd.Grains.Configuration;
+using IommuFd.Grains.Journaling;
 using IommuFd.Silo;
+using IommuFd.Silo.Clustering;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
 
 try
 {
@@ -8,16 +13,7 @@ try
     using (host)
     {
         await host.StartAsync();
-        Console.WriteLine($"""
-            IommuFd.Actors silo is up.
-              silos    {settings.Address}:{settings.SiloPort}
-              clients  {settings.Address}:{settings.GatewayPort}   cluster '{settings.ClusterId}', service '{settings.ServiceId}'
-              contexts are volatile: they live in this process and end with it
-            Reach it:
-              iommufd demo --gateway {settings.Address}:{settings.GatewayPort}
-              .NET: new ClientBuilder with UseStaticClustering(new IPEndPoint({settings.Address}, {settings.GatewayPort})), see README.md
-            Ctrl-C drains and stops it.
-            """);
+        Console.WriteLine(Banner.Of(settings, host.Services.GetRequiredService<IOptions<ContextOptions>>().Value, host.Services.GetService<IJournalStore>()));
         await host.WaitForShutdownAsync();
         Console.WriteLine("IommuFd.Actors silo stopped.");
     }
@@ -28,4 +24,9 @@ catch (ValidationException exception)
 {
     Console.Error.WriteLine($"iommufd-silo: {exception.Message}");
     return 2;
+}
+catch (Exception exception) when (exception is ClusteringException or JournalStoreException)
+{
+    Console.Error.WriteLine($"iommufd-silo: {exception.Message}");
+    return 1;
 }

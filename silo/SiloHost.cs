@@ -1,6 +1,10 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Net.Sockets;
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Configuration;
+using IommuFd.Silo.Clustering;
+using IommuFd.Silo.Journals;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -19,19 +23,28 @@ public static class SiloHost
     public static (IHost Host, SiloSettings Settings) Build(string[] args)
     {
         var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { Args = args, ContentRootPath = AppContext.BaseDirectory });
-        var settings = builder.Configuration.GetSection(SiloSettings.Section).Get<SiloSettings>() ?? new SiloSettings();
-        Configure(builder, settings);
+        var settings = ReadSettings(builder.Configuration);
+        var journal = JournalSettings.Read(builder.Configuration);
+        var contexts = new ContextOptions { DefaultMode = journal.Store == JournalStoreKind.None ? ContextMode.Volatile : ContextMode.Durable };
+        Bind(builder.Configuration, ContextOptions.Section, contexts);
+        SettingsValidation.Validate(contexts, ContextOptions.Section);
+        Configure(builder, settings, contexts, journal);
         return (builder.Build(), settings);
     }
 
     /// <summary>Starts a silo inside this process, without a port for clients: its grains are reached by the host's <see cref="IGrainFactory"/>.</summary>
-    public static async Task<IHost> StartInProcessAsync(Action<ISiloBuilder>? configure = null, CancellationToken cancellationToken = default)
+    /// <param name="configure">What else the silo has.</param>
+    /// <param name="contexts">What it grants its contexts; null for the defaults, and then it has volatile ones unless asked for others.</param>
+    /// <param name="journal">Where it keeps journals; null for nowhere.</param>
+    /// <param name="cancellationToken">Ends the start early.</param>
+    public static async Task<IHost> StartInProcessAsync(
+        Action<ISiloBuilder>? configure = null, ContextOptions? contexts = null, JournalSettings? journal = null, CancellationToken cancellationToken = default)
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
 
         // What the runtime advises is for servers; what goes wrong is for whoever runs this process.
         builder.Logging.AddConsole().SetMinimumLevel(LogLevel.Warning).AddFilter("Orleans", LogLevel.Error);
-        Configure(builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" });
+        Configure(builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" }, contexts ?? new(), journal ?? new());
         if (configure is not null)
         {
             builder.UseOrleans(configure);
@@ -42,24 +55,56 @@ public static class SiloHost
         return host;
     }
 
-    private static void Configure(HostApplicationBuilder builder, SiloSettings settings)
+    private static SiloSettings ReadSettings(ConfigurationManager configuration)
     {
-        Validator.ValidateObject(settings, new ValidationContext(settings), validateAllProperties: true);
+        var settings = new SiloSettings();
+        Bind(configuration, SiloSettings.Section, settings);
+        return settings;
+    }
+
+    private static void Bind(ConfigurationManager configuration, string section, object settings)
+    {
+        try
+        {
+            configuration.GetSection(section).Bind(settings);
+        }
+        catch (InvalidOperationException exception)
+        {
+            // The binder names the setting and what it can't be converted to.
+            throw new ValidationException(exception.Message, exception);
+        }
+    }
+
+    private static void Configure(HostApplicationBuilder builder, SiloSettings settings, ContextOptions contexts, JournalSettings journal)
+    {
+        SettingsValidation.Validate(settings, SiloSettings.Section);
         if (!IPAddress.TryParse(settings.Address, out var address))
         {
             throw new ValidationException($"{SiloSettings.Section}:{nameof(SiloSettings.Address)} is '{settings.Address}', it must be an IP address.");
         }
 
+        PostgresDatabase.ReadPasswordFile();
         settings.SiloPort = settings.SiloPort == 0 ? FreePort(address) : settings.SiloPort;
         var silo = new IPEndPoint(address, settings.SiloPort);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = settings.StopTimeout);
+        builder.Services.AddContexts(contexts);
         builder.UseOrleans(orleans => orleans
-            .UseLocalhostClustering(settings.SiloPort, settings.GatewayPort, primarySiloEndpoint: silo, settings.ServiceId, settings.ClusterId)
+            .AddClustering(settings, silo)
+            .AddJournal(journal)
             .Configure<EndpointOptions>(endpoint =>
             {
                 endpoint.AdvertisedIPAddress = address;
+                endpoint.SiloPort = settings.SiloPort;
+                endpoint.GatewayPort = settings.GatewayPort;
                 endpoint.SiloListeningEndpoint = silo;
                 endpoint.GatewayListeningEndpoint = settings.GatewayPort == 0 ? null : new IPEndPoint(address, settings.GatewayPort);
             }));
+
+        // After the silo, so that it begins when grains can be called.
+        if (journal.Store != JournalStoreKind.None)
+        {
+            builder.Services.AddHostedService<OrphanSweeper>();
+        }
     }
 
     private static int FreePort(IPAddress address)

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using IommuFd.Silo.Clustering;
 
 namespace IommuFd.Silo;
 
@@ -26,4 +27,16 @@ public sealed class SiloSettings
     /// <summary>Stays the same over the clusters that one deployment has in its life.</summary>
     [Required]
     public string ServiceId { get; set; } = "iommufd";
+
+    /// <summary>How long a silo that stops hands over what it has before it gives up. 30 s by default.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
+    public TimeSpan StopTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How silos find each other.</summary>
+    [Required]
+    public ClusteringSettings Clustering { get; set; } = new();
+
+    /// <summary>When a silo that does not answer is declared dead.</summary>
+    [Required]
+    public FailureDetectionSettings FailureDetection { get; set; } = new();
 }

@@ -31,7 +31,7 @@ public sealed class IommufdClient
     /// <param name="mode">Whether it outlives its silo; null takes <see cref="IommufdClientOptions.DefaultMode"/>.</param>
     /// <param name="cancellationToken">Stops the waiting; what was opened then is closed when its lease is over.</param>
     /// <returns>The context; disposing it closes it.</returns>
-    /// <exception cref="IommufdException">EINVAL for a bad name; EOPNOTSUPP for a durable one where the silo has no journal.</exception>
+    /// <exception cref="IommufdException">EINVAL for a bad name; EOPNOTSUPP for a durable one where silos have no journal; EMFILE or ENFILE where there are too many.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public async Task<IommuContext> OpenAsync(string? name = null, ContextMode? mode = null, CancellationToken cancellationToken = default)
     {

@@ -17,11 +17,11 @@ public sealed class IommufdClientOptions
     /// </summary>
     public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(3);
 
-    /// <summary>The pause before a request that failed is sent again; twice as long with each failure, and up to half of it cut at random. 100 ms unless said otherwise.</summary>
-    public TimeSpan MinBackoff { get; init; } = TimeSpan.FromMilliseconds(100);
+    /// <summary>The pause before a request that failed is sent again; twice as long with each failure, and up to half of it cut at random. 20 ms unless said otherwise.</summary>
+    public TimeSpan Backoff { get; init; } = TimeSpan.FromMilliseconds(20);
 
-    /// <summary>The longest such pause. 2 seconds unless said otherwise.</summary>
-    public TimeSpan MaxBackoff { get; init; } = TimeSpan.FromSeconds(2);
+    /// <summary>The longest such pause. 500 ms unless said otherwise.</summary>
+    public TimeSpan MaxBackoff { get; init; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>The mode of contexts that are opened without one; null takes the service's default.</summary>
     public ContextMode? DefaultMode { get; init; }
@@ -38,8 +38,8 @@ public sealed class IommufdClientOptions
         ArgumentOutOfRangeException.ThrowIfGreaterThan(RetryFor, TimeSpan.FromDays(1), nameof(RetryFor));
         ArgumentOutOfRangeException.ThrowIfLessThan(AttemptTimeout, TimeSpan.FromMilliseconds(10), nameof(AttemptTimeout));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(AttemptTimeout, TimeSpan.FromDays(1), nameof(AttemptTimeout));
-        ArgumentOutOfRangeException.ThrowIfLessThan(MinBackoff, TimeSpan.Zero, nameof(MinBackoff));
-        ArgumentOutOfRangeException.ThrowIfLessThan(MaxBackoff, MinBackoff, nameof(MaxBackoff));
+        ArgumentOutOfRangeException.ThrowIfLessThan(Backoff, TimeSpan.Zero, nameof(Backoff));
+        ArgumentOutOfRangeException.ThrowIfLessThan(MaxBackoff, Backoff, nameof(MaxBackoff));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxBackoff, TimeSpan.FromDays(1), nameof(MaxBackoff));
         ArgumentNullException.ThrowIfNull(Name);
         ArgumentNullException.ThrowIfNull(TimeProvider);

@@ -230,18 +230,7 @@ internal class IoctlCall(Session session, IContextGrain grain) : SessionRequest<
         return Start(cancellationToken);
     }
 
-    protected override ValueTask<IoctlReply> SendAsync(bool isRepeat) => grain.IoctlAsync(isRepeat ? Repeated(_request) : _request);
-
-    private static IoctlRequest Repeated(IoctlRequest request) => new()
-    {
-        Command = request.Command,
-        Argument = request.Argument,
-        Tail = request.Tail,
-        WritableBytes = request.WritableBytes,
-        Buffers = request.Buffers,
-        File = request.File,
-        Operation = request.Operation with { IsRepeat = true },
-    };
+    protected override ValueTask<IoctlReply> SendAsync(bool isRepeat) => grain.IoctlAsync(isRepeat ? _request.Named(_request.Operation with { IsRepeat = true }) : _request);
 }
 
 /// <summary>An ioctl of a file whose answer is a struct: decoded where it is awaited, which saves a state machine in between.</summary>

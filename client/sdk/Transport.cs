@@ -63,9 +63,9 @@ internal sealed class Transport(IommufdClientOptions options)
     public static void Forget(Task task) => _ = task.ContinueWith(
         static ended => ended.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
 
-    private TimeSpan Backoff(int failures)
+    private TimeSpan PauseAfter(int failures)
     {
-        var longest = Math.Min(_options.MaxBackoff.Ticks, _options.MinBackoff.Ticks * Math.Pow(2, Math.Min(failures - 1, 30)));
+        var longest = Math.Min(_options.MaxBackoff.Ticks, _options.Backoff.Ticks * Math.Pow(2, Math.Min(failures - 1, 30)));
         return TimeSpan.FromTicks((long)(longest * (0.5 + (Random.Shared.NextDouble() / 2))));
     }
 
@@ -93,7 +93,7 @@ internal sealed class Transport(IommufdClientOptions options)
             if (failed is not null)
             {
                 NoteFailure(failed.Failure, failed.IsImmediate);
-                _pause = transport.Backoff(1);
+                _pause = transport.PauseAfter(1);
             }
         }
 
@@ -123,7 +123,7 @@ internal sealed class Transport(IommufdClientOptions options)
                         return (answer.Result, _sent > 1);
                     }
 
-                    _pause = transport.Backoff(_sent);
+                    _pause = transport.PauseAfter(_sent);
                 }
             }
             finally

@@ -15,6 +15,7 @@ internal sealed partial class ContextGrain
     private IoctlDiagnostic? _damage;
     private string? _unavailable;
     private IGrainTimer? _leaseTimer;
+    private long? _client;
 
     /// <summary>Makes the context again where the journal knows it.</summary>
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
@@ -24,25 +25,21 @@ internal sealed partial class ContextGrain
             return;
         }
 
-        var recovery = new ContextRecovery(journal, serializer, GrainFactory, logger, options.Value.SnapshotAfterBytes);
-        if (await recovery.RecoverAsync(Handle, cancellationToken) is not { } recovered)
+        try
         {
-            return;
+            var recovery = new ContextRecovery(journal, serializer, GrainFactory, logger, options.Value.SnapshotAfterBytes);
+            if (await recovery.RecoverAsync(Handle, cancellationToken) is { } recovered)
+            {
+                await ResumeAsync(recovered);
+            }
         }
-
-        (_lastWords, _damage, _journal, _grains) = (recovered.LastWords, recovered.Damage, recovered.Journal, recovered.Grains);
-        if (recovered.Context is { IsOpen: true } context)
+        catch (JournalStoreException exception)
         {
-            _context = context;
-            if (_grains!.HasLost)
-            {
-                Abandon("the grain of an object failed while it was recovered");
-            }
-            else
-            {
-                Begin();
-                await SnapshotIfDueAsync();
-            }
+            Abandon(exception.Message);
+        }
+        catch (ContextUnavailableException)
+        {
+            // It has left already, and says so to whoever asks.
         }
     }
 
@@ -50,6 +47,7 @@ internal sealed partial class ContextGrain
     public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
         _leaseTimer?.Dispose();
+        CountNoMore();
         if (_journal is not null && _grains is { } grains)
         {
             await grains.DestroyAllAsync();
@@ -108,8 +106,27 @@ internal sealed partial class ContextGrain
         DiagnosticReason.OperationSettled => Errno.ESTALE,
         DiagnosticReason.TooManyUnsettled => Errno.ENOMEM,
         DiagnosticReason.NoJournal => Errno.EOPNOTSUPP,
+        DiagnosticReason.RequestTooLarge => Errno.E2BIG,
         _ => Errno.EBADF,
     };
+
+    private async Task ResumeAsync(RecoveredContext recovered)
+    {
+        (_lastWords, _damage, _journal, _grains) = (recovered.LastWords, recovered.Damage, recovered.Journal, recovered.Grains);
+        if (recovered.Context is { IsOpen: true } context)
+        {
+            _context = context;
+            census?.Add();
+            _client = 0;
+            if (_grains!.HasLost)
+            {
+                throw Abandon("the grain of an object failed while it was recovered");
+            }
+
+            Begin();
+            await SnapshotIfDueAsync();
+        }
+    }
 
     // Why there is no context here to answer; throws where another activation has it. Whoever asks is the last one for now.
     private IoctlDiagnostic NotOpen()
@@ -145,8 +162,11 @@ internal sealed partial class ContextGrain
         reference.LastSign = time.GetTimestamp();
         switch (reference.Replies.Begin(operation, out answer))
         {
-            case OperationStanding.New:
+            case OperationStanding.New when reference.Replies.Bytes <= options.Value.MaxUnsettledBytes:
                 return true;
+            case OperationStanding.New:
+                failure = new IoctlDiagnostic { Reason = DiagnosticReason.TooManyUnsettled, Limit = (ulong)options.Value.MaxUnsettledBytes };
+                return false;
             case OperationStanding.Settled:
                 failure = new IoctlDiagnostic { Reason = DiagnosticReason.OperationSettled, Value = (ulong)operation.Sequence };
                 return false;
@@ -250,6 +270,31 @@ internal sealed partial class ContextGrain
         throw Abandon("another activation has taken over");
     }
 
+    private ReferenceReply? Count(long client)
+    {
+        if (census is null || _client is not null)
+        {
+            return null;
+        }
+
+        if (census.TryAdd(client, out var limit) is var errno && errno != Errno.None)
+        {
+            return new ReferenceReply(errno, default, default, default, new IoctlDiagnostic { Reason = DiagnosticReason.TooManyReferences, Limit = (ulong)limit });
+        }
+
+        _client = client;
+        return null;
+    }
+
+    private void CountNoMore()
+    {
+        if (_client is { } client)
+        {
+            census?.Remove(client);
+            _client = null;
+        }
+    }
+
     private async ValueTask EndJournalAsync(LastWords words)
     {
         if (_journal is { } log)
@@ -261,8 +306,10 @@ internal sealed partial class ContextGrain
 
     private void Begin()
     {
+        _context!.Objects.MaxObjects = options.Value.MaxObjects;
+        _context.MaxAreas = options.Value.MaxAreas;
         var now = time.GetTimestamp();
-        foreach (var reference in _context!.References)
+        foreach (var reference in _context.References)
         {
             reference.LastSign = now;
         }

@@ -19,7 +19,12 @@ namespace IommuFd.Grains.Contexts;
 /// <inheritdoc cref="IContextGrain"/>
 [KeepAlive]
 internal sealed partial class ContextGrain(
-    ILogger<ContextGrain> logger, TimeProvider time, IOptions<ContextOptions> options, Serializer serializer, IJournal? journal = null) : Grain, IContextGrain
+    ILogger<ContextGrain> logger,
+    TimeProvider time,
+    IOptions<ContextOptions> options,
+    Serializer serializer,
+    ContextCensus? census = null,
+    IJournal? journal = null) : Grain, IContextGrain
 {
     private ContextModel? _context;
     private ObjectGrains? _grains;
@@ -38,7 +43,7 @@ internal sealed partial class ContextGrain(
 
         var mode = request.Mode ?? options.Value.DefaultMode;
         var context = _context ?? new ContextModel();
-        if (!context.IsOpen && mode == ContextMode.Durable && await BeginJournalAsync() is { } refusal)
+        if (!context.IsOpen && (Count(request.Client) ?? (mode == ContextMode.Durable ? await BeginJournalAsync() : null)) is { } refusal)
         {
             LeaveUnlessOpen();
             return refusal;
@@ -56,6 +61,10 @@ internal sealed partial class ContextGrain(
             Begin();
             logger.ContextOpened(Handle.ToShortString(), mode, request.Name);
         }
+        else if (wasOpen)
+        {
+            await LastAsync(null);
+        }
 
         LeaveUnlessOpen();
         return WithLease(reply);
@@ -72,6 +81,11 @@ internal sealed partial class ContextGrain(
         if (!TryBegin(context, operation, out var reference, out var answer, out var failure))
         {
             return failure is null ? AgainAsync((IoctlReply)answer!) : ValueTask.FromResult(Reply(failure));
+        }
+
+        if (request?.Buffers is not null && WireSize.Of(request) is var bytes && bytes > options.Value.MaxRequestBytes)
+        {
+            return ValueTask.FromResult(Failure.Reply(Errno.E2BIG, DiagnosticReason.RequestTooLarge, (ulong)bytes, (ulong)options.Value.MaxRequestBytes));
         }
 
         var running = IoctlDispatcher.DispatchAsync(Scope, request!);
@@ -98,8 +112,12 @@ internal sealed partial class ContextGrain(
 
         if (request.Requests.Length > IoctlLimits.MaxBatch)
         {
-            var tooLarge = Failure.Reply(Errno.E2BIG, DiagnosticReason.RequestTooLarge, (ulong)request.Requests.Length, IoctlLimits.MaxBatch);
-            return new IoctlBatchReply { Errno = tooLarge.Errno, Diagnostic = tooLarge.Diagnostic };
+            return BatchReply(TooLarge(request.Requests.Length, IoctlLimits.MaxBatch));
+        }
+
+        if (WireSize.Of(request.Requests) is var bytes && bytes > options.Value.MaxRequestBytes)
+        {
+            return BatchReply(TooLarge(bytes, options.Value.MaxRequestBytes));
         }
 
         if (!TryBegin(context, request.Operation, out var reference, out var answer, out var failure))
@@ -120,6 +138,8 @@ internal sealed partial class ContextGrain(
         }
 
         return reply;
+
+        static IoctlDiagnostic TooLarge(long value, int limit) => new() { Reason = DiagnosticReason.RequestTooLarge, Value = (ulong)value, Limit = (ulong)limit };
 
         static IoctlBatchReply BatchReply(IoctlDiagnostic failure) => new() { Errno = ErrnoOf(failure), Diagnostic = failure };
     }
@@ -239,7 +259,6 @@ internal sealed partial class ContextGrain(
     private async Task<PutReply> ReleaseAsync(ContextModel context, ObjectGrains grains, ReferenceId last)
     {
         _context = null;
-        _grains = null;
         var (destroyed, stuck) = context.Objects.Release();
         foreach (var entry in stuck)
         {
@@ -249,6 +268,8 @@ internal sealed partial class ContextGrain(
         var reply = new PutReply(Errno.None, new ReleaseReport(destroyed.Count, Refs(destroyed), Refs(stuck)), null);
         await EndJournalAsync(new LastWords(last, reply));
         await grains.DestroyAllAsync();
+        _grains = null;
+        CountNoMore();
         logger.ContextReleased(Handle.ToShortString(), destroyed.Count, stuck.Count);
         LeaveUnlessOpen();
         return reply;

@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Objects;
 using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Contexts;
@@ -34,6 +35,12 @@ internal sealed class ContextModel
     public uint TempMemoryLimit { get; set; } = 65536;
 
     public ContextMode Mode { get; private set; }
+
+    /// <summary>The areas and the ranges, reserved and allowed, of all IOASes.</summary>
+    public long Areas { get; private set; }
+
+    /// <summary>How many areas and ranges the IOASes can have together. A limit of the silo's, and no part of what the context is: what has happened is done again without it.</summary>
+    public long MaxAreas { get; set; } = long.MaxValue;
 
     public bool IsOpen => _references.Count > 0;
 
@@ -169,13 +176,25 @@ internal sealed class ContextModel
     public Errno Remove(uint id, out ObjectEntry? entry)
     {
         var errno = Objects.Remove(id, leaveTombstone: false, out entry);
-        if (errno == Errno.None && CompatIoas == entry)
+        if (errno == Errno.None && entry is IoasEntry ioas)
         {
-            CompatIoas = null;
+            NoteSize(ioas, 0);
+            CompatIoas = CompatIoas == ioas ? null : CompatIoas;
         }
 
         return errno;
     }
+
+    /// <summary>Notes how many areas and ranges an IOAS has.</summary>
+    public void NoteSize(IoasEntry ioas, int size)
+    {
+        Areas += size - ioas.Size;
+        ioas.Size = size;
+    }
+
+    /// <summary>ENOMEM where there is no room for more areas or ranges; success where there is.</summary>
+    public OperationResult CheckRoom(long more)
+        => Areas + more <= MaxAreas ? default : new(Errno.ENOMEM, default, new IoctlDiagnostic { Reason = DiagnosticReason.TooManyObjects, Limit = (ulong)MaxAreas });
 
     /// <summary>The group that a device belongs to, with the devices of it that are bound already. A device without a named group has its own.</summary>
     public DeviceGroup GroupOf(DeviceDescription device)

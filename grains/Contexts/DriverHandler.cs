@@ -70,7 +70,7 @@ internal static class DriverHandler
     private static DriverReply CreateAccess(IoctlScope scope, ContextReference driver, CreateAccessRequest request)
         => AccessHandlers.Create(scope, driver, request.NeedsPinPages) is { } access
             ? new DriverReply(Errno.None, access.Id)
-            : OperationResult.Fail(Errno.EBUSY, DiagnosticReason.NoFreeId).ToDriverReply();
+            : scope.Context.Objects.NoRoom().ToDriverReply();
 
     private static async ValueTask<DriverReply> PinAsync(IoctlScope scope, ContextReference driver, PinPagesRequest request)
     {

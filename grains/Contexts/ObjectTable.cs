@@ -23,18 +23,23 @@ internal sealed class ObjectTable
     private ObjectEntry?[] _entries = [];
     private long _lastSerial;
 
+    /// <summary>How many ids can be taken at once. A limit of the silo's, and no part of what the context is: what has happened is done again without it.</summary>
+    public int MaxObjects { get; set; } = int.MaxValue;
+
     /// <summary>Objects that requests can see.</summary>
     public int Count { get; private set; }
+
+    private bool IsAtLimit => MaxObjects < IdAllocator.Max && _ids.Count >= MaxObjects;
 
     /// <summary>Whether no id is taken: no object, no reservation and no tombstone (the kernel's <c>xa_empty</c>).</summary>
     public bool IsEmpty => _ids.Count == 0;
 
-    /// <summary>Takes the lowest free id for an object that is about to be built. Null where every id is taken.</summary>
+    /// <summary>Takes the lowest free id for an object that is about to be built. Null where there is no room (<see cref="NoRoom"/>).</summary>
     /// <param name="create">Makes the object's entry of its id and its serial number.</param>
     public T? Reserve<T>(Func<ObjectId, long, T> create)
         where T : ObjectEntry
     {
-        if (!_ids.TryAllocate(out var id))
+        if (IsAtLimit || !_ids.TryAllocate(out var id))
         {
             return null;
         }
@@ -48,6 +53,11 @@ internal sealed class ObjectTable
         _entries[id] = entry;
         return entry;
     }
+
+    /// <summary>Why <see cref="Reserve"/> failed: ENOMEM where the context has as many objects as it can, EBUSY where every id is taken.</summary>
+    public OperationResult NoRoom() => IsAtLimit
+        ? new(Errno.ENOMEM, default, new IoctlDiagnostic { Reason = DiagnosticReason.TooManyObjects, Limit = (ulong)MaxObjects })
+        : OperationResult.Fail(Errno.EBUSY, DiagnosticReason.NoFreeId);
 
     /// <summary>Makes a reserved object visible.</summary>
     public void Finalize(ObjectEntry entry)

@@ -28,6 +28,9 @@ internal sealed class ReplayWindow
 {
     private readonly Dictionary<long, object> _answers = [];
 
+    /// <summary>Bytes of the answers that are kept, about.</summary>
+    public long Bytes { get; private set; }
+
     /// <summary>Every request up to this number is settled.</summary>
     public long Settled { get; private set; }
 
@@ -40,7 +43,7 @@ internal sealed class ReplayWindow
         var window = new ReplayWindow { Settled = settled };
         foreach (var (sequence, answer) in answers)
         {
-            window._answers.Add(sequence, answer);
+            window.Keep(sequence, answer);
         }
 
         return window;
@@ -72,7 +75,11 @@ internal sealed class ReplayWindow
     }
 
     /// <summary>Keeps an answer until it is settled.</summary>
-    public void Keep(long sequence, object answer) => _answers[sequence] = answer;
+    public void Keep(long sequence, object answer)
+    {
+        _answers[sequence] = answer;
+        Bytes += WireSize.Of(answer);
+    }
 
     private void Settle(long settled)
     {
@@ -86,17 +93,25 @@ internal sealed class ReplayWindow
         {
             for (var sequence = Settled + 1; sequence <= settled; sequence++)
             {
-                _answers.Remove(sequence);
+                Forget(sequence);
             }
         }
         else
         {
             foreach (var sequence in _answers.Keys.Where(sequence => sequence <= settled).ToList())
             {
-                _answers.Remove(sequence);
+                Forget(sequence);
             }
         }
 
         Settled = settled;
+    }
+
+    private void Forget(long sequence)
+    {
+        if (_answers.Remove(sequence, out var answer))
+        {
+            Bytes -= WireSize.Of(answer);
+        }
     }
 }

@@ -28,11 +28,16 @@ internal static class TestAccessHandlers
             return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, (uint)flags);
         }
 
-        var reference = scope.Context.FindDriver(scope.Context.Get(ReferenceKind.Driver, "selftest access").Reference)!;
+        var taken = scope.Context.Get(ReferenceKind.Driver, "selftest access");
+        if (scope.Context.FindDriver(taken.Reference) is not { } reference)
+        {
+            return new IoctlReply { Errno = taken.Errno, Diagnostic = taken.Diagnostic };
+        }
+
         if (AccessHandlers.Create(scope, reference, flags.HasFlag(IommuTestCreateAccessFlags.NeedsPinPages)) is not { } access)
         {
             scope.Context.Put(reference.Id);
-            return Failure.Reply(Errno.EBUSY, DiagnosticReason.NoFreeId);
+            return scope.Context.Objects.NoRoom().ToReply();
         }
 
         var attached = await AccessHandlers.AttachAsync(scope, access, cmd.Id);

@@ -59,8 +59,14 @@ internal static class TestCommandHandler
             return Failure.ObjectNotFound(scope.Context.Objects, cmd.Id);
         }
 
+        if (scope.Context.CheckRoom(1) is { Succeeded: false } full)
+        {
+            return full.ToReply();
+        }
+
         var answer = await scope.Grains.CallAsync<IIoasGrain, IovaRange, ObjectReply>(
             ioas, range, static (grain, stamp, range) => grain.AddReservedAsync(stamp, range));
+        IoasMappingHandlers.NoteSize(scope, ioas, answer);
         return answer.Errno == Errno.None ? IoctlReply.Success : Failure.Of(answer, ioas);
     }
 }

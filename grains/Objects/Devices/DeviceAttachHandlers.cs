@@ -64,7 +64,7 @@ internal static class DeviceAttachHandlers
         var objects = scope.Context.Objects;
         if (objects.Reserve((id, serial) => new HwptEntry(id, serial, ioas, device.Device, IommuHwptAllocFlags.None, isAuto: true)) is not { } made)
         {
-            return OperationResult.Fail(Errno.EBUSY, DiagnosticReason.NoFreeId);
+            return objects.NoRoom();
         }
 
         var attached = await step(scope, device, pasid, made, isNew: true);

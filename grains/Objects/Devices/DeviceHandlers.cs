@@ -39,7 +39,7 @@ internal static class DeviceHandlers
         if (scope.Context.Objects.Reserve((id, serial) => new DeviceEntry(id, serial, description, group)) is not { } device)
         {
             scope.Context.RemoveGroup(group);
-            return OperationResult.Fail(Errno.EBUSY, DiagnosticReason.NoFreeId);
+            return scope.Context.Objects.NoRoom();
         }
 
         group.Bound.Add(device);

@@ -133,7 +133,7 @@ internal static class HwptHandlers
         var objects = scope.Context.Objects;
         if (objects.Reserve((id, serial) => new HwptEntry(id, serial, ioas, device.Device, flags, isAuto: false)) is not { } hwpt)
         {
-            return OperationResult.Fail(Errno.EBUSY, DiagnosticReason.NoFreeId);
+            return objects.NoRoom();
         }
 
         var data = cmd.DataLen == 0 ? null : new HwptUserData((IommuHwptDataType)cmd.DataType, cmd.DataLen, buffer.Content);

@@ -12,6 +12,9 @@ internal sealed class IoasEntry(ObjectId id, long serial) : ObjectEntry(id, Obje
     /// <summary>The HWPTs that attaching devices has made, oldest first. A further device takes the first that it fits.</summary>
     public IReadOnlyList<HwptEntry> AutoHwpts => _autoHwpts ?? [];
 
+    /// <summary>The areas and the ranges that it had when it last changed. <see cref="ContextModel.NoteSize"/> sets it.</summary>
+    public int Size { get; set; }
+
     public void AddAuto(HwptEntry hwpt) => (_autoHwpts ??= new(capacity: 1)).Add(hwpt);
 
     public void RemoveAuto(HwptEntry hwpt) => _autoHwpts?.Remove(hwpt);

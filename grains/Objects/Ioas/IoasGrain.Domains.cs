@@ -13,7 +13,7 @@ internal sealed partial class IoasGrain
         }
 
         var errno = ioas.Change(changes, out var diagnostic);
-        return Answer(errno, 0, diagnostic);
+        return Answer(ioas, errno, 0, diagnostic);
     }
 
     public ValueTask<PagesReply> PinPagesAsync(ObjectStamp stamp, IoasAccessRequest request, uint pin, ExpectedMemory expected)
@@ -35,7 +35,7 @@ internal sealed partial class IoasGrain
         }
 
         var errno = ioas.UnpinPages(access, pin);
-        return Answer(errno, 0, errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.PinNotFound, Value = pin });
+        return Answer(ioas, errno, 0, errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.PinNotFound, Value = pin });
     }
 
     public ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request)
@@ -57,7 +57,7 @@ internal sealed partial class IoasGrain
         }
 
         var errno = ioas.SetDirtyTracking(hwpt, enable);
-        return Answer(errno, 0, errno == Errno.None ? null : IoasDiagnostics.Dirty(ioas.Table, errno, new DirtyRange { Hwpt = hwpt }));
+        return Answer(ioas, errno, 0, errno == Errno.None ? null : IoasDiagnostics.Dirty(ioas.Table, errno, new DirtyRange { Hwpt = hwpt }));
     }
 
     public ValueTask<DirtyBitmapReply> ReadDirtyAsync(ObjectStamp stamp, DirtyRange range, bool clear)
@@ -82,7 +82,7 @@ internal sealed partial class IoasGrain
         }
 
         var errno = ioas.MarkDirty(range, bitmap, out var count);
-        return Answer(errno, count, errno switch
+        return Answer(ioas, errno, count, errno switch
         {
             Errno.None => null,
             Errno.EFAULT => new IoctlDiagnostic { Reason = DiagnosticReason.BufferFault, Value = (ulong)bitmap.Length, Limit = (((range.Length / range.PageSize) - 1) / 8) + 1 },
@@ -98,7 +98,7 @@ internal sealed partial class IoasGrain
         }
 
         var errno = ioas.CheckMap(hwpt, iova, length, expected);
-        return Answer(errno, 0, errno switch
+        return Answer(ioas, errno, 0, errno switch
         {
             Errno.None => null,
             Errno.EFAULT => new IoctlDiagnostic { Reason = DiagnosticReason.BufferFault, Value = expected.ReadableBytes, Limit = length },

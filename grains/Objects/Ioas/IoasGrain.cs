@@ -21,7 +21,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         }
 
         var errno = ioas.HugePages(op, ref value);
-        return Answer(errno, value, errno == Errno.None ? null : IoasDiagnostics.Option(errno, value));
+        return Answer(ioas, errno, value, errno == Errno.None ? null : IoasDiagnostics.Option(errno, value));
     }
 
     public ValueTask<ObjectReply> MapAsync(ObjectStamp stamp, IoasMapRequest request)
@@ -37,7 +37,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         var iova = request.Iova;
         var pinnable = file is { IsMemfd: true } && file.LengthBytes > request.Address ? file.LengthBytes - request.Address : 0;
         var errno = ioas.MapFile(request.Flags, file is null ? null : new IoptFile(file.Identity), request.Address, request.Length, pinnable, ref iova);
-        return Answer(errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length));
+        return Answer(ioas, errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length));
     }
 
     public ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
@@ -88,11 +88,11 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         var errno = ioas.MapPages(flags, slices, ref mapped);
         if (errno == Errno.None)
         {
-            return Answer(errno, mapped, null);
+            return Answer(ioas, errno, mapped, null);
         }
 
         var length = slices.Aggregate(0UL, (sum, slice) => sum + slice.Length);
-        return Answer(errno, iova, IoasDiagnostics.Map(ioas.Table, errno, flags, iova, length));
+        return Answer(ioas, errno, iova, IoasDiagnostics.Map(ioas.Table, errno, flags, iova, length));
     }
 
     public ValueTask<IovaRangesReply> IovaRangesAsync(ObjectStamp stamp, uint room, ulong writableBytes)
@@ -116,7 +116,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         }
 
         var errno = ioas.AllowIovas(count, content);
-        return Answer(errno, 0, errno == Errno.None ? null : IoasDiagnostics.AllowIovas(errno, count, content));
+        return Answer(ioas, errno, 0, errno == Errno.None ? null : IoasDiagnostics.AllowIovas(errno, count, content));
     }
 
     public ValueTask<ObjectReply> AddReservedAsync(ObjectStamp stamp, IovaRange range)
@@ -127,7 +127,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         }
 
         var errno = ioas.AddReserved(range);
-        return Answer(errno, 0, errno == Errno.None ? null : IoasDiagnostics.Reserve(ioas.Table, range));
+        return Answer(ioas, errno, 0, errno == Errno.None ? null : IoasDiagnostics.Reserve(ioas.Table, range));
     }
 
     public ValueTask<ObjectReply> CheckChangeProcessAsync(ObjectStamp stamp)
@@ -138,7 +138,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         }
 
         var errno = ioas.CheckChangeProcess();
-        return Answer(errno, 0, errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.MapsProcessMemory });
+        return Answer(ioas, errno, 0, errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.MapsProcessMemory });
     }
 
     protected override IoasModel Build(ObjectStamp stamp) => new(stamp.Serial);
@@ -154,16 +154,16 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
     {
         var iova = request.Iova;
         var errno = ioas.Map(request.Flags, request.Address, request.Length, request.ReadableBytes, request.WritableBytes, ref iova);
-        return new ObjectReply(errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length));
+        return new ObjectReply(errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length), ioas.Size);
     }
 
     private static ObjectReply Unmap(IoasModel ioas, ulong iova, ulong length)
     {
         var unmapped = length;
         var errno = ioas.Unmap(iova, ref unmapped);
-        return new ObjectReply(errno, unmapped, errno == Errno.None ? null : IoasDiagnostics.NotMapped(ioas.Table, errno, iova, length));
+        return new ObjectReply(errno, unmapped, errno == Errno.None ? null : IoasDiagnostics.NotMapped(ioas.Table, errno, iova, length), ioas.Size);
     }
 
-    private static ValueTask<ObjectReply> Answer(Errno errno, ulong value, IoctlDiagnostic? diagnostic)
-        => ValueTask.FromResult(new ObjectReply(errno, value, diagnostic));
+    private static ValueTask<ObjectReply> Answer(IoasModel ioas, Errno errno, ulong value, IoctlDiagnostic? diagnostic)
+        => ValueTask.FromResult(new ObjectReply(errno, value, diagnostic, ioas.Size));
 }

@@ -19,7 +19,7 @@ internal static class IoasHandlers
         var objects = scope.Context.Objects;
         if (objects.Reserve(static (id, serial) => new IoasEntry(id, serial)) is not { } ioas)
         {
-            return ValueTask.FromResult(Failure.Reply(Errno.EBUSY, DiagnosticReason.NoFreeId));
+            return ValueTask.FromResult(objects.NoRoom().ToReply());
         }
 
         cmd.OutIoasId = ioas.Id.Value;
@@ -91,10 +91,12 @@ internal static class IoasHandlers
         return changes.Count == 0 ? default : CallAsync(scope, ioas, [.. changes]);
 
         static async ValueTask<OperationResult> CallAsync(IoctlScope scope, IoasEntry ioas, IoasChange[] changes)
-            => OperationResult.Of(
-                await scope.Grains.CallAsync<IIoasGrain, IoasChange[], ObjectReply>(
-                    ioas, changes, static (grain, stamp, changes) => grain.ChangeAsync(stamp, changes)),
-                ioas);
+        {
+            var reply = await scope.Grains.CallAsync<IIoasGrain, IoasChange[], ObjectReply>(
+                ioas, changes, static (grain, stamp, changes) => grain.ChangeAsync(stamp, changes));
+            IoasMappingHandlers.NoteSize(scope, ioas, reply);
+            return OperationResult.Of(reply, ioas);
+        }
     }
 
     private static async ValueTask<IoctlReply> HugePagesAsync(IoctlScope scope, ObjectEntry ioas, IoctlCall call, IommuOption cmd)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Contexts;
 using IommuFd.Uapi;
@@ -20,6 +21,11 @@ internal static class IoasMappingHandlers
             return ValueTask.FromResult(CheckFailed(errno, flags, cmd.Reserved, cmd.Iova, cmd.Length));
         }
 
+        if (scope.Context.CheckRoom(1) is { Succeeded: false } full)
+        {
+            return ValueTask.FromResult(full.ToReply());
+        }
+
         return RunAsync(
             scope, call, cmd.IoasId, cmd, RequestOf(cmd, call.Buffer(0)),
             static (grain, stamp, request) => grain.MapAsync(stamp, request),
@@ -38,6 +44,11 @@ internal static class IoasMappingHandlers
         if (IoasModel.CheckMapFile(flags, cmd.Iova, cmd.Length) is var errno && errno != Errno.None)
         {
             return ValueTask.FromResult(CheckFailed(errno, flags, 0, cmd.Iova, cmd.Length));
+        }
+
+        if (scope.Context.CheckRoom(1) is { Succeeded: false } full)
+        {
+            return ValueTask.FromResult(full.ToReply());
         }
 
         var request = new IoasMapRequest(flags, cmd.Start, cmd.Length, cmd.Iova, 0, 0);
@@ -77,6 +88,11 @@ internal static class IoasMappingHandlers
         if (pages.Errno != Errno.None)
         {
             return Failure.Of(pages, source);
+        }
+
+        if (scope.Context.CheckRoom(pages.Slices.Length) is { Succeeded: false } full)
+        {
+            return full.ToReply();
         }
 
         return await RunAsync(
@@ -137,8 +153,14 @@ internal static class IoasMappingHandlers
         }
 
         var array = call.Buffer(0);
+        if (scope.Context.CheckRoom(array.Content.Length / Unsafe.SizeOf<IommuIovaRange>()) is { Succeeded: false } full)
+        {
+            return full.ToReply();
+        }
+
         var answer = await scope.Grains.CallAsync<IIoasGrain, (uint Count, byte[] Content), ObjectReply>(
             ioas, (cmd.NumIovas, array.Content), static (grain, stamp, list) => grain.AllowIovasAsync(stamp, list.Count, list.Content));
+        NoteSize(scope, ioas, answer);
         return answer.Errno switch
         {
             Errno.None => IoctlReply.Success,
@@ -148,6 +170,15 @@ internal static class IoasMappingHandlers
                 => Failure.Reply(Errno.ENOMEM, DiagnosticReason.RequestTooLarge, array.ReadableBytes, IoctlLimits.MaxBufferBytes),
             _ => Failure.Of(answer, ioas),
         };
+    }
+
+    /// <summary>Notes what an IOAS that may have changed says of its size. One that can't be reached says nothing.</summary>
+    public static void NoteSize(IoctlScope scope, IoasEntry ioas, ObjectReply reply)
+    {
+        if (reply.Errno != Errno.EIO)
+        {
+            scope.Context.NoteSize(ioas, reply.Size);
+        }
     }
 
     // What the commands that answer one number have in common: look up, make sure of the answer, call, answer.
@@ -172,7 +203,7 @@ internal static class IoasMappingHandlers
     private static async ValueTask<IoctlReply> CallAsync<T, TArgument>(
         IoctlScope scope,
         IoctlCall call,
-        ObjectEntry ioas,
+        IoasEntry ioas,
         T cmd,
         TArgument argument,
         Func<IIoasGrain, ObjectStamp, TArgument, ValueTask<ObjectReply>> run,
@@ -180,6 +211,7 @@ internal static class IoasMappingHandlers
         where T : unmanaged
     {
         var reply = await scope.Grains.CallAsync(ioas, argument, run);
+        NoteSize(scope, ioas, reply);
         return reply.Errno == Errno.None ? call.Respond(answer(cmd, reply.Value)) : Failure.Of(reply, ioas);
     }
 

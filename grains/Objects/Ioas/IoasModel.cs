@@ -25,6 +25,9 @@ internal sealed partial class IoasModel(long serial = 0)
     /// <summary>The IOVAs and what they map.</summary>
     public IoptTable Table { get; } = new();
 
+    /// <summary>The areas and the ranges, reserved and allowed, that it has: what its memory grows by.</summary>
+    public int Size => Table.AreaCount + Table.Reserved.Count + Table.Allowed.Ranges.Length;
+
     /// <summary>What <c>IOMMU_IOAS_ALLOC</c> checks.</summary>
     public static Errno CheckAlloc(uint flags) => flags == 0 ? Errno.None : Errno.EOPNOTSUPP;
 

@@ -16,7 +16,7 @@ internal static class IoasRunHandlers
     {
         run = default;
         List<IoasStep>? steps = null;
-        ObjectEntry? target = null;
+        IoasEntry? target = null;
         foreach (var request in requests)
         {
             if (!TryRead(request, out var ioasId, out var step) || (target is not null && target.Id.Value != ioasId))
@@ -33,7 +33,8 @@ internal static class IoasRunHandlers
             (steps ??= []).Add(step);
         }
 
-        if (steps is not { Count: > 1 })
+        // Where there may not be room for all of it, each asks for itself.
+        if (steps is not { Count: > 1 } || !scope.Context.CheckRoom(steps.Count).Succeeded)
         {
             return false;
         }
@@ -53,6 +54,7 @@ internal static class IoasRunHandlers
             return;
         }
 
+        IoasMappingHandlers.NoteSize(scope, run.Ioas, answer.Replies[^1]);
         for (var i = 0; i < answer.Replies.Length; i++)
         {
             replies.Add(Reply(run, requests[i], run.Steps[i].IsUnmap, answer.Replies[i]));
@@ -110,5 +112,5 @@ internal static class IoasRunHandlers
     private static IoctlCall Call(IommuCommand command, IoctlRequest request) => new(IoctlTable.Get(command), request);
 
     /// <summary>A run and the IOAS that it is on.</summary>
-    internal readonly record struct Run(ObjectEntry Ioas, IoasStep[] Steps);
+    internal readonly record struct Run(IoasEntry Ioas, IoasStep[] Steps);
 }

@@ -21,7 +21,7 @@ internal static class SelftestHandlers
         var objects = scope.Context.Objects;
         if (objects.Reserve(static (id, serial) => new SelftestEntry(id, serial)) is not { } selftest)
         {
-            return Failure.Reply(Errno.EBUSY, DiagnosticReason.NoFreeId);
+            return objects.NoRoom().ToReply();
         }
 
         var flags = cmd.Op == (uint)IommuTestOp.MockDomainFlags ? (IommuTestDeviceFlags)fields.DevFlags : IommuTestDeviceFlags.None;

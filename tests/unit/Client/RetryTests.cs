@@ -308,7 +308,7 @@ public sealed class RetryTests
     public async Task Pauses_grow_and_their_bounds_are_the_options()
     {
         var client = new IommufdClient(
-            _grain.Factory, new IommufdClientOptions { TimeProvider = _time, MinBackoff = 2 * Second, MaxBackoff = 8 * Second, RetryFor = 100 * Second });
+            _grain.Factory, new IommufdClientOptions { TimeProvider = _time, Backoff = 2 * Second, MaxBackoff = 8 * Second, RetryFor = 100 * Second });
         var context = await client.OpenAsync();
         var sent = new List<double>();
         _grain.Ioctl = _ =>
@@ -338,7 +338,7 @@ public sealed class RetryTests
         {
             ("RetryFor", new() { RetryFor = -Second }),
             ("AttemptTimeout", new() { AttemptTimeout = TimeSpan.Zero }),
-            ("MinBackoff", new() { MinBackoff = -Second }),
+            ("Backoff", new() { Backoff = -Second }),
             ("MaxBackoff", new() { MaxBackoff = TimeSpan.Zero }),
         })
         {

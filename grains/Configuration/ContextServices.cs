@@ -1,0 +1,20 @@
+using IommuFd.Grains.Contexts;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+
+namespace IommuFd.Grains.Configuration;
+
+/// <summary>What a silo registers so that it can have contexts.</summary>
+public static class ContextServices
+{
+    /// <summary>Registers the services of contexts.</summary>
+    /// <param name="services">The silo's services.</param>
+    /// <param name="options">What the silo grants its contexts.</param>
+    /// <returns>The services.</returns>
+    public static IServiceCollection AddContexts(this IServiceCollection services, ContextOptions options)
+    {
+        services.AddSingleton<ContextCensus>();
+        services.AddSingleton(Options.Create(options));
+        return services;
+    }
+}

@@ -1,0 +1,29 @@
+using IommuFd.Grains.Configuration;
+using IommuFd.Grains.Journaling;
+using IommuFd.Silo.Clustering;
+
+namespace IommuFd.Silo;
+
+/// <summary>What the server prints when it is up: where it listens, what it belongs to, how to reach it. No connection string is in it.</summary>
+internal static class Banner
+{
+    public static string Of(SiloSettings settings, ContextOptions contexts, IJournalStore? journal) => $"""
+        IommuFd.Actors silo is up.
+          silos    {settings.Address}:{settings.SiloPort}
+          clients  {settings.Address}:{settings.GatewayPort}   cluster '{settings.ClusterId}', service '{settings.ServiceId}'
+          cluster  {ClusterOf(settings)}
+          contexts {ModesOf(contexts, journal)}
+        Reach it:
+          iommufd demo --gateway {settings.Address}:{settings.GatewayPort}
+          .NET: new ClientBuilder with UseStaticClustering(new IPEndPoint({settings.Address}, {settings.GatewayPort})), see README.md
+        Ctrl-C drains and stops it.
+        """;
+
+    private static string ModesOf(ContextOptions contexts, IJournalStore? journal) => journal is null
+        ? "are volatile: they live in this process and end with it"
+        : $"are {contexts.DefaultMode.ToString().ToLowerInvariant()} unless asked otherwise; durable ones outlive the silo, in {journal.Description}";
+
+    private static string ClusterOf(SiloSettings settings) => settings.Clustering.Provider == ClusteringProvider.Postgres
+        ? $"members are in the {PostgresDatabase.Describe(settings.Clustering.ConnectionString!)}"
+        : "this silo alone";
+}

@@ -1,0 +1,40 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace IommuFd.Silo.Clustering;
+
+/// <summary>Where silos of one cluster find each other.</summary>
+public enum ClusteringProvider
+{
+    /// <summary>Nowhere: the silo is a cluster of its own.</summary>
+    Localhost,
+
+    /// <summary>In a PostgreSQL database: any number of silos, on one machine or many.</summary>
+    Postgres,
+}
+
+/// <summary>How silos find each other: the section <c>Silo:Clustering</c>.</summary>
+public sealed class ClusteringSettings : IValidatableObject
+{
+    /// <summary><c>localhost</c> (the default) or <c>postgres</c>.</summary>
+    [EnumDataType(typeof(ClusteringProvider))]
+    public ClusteringProvider Provider { get; set; } = ClusteringProvider.Localhost;
+
+    /// <summary>
+    /// For <c>postgres</c>: the database that has the membership, in Npgsql's form (<c>Host=db;Database=iommufd;Username=iommufd</c>). The silo creates
+    /// its tables there. The password may stand in it, in a <c>Passfile</c> that it names, in <c>PGPASSWORD</c>, or in the file that <c>PGPASSWORD_FILE</c> names.
+    /// </summary>
+    public string? ConnectionString { get; set; }
+
+    /// <summary>How long a silo that starts waits for a database that does not answer yet. 30 s by default.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
+    public TimeSpan DatabasePatience { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <inheritdoc/>
+    public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
+    {
+        if (Provider == ClusteringProvider.Postgres && PostgresDatabase.Problem(ConnectionString) is { } problem)
+        {
+            yield return new ValidationResult(problem, [nameof(ConnectionString)]);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+-- What Orleans' relational clustering reads and writes. Orleans knows the name of OrleansQuery and the keys in it; the statements behind the
+-- keys, and so the other tables, are ours. A statement takes and answers columns by the names that Orleans gives them.
+--
+-- Each change of the membership is one statement that first takes the row of the cluster's version, and only where it still has the version
+-- that the caller has read. Of two silos that change the same version, the second waits for the first and then finds no row: it answers false.
+
+CREATE TABLE OrleansQuery
+(
+    QueryKey text PRIMARY KEY,
+    QueryText text NOT NULL
+);
+
+CREATE TABLE OrleansMembershipVersionTable
+(
+    DeploymentId text PRIMARY KEY,
+    Version integer NOT NULL DEFAULT 0,
+    Timestamp timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE OrleansMembershipTable
+(
+    DeploymentId text NOT NULL,
+    Address text NOT NULL,
+    Port integer NOT NULL,
+    Generation integer NOT NULL,
+    SiloName text NOT NULL,
+    HostName text NOT NULL,
+    Status integer NOT NULL,
+    ProxyPort integer NOT NULL,
+    SuspectTimes text,
+    StartTime timestamptz NOT NULL,
+    IAmAliveTime timestamptz NOT NULL,
+    PRIMARY KEY (DeploymentId, Address, Port, Generation)
+);
+
+INSERT INTO OrleansQuery (QueryKey, QueryText) VALUES
+('InsertMembershipVersionKey', $query$
+    WITH inserted AS (
+        INSERT INTO OrleansMembershipVersionTable (DeploymentId) VALUES (@DeploymentId)
+        ON CONFLICT DO NOTHING
+        RETURNING 1)
+    SELECT EXISTS (SELECT FROM inserted)
+$query$),
+
+('InsertMembershipKey', $query$
+    WITH version AS (
+        UPDATE OrleansMembershipVersionTable SET Version = Version + 1, Timestamp = now()
+        WHERE DeploymentId = @DeploymentId AND Version = @Version AND NOT EXISTS (
+            SELECT FROM OrleansMembershipTable
+            WHERE DeploymentId = @DeploymentId AND Address = @Address AND Port = @Port AND Generation = @Generation)
+        RETURNING 1),
+    inserted AS (
+        INSERT INTO OrleansMembershipTable (DeploymentId, Address, Port, Generation, SiloName, HostName, Status, ProxyPort, StartTime, IAmAliveTime)
+        SELECT @DeploymentId, @Address, @Port, @Generation, @SiloName, @HostName, @Status, @ProxyPort, @StartTime, @IAmAliveTime FROM version
+        RETURNING 1)
+    SELECT EXISTS (SELECT FROM inserted)
+$query$),
+
+('UpdateMembershipKey', $query$
+    WITH version AS (
+        UPDATE OrleansMembershipVersionTable SET Version = Version + 1, Timestamp = now()
+        WHERE DeploymentId = @DeploymentId AND Version = @Version AND EXISTS (
+            SELECT FROM OrleansMembershipTable
+            WHERE DeploymentId = @DeploymentId AND Address = @Address AND Port = @Port AND Generation = @Generation)
+        RETURNING 1),
+    updated AS (
+        UPDATE OrleansMembershipTable SET Status = @Status, SuspectTimes = @SuspectTimes, IAmAliveTime = @IAmAliveTime FROM version
+        WHERE DeploymentId = @DeploymentId AND Address = @Address AND Port = @Port AND Generation = @Generation
+        RETURNING 1)
+    SELECT EXISTS (SELECT FROM updated)
+$query$),
+
+('UpdateIAmAlivetimeKey', $query$
+    UPDATE OrleansMembershipTable SET IAmAliveTime = @IAmAliveTime
+    WHERE DeploymentId = @DeploymentId AND Address = @Address AND Port = @Port AND Generation = @Generation
+$query$),
+
+-- The version is answered also where no silo is: hence the outer joins.
+('MembershipReadRowKey', $query$
+    SELECT m.Address, m.Port, m.Generation, m.SiloName, m.HostName, m.Status, m.ProxyPort, m.SuspectTimes, m.StartTime, m.IAmAliveTime, v.Version
+    FROM OrleansMembershipVersionTable v
+    LEFT JOIN OrleansMembershipTable m
+        ON m.DeploymentId = v.DeploymentId AND m.Address = @Address AND m.Port = @Port AND m.Generation = @Generation
+    WHERE v.DeploymentId = @DeploymentId
+$query$),
+
+('MembershipReadAllKey', $query$
+    SELECT m.Address, m.Port, m.Generation, m.SiloName, m.HostName, m.Status, m.ProxyPort, m.SuspectTimes, m.StartTime, m.IAmAliveTime, v.Version
+    FROM OrleansMembershipVersionTable v
+    LEFT JOIN OrleansMembershipTable m ON m.DeploymentId = v.DeploymentId
+    WHERE v.DeploymentId = @DeploymentId
+$query$),
+
+('GatewaysQueryKey', $query$
+    SELECT Address, ProxyPort, Generation FROM OrleansMembershipTable
+    WHERE DeploymentId = @DeploymentId AND Status = @Status AND ProxyPort > 0
+$query$),
+
+('DeleteMembershipTableEntriesKey', $query$
+    WITH members AS (DELETE FROM OrleansMembershipTable WHERE DeploymentId = @DeploymentId)
+    DELETE FROM OrleansMembershipVersionTable WHERE DeploymentId = @DeploymentId
+$query$),
+
+-- 6 is SiloStatus.Dead. The second removes one silo, and only as it was when it was found old enough.
+('CleanupDefunctSiloEntriesKey', $query$
+    DELETE FROM OrleansMembershipTable WHERE DeploymentId = @DeploymentId AND Status = 6 AND IAmAliveTime < @IAmAliveTime
+$query$),
+
+('CleanupDefunctSiloEntryKey', $query$
+    DELETE FROM OrleansMembershipTable
+    WHERE DeploymentId = @DeploymentId AND Address = @Address AND Port = @Port AND Generation = @Generation AND Status = 6
+        AND StartTime = @StartTime AND IAmAliveTime = @IAmAliveTime AND SuspectTimes IS NOT DISTINCT FROM @SuspectTimes
+$query$);

@@ -1,0 +1,62 @@
+using IommuFd.Grains.Journaling;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+
+namespace IommuFd.Silo.Journals;
+
+/// <summary>Gives a silo its journals.</summary>
+public static class JournalHosting
+{
+    /// <summary>
+    /// Registers <see cref="IJournal"/> and <see cref="IJournalStore"/>. The store is set up before the silo runs any grain, and if that fails the silo does not
+    /// start; the journal is closed, with all its writes made, when the grains have ended. With <see cref="JournalStoreKind.None"/> nothing is registered.
+    /// </summary>
+    /// <param name="builder">The silo.</param>
+    /// <param name="settings">Where journals are kept.</param>
+    /// <returns>The same builder.</returns>
+    /// <exception cref="System.ComponentModel.DataAnnotations.ValidationException">A setting makes no sense; the message names it.</exception>
+    public static ISiloBuilder AddJournal(this ISiloBuilder builder, JournalSettings settings)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        settings.Validate();
+        switch (settings.Store)
+        {
+            case JournalStoreKind.Sqlite:
+                builder.Services.AddSingleton<IJournalStore>(_ => new SqliteJournalStore(settings));
+                break;
+
+            case JournalStoreKind.Postgres:
+                builder.Services.AddSingleton<IJournalStore>(services => new PostgresJournalStore(settings, services.GetRequiredService<ILogger<PostgresJournalStore>>()));
+                break;
+
+            default:
+                return builder;
+        }
+
+        // The journal is made after the store and with it, so that the container disposes of it before the store.
+        builder.Services.AddSingleton(services => new GroupCommitJournal(
+            services.GetRequiredService<IJournalStore>(),
+            services.GetRequiredService<ILocalSiloDetails>().SiloAddress.ToParsableString(),
+            settings,
+            services.GetRequiredService<ILogger<GroupCommitJournal>>()));
+        builder.Services.AddSingleton<IJournal>(services => services.GetRequiredService<GroupCommitJournal>());
+        builder.Services.TryAddEnumerable(ServiceDescriptor.Singleton<ILifecycleParticipant<ISiloLifecycle>, JournalLifecycle>());
+        return builder;
+    }
+
+    // Stages start in ascending order and stop in descending order. Grains run from BecomeActive on, and end in its stop; grain services come in between.
+    private sealed class JournalLifecycle(GroupCommitJournal journal, ILogger<GroupCommitJournal> logger) : ILifecycleParticipant<ISiloLifecycle>
+    {
+        public void Participate(ISiloLifecycle lifecycle)
+            => lifecycle.Subscribe(nameof(JournalLifecycle), ServiceLifecycleStage.RuntimeStorageServices, StartAsync, StopAsync);
+
+        private async Task StartAsync(CancellationToken cancellationToken)
+        {
+            await journal.Store.InitializeAsync(cancellationToken);
+            logger.JournalOpened(journal.Store.Description);
+        }
+
+        private async Task StopAsync(CancellationToken cancellationToken) => await journal.DisposeAsync();
+    }
+}

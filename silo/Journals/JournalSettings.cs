@@ -1,0 +1,111 @@
+using System.ComponentModel.DataAnnotations;
+using Microsoft.Extensions.Configuration;
+
+namespace IommuFd.Silo.Journals;
+
+/// <summary>Where a silo keeps the journals of its contexts: the section <c>Journal</c> of the configuration (file, <c>Journal__*</c> environment, <c>--Journal:*</c> arguments).</summary>
+public sealed class JournalSettings : IValidatableObject
+{
+    /// <summary>The section's name.</summary>
+    public const string Section = "Journal";
+
+    /// <summary>The kind of store. Without one, contexts are volatile.</summary>
+    [EnumDataType(typeof(JournalStoreKind), ErrorMessage = "Journal:Store is none of: none, sqlite, postgres.")]
+    public JournalStoreKind Store { get; set; } = JournalStoreKind.None;
+
+    /// <summary>SQLite: the file. It is made where there is none, for the user of the silo only, since a handle is a key to its context.</summary>
+    [Required(ErrorMessage = "Journal:Path is empty, it must name the file of the SQLite store.")]
+    public string Path { get; set; } = "iommufd-journal.db";
+
+    /// <summary>PostgreSQL: how to connect, for example <c>Host=db;Database=iommufd;Username=iommufd;Password=...</c>. It is never shown.</summary>
+    public string? ConnectionString { get; set; }
+
+    /// <summary>SQLite: what a commit waits for. PostgreSQL commits always wait until they are on disk.</summary>
+    [EnumDataType(typeof(JournalSynchronous), ErrorMessage = "Journal:Synchronous is neither full nor normal.")]
+    public JournalSynchronous Synchronous { get; set; } = JournalSynchronous.Full;
+
+    /// <summary>How long a store may take for one operation, waiting for locks of other silos included: 0.1 s to 10 min.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:10:00", ErrorMessage = "Journal:Timeout must be 00:00:00.1 to 00:10:00.")]
+    public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>The most writes in one commit.</summary>
+    [Range(1, 65536, ErrorMessage = "Journal:MaxBatch must be 1 to 65536.")]
+    public int MaxBatch { get; set; } = 512;
+
+    /// <summary>The bytes of frames at which a commit takes no more writes. A single write may have more.</summary>
+    [Range(1, 256 * 1024 * 1024, ErrorMessage = "Journal:MaxBatchBytes must be 1 to 268435456.")]
+    public int MaxBatchBytes { get; set; } = 16 * 1024 * 1024;
+
+    /// <summary>The most writes that wait for their commit; whoever comes then waits for a place.</summary>
+    [Range(1, 1024 * 1024, ErrorMessage = "Journal:MaxQueue must be 1 to 1048576.")]
+    public int MaxQueue { get; set; } = 8192;
+
+    /// <summary>Reads the section and validates it.</summary>
+    /// <param name="configuration">The whole configuration.</param>
+    /// <returns>The settings; those that aren't named have their defaults.</returns>
+    /// <exception cref="ValidationException">A setting makes no sense; the message names it.</exception>
+    public static JournalSettings Read(IConfiguration configuration)
+    {
+        JournalSettings settings;
+        try
+        {
+            settings = configuration.GetSection(Section).Get<JournalSettings>() ?? new JournalSettings();
+        }
+        catch (InvalidOperationException exception)
+        {
+            // The binder names the setting and its text. The one with a password is a text itself, and always binds.
+            throw new ValidationException(exception.Message, exception);
+        }
+
+        settings.Validate();
+        return settings;
+    }
+
+    /// <summary>Validates all settings.</summary>
+    /// <exception cref="ValidationException">A setting makes no sense; the message names it.</exception>
+    public void Validate() => Validator.ValidateObject(this, new ValidationContext(this), validateAllProperties: true);
+
+    IEnumerable<ValidationResult> IValidatableObject.Validate(ValidationContext validationContext)
+    {
+        if (Store == JournalStoreKind.Postgres && string.IsNullOrWhiteSpace(ConnectionString))
+        {
+            yield return new ValidationResult("Journal:Store is postgres, so Journal:ConnectionString must say how to connect.", [nameof(ConnectionString)]);
+        }
+        else if (Store == JournalStoreKind.Postgres)
+        {
+            using var source = PostgresConnection.TryOpen(ConnectionString, Timeout);
+            if (source is null)
+            {
+                yield return new ValidationResult(PostgresConnection.Unreadable, [nameof(ConnectionString)]);
+            }
+        }
+
+        if (Store == JournalStoreKind.Sqlite && (Path.Contains('\0') || Path.EndsWith(System.IO.Path.DirectorySeparatorChar) || Directory.Exists(Path)))
+        {
+            yield return new ValidationResult($"Journal:Path is '{Path}', it must name a file.", [nameof(Path)]);
+        }
+    }
+}
+
+/// <summary>The kinds of store.</summary>
+public enum JournalStoreKind
+{
+    /// <summary>No store: contexts are volatile.</summary>
+    None = 0,
+
+    /// <summary>A file of SQLite, for the silos of one machine.</summary>
+    Sqlite,
+
+    /// <summary>A database of PostgreSQL, for a cluster.</summary>
+    Postgres,
+}
+
+/// <summary>What a commit of SQLite waits for.</summary>
+public enum JournalSynchronous
+{
+    /// <summary>Until it is on disk: it survives the loss of power.</summary>
+    Full = 0,
+
+    /// <summary>Until the operating system has it: it survives the death of the silo's process. After a loss of power the latest commits may be gone.</summary>
+    Normal,
+}

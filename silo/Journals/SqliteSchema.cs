@@ -1,0 +1,37 @@
+namespace IommuFd.Silo.Journals;
+
+// The same tables as PostgresSchema. Snapshots have a table of their own since SQLite rewrites a whole row when a column changes, and a new epoch must not
+// cost a snapshot. Records are clustered by context, in order, so that a replay reads one range.
+
+/// <summary>The tables of a SQLite store, as the steps that lead from an empty file to this version's.</summary>
+internal static class SqliteSchema
+{
+    /// <summary>Where the version is kept.</summary>
+    public const string CreateVersions = "CREATE TABLE IF NOT EXISTS journal_schema (version INTEGER NOT NULL)";
+
+    /// <summary>Step i leads from version i to i + 1. Steps that were released never change.</summary>
+    public static readonly string[] Migrations =
+    [
+        """
+        CREATE TABLE journal_contexts (
+            handle BLOB NOT NULL PRIMARY KEY,
+            epoch INTEGER NOT NULL,
+            owner TEXT NOT NULL,
+            snapshot_position INTEGER NOT NULL,
+            released BLOB,
+            released_at INTEGER -- milliseconds since 1970
+        ) WITHOUT ROWID;
+        CREATE INDEX journal_contexts_released ON journal_contexts (released_at) WHERE released_at IS NOT NULL;
+        CREATE TABLE journal_snapshots (
+            handle BLOB NOT NULL PRIMARY KEY,
+            frame BLOB NOT NULL
+        );
+        CREATE TABLE journal_records (
+            handle BLOB NOT NULL,
+            position INTEGER NOT NULL,
+            frame BLOB NOT NULL,
+            PRIMARY KEY (handle, position)
+        ) WITHOUT ROWID;
+        """,
+    ];
+}

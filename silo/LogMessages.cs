@@ -1,0 +1,22 @@
+using Microsoft.Extensions.Logging;
+
+namespace IommuFd.Silo;
+
+/// <summary>What the server logs by itself. Event ids from 2001; they stay the same for ever.</summary>
+internal static partial class LogMessages
+{
+    [LoggerMessage(2001, LogLevel.Information, "Joining cluster '{ClusterId}', whose membership is in {Database}")]
+    public static partial void JoiningCluster(this ILogger logger, string clusterId, string database);
+
+    [LoggerMessage(2002, LogLevel.Information, "{Database} had no membership; its tables are created")]
+    public static partial void MembershipCreated(this ILogger logger, string database);
+
+    [LoggerMessage(2003, LogLevel.Warning, "{Database} does not answer; trying for {Patience}: {Problem}")]
+    public static partial void DatabaseNotThere(this ILogger logger, string database, TimeSpan patience, string problem);
+
+    [LoggerMessage(2021, LogLevel.Information, "{Count} contexts of silos that are gone were brought back")]
+    public static partial void OrphansRecovered(this ILogger logger, int count);
+
+    [LoggerMessage(2022, LogLevel.Warning, "Looking for contexts of silos that are gone failed; it is tried again")]
+    public static partial void SweepFailed(this ILogger logger, Exception exception);
+}

@@ -1,0 +1,113 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Configuration;
+using IommuFd.Grains.Journaling;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace IommuFd.Silo;
+
+// A durable context whose silo has died comes back when its opener calls. One whose opener has died too would stay in the journal for ever: nobody
+// calls, and nobody looks at its leases. So one silo of the cluster, the one with the lowest address, looks for journals whose owner is no active silo, and
+// makes their contexts again; leases do the rest. It looks when a silo has left, not all the time.
+
+/// <summary>Brings contexts back whose silo is gone, so that their leases can end, and forgets last words.</summary>
+internal sealed class OrphanSweeper(
+    IJournal journal,
+    IGrainFactory grains,
+    IClusterMembershipService membership,
+    ILocalSiloDetails silo,
+    IOptions<ContextOptions> options,
+    TimeProvider time,
+    ILogger<OrphanSweeper> logger) : BackgroundService
+{
+    private const int PageSize = 1000;
+
+    private const int Concurrency = 16;
+
+    /// <summary>How long the last words of a released context are kept for whoever asks again.</summary>
+    internal static readonly TimeSpan KeepLastWords = TimeSpan.FromHours(1);
+
+    private static readonly TimeSpan RetryPeriod = TimeSpan.FromSeconds(5);
+
+    /// <summary>Looks once.</summary>
+    /// <returns>How many contexts were brought back.</returns>
+    internal async Task<int> SweepAsync(CancellationToken cancellationToken)
+    {
+        var count = 0;
+        ContextHandle? after = null;
+        while (await journal.Store.ListAsync(after, PageSize, cancellationToken) is { Count: > 0 } page)
+        {
+            var active = ActiveOwners();
+            await Parallel.ForEachAsync(
+                page.Where(info => !active.Contains(info.Owner)),
+                new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken },
+                async (orphan, _) =>
+                {
+                    await grains.GetGrain<IContextGrain>(orphan.Handle.Value).SweepAsync();
+                    Interlocked.Increment(ref count);
+                });
+            after = page[^1].Handle;
+        }
+
+        await journal.Store.PurgeAsync(KeepLastWords, cancellationToken);
+        return count;
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        if (options.Value.Lease == TimeSpan.Zero)
+        {
+            return;
+        }
+
+        var swept = default(MembershipVersion);
+        var last = time.GetTimestamp();
+        using var timer = new PeriodicTimer(RetryPeriod, time);
+        while (await NextAsync(timer, stoppingToken))
+        {
+            var version = membership.CurrentSnapshot.Version;
+            if ((version == swept && time.GetElapsedTime(last) < KeepLastWords) || !IsSweeper())
+            {
+                continue;
+            }
+
+            try
+            {
+                var count = await SweepAsync(stoppingToken);
+                (swept, last) = (version, time.GetTimestamp());
+                if (count > 0)
+                {
+                    logger.OrphansRecovered(count);
+                }
+            }
+            catch (Exception exception) when (exception is not OperationCanceledException)
+            {
+                // The next look tries again: membership is as it was swept last, or newer.
+                logger.SweepFailed(exception);
+            }
+        }
+    }
+
+    private static async ValueTask<bool> NextAsync(PeriodicTimer timer, CancellationToken stoppingToken)
+    {
+        try
+        {
+            return await timer.WaitForNextTickAsync(stoppingToken);
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
+    }
+
+    private HashSet<string> ActiveOwners()
+        => [.. membership.CurrentSnapshot.Members.Values.Where(member => !member.Status.IsTerminating()).Select(member => member.SiloAddress.ToParsableString())];
+
+    private bool IsSweeper()
+        => membership.CurrentSnapshot.Members.Values
+            .Where(member => member.Status == SiloStatus.Active)
+            .Select(member => member.SiloAddress)
+            .Order()
+            .FirstOrDefault() is { } first && first.Equals(silo.SiloAddress);
+}
