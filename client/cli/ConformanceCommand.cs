@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using IommuFd.Cli.Conformance;
 using IommuFd.Client;
+using IommuFd.GrainInterfaces;
 using Spectre.Console;
 
 namespace IommuFd.Cli;
@@ -21,6 +22,9 @@ internal sealed class ConformanceTally
 
     public int MismatchCount { get; private set; }
 
+    /// <summary>The mode that the contexts had.</summary>
+    public ContextMode Mode { get; private set; }
+
     /// <summary>The first mismatches, in full.</summary>
     public IReadOnlyList<Mismatch> Mismatches => _mismatches;
 
@@ -33,6 +37,7 @@ internal sealed class ConformanceTally
     public void Add(ReplayReport report)
     {
         Sequences++;
+        Mode = report.Mode;
         foreach (var (command, count) in report.Ioctls)
         {
             var key = (report.Group, command);
@@ -69,13 +74,14 @@ internal static class ConformanceCommand
         var show = new Option<int>("--show") { Description = "How many mismatches to show in full.", DefaultValueFactory = _ => 5 };
         var command = new Command("conformance", "Replays recorded traces and compares every errno and byte with what Linux answered. Exit status 1 on any mismatch.")
         {
-            paths, json, show,
+            paths, json, show, Connection.DurableOption,
         };
         Connection.AddOptions(command);
         command.SetAction(async (options, cancellationToken) =>
         {
             await using var connection = await Connection.OpenAsync(options, cancellationToken);
-            var tally = await RunAsync(new IommufdClient(connection.Grains), options.GetValue(paths)!, options.GetValue(show), cancellationToken);
+            var client = new IommufdClient(connection.Grains, new IommufdClientOptions { DefaultMode = Connection.ModeOf(options) });
+            var tally = await RunAsync(client, options.GetValue(paths)!, options.GetValue(show), cancellationToken);
             if (options.GetValue(json))
             {
                 WriteJson(tally);
@@ -126,7 +132,7 @@ internal static class ConformanceCommand
             Console.WriteLine($"{mismatch.Group} seed {mismatch.Seed}, step {mismatch.Step}: {mismatch.Ioctl}\n    {mismatch.What}");
         }
 
-        Console.WriteLine($"{tally.Sequences:N0} sequences, {tally.Ioctls:N0} ioctls, {tally.MismatchCount:N0} mismatches");
+        Console.WriteLine($"{tally.Sequences:N0} sequences, {tally.Ioctls:N0} ioctls, {tally.MismatchCount:N0} mismatches, on {(tally.Mode == ContextMode.Durable ? "durable" : "volatile")} contexts");
     }
 
     private static void WriteJson(ConformanceTally tally) => Console.WriteLine(JsonSerializer.Serialize(
@@ -135,6 +141,7 @@ internal static class ConformanceCommand
             tally.Sequences,
             tally.Ioctls,
             Mismatches = tally.MismatchCount,
+            Mode = tally.Mode.ToString(),
             Rows = tally.Rows.Select(row => new { row.Group, row.Command, row.Ioctls, row.Mismatches }),
             First = tally.Mismatches,
         },
