@@ -22,6 +22,9 @@ internal sealed class ConformanceTally
 
     public int MismatchCount { get; private set; }
 
+    /// <summary>The mode that the contexts had.</summary>
+    public ContextMode Mode { get; private set; }
+
     /// <summary>The first mismatches, in full.</summary>
     public IReadOnlyList<Mismatch> Mismatches => _mismatches;
 
@@ -34,6 +37,7 @@ internal sealed class ConformanceTally
     public void Add(ReplayReport report)
     {
         Sequences++;
+        Mode = report.Mode;
         foreach (var (command, count) in report.Ioctls)
         {
             var key = (report.Group, command);
@@ -68,18 +72,16 @@ internal static class ConformanceCommand
         var paths = new Argument<string[]>("PATH") { Description = "Traces: .jsonl or .jsonl.gz files, or folders of them.", Arity = ArgumentArity.OneOrMore };
         var json = new Option<bool>("--json") { Description = "Writes one JSON object instead of tables." };
         var show = new Option<int>("--show") { Description = "How many mismatches to show in full.", DefaultValueFactory = _ => 5 };
-        var durable = new Option<bool>("--durable") { Description = "Opens durable contexts, so that every answer is in the silo's journal first." };
         var command = new Command("conformance", "Replays recorded traces and compares every errno and byte with what Linux answered. Exit status 1 on any mismatch.")
         {
-            paths, json, show, durable,
+            paths, json, show, Connection.DurableOption,
         };
         Connection.AddOptions(command);
         command.SetAction(async (options, cancellationToken) =>
         {
             await using var connection = await Connection.OpenAsync(options, cancellationToken);
-            var tally = await RunAsync(
-                new IommufdClient(connection.Grains, new IommufdClientOptions { DefaultMode = options.GetValue(durable) ? ContextMode.Durable : null }),
-                options.GetValue(paths)!, options.GetValue(show), cancellationToken: cancellationToken);
+            var client = new IommufdClient(connection.Grains, new IommufdClientOptions { DefaultMode = Connection.ModeOf(options) });
+            var tally = await RunAsync(client, options.GetValue(paths)!, options.GetValue(show), cancellationToken: cancellationToken);
             if (options.GetValue(json))
             {
                 WriteJson(tally);
@@ -135,7 +137,7 @@ internal static class ConformanceCommand
             Console.WriteLine($"{mismatch.Group} seed {mismatch.Seed}, step {mismatch.Step}: {mismatch.Ioctl}\n    {mismatch.What}");
         }
 
-        Console.WriteLine($"{tally.Sequences:N0} sequences, {tally.Ioctls:N0} ioctls, {tally.MismatchCount:N0} mismatches");
+        Console.WriteLine($"{tally.Sequences:N0} sequences, {tally.Ioctls:N0} ioctls, {tally.MismatchCount:N0} mismatches, on {(tally.Mode == ContextMode.Durable ? "durable" : "volatile")} contexts");
     }
 
     private static void WriteJson(ConformanceTally tally) => Console.WriteLine(JsonSerializer.Serialize(
@@ -144,6 +146,7 @@ internal static class ConformanceCommand
             tally.Sequences,
             tally.Ioctls,
             Mismatches = tally.MismatchCount,
+            Mode = tally.Mode.ToString(),
             Rows = tally.Rows.Select(row => new { row.Group, row.Command, row.Ioctls, row.Mismatches }),
             First = tally.Mismatches,
         },

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Net;
 using System.Net.Sockets;
+using IommuFd.GrainInterfaces;
 using IommuFd.Silo;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -34,6 +35,14 @@ internal sealed class Connection : IAsyncDisposable
     public static Option<string> ClusterOption { get; } = new("--cluster-id") { Description = "The cluster's id.", DefaultValueFactory = _ => "iommufd" };
 
     public static Option<string> ServiceOption { get; } = new("--service-id") { Description = "The service's id.", DefaultValueFactory = _ => "iommufd" };
+
+    public static Option<bool> DurableOption { get; } = new("--durable")
+    {
+        Description = "Opens contexts that outlive their silo. Without it, contexts are volatile.",
+    };
+
+    /// <summary>The mode that a command's contexts are opened in.</summary>
+    public static ContextMode ModeOf(ParseResult options) => options.GetValue(DurableOption) ? ContextMode.Durable : ContextMode.Volatile;
 
     public static void AddOptions(Command command)
     {

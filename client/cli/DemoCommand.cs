@@ -11,14 +11,14 @@ internal static class DemoCommand
 {
     public static Command Create()
     {
-        var keep = new Option<bool>("--keep") { Description = "Leaves a context open at the end and prints its handle, to look at it with inspect. Wants --gateway." };
-        var command = new Command("demo", "Shows what a context does: ioctls, holders, errnos and the order of release.") { keep };
+        var keep = new Option<bool>("--keep") { Description = "Keeps a context open at the end until Ctrl-C, and prints its handle, to look at it with inspect. Wants --gateway." };
+        var command = new Command("demo", "Shows what a context does: ioctls, holders, errnos and the order of release.") { keep, Connection.DurableOption };
         Connection.AddOptions(command);
         command.SetAction(async (options, cancellationToken) =>
         {
             if (options.GetValue(keep) && options.GetValue(Connection.GatewayOption) is null)
             {
-                throw new CliException("A context that is kept needs a silo that stays: name one with --gateway.");
+                throw new CliException("A context that is kept open is to be looked at from elsewhere: name a silo with --gateway.");
             }
 
             if (Console.IsOutputRedirected)
@@ -29,7 +29,7 @@ internal static class DemoCommand
             await using var connection = await Connection.OpenAsync(options, cancellationToken);
             AnsiConsole.MarkupLineInterpolated($"Against {connection.Target}.\n");
             var client = new IommufdClient(connection.Grains);
-            await new Demo(client, AnsiConsole.Console).RunAsync(options.GetValue(keep), cancellationToken);
+            await new Demo(client, AnsiConsole.Console).RunAsync(Connection.ModeOf(options), options.GetValue(keep), cancellationToken);
             return 0;
         });
         return command;
@@ -39,19 +39,19 @@ internal static class DemoCommand
 /// <summary>The demo's story.</summary>
 internal sealed class Demo(IommufdClient client, IAnsiConsole console)
 {
-    public async Task RunAsync(bool keep, CancellationToken cancellationToken)
+    public async Task RunAsync(ContextMode mode, bool keep, CancellationToken cancellationToken)
     {
         Say("Open a context, as opening /dev/iommu does. Its handle is its file descriptor: whoever has it can act on it.");
-        var context = await client.OpenAsync("demo", cancellationToken: cancellationToken);
-        console.MarkupLineInterpolated($"  open() = [green]{context.Handle.ToShortString()}[/]");
+        var context = await client.OpenAsync("demo", mode, cancellationToken);
+        console.MarkupLineInterpolated($"  open() = [green]{context.Handle.ToShortString()}[/]  {(context.Mode == ContextMode.Durable ? "durable: it outlives its silo" : "volatile: it ends with its silo")}");
 
         Say("Allocate two IO address spaces. Ids are the lowest that are free.");
         var first = await AllocateAsync(context);
         var second = await AllocateAsync(context);
 
         Say("A driver takes a reference to the context, and holds the first IOAS: its users count is 2 now.");
-        var driver = await client.GetDriverAsync(context.Handle, "vfio-pci 0000:01:00.0");
-        var hold = await driver.HoldAsync(first, "bound device");
+        var driver = await client.GetDriverAsync(context.Handle, "vfio-pci 0000:01:00.0", cancellationToken);
+        var hold = await driver.HoldAsync(first, "bound device", cancellationToken: cancellationToken);
         console.MarkupLineInterpolated($"  driver '{"vfio-pci 0000:01:00.0"}' holds IOAS {first}");
 
         Say("DESTROY of a held object answers EBUSY at once, changes nothing, and says who holds it.");
@@ -71,7 +71,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
         InspectCommand.Write(console, context.Handle, await context.InspectAsync(withState: true, cancellationToken: cancellationToken));
 
         Say("The driver lets go. Now DESTROY succeeds, and the id is free at once.");
-        await hold.DropAsync();
+        await hold.DropAsync(cancellationToken);
         await DestroyAsync(context, first);
         await AllocateAsync(context);
         await AllocateAsync(context);
@@ -81,29 +81,32 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
 
         Say("Who holds it? The IOAS is held by its HWPT, that by its devices, those by their driver.");
         await DestroyAsync(context, second);
-        GraphView.Write(console, await context.InspectGraphAsync(second, GraphDirection.Holders), hasRoot: true);
+        GraphView.Write(console, await context.InspectGraphAsync(second, GraphDirection.Holders, cancellationToken: cancellationToken), hasRoot: true);
 
         Say("The devices are detached. The HWPT goes with the last of them, and the IOAS can go too.");
-        await devices[0].DetachAsync();
-        await devices[1].DetachAsync();
+        await devices[0].DetachAsync(cancellationToken: cancellationToken);
+        await devices[1].DetachAsync(cancellationToken: cancellationToken);
         await DestroyAsync(context, second);
         await AllocateAsync(context);
 
         if (keep)
         {
             await BindAsync(driver, "0000:01:00.0", second);
-            Say("The context stays open, and its driver with a device. Look at it with:");
+            Say("The context stays open until Ctrl-C, and its driver with a device. Look at it with:");
             console.WriteLine($"  iommufd inspect {context.Handle} --gateway ADDRESS:PORT");
             console.WriteLine($"  iommufd inspect {context.Handle} --graph --gateway ADDRESS:PORT");
+            await Task.Delay(Timeout.Infinite, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await driver.DisposeAsync();
+            await context.DisposeAsync();
             return;
         }
 
         Say("Close. The driver still refers to the context, so that it is not released yet; but it answers no ioctl any more.");
-        Released(await context.CloseAsync());
+        Released(await context.CloseAsync(cancellationToken));
         await DestroyAsync(context, second);
 
         Say("The driver puts its reference, the last one: everything left is destroyed, leaves first.");
-        Released(await driver.PutAsync());
+        Released(await driver.PutAsync(cancellationToken));
     }
 
     private async Task<IommuDevice> BindAsync(IommuDriver driver, string name, ObjectId pageTable)

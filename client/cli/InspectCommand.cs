@@ -58,7 +58,7 @@ internal static class InspectCommand
             if (options.GetValue(graph) || options.GetValue(dot))
             {
                 var root = new ObjectId(options.GetValue(id) ?? 0);
-                var holders = await client.InspectGraphAsync(context, new GraphRequest(root, GraphDirection.Both, options.GetValue(limit)));
+                var holders = await client.InspectGraphAsync(context, new GraphRequest(root, GraphDirection.Both, options.GetValue(limit)), cancellationToken);
                 ShowGraph(holders, options.GetValue(json), options.GetValue(dot), hasRoot: root != default);
                 return 0;
             }
@@ -67,7 +67,7 @@ internal static class InspectCommand
             if (options.GetValue(id) is { } objectId)
             {
                 var page = new StatePage(behind is { } iova ? iova + 1 : 0, options.GetValue(limit));
-                var shown = await client.InspectObjectAsync(context, new ObjectId(objectId), page)
+                var shown = await client.InspectObjectAsync(context, new ObjectId(objectId), page, cancellationToken)
                     ?? throw new CliException($"The context is not open, or has no object {objectId}.");
                 Show(options.GetValue(json), shown, () => WriteObject(AnsiConsole.Console, shown));
                 return 0;
@@ -138,7 +138,7 @@ internal static class InspectCommand
 
     public static void Write(IAnsiConsole console, ContextHandle handle, ContextInspection inspection)
     {
-        console.MarkupLineInterpolated($"[bold]context {handle.ToShortString()}[/]  {inspection.Mode}, on silo {inspection.Silo}");
+        console.MarkupLineInterpolated($"[bold]context {handle.ToShortString()}[/]  {(inspection.Mode == ContextMode.Durable ? "durable" : "volatile")}, on silo {inspection.Silo}");
         console.MarkupLineInterpolated($"rlimit mode {inspection.RlimitMode}, compatibility IOAS {(inspection.CompatIoas == default ? "none" : inspection.CompatIoas)}");
         foreach (var reference in inspection.References)
         {

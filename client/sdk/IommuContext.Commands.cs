@@ -90,8 +90,20 @@ public sealed partial class IommuContext
     private static IommuOption Option(IommuOptionId option, IommuOptionOp op, ObjectId id = default, ulong value = 0)
         => new() { OptionId = (uint)option, Op = (ushort)op, ObjectId = id.Value, Val64 = value };
 
-    // Each async method between a program and its grain costs every ioctl a state machine: there are this one and SendAsync.
-    private async ValueTask<T> RunAsync<T>(IommuCommand command, T argument, CancellationToken cancellationToken)
+    // Each async method between a program and its grain costs every ioctl a state machine: there is none here, but where there is no room.
+    private ValueTask<T> RunAsync<T>(IommuCommand command, in T argument, CancellationToken cancellationToken)
         where T : unmanaged
-        => IoctlResult.From((uint)command, await SendAsync(Request(command, in argument), cancellationToken)).ThrowIfFailed().Read<T>();
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var input = Request(command, in argument);
+        var call = new IoctlCall<T>(_session, _grain);
+        return _session.TryBegin(call, out var operation) ? call.StartAsync(input.ToRequest(operation), cancellationToken) : RunWhenRoomAsync(call, input, cancellationToken);
+    }
+
+    private async ValueTask<T> RunWhenRoomAsync<T>(IoctlCall<T> call, IoctlInput input, CancellationToken cancellationToken)
+        where T : unmanaged
+    {
+        var operation = await _session.BeginAsync(call, cancellationToken);
+        return await call.StartAsync(input.ToRequest(operation), cancellationToken);
+    }
 }

@@ -113,10 +113,11 @@ public sealed partial class IommuContext
     /// <param name="root">The object to start at; default for the whole context.</param>
     /// <param name="direction">Which way to follow.</param>
     /// <param name="limit">At most so many nodes.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
     /// <returns>The graph.</returns>
     /// <exception cref="IommufdException">EBADF where the context is closed, ENOENT without such an object.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public Task<HolderGraph> InspectGraphAsync(
-        ObjectId root = default, GraphDirection direction = GraphDirection.Both, int limit = IoctlLimits.MaxInspectionPage)
-        => IommufdClient.InspectGraphAsync(_transport, _grain, new GraphRequest(root, direction, limit));
+        ObjectId root = default, GraphDirection direction = GraphDirection.Both, int limit = IoctlLimits.MaxInspectionPage, CancellationToken cancellationToken = default)
+        => IommufdClient.InspectGraphAsync(_core.Transport, _grain, new GraphRequest(root, direction, limit), cancellationToken);
 }

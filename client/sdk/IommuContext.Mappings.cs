@@ -197,10 +197,11 @@ public sealed partial class IommuContext
     /// <summary>Shows one object with a part of its own long lists, such as the areas of an IOAS. Does not wait for requests that run.</summary>
     /// <param name="id">The object.</param>
     /// <param name="page">Which part; of an IOAS, from which IOVA on.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
     /// <returns>The object; null where there is none.</returns>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page)
-        => _transport.CallAsync("inspect", _ => _grain.InspectObjectAsync(id, page));
+    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page, CancellationToken cancellationToken = default)
+        => IommufdClient.InspectObjectAsync(_core.Transport, _grain, id, page, cancellationToken);
 
     private static uint FlagsOf(Iova? iova, DmaAccess access)
         => (uint)((iova is null ? 0 : IommuIoasMapFlags.FixedIova)

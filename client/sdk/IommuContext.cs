@@ -10,32 +10,17 @@ namespace IommuFd.Client;
 /// </summary>
 public sealed partial class IommuContext : IAsyncDisposable
 {
+    private readonly ClientCore _core;
     private readonly IContextGrain _grain;
-    private readonly Func<ContextHandle, IContextGrain> _contexts;
     private readonly Session _session;
-    private readonly Transport _transport;
-    private readonly LeaseKeeper _leases;
-    private readonly TimeSpan _lease;
+    private readonly LeasedReference _reference;
     private readonly Ownership<ReleaseReport?> _file;
 
-    internal IommuContext(
-        ContextHandle handle,
-        IContextGrain grain,
-        Func<ContextHandle, IContextGrain> contexts,
-        Session session,
-        ReferenceReply taken,
-        Transport transport,
-        LeaseKeeper leases)
+    internal IommuContext(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply opened)
     {
-        Handle = handle;
-        Mode = taken.Mode;
-        _grain = grain;
-        _contexts = contexts;
-        _session = session;
-        _transport = transport;
-        _leases = leases;
-        _lease = taken.Lease;
-        _file = Ownership.OfReference("close", handle, grain, taken.Reference, taken.Lease, transport, leases);
+        (Handle, Mode, _grain, _session, _core) = (handle, opened.Mode, grain, session, session.Core);
+        _reference = _core.Leases.Add(new LeasedReference(handle, grain, opened.Reference, opened.Lease, session));
+        _file = _core.Owner("close", _reference);
     }
 
     /// <summary>The context's handle. Whoever gets it can act on the context.</summary>
@@ -43,6 +28,12 @@ public sealed partial class IommuContext : IAsyncDisposable
 
     /// <summary>Whether the context outlives the silo that runs it.</summary>
     public ContextMode Mode { get; }
+
+    /// <summary>
+    /// Whether the service was found to have this file no more: the context went with its silo, or nothing was heard of this process for longer than the file's lease.
+    /// What it is asked then is EBADF. Found out by the renewal of the lease, which comes later than a request would.
+    /// </summary>
+    public bool IsLost => _reference.IsLost;
 
     /// <summary>Issues an ioctl whose argument lies in memory, as a program does.</summary>
     /// <param name="command">The full ioctl number.</param>
@@ -103,20 +94,21 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public Task<ContextInspection> InspectAsync(
         ObjectId after = default, int limit = IoctlLimits.MaxInspectionPage, bool withState = false, CancellationToken cancellationToken = default)
-        => IommufdClient.InspectAsync(_transport, _grain, new InspectRequest(after, limit, withState), cancellationToken);
+        => IommufdClient.InspectAsync(_core.Transport, _grain, new InspectRequest(after, limit, withState), cancellationToken);
 
     /// <summary>Closes this file. The last reference to the context releases it: its objects are destroyed, leaves first.</summary>
-    /// <returns>What was released; null where others still refer to the context.</returns>
+    /// <param name="cancellationToken">Stops the waiting; the file may be closed then.</param>
+    /// <returns>What was released; null where others still refer to the context, and where the answer was lost with its silo.</returns>
     /// <exception cref="IommufdException">EBADF where it is closed already, or the context was lost.</exception>
-    /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public async Task<ReleaseReport?> CloseAsync()
+    /// <exception cref="IommufdTransportException">No answer came. The file is closed when its lease is over, if not before.</exception>
+    public async Task<ReleaseReport?> CloseAsync(CancellationToken cancellationToken = default)
     {
-        var release = await _file.EndAsync();
+        var release = await _file.EndAsync(cancellationToken);
         _pins.RemoveAll();
         return release;
     }
 
-    /// <summary>Closes this file where it is still open. Does not throw: a context that can't be reached is closed by its silo's end.</summary>
+    /// <summary>Closes this file where it is still open. Does not throw: a file that can't be reached is closed when its lease is over.</summary>
     /// <returns>When it is closed.</returns>
     public async ValueTask DisposeAsync()
     {
@@ -124,7 +116,7 @@ public sealed partial class IommuContext : IAsyncDisposable
         _pins.RemoveAll();
     }
 
-    internal static IoctlRequest Request<T>(IommuCommand command, in T argument, UserBuffer[]? buffers = null, UserFile? file = null)
+    internal static IoctlInput Request<T>(IommuCommand command, in T argument, UserBuffer[]? buffers = null, UserFile? file = null)
         where T : unmanaged
     {
         var bytes = UapiStruct.ToBytes(in argument);
@@ -140,7 +132,8 @@ public sealed partial class IommuContext : IAsyncDisposable
     internal async ValueTask<IoctlReply> InstallFileAsync(IoctlReply reply, ulong argument, ICallerMemory? memory)
     {
         var (offset, opened) = reply.File!;
-        var file = new IommuFile(opened, _contexts(opened.Access!.Context), _lease, _transport, _leases);
+        var access = opened.Access!;
+        var file = new IommuFile(opened, _core, new LeasedReference(access.Context, _core.Grain(access.Context), access.Reference, _reference.Lease, null));
         var fileDescriptor = memory?.InstallFile(file) ?? -1;
         if (memory is null || fileDescriptor < 0)
         {
@@ -154,71 +147,42 @@ public sealed partial class IommuContext : IAsyncDisposable
         return reply;
     }
 
-    /// <summary>Runs a batch.</summary>
-    internal async Task<IoctlBatchReply> SendAsync(IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
+    internal async Task<IoctlBatchReply> SendBatchAsync(IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
+    {
+        var call = new BatchCall(_session, _grain, requests, stopAtFirstError);
+        return await call.StartAsync(await _session.BeginAsync(call, cancellationToken), cancellationToken);
+    }
+
+    private ValueTask<IoctlReply> SendAsync(in IoctlInput input, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var operation = await _session.BeginAsync(cancellationToken);
-        try
+        if (input.File?.Access is { } access && access.Context != Handle)
         {
-            return await _transport.CallAsync(
-                "batch",
-                isRepeat => _grain.IoctlBatchAsync(
-                    new IoctlBatchRequest { Requests = requests, StopAtFirstError = stopAtFirstError, Operation = operation with { IsRepeat = isRepeat } }).AsTask(),
-                cancellationToken);
+            return SendElsewhereAsync(access.Context, input.ToRequest(), cancellationToken);
         }
-        finally
-        {
-            _session.End(operation.Sequence);
-        }
+
+        var call = new IoctlCall(_session, _grain);
+        return _session.TryBegin(call, out var operation)
+            ? call.StartAsync(input.ToRequest(operation), cancellationToken)
+            : SendWhenRoomAsync(call, input, cancellationToken);
     }
 
-    // A file may lead to another context than the one whose descriptor the ioctl is issued on: what it is about decides. That context has no session of
-    // this file's, so that what gets no answer is not sent again.
-    private ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken)
+    private async ValueTask<IoctlReply> SendWhenRoomAsync(IoctlCall call, IoctlInput input, CancellationToken cancellationToken)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        return request.File?.Access is { } access && access.Context != Handle
-            ? SendOnceAsync(_contexts(access.Context), request, cancellationToken)
-            : SendNamedAsync(request, cancellationToken);
+        var operation = await _session.BeginAsync(call, cancellationToken);
+        return await call.StartAsync(input.ToRequest(operation), cancellationToken);
     }
 
-    // Not Transport.CallAsync: an ioctl that succeeds should cost no closure.
-    private async ValueTask<IoctlReply> SendNamedAsync(IoctlRequest request, CancellationToken cancellationToken)
-    {
-        var operation = await _session.BeginAsync(cancellationToken);
-        try
-        {
-            var reply = _grain.IoctlAsync(request.Named(operation));
-            return cancellationToken.CanBeCanceled ? await reply.AsTask().WaitAsync(cancellationToken) : await reply;
-        }
-        catch (Exception exception) when (IommufdTransportException.IsTransport(exception))
-        {
-            return await SendAgainAsync(request, operation with { IsRepeat = true }, exception, cancellationToken);
-        }
-        finally
-        {
-            _session.End(operation.Sequence);
-        }
-    }
-
-    private Task<IoctlReply> SendAgainAsync(IoctlRequest request, OperationId operation, Exception failure, CancellationToken cancellationToken)
-    {
-        var named = request.Named(operation);
-        return _transport.AgainAsync(NameOf(request), failure, _ => _grain.IoctlAsync(named).AsTask(), cancellationToken);
-    }
-
-    private static async ValueTask<IoctlReply> SendOnceAsync(IContextGrain grain, IoctlRequest request, CancellationToken cancellationToken)
+    // A file may lead to another context than the one whose descriptor the ioctl is issued on: what it is about decides. This file has no session there.
+    private async ValueTask<IoctlReply> SendElsewhereAsync(ContextHandle context, IoctlRequest request, CancellationToken cancellationToken)
     {
         try
         {
-            return await grain.IoctlAsync(request).AsTask().WaitAsync(cancellationToken);
+            return await _core.Grain(context).IoctlAsync(request).AsTask().WaitAsync(cancellationToken);
         }
-        catch (Exception exception) when (IommufdTransportException.IsTransport(exception))
+        catch (Exception exception) when (IommufdTransportException.IsTransport(exception) && !cancellationToken.IsCancellationRequested)
         {
-            throw IommufdTransportException.From(NameOf(request), exception);
+            throw IommufdTransportException.From(IoctlTable.Find(request.Command)?.Name ?? "ioctl", exception);
         }
     }
-
-    private static string NameOf(IoctlRequest request) => IoctlTable.Find(request.Command)?.Name ?? "ioctl";
 }

@@ -8,15 +8,24 @@ public enum TransportOutcome
     /// <summary>It did not run: nothing has changed, and it can be sent again.</summary>
     NotRun = 0,
 
-    /// <summary>It may have run or not, and it was sent again for as long as it should be. It will not run later. Inspect the context before asking anew.</summary>
+    /// <summary>It may have run or not. It will not run any more once a later request of the same file or driver was answered; inspect the context then.</summary>
     Unknown,
 }
 
-/// <summary>A request got no answer: a silo or the way to it failed. What an ioctl answers is never reported like this.</summary>
+/// <summary>
+/// A request got no answer, however often it was sent: a silo or the way to it failed, for longer than <see cref="IommufdClientOptions.RetryFor"/>. What an ioctl
+/// answers is never reported like this.
+/// </summary>
 public sealed class IommufdTransportException : Exception
 {
-    private IommufdTransportException(string operation, TransportOutcome outcome, Exception inner)
-        : base($"{operation} got no answer, and {(outcome == TransportOutcome.NotRun ? "did not run" : "may have run")}: {inner.Message}", inner)
+    // What Orleans' runtime of this process answers at once when it has been told to stop.
+    private const string HostIsShuttingDown = "The local Orleans host is shutting down";
+
+    // What Orleans' client answers for a request that was on its way when the connection ended. It may have got through.
+    private const string ConnectionEnded = "Client is rejecting message";
+
+    private IommufdTransportException(string operation, TransportOutcome outcome, string message, Exception inner)
+        : base($"{operation} got no answer{message}, and {(outcome == TransportOutcome.NotRun ? "did not run" : "may have run")}: {inner.Message}", inner)
     {
         Operation = operation;
         Outcome = outcome;
@@ -28,22 +37,37 @@ public sealed class IommufdTransportException : Exception
     /// <summary>Whether it ran.</summary>
     public TransportOutcome Outcome { get; }
 
-    /// <summary>Whether an exception of a grain call comes from the transport, and not from a bug in the service.</summary>
+    /// <summary>Whether an exception of a grain call comes from the way to the grain, so that the call can be made again, and not from a bug in the service.</summary>
+    /// <remarks>
+    /// OrleansException: no gateway or silo to send to, one that left or is overloaded, an activation that could not be made. TimeoutException: no answer. Operations
+    /// that were cancelled, but not by the caller, and what was disposed: a silo that was stopping. ContextUnavailableException: the service itself asks for a repeat.
+    /// </remarks>
     internal static bool IsTransport(Exception exception)
-        => exception is ContextUnavailableException or OrleansException or TimeoutException or ObjectDisposedException;
+        => exception is OrleansException or TimeoutException or OperationCanceledException or ObjectDisposedException or IOException or ContextUnavailableException;
 
-    /// <summary>Whether sending it again can help: not where this process's own client is gone.</summary>
-    internal static bool CanPass(Exception exception) => exception is not ObjectDisposedException;
+    /// <summary>Whether an attempt that failed at once did so because this process's own way to the grains has ended, which does not pass.</summary>
+    internal static bool IsClosed(Exception exception)
+        => exception is ObjectDisposedException
+            || (exception is SiloUnavailableException && exception.Message.StartsWith(HostIsShuttingDown, StringComparison.Ordinal));
 
-    internal static IommufdTransportException From(string operation, Exception exception) => From(operation, OutcomeOf(exception), exception);
-
-    internal static IommufdTransportException From(string operation, TransportOutcome outcome, Exception exception) => new(operation, outcome, exception);
-
-    // A silo that leaves breaks the calls that were under way to it, which may have run; any other rejection comes before the turn.
+    /// <summary>Whether an attempt that failed so may have run.</summary>
+    /// <remarks>
+    /// A silo that leaves breaks the calls that were under way to it, which may have run. The other rejections come before the turn: of a gateway or an activation
+    /// that is overloaded, or of a silo that no activation could be found or made on.
+    /// </remarks>
     internal static TransportOutcome OutcomeOf(Exception exception) => exception switch
     {
         SiloUnavailableException => TransportOutcome.Unknown,
-        OrleansMessageRejectionException => TransportOutcome.NotRun,
+        OrleansMessageRejectionException => exception.Message.StartsWith(ConnectionEnded, StringComparison.Ordinal) ? TransportOutcome.Unknown : TransportOutcome.NotRun,
+        GatewayTooBusyException or LimitExceededException => TransportOutcome.NotRun,
         _ => TransportOutcome.Unknown,
     };
+
+    internal static IommufdTransportException From(string operation, Exception exception) => new(operation, OutcomeOf(exception), "", exception);
+
+    internal static IommufdTransportException GaveUp(string operation, Exception? failure, int attempts, TimeSpan elapsed, bool mayHaveRun) => new(
+        operation,
+        mayHaveRun ? TransportOutcome.Unknown : TransportOutcome.NotRun,
+        attempts == 1 ? "" : string.Create(System.Globalization.CultureInfo.InvariantCulture, $" to {attempts} attempts in {elapsed.TotalSeconds:0.0} s"),
+        failure ?? new TimeoutException("No attempt was answered in its time."));
 }

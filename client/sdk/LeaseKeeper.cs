@@ -1,132 +1,250 @@
+using System.Collections.Concurrent;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-// A reference lives as long as its owner says so now and then. One loop says so for all of a client's references, a call for each context, spread over
-// a third of the lease; it runs while there is a reference. A call that fails is made again soon: there is time for several.
+// A reference is given back by the service where its owner gives no sign of life for the time of its lease. A request is such a sign; for those that ask nothing, this
+// renews a third of the lease after the last, so that one renewal may fail and the next still comes in time.
+//
+// Contexts are spread over the third by their handles, which are random: each has its place in it, so that its references, which share it, travel in
+// one call, and nothing has to be remembered. A timer looks some times in that third, while there is anything to renew.
 
-/// <summary>Renews the leases of a client's references. Thread-safe.</summary>
-internal sealed class LeaseKeeper(TimeProvider time)
+/// <summary>A reference that lives while its owner gives signs of life.</summary>
+internal sealed class LeasedReference(ContextHandle context, IContextGrain grain, ReferenceId id, TimeSpan lease, Session? session)
+{
+    private volatile bool _isLost;
+
+    public ContextHandle Context => context;
+
+    public IContextGrain Grain => grain;
+
+    public ReferenceId Id => id;
+
+    /// <summary>How long it lives without a sign. Zero is for ever.</summary>
+    public TimeSpan Lease => lease;
+
+    /// <summary>Requests that its session had answered when it was last looked at.</summary>
+    public long AnsweredBefore { get; set; }
+
+    /// <summary>Requests that its session had answered by now.</summary>
+    public long Answered => session?.Answered ?? 0;
+
+    /// <summary>Whether its last renewal failed, so that the next look tries again.</summary>
+    public bool IsLate { get; set; }
+
+    /// <summary>Whether the service has it no more.</summary>
+    public bool IsLost
+    {
+        get => _isLost;
+        set => _isLost = value;
+    }
+}
+
+/// <summary>Renews the leases of a client's references.</summary>
+internal sealed class LeaseKeeper
 {
     private const int RenewalsPerLease = 3;
-    private const int LooksPerRenewal = 8;
-    private const int Concurrency = 32;
+    private const int LooksPerRenewal = 16;
 
-    private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(20);
+    // Renewals under way at once: enough to renew very many contexts in the time, few enough to leave programs their turn.
+    private const int Concurrency = 128;
 
-    private readonly Lock _gate = new();
-    private readonly Dictionary<ContextHandle, Renewal> _renewals = [];
-    private TimeSpan _shortestLease = TimeSpan.MaxValue;
+    private static readonly TimeSpan ShortestLook = TimeSpan.FromMilliseconds(5);
+    private readonly IommufdClientOptions _options;
+    private readonly Lock _lock = new();
+    private readonly HashSet<LeasedReference> _references = [];
+    private readonly ITimer _timer;
+    private readonly long _started;
+    private TimeSpan _look = TimeSpan.MaxValue;
+    private TimeSpan _lastLook;
     private bool _isRunning;
+    private bool _isStopped;
+    private int _isLooking;
 
-    /// <summary>Begins to renew a reference.</summary>
-    /// <returns>What ends it; null where the reference needs no renewal.</returns>
-    public IDisposable? Keep(ContextHandle handle, IContextGrain grain, ReferenceId reference, TimeSpan lease)
+    public LeaseKeeper(IommufdClientOptions options)
     {
-        if (lease <= TimeSpan.Zero)
-        {
-            return null;
-        }
-
-        lock (_gate)
-        {
-            if (!_renewals.TryGetValue(handle, out var renewal))
-            {
-                // Contexts that are opened at once are not renewed at once.
-                var first = lease / RenewalsPerLease * Random.Shared.NextDouble();
-                _renewals.Add(handle, renewal = new Renewal(grain, lease) { Due = Now() + first });
-            }
-
-            renewal.References.Add(reference);
-            _shortestLease = lease < _shortestLease ? lease : _shortestLease;
-            if (!_isRunning)
-            {
-                _isRunning = true;
-                _ = Task.Run(RunAsync);
-            }
-        }
-
-        return new Kept(() => End(handle, reference));
+        _options = options;
+        _started = options.TimeProvider.GetTimestamp();
+        _timer = Timers.Create(options.TimeProvider, static leases => _ = leases.LookAsync(), this);
     }
 
-    private async Task RunAsync()
+    /// <summary>References that are kept alive.</summary>
+    public int Count
     {
-        while (true)
+        get
         {
-            TimeSpan pause;
-            List<Renewal> due;
-            lock (_gate)
+            lock (_lock)
             {
-                if (_renewals.Count == 0)
-                {
-                    (_isRunning, _shortestLease) = (false, TimeSpan.MaxValue);
-                    return;
-                }
-
-                pause = _shortestLease / (RenewalsPerLease * LooksPerRenewal);
-                var now = Now();
-                due = [.. _renewals.Values.Where(renewal => renewal.Due <= now)];
+                return _references.Count;
             }
-
-            await Parallel.ForEachAsync(due, new ParallelOptions { MaxDegreeOfParallelism = Concurrency }, async (renewal, _) => await RenewAsync(renewal));
-            await Task.Delay(pause > ShortestPause ? pause : ShortestPause, time);
         }
     }
 
-    private async Task RenewAsync(Renewal renewal)
+    /// <summary>Keeps a reference alive from now on, if its lease asks for that.</summary>
+    /// <returns>The reference.</returns>
+    public LeasedReference Add(LeasedReference reference)
     {
-        ReferenceId[] references;
-        lock (_gate)
+        if (reference.Lease > TimeSpan.Zero)
         {
-            references = [.. renewal.References];
+            lock (_lock)
+            {
+                _references.Add(reference);
+                RunWhileNeeded(reference.Lease);
+            }
+        }
+
+        return reference;
+    }
+
+    /// <summary>Lets a reference go: it is being put back.</summary>
+    public void Remove(LeasedReference reference)
+    {
+        lock (_lock)
+        {
+            _references.Remove(reference);
+            RunWhileNeeded(TimeSpan.MaxValue);
+        }
+    }
+
+    /// <summary>Renews nothing any more.</summary>
+    public void Stop()
+    {
+        lock (_lock)
+        {
+            _isStopped = true;
+            _references.Clear();
+            _timer.Dispose();
+        }
+    }
+
+    // Looks as often as the shortest lease needs.
+    private void RunWhileNeeded(TimeSpan lease)
+    {
+        if (_isStopped)
+        {
+            return;
+        }
+
+        var isNeeded = _references.Count > 0;
+        var look = lease == TimeSpan.MaxValue ? _look : Max(ShortestLook, lease / (RenewalsPerLease * LooksPerRenewal));
+        if (isNeeded && (!_isRunning || look < _look))
+        {
+            _lastLook = _isRunning ? _lastLook : _options.TimeProvider.GetElapsedTime(_started);
+            _timer.Change(look, look);
+            _look = look;
+        }
+        else if (!isNeeded && _isRunning)
+        {
+            _timer.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            _look = TimeSpan.MaxValue;
+        }
+
+        _isRunning = isNeeded;
+    }
+
+    private async Task LookAsync()
+    {
+        // One that takes long is not overtaken: the next one looks at what has become due since.
+        if (Interlocked.Exchange(ref _isLooking, 1) == 1)
+        {
+            return;
         }
 
         try
         {
-            var reply = await renewal.Grain.RenewAsync(references);
-            lock (_gate)
-            {
-                renewal.Due = Now() + (renewal.Lease / RenewalsPerLease);
+            var due = new ConcurrentQueue<LeasedReference[]>(TakeDue());
+            await Task.WhenAll(Enumerable.Range(0, Math.Min(due.Count, Concurrency)).Select(_ => RenewAsync(due))).ConfigureAwait(false);
+        }
+        finally
+        {
+            Volatile.Write(ref _isLooking, 0);
+        }
+    }
 
-                // What is gone needs no renewal; whoever uses it learns so by EBADF.
-                renewal.References.ExceptWith(reply.Errno == Errno.EBADF ? references : reply.Gone);
+    private List<LeasedReference[]> TakeDue()
+    {
+        List<LeasedReference> due = [];
+        lock (_lock)
+        {
+            var now = _options.TimeProvider.GetElapsedTime(_started);
+            foreach (var reference in _references)
+            {
+                if (reference.IsLate || IsDue(reference, _lastLook, now))
+                {
+                    due.Add(reference);
+                }
+            }
+
+            _lastLook = now;
+        }
+
+        due.RemoveAll(IsAlive);
+        return [.. due.GroupBy(reference => reference.Context).SelectMany(references => references.Chunk(IoctlLimits.MaxReferences))];
+    }
+
+    // Whether its place in the third has come.
+    private static bool IsDue(LeasedReference reference, TimeSpan lastLook, TimeSpan now)
+    {
+        var third = Math.Max(1, reference.Lease.Ticks / RenewalsPerLease);
+        var place = (long)((uint)reference.Context.GetHashCode() / (uint.MaxValue + 1.0) * third);
+        return (lastLook.Ticks + place) / third != (now.Ticks + place) / third;
+    }
+
+    // Whether a request has told the service so already.
+    private static bool IsAlive(LeasedReference reference)
+    {
+        var answered = reference.Answered;
+        var isAlive = answered != reference.AnsweredBefore && !reference.IsLate;
+        reference.AnsweredBefore = answered;
+        return isAlive;
+    }
+
+    private async Task RenewAsync(ConcurrentQueue<LeasedReference[]> due)
+    {
+        while (due.TryDequeue(out var references))
+        {
+            await RenewAsync(references).ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask RenewAsync(LeasedReference[] references)
+    {
+        var isLate = true;
+        try
+        {
+            var renewal = references[0].Grain.RenewAsync(Array.ConvertAll(references, reference => reference.Id));
+            Transport.Forget(renewal);
+            var reply = await renewal.WaitAsync(_options.AttemptTimeout, _options.TimeProvider).ConfigureAwait(false);
+            isLate = reply.Errno is not (Errno.None or Errno.EBADF);
+            foreach (var reference in references)
+            {
+                if (reply.Errno == Errno.EBADF || reply.Gone.Contains(reference.Id))
+                {
+                    Lose(reference);
+                }
             }
         }
-#pragma warning disable CA1031 // Whatever it is, the next look tries again; there is nobody to tell.
         catch (Exception)
-#pragma warning restore CA1031
         {
+            // Whatever it was, the program sees it with its next request. Here there is nobody to tell.
+        }
+
+        foreach (var reference in references)
+        {
+            reference.IsLate = isLate;
         }
     }
 
-    private void End(ContextHandle handle, ReferenceId reference)
+    // One that was let go in the meantime is gone because of that.
+    private void Lose(LeasedReference reference)
     {
-        lock (_gate)
+        lock (_lock)
         {
-            if (_renewals.TryGetValue(handle, out var renewal) && renewal.References.Remove(reference) && renewal.References.Count == 0)
-            {
-                _renewals.Remove(handle);
-            }
+            reference.IsLost |= _references.Remove(reference);
+            RunWhileNeeded(TimeSpan.MaxValue);
         }
     }
 
-    private TimeSpan Now() => time.GetElapsedTime(0);
-
-    private sealed class Renewal(IContextGrain grain, TimeSpan lease)
-    {
-        public IContextGrain Grain { get; } = grain;
-
-        public TimeSpan Lease { get; } = lease;
-
-        public HashSet<ReferenceId> References { get; } = [];
-
-        /// <summary>When it is renewed next.</summary>
-        public TimeSpan Due { get; set; }
-    }
-
-    private sealed class Kept(Action end) : IDisposable
-    {
-        public void Dispose() => end();
-    }
+    private static TimeSpan Max(TimeSpan left, TimeSpan right) => left > right ? left : right;
 }

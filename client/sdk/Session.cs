@@ -3,74 +3,200 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Client;
 
-// Always: every request up to _settled has its answer or was given up; at most IoctlLimits.MaxUnsettled behind it have a number. A request that is slow
-// holds those up that would be too far ahead of it, so that the service never keeps more answers than that.
+// What makes requests of one file or driver happen once: they are numbered, and each says which of those before it need no answer any more (settled), so that
+// the service keeps few answers and refuses what comes late.
+//
+// Always: every number up to Settled has its answer or was given up, and Last - Settled is at most IoctlLimits.MaxUnsettled, the answers that the
+// service keeps for a session. A request that gets no answer holds Settled back; those behind it go on until there is no room, and then wait in order.
 
-/// <summary>The names of a file's or driver's requests. Thread-safe.</summary>
-internal sealed class Session
+/// <summary>The requests of one file or driver that wait for their answers. Thread-safe.</summary>
+internal sealed class Session(ClientCore core)
 {
-    private readonly Lock _gate = new();
-    private readonly bool[] _ended = new bool[IoctlLimits.MaxUnsettled];
-    private readonly Queue<TaskCompletionSource<OperationId>> _waiting = new();
+    private const int FirstWindow = 4;
+
+    private readonly Lock _lock = new();
+    private SessionRequest?[] _window = new SessionRequest?[FirstWindow];
+    private LinkedList<RoomWaiter>? _waiting;
     private long _last;
     private long _settled;
+    private long _answered;
+    private bool _isWatched;
 
-    /// <summary>The session's number: random, and never 0.</summary>
+    /// <summary>The session's name.</summary>
     public long Id { get; } = NewId();
 
-    /// <summary>Makes a random number that is not 0.</summary>
+    /// <summary>What requests are sent with.</summary>
+    public ClientCore Core => core;
+
+    /// <summary>Requests that were answered so far: each was a sign of life.</summary>
+    public long Answered => Volatile.Read(ref _answered);
+
+    /// <summary>A random number that can stand for somebody: not 0, which is nobody.</summary>
     public static long NewId()
     {
         Span<byte> bytes = stackalloc byte[sizeof(long)];
-        RandomNumberGenerator.Fill(bytes);
-        return BitConverter.ToInt64(bytes) is var id && id != 0 ? id : 1;
+        long id;
+        do
+        {
+            RandomNumberGenerator.Fill(bytes);
+            id = BitConverter.ToInt64(bytes);
+        }
+        while (id == 0);
+
+        return id;
     }
 
-    /// <summary>Names the next request, once there is room for it; those who wait get it in their order.</summary>
-    public ValueTask<OperationId> BeginAsync(CancellationToken cancellationToken)
+    /// <summary>Gives a request its number, if there is room and nobody waits for it.</summary>
+    public bool TryBegin(SessionRequest request, out OperationId operation)
     {
-        TaskCompletionSource<OperationId> waiting;
-        lock (_gate)
+        bool isNew;
+        lock (_lock)
         {
-            if (_waiting.Count == 0 && _last - _settled < IoctlLimits.MaxUnsettled)
+            if (_waiting is { Count: > 0 } || !HasRoom)
             {
-                return ValueTask.FromResult(Next());
+                operation = default;
+                return false;
             }
 
-            waiting = new TaskCompletionSource<OperationId>(TaskCreationOptions.RunContinuationsAsynchronously);
-            _waiting.Enqueue(waiting);
+            isNew = Add(request, out operation);
         }
 
-        return WaitAsync(waiting, cancellationToken);
+        WatchIf(isNew);
+        return true;
     }
 
-    /// <summary>Notes that a request has its answer, or is given up.</summary>
-    public void End(long sequence)
+    /// <summary>Gives a request its number as soon as there is room, in the order of asking.</summary>
+    /// <exception cref="OperationCanceledException">The token was cancelled before; the request has no number.</exception>
+    public async ValueTask<OperationId> BeginAsync(SessionRequest request, CancellationToken cancellationToken)
     {
-        lock (_gate)
+        cancellationToken.ThrowIfCancellationRequested();
+        var isNew = false;
+        RoomWaiter? waiter = null;
+        OperationId operation = default;
+        lock (_lock)
         {
-            _ended[sequence % IoctlLimits.MaxUnsettled] = true;
-            while (_settled < _last && _ended[(_settled + 1) % IoctlLimits.MaxUnsettled])
+            if (_waiting is { Count: > 0 } || !HasRoom)
             {
-                _ended[++_settled % IoctlLimits.MaxUnsettled] = false;
+                waiter = new RoomWaiter(this, request);
+                waiter.Place = (_waiting ??= []).AddLast(waiter);
+            }
+            else
+            {
+                isNew = Add(request, out operation);
+            }
+        }
+
+        WatchIf(isNew);
+        if (waiter is null)
+        {
+            return operation;
+        }
+
+        await using var cancellation = cancellationToken.UnsafeRegister(static (state, token) => ((RoomWaiter)state!).Cancel(token), waiter);
+        return await waiter.Task;
+    }
+
+    /// <summary>Settles a request: it has its answer, or was given up.</summary>
+    public void End(long sequence, bool isAnswered)
+    {
+        var isNew = false;
+        lock (_lock)
+        {
+            this[sequence] = null;
+            _answered += isAnswered ? 1 : 0;
+            while (_settled < _last && this[_settled + 1] is null)
+            {
+                _settled++;
             }
 
-            while (_last - _settled < IoctlLimits.MaxUnsettled && _waiting.TryDequeue(out var waiting))
+            while (_waiting?.First is { Value: var waiter } && HasRoom)
             {
-                if (!waiting.Task.IsCompleted && !waiting.TrySetResult(Next()))
+                _waiting.RemoveFirst();
+                isNew |= Add(waiter.Request, out var operation);
+                waiter.SetResult(operation);
+            }
+        }
+
+        WatchIf(isNew);
+    }
+
+    /// <summary>Finds requests whose first attempt has had its time.</summary>
+    /// <returns>Whether there is anything to watch; if not, this session is no longer watched.</returns>
+    public bool FindOverdue(int now, List<SessionRequest> overdue)
+    {
+        lock (_lock)
+        {
+            for (var sequence = _settled + 1; sequence <= _last; sequence++)
+            {
+                if (this[sequence] is { } request && request.IsOverdue(now))
                 {
-                    // Nobody waits any more: the number was the last one given, and is free for the next.
-                    _last--;
+                    overdue.Add(request);
                 }
             }
+
+            return _isWatched = _settled < _last;
         }
     }
 
-    private static async ValueTask<OperationId> WaitAsync(TaskCompletionSource<OperationId> waiting, CancellationToken cancellationToken)
+    private bool HasRoom => _last - _settled < IoctlLimits.MaxUnsettled;
+
+    private ref SessionRequest? this[long sequence] => ref _window[(int)sequence & (_window.Length - 1)];
+
+    // Answers whether the session has to be watched from now on, which the caller does outside of the lock.
+    private bool Add(SessionRequest request, out OperationId operation)
     {
-        await using var _ = cancellationToken.UnsafeRegister(static (state, token) => ((TaskCompletionSource<OperationId>)state!).TrySetCanceled(token), waiting);
-        return await waiting.Task;
+        if (_last - _settled == _window.Length)
+        {
+            Grow();
+        }
+
+        operation = new OperationId(Id, ++_last, _settled);
+        request.Begin(_last, core.Watch.Now);
+        this[_last] = request;
+        var isNew = !_isWatched;
+        _isWatched = true;
+        return isNew;
     }
 
-    private OperationId Next() => new(Id, ++_last, _settled);
+    private void Grow()
+    {
+        var old = _window;
+        _window = new SessionRequest?[old.Length * 2];
+        for (var sequence = _settled + 1; sequence <= _last; sequence++)
+        {
+            this[sequence] = old[(int)sequence & (old.Length - 1)];
+        }
+    }
+
+    private void WatchIf(bool isNew)
+    {
+        if (isNew)
+        {
+            core.Watch.Add(this);
+        }
+    }
+
+    /// <summary>A request that has no number yet.</summary>
+    private sealed class RoomWaiter(Session session, SessionRequest request) : TaskCompletionSource<OperationId>(TaskCreationOptions.RunContinuationsAsynchronously)
+    {
+        public SessionRequest Request => request;
+
+        public LinkedListNode<RoomWaiter>? Place { get; set; }
+
+        // Whoever takes it from the line decides what becomes of it.
+        public void Cancel(CancellationToken cancellationToken)
+        {
+            lock (session._lock)
+            {
+                if (Place?.List is not { } line)
+                {
+                    return;
+                }
+
+                line.Remove(Place);
+            }
+
+            TrySetCanceled(cancellationToken);
+        }
+    }
 }

@@ -1,72 +1,216 @@
+using System.Runtime.ExceptionServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-// Each attempt is bounded by the response timeout that the grain's contract states, which costs nothing as long as answers come. What got no answer is
-// sent again; that it is done once is the service's to see to, by the request's name.
+// Attempts overlap: one that has had its time is not ended, since its answer may just be slow, as that of closing a context with very many objects is. The first
+// answer counts, but for an error of an attempt that was repeated since: the repeat may succeed where that one did not, and nobody would know.
+//
+// Nothing here goes back to the context of whoever called: it goes on where an answer or the clock finds it.
 
-/// <summary>Calls grains: sends again what got no answer, and tells answers from the lack of one.</summary>
+/// <summary>How an attempt failed, before it was repeated.</summary>
+/// <param name="Failure">What it threw.</param>
+/// <param name="IsImmediate">Whether it was thrown before anything was sent.</param>
+internal sealed record FailedAttempt(Exception Failure, bool IsImmediate);
+
+/// <summary>Calls grains until there is an answer, and tells answers from the lack of one.</summary>
 internal sealed class Transport(IommufdClientOptions options)
 {
-    /// <summary>Calls a grain.</summary>
-    /// <param name="operation">What is asked, for people.</param>
-    /// <param name="call">Makes the call. It is told whether it was made before.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
-    public async Task<T> CallAsync<T>(string operation, Func<bool, Task<T>> call, CancellationToken cancellationToken = default)
+    private readonly IommufdClientOptions _options = options;
+    private volatile bool _isStopped;
+
+    /// <summary>From now on nothing is sent a second time.</summary>
+    public void Stop() => _isStopped = true;
+
+    /// <summary>Calls a grain; where no answer comes, again, and in the end says so in the SDK's own exception.</summary>
+    /// <param name="operation">What is called, for people.</param>
+    /// <param name="call">Makes one attempt. It can be made again at any time.</param>
+    /// <param name="succeeded">Whether an answer is that of a success.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async Task<T> CallAsync<T>(string operation, Func<Task<T>> call, Predicate<T> succeeded, CancellationToken cancellationToken)
+        => (await new Attempts<T>(this, operation, call, succeeded).RunAsync(cancellationToken).ConfigureAwait(false)).Reply;
+
+    /// <summary>Sends a request of a session again, whose first attempt failed or has had its time.</summary>
+    /// <param name="operation">What is sent, for people.</param>
+    /// <param name="repeat">Sends it. All repeats are answered the same.</param>
+    /// <param name="failed">How the first attempt failed; null where it may still be under way.</param>
+    /// <param name="elapsed">The time since the first attempt.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async Task<T> RepeatAsync<T>(string operation, Func<ValueTask<T>> repeat, FailedAttempt? failed, TimeSpan elapsed, CancellationToken cancellationToken)
     {
-        try
-        {
-            return await call(false).WaitAsync(cancellationToken);
-        }
-        catch (Exception exception) when (IommufdTransportException.IsTransport(exception))
-        {
-            return await AgainAsync(operation, exception, call, cancellationToken);
-        }
-    }
-
-    /// <summary>Makes a call again that got no answer, until it gets one or <see cref="IommufdClientOptions.RetryFor"/> is over.</summary>
-    /// <exception cref="IommufdTransportException">It is over.</exception>
-    public async Task<T> AgainAsync<T>(string operation, Exception failure, Func<bool, Task<T>> call, CancellationToken cancellationToken)
-    {
-        var time = options.TimeProvider;
-        var start = time.GetTimestamp();
-        var outcome = IommufdTransportException.OutcomeOf(failure);
-        for (var pause = options.Backoff; IommufdTransportException.CanPass(failure) && options.RetryFor - time.GetElapsedTime(start) is var left && left > TimeSpan.Zero;)
-        {
-            var varied = pause * (0.5 + (Random.Shared.NextDouble() / 2));
-            await Task.Delay(varied < left ? varied : left, time, cancellationToken);
-            try
-            {
-                return await call(true).WaitAsync(cancellationToken);
-            }
-            catch (Exception exception) when (IommufdTransportException.IsTransport(exception))
-            {
-                failure = exception;
-                outcome = IommufdTransportException.OutcomeOf(exception) == TransportOutcome.Unknown ? TransportOutcome.Unknown : outcome;
-            }
-
-            pause = pause * 2 < options.MaxBackoff ? pause * 2 : options.MaxBackoff;
-        }
-
-        throw IommufdTransportException.From(operation, outcome, failure);
+        var attempts = new Attempts<T>(this, operation, () => repeat().AsTask(), static _ => true);
+        attempts.NoteFirst(failed, elapsed);
+        return (await attempts.RunAsync(cancellationToken).ConfigureAwait(false)).Reply;
     }
 
     /// <summary>Puts a reference to a context back.</summary>
-    public async Task<ReleaseReport?> PutAsync(string operation, IContextGrain grain, ReferenceId reference)
+    public async Task<ReleaseReport?> PutAsync(string operation, IContextGrain grain, ReferenceId reference, CancellationToken cancellationToken)
     {
-        var wasSent = false;
-        var reply = await CallAsync(
-            operation,
-            isRepeat =>
-            {
-                wasSent = isRepeat;
-                return grain.PutAsync(reference);
-            });
+        var attempts = new Attempts<PutReply>(this, operation, () => grain.PutAsync(reference), static reply => reply.Errno == Errno.None);
+        var (reply, isRepeated) = await attempts.RunAsync(cancellationToken).ConfigureAwait(false);
+        return reply.Errno switch
+        {
+            Errno.None => reply.Release,
 
-        // One that was sent before and is gone was put by that; what it released is known to a journal only.
-        return reply.Errno == Errno.None ? reply.Release
-            : reply.Errno == Errno.EBADF && wasSent ? null
-            : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
+            // An attempt before has done it, or the context was lost with its silo: either way the reference is no more.
+            Errno.EBADF when isRepeated => null,
+            _ => throw new IommufdException(operation, reply.Errno, reply.Diagnostic),
+        };
+    }
+
+    /// <summary>Lets a task end as it likes.</summary>
+    public static void Forget(Task task) => _ = task.ContinueWith(
+        static ended => ended.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+
+    private TimeSpan PauseAfter(int failures)
+    {
+        var longest = Math.Min(_options.MaxBackoff.Ticks, _options.Backoff.Ticks * Math.Pow(2, Math.Min(failures - 1, 30)));
+        return TimeSpan.FromTicks((long)(longest * (0.5 + (Random.Shared.NextDouble() / 2))));
+    }
+
+    /// <summary>The attempts of one request.</summary>
+    private sealed class Attempts<T>(Transport transport, string operation, Func<Task<T>> send, Predicate<T> isFinal)
+    {
+        private readonly IommufdClientOptions _options = transport._options;
+        private readonly List<Task<T>> _pending = [];
+        private readonly long _started = transport._options.TimeProvider.GetTimestamp();
+        private Task<T>? _newest;
+        private Exception? _failure;
+        private TimeSpan _before;
+        private TimeSpan _pause;
+        private bool _mayHaveRun;
+        private bool _isHopeless;
+        private int _sent;
+
+        // Since the first attempt.
+        private TimeSpan Elapsed => _before + _options.TimeProvider.GetElapsedTime(_started);
+
+        /// <summary>Notes an attempt that was made elsewhere.</summary>
+        public void NoteFirst(FailedAttempt? failed, TimeSpan elapsed)
+        {
+            (_sent, _before, _mayHaveRun) = (1, elapsed, failed is null);
+            if (failed is not null)
+            {
+                NoteFailure(failed.Failure, failed.IsImmediate);
+                _pause = transport.PauseAfter(1);
+            }
+        }
+
+        public async Task<(T Reply, bool IsRepeated)> RunAsync(CancellationToken cancellationToken)
+        {
+            try
+            {
+                while (true)
+                {
+                    cancellationToken.ThrowIfCancellationRequested();
+                    if (_sent > 0)
+                    {
+                        if (_isHopeless || transport._isStopped || Elapsed + _pause >= _options.RetryFor)
+                        {
+                            throw IommufdTransportException.GaveUp(operation, _failure, _sent, Elapsed, _mayHaveRun || _pending.Count > 0);
+                        }
+
+                        if (_pause > TimeSpan.Zero && await AnswerAsync(_pause, endsWithNewest: false, cancellationToken).ConfigureAwait(false) is { } late)
+                        {
+                            return (late.Result, _sent > 1);
+                        }
+                    }
+
+                    Send();
+                    if (await AnswerAsync(_options.AttemptTimeout, endsWithNewest: true, cancellationToken).ConfigureAwait(false) is { } answer)
+                    {
+                        return (answer.Result, _sent > 1);
+                    }
+
+                    _pause = transport.PauseAfter(_sent);
+                }
+            }
+            finally
+            {
+                _pending.ForEach(Forget);
+            }
+        }
+
+        private void Send()
+        {
+            _sent++;
+            try
+            {
+                _newest = send();
+            }
+            catch (Exception exception)
+            {
+                // A grain reference throws what it finds out before it sends.
+                _newest = Task.FromException<T>(exception);
+            }
+
+            _pending.Add(_newest);
+        }
+
+        // Null where none has come in the time given; or where the newest attempt has failed, if that ends the waiting.
+        private async Task<Task<T>?> AnswerAsync(TimeSpan time, bool endsWithNewest, CancellationToken cancellationToken)
+        {
+            var isImmediate = endsWithNewest;
+            for (var until = Elapsed + time; await FirstEndedAsync(until - Elapsed, cancellationToken).ConfigureAwait(false) is { } ended; isImmediate = false)
+            {
+                _pending.Remove(ended);
+                if (ended.IsCompletedSuccessfully)
+                {
+                    if (ended == _newest || isFinal(ended.Result))
+                    {
+                        return ended;
+                    }
+
+                    _mayHaveRun = true;
+                    continue;
+                }
+
+                var failure = ended.Exception?.InnerException ?? new TaskCanceledException(ended);
+                if (!IommufdTransportException.IsTransport(failure))
+                {
+                    ExceptionDispatchInfo.Throw(failure);
+                }
+
+                NoteFailure(failure, isImmediate);
+                if (ended == _newest && endsWithNewest)
+                {
+                    return null;
+                }
+            }
+
+            return null;
+        }
+
+        private void NoteFailure(Exception failure, bool isImmediate)
+        {
+            _failure = failure;
+            _mayHaveRun |= IommufdTransportException.OutcomeOf(failure) != TransportOutcome.NotRun;
+            _isHopeless |= isImmediate && IommufdTransportException.IsClosed(failure);
+        }
+
+        private async Task<Task<T>?> FirstEndedAsync(TimeSpan limit, CancellationToken cancellationToken)
+        {
+            if (_pending.Find(attempt => attempt.IsCompleted) is { } ended)
+            {
+                return ended;
+            }
+
+            if (limit <= TimeSpan.Zero)
+            {
+                return null;
+            }
+
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            var first = await Task.WhenAny([.. _pending, Task.Delay(limit, _options.TimeProvider, stop.Token)]).ConfigureAwait(false);
+            stop.Cancel();
+            if (first is Task<T> attempt)
+            {
+                return attempt;
+            }
+
+            cancellationToken.ThrowIfCancellationRequested();
+            return null;
+        }
     }
 }

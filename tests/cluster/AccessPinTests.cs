@@ -25,7 +25,7 @@ public sealed class AccessPinTests(DeviceCluster cluster) : DeviceContext(cluste
         Assert.Equal(2, (await StateAsync<IoasState>(Ioas)).Pins);
 
         await pin.UnpinAsync();
-        await RefusedAsync("unpinning twice", Errno.ENOENT, DiagnosticReason.PinNotFound, pin.UnpinAsync);
+        await RefusedAsync("unpinning twice", Errno.ENOENT, DiagnosticReason.PinNotFound, () => pin.UnpinAsync());
         await second.DisposeAsync();
         Assert.Equal(0, (await StateAsync<AccessState>(access.Id)).Pins);
     }
@@ -70,7 +70,7 @@ public sealed class AccessPinTests(DeviceCluster cluster) : DeviceContext(cluste
 
         foreach (var (what, pin) in new[] { ("in it", low), ("that reaches into it", across) })
         {
-            await RefusedAsync($"the pin {what}", Errno.ENOENT, DiagnosticReason.PinNotFound, pin.UnpinAsync);
+            await RefusedAsync($"the pin {what}", Errno.ENOENT, DiagnosticReason.PinNotFound, () => pin.UnpinAsync());
         }
 
         Assert.Equal(1, (await StateAsync<AccessState>(access.Id)).Pins);
@@ -93,7 +93,7 @@ public sealed class AccessPinTests(DeviceCluster cluster) : DeviceContext(cluste
         await access.DestroyAsync();
 
         Assert.Equal(before, await SnapshotAsync());
-        await RefusedAsync("destroying twice", Errno.ENOENT, DiagnosticReason.ObjectNotFound, access.DestroyAsync);
+        await RefusedAsync("destroying twice", Errno.ENOENT, DiagnosticReason.ObjectNotFound, () => access.DestroyAsync());
     }
 
     [Fact]

@@ -182,7 +182,7 @@ public sealed class AccessTests(DeviceCluster cluster) : DeviceContext(cluster)
         Assert.Equal(1, (await StateAsync<AccessState>(access.Id)).Pins);
 
         await access.ReplaceAsync(other);
-        await RefusedAsync("a pin of the IOAS before", Errno.ENOENT, DiagnosticReason.PinNotFound, pin.UnpinAsync);
+        await RefusedAsync("a pin of the IOAS before", Errno.ENOENT, DiagnosticReason.PinNotFound, () => pin.UnpinAsync());
         Assert.Equal((other, 0), ((await StateAsync<AccessState>(access.Id)).Ioas, (await StateAsync<AccessState>(access.Id)).Pins));
         Assert.Equal((0, 0), ((await StateAsync<IoasState>(Ioas)).Accesses, (await StateAsync<IoasState>(Ioas)).Pins));
         await RefusedAsync("reading what the IOAS before maps", Errno.ENOENT, DiagnosticReason.RangeNotMapped, () => access.ReadAsync(new Iova(Base), new byte[1]).AsTask());

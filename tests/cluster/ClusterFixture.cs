@@ -8,7 +8,7 @@ using Orleans.TestingHost;
 namespace IommuFd.ClusterTests;
 
 /// <summary>Three silos that talk over real sockets, and clients that each know one of them.</summary>
-public sealed class ClusterFixture : IAsyncLifetime
+public class ClusterFixture : IAsyncLifetime
 {
     private readonly List<IHost> _clients = [];
 
@@ -18,6 +18,7 @@ public sealed class ClusterFixture : IAsyncLifetime
     {
         var builder = new TestClusterBuilder(initialSilosCount: 3);
         builder.Options.ConnectionTransport = ConnectionTransportType.TcpSocket;
+        Configure(builder);
         Cluster = builder.Build();
         await Cluster.DeployAsync();
     }
@@ -53,6 +54,11 @@ public sealed class ClusterFixture : IAsyncLifetime
 
         await Cluster.StopAllSilosAsync();
         await Cluster.DisposeAsync();
+    }
+
+    /// <summary>Says what is different about its silos.</summary>
+    protected virtual void Configure(TestClusterBuilder builder)
+    {
     }
 
     private static IPEndPoint Gateway(SiloHandle silo) => silo.GatewayAddress.Endpoint;

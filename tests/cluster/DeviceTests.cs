@@ -30,7 +30,7 @@ public sealed class DeviceTests(DeviceCluster cluster) : DeviceContext(cluster)
         await RefusedAsync("replacing nothing by a new page table", Errno.EINVAL, DiagnosticReason.DeviceNotAttached, () => device.ReplaceAsync(Ioas).AsTask());
 
         await device.UnbindAsync();
-        await RefusedAsync("unbinding twice", Errno.ENOENT, DiagnosticReason.ObjectNotFound, device.UnbindAsync);
+        await RefusedAsync("unbinding twice", Errno.ENOENT, DiagnosticReason.ObjectNotFound, () => device.UnbindAsync());
         Assert.Equal([new ObjectRef(ObjectType.Ioas, Ioas), new ObjectRef(ObjectType.HwptPaging, second)], await ObjectsAsync());
         await Context.DestroyAsync(second);
         await Context.DestroyAsync(Ioas);
@@ -171,8 +171,8 @@ public sealed class DeviceTests(DeviceCluster cluster) : DeviceContext(cluster)
         Assert.Null(await other.PutAsync());
 
         Assert.Equal(before, await SnapshotAsync());
-        await RefusedAsync("a device of a driver that was put", Errno.EBADF, DiagnosticReason.ReferenceNotFound, () => devices[1].AttachAsync(Ioas).AsTask());
-        await RefusedAsync("binding by a driver that was put", Errno.EBADF, DiagnosticReason.ReferenceNotFound, () => other.BindDeviceAsync(new DeviceDescription { Name = "three" }));
+        await RefusedAsync("a device of a driver that was put", Errno.EBADF, DiagnosticReason.SessionNotFound, () => devices[1].AttachAsync(Ioas).AsTask());
+        await RefusedAsync("binding by a driver that was put", Errno.EBADF, DiagnosticReason.SessionNotFound, () => other.BindDeviceAsync(new DeviceDescription { Name = "three" }));
     }
 
     [Theory]

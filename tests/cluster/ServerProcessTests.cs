@@ -1,6 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
-
 namespace IommuFd.ClusterTests;
 
 /// <summary>The server as a person runs it: in a process of its own.</summary>
@@ -9,7 +6,7 @@ public sealed class ServerProcessTests
     [Fact]
     public async Task The_silo_says_where_it_listens_answers_clients_and_stops_cleanly_on_Ctrl_C()
     {
-        var (siloPort, gatewayPort) = (FreePort(), FreePort());
+        var (siloPort, gatewayPort) = (Ports.Free(), Ports.Free());
         await using var silo = ChildProcess.Start("iommufd-silo.dll", $"--Silo:SiloPort={siloPort}", $"--Silo:GatewayPort={gatewayPort}");
         await silo.WaitForLineAsync("Ctrl-C drains and stops it.");
         Assert.Contains($"clients  127.0.0.1:{gatewayPort}", silo.Output, StringComparison.Ordinal);
@@ -34,7 +31,7 @@ public sealed class ServerProcessTests
     [Fact]
     public async Task A_gateway_that_nobody_listens_on_is_named()
     {
-        var port = FreePort();
+        var port = Ports.Free();
         await using var demo = ChildProcess.Start("iommufd.dll", "demo", "--gateway", $"127.0.0.1:{port}");
 
         Assert.Equal(2, await demo.WaitForExitAsync());
@@ -59,12 +56,5 @@ public sealed class ServerProcessTests
         {
             File.Delete(path);
         }
-    }
-
-    private static int FreePort()
-    {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
     }
 }

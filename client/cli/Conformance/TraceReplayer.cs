@@ -8,7 +8,7 @@ namespace IommuFd.Cli.Conformance;
 internal sealed record Mismatch(string Group, long Seed, int Step, string Ioctl, string What);
 
 /// <summary>What replaying a sequence found.</summary>
-internal sealed record ReplayReport(string Group, IReadOnlyDictionary<uint, int> Ioctls, IReadOnlyList<(uint Command, Mismatch Mismatch)> Mismatches);
+internal sealed record ReplayReport(string Group, ContextMode Mode, IReadOnlyDictionary<uint, int> Ioctls, IReadOnlyList<(uint Command, Mismatch Mismatch)> Mismatches);
 
 // A difference in one step can make all later ones differ, so that a sequence's first mismatch is the one to look at.
 
@@ -69,7 +69,7 @@ internal static class TraceReplayer
             }
         }
 
-        return new ReplayReport(sequence.Group, ioctls, mismatches);
+        return new ReplayReport(sequence.Group, contexts[0].Mode, ioctls, mismatches);
     }
 
     // Traces end by closing every descriptor. What must hold of any state then shows whether the sequence left something behind.

@@ -121,6 +121,7 @@ public sealed class CallerFilesTests
         {
             Access = new AccessFile(ContextHandle.NewRandom(), new ReferenceId(reference), new ObjectId((uint)reference)),
         };
-        return new IommuFile(file, _grain, TimeSpan.Zero, new Transport(new IommufdClientOptions()), new LeaseKeeper(TimeProvider.System));
+        var core = new ClientCore(_grain.Factory, new IommufdClientOptions());
+        return new IommuFile(file, core, new LeasedReference(file.Access.Context, _grain, new ReferenceId(reference), TimeSpan.Zero, null));
     }
 }

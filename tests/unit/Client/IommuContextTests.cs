@@ -14,16 +14,17 @@ public sealed class IommuContextTests
     private readonly FakeContextGrain _grain = new();
     private readonly IommufdClient _client;
 
-    public IommuContextTests() => _client = new IommufdClient(_grain.Factory, new IommufdClientOptions { RetryFor = TimeSpan.Zero });
+    public IommuContextTests() => _client = new IommufdClient(_grain.Factory);
 
     [Fact]
     public async Task Each_open_asks_for_a_new_context_under_a_handle_of_its_own()
     {
         var one = await _client.OpenAsync("vmm");
         var two = await _client.OpenAsync("vmm");
-        var request = Assert.IsType<OpenRequest>(_grain.Calls[0]);
-        Expect.Equal(new OpenRequest(null, "vmm", request.Session, request.Client), request, "the request");
-        Expect.That(request.Session != 0 && request.Client != 0, "The file has no session, or the client no number.");
+        var requests = _grain.Calls.Cast<OpenRequest>().ToArray();
+        Expect.Equal(new OpenRequest(null, "vmm", requests[0].Session, requests[0].Client), requests[0], "the request");
+        Expect.That(requests[0].Session != 0 && requests[0].Session != requests[1].Session, "Two files have the same session, or none.");
+        Expect.That(requests[0].Client != 0 && requests[0].Client == requests[1].Client, "What one client opens does not say that it is one client.");
         Expect.Sequence([one.Handle.Value, two.Handle.Value], _grain.Keys, "the handles that were asked for");
         Expect.That(one.Handle != two.Handle, "Two contexts have the same handle.");
     }
@@ -159,8 +160,9 @@ public sealed class IommuContextTests
         _grain.Driver = new DriverReply(Errno.None, Hold: new HoldId(3));
         var driver = await _client.GetDriverAsync(ContextHandle.NewRandom(), "vfio-pci");
         var hold = await driver.HoldAsync(new ObjectId(7), "DMA", ObjectType.Ioas);
-        var request = Assert.IsType<GetRequest>(_grain.Calls[0]);
-        Expect.Equal(new GetRequest(ReferenceKind.Driver, "vfio-pci", request.Session), request, "the request for the driver's reference");
+        var get = (GetRequest)_grain.Calls[0];
+        Expect.Equal(new GetRequest(ReferenceKind.Driver, "vfio-pci", get.Session), get, "the request for the driver's reference");
+        Expect.That(get.Session != 0, "A driver has no session.");
         Expect.Equal<object>((new ReferenceId(2), (DriverRequest)new HoldObjectRequest(new ObjectId(7), ObjectType.Ioas, "DMA")), _grain.Calls[1], "the request for the hold");
         Expect.Equal((new ObjectId(7), new HoldId(3)), (hold.Target, hold.Id), "the hold");
         await hold.DropAsync();
@@ -192,7 +194,7 @@ public sealed class IommuContextTests
     [MemberData(nameof(TransportFailures))]
     public async Task A_request_that_got_no_answer_says_whether_it_may_have_run(string failure, TransportOutcome outcome)
     {
-        var context = await _client.OpenAsync();
+        var context = await new IommufdClient(_grain.Factory, new IommufdClientOptions { RetryFor = TimeSpan.Zero }).OpenAsync();
         _grain.Failure = failure switch
         {
             nameof(OrleansMessageRejectionException) => (Exception)RuntimeHelpers.GetUninitializedObject(typeof(OrleansMessageRejectionException)),
@@ -206,7 +208,7 @@ public sealed class IommuContextTests
             ("IOMMU_IOAS_ALLOC", () => context.AllocateIoasAsync().AsTask()),
             ("batch", () => context.CreateBatch().AllocateIoas().RunAsync()),
             ("inspect", () => context.InspectAsync()),
-            ("close", context.CloseAsync),
+            ("close", () => context.CloseAsync()),
         ];
         foreach (var (operation, run) in all)
         {
@@ -225,6 +227,6 @@ public sealed class IommuContextTests
         var context = await _client.OpenAsync();
         _grain.Failure = new InvalidOperationException("bug");
         await Assert.ThrowsAsync<InvalidOperationException>(() => context.AllocateIoasAsync().AsTask());
-        await Assert.ThrowsAsync<InvalidOperationException>(context.CloseAsync);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => context.CloseAsync());
     }
 }

@@ -3,15 +3,47 @@ using IommuFd.Uapi;
 
 namespace IommuFd.UnitTests.Support;
 
-/// <summary>What the SDK is told by a context that answers as the test says. Every call is noted.</summary>
+/// <summary>What becomes of one call on its way.</summary>
+internal sealed record Fault
+{
+    /// <summary>What the caller gets instead of an answer.</summary>
+    public Exception? Failure { get; init; }
+
+    /// <summary>Whether the call runs all the same.</summary>
+    public bool Runs { get; init; }
+
+    /// <summary>What the answer or the failure waits for.</summary>
+    public Task Until { get; init; } = Task.CompletedTask;
+
+    /// <summary>The call does not run.</summary>
+    public static Fault Fails(Exception failure) => new() { Failure = failure };
+
+    /// <summary>The call runs, and its answer is lost.</summary>
+    public static Fault Loses(Exception failure) => new() { Failure = failure, Runs = true };
+
+    /// <summary>The call runs, and its answer comes late.</summary>
+    public static Fault Delays(Task until) => new() { Until = until, Runs = true };
+
+    /// <summary>The call does not run, and nobody says so.</summary>
+    public static Fault Drops() => new() { Until = new TaskCompletionSource().Task };
+}
+
+/// <summary>What the SDK is told by a context that answers as the test says. Every call is noted, with its name if it has one.</summary>
 internal sealed class FakeContextGrain : IContextGrain
 {
     public List<object> Calls { get; } = [];
 
+    /// <summary>The names of the calls that have one, in their order.</summary>
+    public List<OperationId> Operations { get; } = [];
+
     /// <summary>The handles that the SDK asked for.</summary>
     public List<Guid> Keys { get; } = [];
 
+    /// <summary>What every call fails with.</summary>
     public Exception? Failure { get; set; }
+
+    /// <summary>What becomes of the next calls.</summary>
+    public Queue<Fault> Faults { get; } = [];
 
     public Errno Errno { get; set; }
 
@@ -20,6 +52,16 @@ internal sealed class FakeContextGrain : IContextGrain
     public IoctlBatchReply Batch { get; set; } = new();
 
     public ReleaseReport? Release { get; set; }
+
+    public TimeSpan Lease { get; set; }
+
+    public ContextMode Mode { get; set; }
+
+    /// <summary>What puts are answered; null for <see cref="Errno"/> and <see cref="Release"/>.</summary>
+    public Func<PutReply>? Put { get; set; }
+
+    /// <summary>What renewals are answered.</summary>
+    public Func<ReferenceId[], RenewReply> Renew { get; set; } = _ => new RenewReply(Errno.None, []);
 
     /// <summary>What drivers are answered, with <see cref="Errno"/>.</summary>
     public DriverReply Driver { get; set; } = new(Errno.None);
@@ -30,37 +72,43 @@ internal sealed class FakeContextGrain : IContextGrain
         return this;
     });
 
-    public Task<ReferenceReply> OpenAsync(OpenRequest request) => Task.FromResult(Note(request, Reference(1)));
+    public Task<ReferenceReply> OpenAsync(OpenRequest request) => AnswerAsync(request, () => Reference(1));
 
-    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request) => ValueTask.FromResult(Ioctl(Note(request, request)));
+    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request) => new(AnswerAsync(request, () => Ioctl(request), request.Operation));
 
-    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request) => ValueTask.FromResult(Note(request, Batch));
+    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request) => new(AnswerAsync(request, () => Batch, request.Operation));
 
-    public Task<ReferenceReply> GetAsync(GetRequest request) => Task.FromResult(Note(request, Reference(2)));
+    public Task<ReferenceReply> GetAsync(GetRequest request) => AnswerAsync(request, () => Reference(2));
 
-    public Task<RenewReply> RenewAsync(ReferenceId[] references) => Task.FromResult(Note(references, new RenewReply(Errno, [])));
+    public Task<RenewReply> RenewAsync(ReferenceId[] references) => AnswerAsync(references, () => Renew(references));
 
-    public Task SweepAsync() => Task.FromResult(Note("sweep", 0));
+    public Task SweepAsync() => AnswerAsync("sweep", () => 0);
 
-    public Task<PutReply> PutAsync(ReferenceId reference) => Task.FromResult(Note(reference, new PutReply(Errno, Release, Diagnostic)));
+    public Task<PutReply> PutAsync(ReferenceId reference) => AnswerAsync(reference, () => Put?.Invoke() ?? new PutReply(Errno, Release, Diagnostic));
 
     public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation)
-        => ValueTask.FromResult(Note((reference, request), Driver with { Errno = Errno }));
+        => new(AnswerAsync((reference, request), () => Driver with { Errno = Errno }, operation));
 
-    public Task<HolderGraph> InspectGraphAsync(GraphRequest request) => Task.FromResult(Note(request, new HolderGraph { Errno = Errno }));
+    public Task<HolderGraph> InspectGraphAsync(GraphRequest request) => AnswerAsync(request, () => new HolderGraph { Errno = Errno });
 
-    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page) => Task.FromResult<ObjectInspection?>(Note<ObjectInspection?>((id, page), null));
+    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page) => AnswerAsync<ObjectInspection?>((id, page), () => null);
 
     public Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken)
-        => Task.FromResult(Note(request, new ContextInspection { Errno = Errno, Silo = "silo" }));
+        => AnswerAsync(request, () => new ContextInspection { Errno = Errno, Silo = "silo" });
 
     private IoctlDiagnostic? Diagnostic => Errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen };
 
-    private ReferenceReply Reference(long id) => new(Errno, new ReferenceId(id), default, ContextMode.Volatile, Diagnostic);
+    private ReferenceReply Reference(long id) => new(Errno, new ReferenceId(id), default, Mode, Diagnostic, Lease);
 
-    private T Note<T>(object call, T answer)
+    private Task<T> AnswerAsync<T>(object call, Func<T> run, OperationId? operation = null)
     {
         Calls.Add(call);
-        return Failure is null ? answer : throw Failure;
+        Operations.AddRange(operation is { } name ? [name] : []);
+        var fault = Failure is not null ? Fault.Fails(Failure) : Faults.TryDequeue(out var next) ? next : null;
+        var answer = fault is null or { Runs: true } ? run() : default!;
+        var ended = fault?.Failure is { } failure ? Task.FromException<T>(failure) : Task.FromResult(answer);
+        return fault is null or { Until.IsCompleted: true }
+            ? ended
+            : fault.Until.ContinueWith(_ => ended, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default).Unwrap();
     }
 }

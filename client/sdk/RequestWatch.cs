@@ -1,0 +1,83 @@
+namespace IommuFd.Client;
+
+// A timer for each request would cost every ioctl. Instead one timer looks a few times in the time that an attempt has, and only at sessions that
+// had a request under way since it looked last. A session enters the list with its first request and leaves it when it is found idle, so that a busy session
+// touches the list once in a look, and an idle client has no timer.
+
+/// <summary>Finds requests whose first attempt gets no answer.</summary>
+internal sealed class RequestWatch
+{
+    /// <summary>Looks in the time that an attempt has: it is over by as much later at most.</summary>
+    public const int LooksPerTimeout = 4;
+
+    private readonly Lock _lock = new();
+    private readonly ITimer _timer;
+    private List<Session> _watched = [];
+    private bool _isRunning;
+    private int _now;
+
+    public RequestWatch(IommufdClientOptions options)
+    {
+        Period = options.AttemptTimeout / LooksPerTimeout;
+        _timer = Timers.Create(options.TimeProvider, static watch => watch.Look(), this);
+    }
+
+    /// <summary>The time between two looks.</summary>
+    public TimeSpan Period { get; }
+
+    /// <summary>Looks so far: the watch's clock.</summary>
+    public int Now => Volatile.Read(ref _now);
+
+    /// <summary>Watches a session until it is idle.</summary>
+    public void Add(Session session)
+    {
+        lock (_lock)
+        {
+            _watched.Add(session);
+            RunWhileNeeded();
+        }
+    }
+
+    private void Look()
+    {
+        var now = Interlocked.Increment(ref _now);
+        List<Session> watched;
+        lock (_lock)
+        {
+            (watched, _watched) = (_watched, []);
+        }
+
+        List<SessionRequest> overdue = [];
+        watched.RemoveAll(session => !session.FindOverdue(now, overdue));
+        lock (_lock)
+        {
+            _watched.AddRange(watched);
+            RunWhileNeeded();
+        }
+
+        overdue.ForEach(request => request.OnOverdue());
+    }
+
+    private void RunWhileNeeded()
+    {
+        var isNeeded = _watched.Count > 0;
+        if (isNeeded != _isRunning)
+        {
+            var period = isNeeded ? Period : Timeout.InfiniteTimeSpan;
+            _timer.Change(period, period);
+            _isRunning = isNeeded;
+        }
+    }
+}
+
+/// <summary>Timers of the SDK's own.</summary>
+internal static class Timers
+{
+    /// <summary>Makes a timer that does not run yet. Its callback has nothing of the caller that happens to start it.</summary>
+    public static ITimer Create<T>(TimeProvider time, Action<T> callback, T state)
+        where T : class
+    {
+        using var flow = ExecutionContext.IsFlowSuppressed() ? default(AsyncFlowControl?) : ExecutionContext.SuppressFlow();
+        return time.CreateTimer(_ => callback(state), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+}

@@ -1,0 +1,276 @@
+using System.Runtime.CompilerServices;
+using System.Threading.Tasks.Sources;
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Client;
+
+// A request from its first attempt to its answer. Nearly every request is answered by its first attempt, so that this costs no more than the state machine of
+// an async method would: one object that is the promise, the place in the session's window and the attempt's continuation at once. What goes wrong is for
+// Transport's loop, which allocates what it likes.
+//
+// The state says who may answer: the first attempt while it is the only one; then the loop. An answer of the first attempt that comes after a repeat was sent is not
+// taken. The service keeps answers to repeats, but not a first answer that changed nothing: a DESTROY that was EBUSY may have succeeded when it was repeated.
+
+/// <summary>A request of a session, as the session sees it.</summary>
+internal abstract class SessionRequest
+{
+    private int _began;
+
+    /// <summary>The request's number in its session.</summary>
+    public long Sequence { get; private set; }
+
+    /// <summary>Who may answer; moves forward only.</summary>
+    protected RequestState State => (RequestState)Volatile.Read(ref StateValue);
+
+    /// <summary>The state, for interlocked changes.</summary>
+    protected int StateValue;
+
+    /// <summary>Notes number and time.</summary>
+    public void Begin(long sequence, int now) => (Sequence, _began) = (sequence, now);
+
+    /// <summary>Whether the first attempt has had its time.</summary>
+    public bool IsOverdue(int now) => State == RequestState.FirstAttempt && LooksSince(now) > RequestWatch.LooksPerTimeout;
+
+    /// <summary>Sends it again.</summary>
+    public abstract void OnOverdue();
+
+    /// <summary>How often the watch has looked since it began.</summary>
+    protected int LooksSince(int now) => unchecked(now - _began);
+
+    /// <summary>Moves on, if nobody else has.</summary>
+    protected bool TryMove(RequestState from, RequestState to) => Interlocked.CompareExchange(ref StateValue, (int)to, (int)from) == (int)from;
+}
+
+/// <summary>Who may answer a request.</summary>
+internal enum RequestState
+{
+    /// <summary>Nobody: it has a number, but was not sent.</summary>
+    New = 0,
+
+    /// <summary>The first attempt.</summary>
+    FirstAttempt,
+
+    /// <summary>An attempt that repeats it.</summary>
+    Repeated,
+
+    /// <summary>Nobody: it has its answer, or was given up.</summary>
+    Ended,
+}
+
+/// <summary>A request of a session.</summary>
+internal abstract class SessionRequest<TReply>(Session session) : SessionRequest, IValueTaskSource<TReply>
+{
+    private ManualResetValueTaskSourceCore<TReply> _promise;
+    private ConfiguredValueTaskAwaitable<TReply>.ConfiguredValueTaskAwaiter _attempt;
+    private CancellationTokenRegistration _cancellation;
+    private ExecutionContext? _caller;
+
+    /// <summary>What it is, for people.</summary>
+    protected abstract string Name { get; }
+
+    /// <summary>Sends it.</summary>
+    protected abstract ValueTask<TReply> SendAsync(bool isRepeat);
+
+    /// <summary>Sends it the first time. It has begun, and its message is made.</summary>
+    /// <returns>The promise's version, for the one who awaits it.</returns>
+    protected short Start(CancellationToken cancellationToken)
+    {
+        _caller = ExecutionContext.Capture();
+        Volatile.Write(ref StateValue, (int)RequestState.FirstAttempt);
+        if (cancellationToken.CanBeCanceled)
+        {
+            _cancellation = cancellationToken.UnsafeRegister(static (state, token) => ((SessionRequest<TReply>)state!).GiveUp(token), this);
+        }
+
+#pragma warning disable CA2012 // This is the one that awaits it: once, here or in EndFirstAttempt.
+        _attempt = Send(isRepeat: false).ConfigureAwait(false).GetAwaiter();
+#pragma warning restore CA2012
+        if (_attempt.IsCompleted)
+        {
+            EndFirstAttempt(isImmediate: true);
+        }
+        else
+        {
+            _attempt.UnsafeOnCompleted(EndFirstAttempt);
+        }
+
+        return _promise.Version;
+    }
+
+    public override void OnOverdue() => Repeat(null);
+
+    public TReply GetResult(short token) => _promise.GetResult(token);
+
+    public ValueTaskSourceStatus GetStatus(short token) => _promise.GetStatus(token);
+
+    public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+        => _promise.OnCompleted(continuation, state, token, flags);
+
+    // A grain reference throws what it finds out before it sends.
+    private ValueTask<TReply> Send(bool isRepeat)
+    {
+        try
+        {
+            return SendAsync(isRepeat);
+        }
+        catch (Exception exception)
+        {
+            return ValueTask.FromException<TReply>(exception);
+        }
+    }
+
+    private void EndFirstAttempt() => EndFirstAttempt(isImmediate: false);
+
+    private void EndFirstAttempt(bool isImmediate)
+    {
+        TReply reply;
+        try
+        {
+            reply = _attempt.GetResult();
+        }
+        catch (Exception exception) when (IommufdTransportException.IsTransport(exception))
+        {
+            Repeat(new FailedAttempt(exception, isImmediate));
+            return;
+        }
+        catch (Exception exception)
+        {
+            if (TryMove(RequestState.FirstAttempt, RequestState.Ended))
+            {
+                Fail(exception);
+            }
+
+            return;
+        }
+
+        if (TryMove(RequestState.FirstAttempt, RequestState.Ended))
+        {
+            Answer(reply);
+        }
+    }
+
+    private void Repeat(FailedAttempt? failed)
+    {
+        if (!TryMove(RequestState.FirstAttempt, RequestState.Repeated))
+        {
+            return;
+        }
+
+        // As the caller would: with what its logical call has, such as a trace's id.
+        if (_caller is { } caller)
+        {
+            ExecutionContext.Run(caller, state => _ = RepeatAsync((FailedAttempt?)state), failed);
+        }
+        else
+        {
+            _ = RepeatAsync(failed);
+        }
+    }
+
+    private async Task RepeatAsync(FailedAttempt? failed)
+    {
+        try
+        {
+            var elapsed = session.Core.Watch.Period * LooksSince(session.Core.Watch.Now);
+            var reply = await session.Core.Transport.RepeatAsync(Name, () => Send(isRepeat: true), failed, elapsed, _cancellation.Token).ConfigureAwait(false);
+            if (TryMove(RequestState.Repeated, RequestState.Ended))
+            {
+                Answer(reply);
+            }
+        }
+        catch (Exception exception)
+        {
+            if (TryMove(RequestState.Repeated, RequestState.Ended))
+            {
+                Fail(exception);
+            }
+        }
+    }
+
+    private void GiveUp(CancellationToken cancellationToken)
+    {
+        if (TryMove(RequestState.FirstAttempt, RequestState.Ended) || TryMove(RequestState.Repeated, RequestState.Ended))
+        {
+            Fail(new OperationCanceledException(cancellationToken));
+        }
+    }
+
+    // Settled before the caller goes on, so that its next request says so.
+    private void Answer(TReply reply)
+    {
+        _cancellation.Unregister();
+        session.End(Sequence, isAnswered: true);
+        _promise.SetResult(reply);
+    }
+
+    private void Fail(Exception exception)
+    {
+        _cancellation.Unregister();
+        session.End(Sequence, isAnswered: false);
+        _promise.SetException(exception);
+    }
+}
+
+/// <summary>An ioctl of a file.</summary>
+internal class IoctlCall(Session session, IContextGrain grain) : SessionRequest<IoctlReply>(session)
+{
+    private IoctlRequest _request = null!;
+
+    /// <summary>The command.</summary>
+    protected uint Command => _request.Command;
+
+    protected override string Name => IoctlTable.Find(Command)?.Name ?? "ioctl";
+
+    public ValueTask<IoctlReply> StartAsync(IoctlRequest request, CancellationToken cancellationToken) => new(this, Start(request, cancellationToken));
+
+    protected short Start(IoctlRequest request, CancellationToken cancellationToken)
+    {
+        _request = request;
+        return Start(cancellationToken);
+    }
+
+    protected override ValueTask<IoctlReply> SendAsync(bool isRepeat) => grain.IoctlAsync(isRepeat ? _request.Named(_request.Operation with { IsRepeat = true }) : _request);
+}
+
+/// <summary>An ioctl of a file whose answer is a struct: decoded where it is awaited, which saves a state machine in between.</summary>
+internal sealed class IoctlCall<T>(Session session, IContextGrain grain) : IoctlCall(session, grain), IValueTaskSource<T>
+    where T : unmanaged
+{
+    public new ValueTask<T> StartAsync(IoctlRequest request, CancellationToken cancellationToken) => new(this, Start(request, cancellationToken));
+
+    T IValueTaskSource<T>.GetResult(short token) => IoctlResult.From(Command, GetResult(token)).ThrowIfFailed().Read<T>();
+}
+
+/// <summary>A batch of a file.</summary>
+internal sealed class BatchCall(Session session, IContextGrain grain, IoctlRequest[] requests, bool stopAtFirstError) : SessionRequest<IoctlBatchReply>(session)
+{
+    private OperationId _operation;
+
+    protected override string Name => "batch";
+
+    public ValueTask<IoctlBatchReply> StartAsync(OperationId operation, CancellationToken cancellationToken)
+    {
+        _operation = operation;
+        return new(this, Start(cancellationToken));
+    }
+
+    protected override ValueTask<IoctlBatchReply> SendAsync(bool isRepeat) => grain.IoctlBatchAsync(
+        new IoctlBatchRequest { Requests = requests, StopAtFirstError = stopAtFirstError, Operation = _operation with { IsRepeat = isRepeat } });
+}
+
+/// <summary>A driver's request.</summary>
+internal sealed class DriverCall(Session session, IContextGrain grain, ReferenceId reference, string operation, DriverRequest request) : SessionRequest<DriverReply>(session)
+{
+    private OperationId _operation;
+
+    protected override string Name => operation;
+
+    public ValueTask<DriverReply> StartAsync(OperationId operation, CancellationToken cancellationToken)
+    {
+        _operation = operation;
+        return new(this, Start(cancellationToken));
+    }
+
+    protected override ValueTask<DriverReply> SendAsync(bool isRepeat) => grain.DriverAsync(reference, request, _operation with { IsRepeat = isRepeat });
+}
