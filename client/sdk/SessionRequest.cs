@@ -81,6 +81,10 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
         if (cancellationToken.CanBeCanceled)
         {
             _cancellation = cancellationToken.UnsafeRegister(static (state, token) => ((SessionRequest<TReply>)state!).GiveUp(token), this);
+            if (State == RequestState.Ended)
+            {
+                return _promise.Version;
+            }
         }
 
 #pragma warning disable CA2012 // This is the one that awaits it: once, here or in EndFirstAttempt.
