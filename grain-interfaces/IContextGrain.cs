@@ -10,45 +10,34 @@ namespace IommuFd.GrainInterfaces;
 [Alias("IommuFd.IContextGrain")]
 public interface IContextGrain : IGrainWithGuidKey
 {
-    /// <summary>How long an answer is waited for before the request is sent again: shorter than a cluster needs to find out that a silo is dead.</summary>
-    const string Attempt = "00:00:02";
-
-    /// <summary>The same for requests whose turn may be long. Those that come while it runs wait for it, and are answered what it answered.</summary>
-    const string LongAttempt = "00:00:05";
-
     /// <summary>Opens the context (<c>iommufd_fops_open</c>) and takes its first file reference.</summary>
     /// <param name="request">Mode and name.</param>
     /// <returns>The reference; EEXIST where the handle is open already, EINVAL for a bad name.</returns>
     [Alias("Open")]
-    [ResponseTimeout(Attempt)]
     Task<ReferenceReply> OpenAsync(OpenRequest request);
 
     /// <summary>Runs one ioctl (<c>iommufd_fops_ioctl</c>).</summary>
     /// <param name="request">The ioctl.</param>
     /// <returns>What it answered; EBADF without an open context.</returns>
     [Alias("Ioctl")]
-    [ResponseTimeout(Attempt)]
     ValueTask<IoctlReply> IoctlAsync(IoctlRequest request);
 
     /// <summary>Runs several ioctls in one turn.</summary>
     /// <param name="request">The ioctls.</param>
     /// <returns>What they answered, in order.</returns>
     [Alias("IoctlBatch")]
-    [ResponseTimeout(Attempt)]
     ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request);
 
     /// <summary>Takes a further reference (<c>iommufd_ctx_get</c>, or <c>dup</c> of the file).</summary>
     /// <param name="request">Which.</param>
     /// <returns>The reference; EBADF without an open context, EINVAL for a bad name, EMFILE where the context has as many as it may.</returns>
     [Alias("Get")]
-    [ResponseTimeout(Attempt)]
     Task<ReferenceReply> GetAsync(GetRequest request);
 
     /// <summary>Says that whoever has references is still there. Interleaves with a running turn.</summary>
     /// <param name="references">The references, at most <see cref="IoctlLimits.MaxReferences"/>.</param>
     /// <returns>Which of them are gone; EBADF without such a context.</returns>
     [Alias("Renew")]
-    [ResponseTimeout(Attempt)]
     [AlwaysInterleave]
     Task<RenewReply> RenewAsync(ReferenceId[] references);
 
@@ -67,7 +56,7 @@ public interface IContextGrain : IGrainWithGuidKey
     /// <param name="reference">The reference.</param>
     /// <returns>What was released, if anything; EBADF without such a reference.</returns>
     [Alias("Put")]
-    [ResponseTimeout(LongAttempt)]
+    [ResponseTimeout("00:10:00")]
     Task<PutReply> PutAsync(ReferenceId reference);
 
     /// <summary>Does what a driver asks with its devices and accesses.</summary>
@@ -76,7 +65,6 @@ public interface IContextGrain : IGrainWithGuidKey
     /// <param name="operation">The request's name.</param>
     /// <returns>The answer; EBADF without such a driver's reference.</returns>
     [Alias("Driver")]
-    [ResponseTimeout(Attempt)]
     ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation);
 
     /// <summary>Shows the context and a page of its objects. Interleaves with a running turn and changes nothing.</summary>

@@ -27,10 +27,10 @@ internal sealed partial class ContextGrain
 
         try
         {
-            var recovery = new ContextRecovery(journal, serializer, GrainFactory, logger, options.Value.SnapshotAfterBytes);
+            var recovery = new ContextRecovery(journal, serializer, GrainFactory, logger);
             if (await recovery.RecoverAsync(Handle, cancellationToken) is { } recovered)
             {
-                await ResumeAsync(recovered);
+                Resume(recovered);
             }
         }
         catch (JournalStoreException exception)
@@ -110,7 +110,7 @@ internal sealed partial class ContextGrain
         _ => Errno.EBADF,
     };
 
-    private async Task ResumeAsync(RecoveredContext recovered)
+    private void Resume(RecoveredContext recovered)
     {
         (_lastWords, _damage, _journal, _grains) = (recovered.LastWords, recovered.Damage, recovered.Journal, recovered.Grains);
         if (recovered.Context is { IsOpen: true } context)
@@ -124,7 +124,6 @@ internal sealed partial class ContextGrain
             }
 
             Begin();
-            await SnapshotIfDueAsync();
         }
     }
 
@@ -200,7 +199,6 @@ internal sealed partial class ContextGrain
         }
 
         await MadeAsync(record is null ? log.ConfirmAsync() : log.AppendAsync(record));
-        await SnapshotIfDueAsync();
     }
 
     private async ValueTask MadeAsync(ValueTask<JournalOutcome> write)
@@ -218,21 +216,6 @@ internal sealed partial class ContextGrain
         if (outcome == JournalOutcome.Fenced)
         {
             throw Abandon("another activation has taken over");
-        }
-    }
-
-    // What was answered lasts without it: a snapshot that fails is taken by a later activation.
-    private async ValueTask SnapshotIfDueAsync()
-    {
-        if (_journal is { WantsSnapshot: true } log && _context is { IsOpen: true } context)
-        {
-            var snapshot = await ContextSnapshots.CaptureAsync(context, _grains!);
-            if (_grains!.HasLost)
-            {
-                throw Abandon("the grain of an object failed or has lost its state");
-            }
-
-            await MadeAsync(log.StoreAsync(snapshot));
         }
     }
 
@@ -258,7 +241,7 @@ internal sealed partial class ContextGrain
         {
             if (await journal.Store.CreateAsync(Handle, journal.Owner, CancellationToken.None) is { } epoch)
             {
-                _journal = new ContextJournal(journal, serializer, Handle, epoch, options.Value.SnapshotAfterBytes);
+                _journal = new ContextJournal(journal, serializer, Handle, epoch);
                 return null;
             }
         }

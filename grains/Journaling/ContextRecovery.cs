@@ -14,7 +14,7 @@ namespace IommuFd.Grains.Journaling;
 internal sealed record RecoveredContext(ContextModel? Context, ObjectGrains? Grains, ContextJournal? Journal, LastWords? LastWords, IoctlDiagnostic? Damage);
 
 /// <summary>Makes contexts again from their journals.</summary>
-internal sealed class ContextRecovery(IJournal journal, Serializer serializer, IGrainFactory grainFactory, ILogger logger, int snapshotAfterBytes)
+internal sealed class ContextRecovery(IJournal journal, Serializer serializer, IGrainFactory grainFactory, ILogger logger)
 {
     // Read at a time: enough that a store is not asked often, little enough that many contexts can recover at once.
     private const int PageBytes = 4 << 20;
@@ -34,9 +34,10 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
             return Decode<LastWords>(handle, 0, released) is { } words ? new RecoveredContext(null, null, null, words, null) : Damaged(handle, DiagnosticReason.JournalDamaged, 0);
         }
 
-        var log = new ContextJournal(journal, serializer, handle, head.Epoch, snapshotAfterBytes) { Position = head.SnapshotPosition };
+        var log = new ContextJournal(journal, serializer, handle, head.Epoch) { Position = head.SnapshotPosition };
         var grains = new ObjectGrains(grainFactory, handle, log.ObjectEpoch, logger);
         var context = new ContextModel();
+        var snapshotRecords = Array.Empty<JournalRecord>();
         if (head.Snapshot is { } frame)
         {
             if (Decode<ContextSnapshot>(handle, head.SnapshotPosition, frame) is not { } snapshot)
@@ -44,31 +45,37 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
                 return Damaged(handle, DiagnosticReason.JournalDamaged, 0);
             }
 
-            context = await ContextSnapshots.RestoreAsync(snapshot, grains);
+            snapshotRecords = snapshot.Records;
+            foreach (var record in snapshotRecords)
+            {
+                if (!await record.ReplayAsync(new IoctlScope(context, grains)))
+                {
+                    return Damaged(handle, DiagnosticReason.JournalDiverged, (ulong)head.SnapshotPosition);
+                }
+            }
         }
 
-        var (damage, isTorn, bytes) = await ReplayAsync(handle, new IoctlScope(context, grains), log, cancellationToken);
+        var (damage, isTorn) = await ReplayAsync(handle, new IoctlScope(context, grains), log, cancellationToken);
         if (damage is { } reason)
         {
             return Damaged(handle, reason, (ulong)log.Position + 1);
         }
 
-        log.Note(head.Snapshot?.Length ?? 0, bytes);
         if (isTorn)
         {
             // The torn record's place is taken: a snapshot that claims it takes it away.
+            var records = await ReadAsync(handle, head.SnapshotPosition, log.Position, cancellationToken);
             logger.JournalTorn(handle.ToShortString(), ++log.Position);
-            await log.StoreAsync(await ContextSnapshots.CaptureAsync(context, grains));
+            await log.StoreAsync(new ContextSnapshot([.. snapshotRecords, .. records]));
         }
 
         logger.ContextRecovered(handle.ToShortString(), head.Epoch, head.SnapshotPosition, log.Position, context.Objects.Count);
         return new RecoveredContext(context, grains, log, null, null);
     }
 
-    private async Task<(DiagnosticReason? Damage, bool IsTorn, long Bytes)> ReplayAsync(
+    private async Task<(DiagnosticReason? Damage, bool IsTorn)> ReplayAsync(
         ContextHandle handle, IoctlScope scope, ContextJournal log, CancellationToken cancellationToken)
     {
-        var bytes = 0L;
         while (await journal.Store.ReadAsync(handle, log.Position, PageBytes, cancellationToken) is { Count: > 0 } page)
         {
             for (var i = 0; i < page.Count; i++)
@@ -76,28 +83,43 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
                 var (position, frame) = page[i];
                 if (position != log.Position + 1)
                 {
-                    return (DiagnosticReason.JournalDamaged, false, bytes);
+                    return (DiagnosticReason.JournalDamaged, false);
                 }
 
                 if (Decode<JournalRecord>(handle, position, frame) is not { } record)
                 {
                     // Only what was being written when the store failed can be torn, and nothing was written after it.
                     var isLast = i == page.Count - 1 && (await journal.Store.ReadAsync(handle, position, 1, cancellationToken)).Count == 0;
-                    return isLast ? (null, true, bytes) : (DiagnosticReason.JournalDamaged, false, bytes);
+                    return isLast ? (null, true) : (DiagnosticReason.JournalDamaged, false);
                 }
 
                 if (!await record.ReplayAsync(scope))
                 {
                     logger.JournalDiverged(handle.ToShortString(), position, record);
-                    return (DiagnosticReason.JournalDiverged, false, bytes);
+                    return (DiagnosticReason.JournalDiverged, false);
                 }
 
                 log.Position = position;
-                bytes += frame.Length;
             }
         }
 
-        return (null, false, bytes);
+        return (null, false);
+    }
+
+    // The records between two places, all of which were read before.
+    private async Task<List<JournalRecord>> ReadAsync(ContextHandle handle, long after, long last, CancellationToken cancellationToken)
+    {
+        var records = new List<JournalRecord>();
+        while (after < last && await journal.Store.ReadAsync(handle, after, PageBytes, cancellationToken) is { Count: > 0 } page)
+        {
+            foreach (var (position, frame) in page.Where(entry => entry.Position <= last))
+            {
+                records.Add(Decode<JournalRecord>(handle, position, frame)!);
+                after = position;
+            }
+        }
+
+        return records;
     }
 
     private RecoveredContext Damaged(ContextHandle handle, DiagnosticReason reason, ulong position)

@@ -39,10 +39,6 @@ internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<
 
     protected override DeviceModel Build(ObjectStamp stamp) => new();
 
-    protected override ObjectSnapshot Snapshot(DeviceModel model) => throw new NotSupportedException();
-
-    protected override DeviceModel? Restore(ObjectStamp stamp, ObjectSnapshot snapshot) => throw new NotSupportedException();
-
     // What people see of a device stands in its context's table.
     protected override ObjectState? Inspect(DeviceModel model, StatePage page) => null;
 }

@@ -143,10 +143,6 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
 
     protected override IoasModel Build(ObjectStamp stamp) => new(stamp.Serial);
 
-    protected override ObjectSnapshot Snapshot(IoasModel model) => throw new NotSupportedException();
-
-    protected override IoasModel? Restore(ObjectStamp stamp, ObjectSnapshot snapshot) => throw new NotSupportedException();
-
     protected override ObjectState? Inspect(IoasModel model, StatePage page)
         => page.Part == default ? IoasInspector.Show(model, page) : IoasInspector.ShowPart(model, page.Part);
 
