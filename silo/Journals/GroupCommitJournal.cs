@@ -42,24 +42,12 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
     public string Owner { get; }
 
     /// <inheritdoc/>
-    public async ValueTask<JournalOutcome> WriteAsync(JournalWrite write)
+    public ValueTask<JournalOutcome> WriteAsync(JournalWrite write)
     {
         // Here, where it fails its writer, and not in a commit, where it would fail everybody in it.
         JournalLimits.CheckWrite(write);
         var waiting = new Waiting(write);
-        try
-        {
-            if (!_queue.Writer.TryWrite(waiting))
-            {
-                await _queue.Writer.WriteAsync(waiting);
-            }
-        }
-        catch (ChannelClosedException)
-        {
-            throw new JournalStoreException($"The journal in {Store.Description} is closed, since its silo stops. The write is not made.");
-        }
-
-        return await waiting.Done.Task;
+        return _queue.Writer.TryWrite(waiting) ? new ValueTask<JournalOutcome>(waiting.Done.Task) : WriteWhenThereIsRoomAsync(waiting);
     }
 
     /// <summary>Refuses further writes, and ends when those that wait are made.</summary>
@@ -68,6 +56,20 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
     {
         _queue.Writer.TryComplete();
         await _loop;
+    }
+
+    private async ValueTask<JournalOutcome> WriteWhenThereIsRoomAsync(Waiting waiting)
+    {
+        try
+        {
+            await _queue.Writer.WriteAsync(waiting);
+        }
+        catch (ChannelClosedException)
+        {
+            throw new JournalStoreException($"The journal in {Store.Description} is closed, since its silo stops. The write is not made.");
+        }
+
+        return await waiting.Done.Task;
     }
 
     private async Task CommitAllAsync()

@@ -235,16 +235,16 @@ public sealed class PostgresJournalStore : IJournalStore
         // What only asks needs no lock, and a commit of such is none: each statement sees every epoch that was taken before it began.
         Guid[] locked = [.. writes.Where(write => write is not ConfirmEpoch).Select(write => write.Handle.Value)];
         Guid[] looked = [.. writes.OfType<ConfirmEpoch>().Select(write => write.Handle.Value)];
-        AddWhereAny(batch, Lock, locked);
-        AddWhereAny(batch, Look, looked);
+        AddUnlessEmpty(batch, Lock, locked);
+        AddUnlessEmpty(batch, Look, looked);
         var states = batch.BatchCommands.Count;
 
         AppendRecord[] appends = [.. writes.OfType<AppendRecord>()];
-        AddWhereAny(batch, Append, Handles(appends), Epochs(appends), Array.ConvertAll(appends, write => write.Position), Array.ConvertAll(appends, write => write.Frame));
+        AddUnlessEmpty(batch, Append, Handles(appends), Epochs(appends), Array.ConvertAll(appends, write => write.Position), Array.ConvertAll(appends, write => write.Frame));
         StoreSnapshot[] snapshots = [.. writes.OfType<StoreSnapshot>()];
-        AddWhereAny(batch, Snapshot, Handles(snapshots), Epochs(snapshots), Array.ConvertAll(snapshots, write => write.Position), Array.ConvertAll(snapshots, write => write.Frame));
+        AddUnlessEmpty(batch, Snapshot, Handles(snapshots), Epochs(snapshots), Array.ConvertAll(snapshots, write => write.Position), Array.ConvertAll(snapshots, write => write.Frame));
         ReleaseJournal[] releases = [.. writes.OfType<ReleaseJournal>()];
-        AddWhereAny(batch, Release, Handles(releases), Epochs(releases), Array.ConvertAll(releases, write => write.Frame));
+        AddUnlessEmpty(batch, Release, Handles(releases), Epochs(releases), Array.ConvertAll(releases, write => write.Frame));
 
         var open = new Dictionary<Guid, long>(writes.Count);
         await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
@@ -273,7 +273,7 @@ public sealed class PostgresJournalStore : IJournalStore
 
     private static long[] Epochs(JournalWrite[] writes) => Array.ConvertAll(writes, write => write.Epoch);
 
-    private static void AddWhereAny(NpgsqlBatch batch, string sql, params ReadOnlySpan<Array> columns)
+    private static void AddUnlessEmpty(NpgsqlBatch batch, string sql, params ReadOnlySpan<Array> columns)
     {
         if (columns[0].Length == 0)
         {

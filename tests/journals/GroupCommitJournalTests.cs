@@ -137,14 +137,22 @@ public sealed class GroupCommitJournalTests : IAsyncDisposable
     {
         await using var journal = Journal();
         using var blocked = new ManualResetEventSlim();
+
+        // Were it run by the loop, which must not have got there before it is attached, the second write would never be committed.
+        var first = journal.WriteAsync(Append(1)).AsTask();
+        await _begun.WaitAsync();
+        var next = first.ContinueWith(_ => blocked.Wait(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         _mayEnd.Release(2);
+        try
+        {
+            Assert.Equal(JournalOutcome.Committed, await journal.WriteAsync(Append(2)).AsTask().WaitAsync(TimeSpan.FromMinutes(1)));
+        }
+        finally
+        {
+            blocked.Set();
+        }
 
-        // Were it run by the loop, the second write would never be committed.
-        var first = journal.WriteAsync(Append(1)).AsTask().ContinueWith(_ => blocked.Wait(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-        Assert.Equal(JournalOutcome.Committed, await journal.WriteAsync(Append(2)));
-
-        blocked.Set();
-        await first;
+        await next;
     }
 
     public async ValueTask DisposeAsync()

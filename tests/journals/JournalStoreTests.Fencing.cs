@@ -119,6 +119,7 @@ public abstract partial class JournalStoreTests
         {
             var random = new Random((seed * 1000) + number);
             var silo = silos[number % silos.Length];
+            var earlier = new Dictionary<ContextHandle, (long Epoch, long Position)>();
             for (var round = 0; round < Rounds; round++)
             {
                 // Each activation has two contexts at once, which share commits in either order.
@@ -130,6 +131,13 @@ public abstract partial class JournalStoreTests
                     var last = (await ReadAllAsync(silo, handle)).LastOrDefault().Position;
                     places[handle] = (head!.Epoch, last);
                     seen.Add((handle, head.Epoch, last));
+                }
+
+                // What this activation had before wakes up late, at the same time as what it has now.
+                var late = Task.WhenAll(own.Where(earlier.ContainsKey).Select(handle => WriteLateAsync(silo, handle, earlier[handle])));
+                foreach (var (handle, place) in places)
+                {
+                    earlier[handle] = place;
                 }
 
                 while (places.Count > 0)
@@ -158,6 +166,18 @@ public abstract partial class JournalStoreTests
                         break;
                     }
                 }
+
+                await late;
+            }
+        }
+
+        async Task WriteLateAsync(IJournalStore silo, ContextHandle handle, (long Epoch, long Position) place)
+        {
+            for (var position = place.Position + 1; position < place.Position + 4; position++)
+            {
+                var content = $"{place.Epoch} late {position}";
+                Assert.Equal(JournalOutcome.Fenced, await CommitAsync(silo, new AppendRecord(handle, place.Epoch, position, Encoding.ASCII.GetBytes(content))));
+                refused.Add((handle, content));
             }
         }
     }
