@@ -1,5 +1,5 @@
 # Everything a person does here. Each target does its own set-up; all that is needed beforehand is the .NET 10 SDK.
-# The tests also need PostgreSQL's server, which set-up installs where it is missing.
+# The tests also need PostgreSQL's server and Docker's compose (no engine), which set-up installs where they are missing.
 
 CONFIGURATION ?= Release
 BIN := artifacts/bin
@@ -7,7 +7,7 @@ export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test format demo run bench clean
+.PHONY: help setup build test format demo run cluster bench clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -16,6 +16,7 @@ setup:
 	@command -v dotnet >/dev/null || { echo "The .NET 10 SDK is needed: https://dotnet.microsoft.com/download/dotnet/10.0" >&2; exit 1; }
 	@for try in 1 2 3; do dotnet restore IommuFd.Actors.sln -v quiet && exit 0; echo "restore failed, once more" >&2; done; exit 1
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || tests/install-postgres
+	@docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || tests/install-compose
 
 build: setup ## Builds everything.
 	dotnet build IommuFd.Actors.sln -c $(CONFIGURATION) --no-restore -v quiet -nologo
@@ -33,6 +34,9 @@ demo: build ## Drives a context with ioctls and prints each.
 run: build ## Starts a silo that stays up until Ctrl-C. Its contexts are durable: their journal is in .state/.
 	@mkdir -p .state
 	@Journal__Path=$${Journal__Path:-.state/iommufd-journal.db} exec dotnet $(BIN)/IommuFd.Silo/release/iommufd-silo.dll
+
+cluster: build ## Starts three silos and their database on this machine until Ctrl-C.
+	@exec deploy/cluster
 
 bench: build ## Runs the benchmarks: ratios to Orleans' own speed, in one run.
 	dotnet $(BIN)/IommuFd.Bench/release/IommuFd.Bench.dll $(ARGS)

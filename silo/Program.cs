@@ -9,6 +9,11 @@ using Microsoft.Extensions.Options;
 
 try
 {
+    if (args.Contains(Health.Argument))
+    {
+        return await Health.CheckAsync(SiloHost.ReadSettings([.. args.Where(argument => argument != Health.Argument)]));
+    }
+
     var (host, settings) = SiloHost.Build(args);
     using (host)
     {

@@ -1,10 +1,11 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
-using System.Net.Sockets;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Silo.Clustering;
 using IommuFd.Silo.Journals;
+using IommuFd.Silo.Security;
+using IommuFd.Silo.Telemetry;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -22,7 +23,7 @@ public static class SiloHost
     /// <summary>Builds the server process: configuration from appsettings.json, the environment and the arguments.</summary>
     public static (IHost Host, SiloSettings Settings) Build(string[] args)
     {
-        var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { Args = args, ContentRootPath = AppContext.BaseDirectory });
+        var builder = CreateBuilder(args);
         var settings = ReadSettings(builder.Configuration);
         var journal = JournalSettings.Read(builder.Configuration);
         var contexts = new ContextOptions { DefaultMode = journal.Store == JournalStoreKind.None ? ContextMode.Volatile : ContextMode.Durable };
@@ -55,6 +56,12 @@ public static class SiloHost
         return host;
     }
 
+    /// <summary>Reads the settings that <see cref="Build"/> would, and builds nothing.</summary>
+    internal static SiloSettings ReadSettings(string[] args) => ReadSettings(CreateBuilder(args).Configuration);
+
+    private static HostApplicationBuilder CreateBuilder(string[] args)
+        => Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { Args = args, ContentRootPath = AppContext.BaseDirectory });
+
     private static SiloSettings ReadSettings(ConfigurationManager configuration)
     {
         var settings = new SiloSettings();
@@ -78,18 +85,16 @@ public static class SiloHost
     private static void Configure(HostApplicationBuilder builder, SiloSettings settings, ContextOptions contexts, JournalSettings journal)
     {
         SettingsValidation.Validate(settings, SiloSettings.Section);
-        if (!IPAddress.TryParse(settings.Address, out var address))
-        {
-            throw new ValidationException($"{SiloSettings.Section}:{nameof(SiloSettings.Address)} is '{settings.Address}', it must be an IP address.");
-        }
-
         PostgresDatabase.ReadPasswordFile();
-        settings.SiloPort = settings.SiloPort == 0 ? FreePort(address) : settings.SiloPort;
+        var address = settings.ResolveAddress();
+        var ports = ListenPorts.Claim(address, settings);
+        builder.Services.AddHostedService(_ => ports);
         var silo = new IPEndPoint(address, settings.SiloPort);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = settings.StopTimeout);
         builder.Services.AddContexts(contexts);
         builder.UseOrleans(orleans => orleans
             .AddClustering(settings, silo)
+            .AddTls(settings.Tls)
             .AddJournal(journal)
             .Configure<EndpointOptions>(endpoint =>
             {
@@ -100,17 +105,12 @@ public static class SiloHost
                 endpoint.GatewayListeningEndpoint = settings.GatewayPort == 0 ? null : new IPEndPoint(address, settings.GatewayPort);
             }));
 
+        builder.AddTelemetry(settings);
+
         // After the silo, so that it begins when grains can be called.
         if (journal.Store != JournalStoreKind.None)
         {
             builder.Services.AddHostedService<OrphanSweeper>();
         }
-    }
-
-    private static int FreePort(IPAddress address)
-    {
-        using var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(address, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
     }
 }

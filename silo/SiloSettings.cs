@@ -1,5 +1,8 @@
 using System.ComponentModel.DataAnnotations;
+using System.Net;
+using System.Net.Sockets;
 using IommuFd.Silo.Clustering;
+using IommuFd.Silo.Security;
 
 namespace IommuFd.Silo;
 
@@ -8,7 +11,7 @@ public sealed class SiloSettings
 {
     public const string Section = "Silo";
 
-    /// <summary>The address that the silo listens on and that others reach it by. Loopback unless said otherwise.</summary>
+    /// <summary>The address that the silo listens on and that others reach it by, or a name that leads to it. Loopback unless said otherwise.</summary>
     [Required]
     public string Address { get; set; } = "127.0.0.1";
 
@@ -39,4 +42,28 @@ public sealed class SiloSettings
     /// <summary>When a silo that does not answer is declared dead.</summary>
     [Required]
     public FailureDetectionSettings FailureDetection { get; set; } = new();
+
+    /// <summary>How connections are secured. They are in the clear by default.</summary>
+    [Required]
+    public TlsSettings Tls { get; set; } = new();
+
+    /// <summary>The address itself, where <see cref="Address"/> may be a name.</summary>
+    /// <exception cref="ValidationException">The name leads nowhere.</exception>
+    internal IPAddress ResolveAddress()
+    {
+        if (IPAddress.TryParse(Address, out var address))
+        {
+            return address;
+        }
+
+        try
+        {
+            var addresses = Dns.GetHostAddresses(Address);
+            return addresses.FirstOrDefault(candidate => candidate.AddressFamily == AddressFamily.InterNetwork) ?? addresses[0];
+        }
+        catch (Exception exception) when (exception is SocketException or ArgumentException)
+        {
+            throw new ValidationException($"{Section}:{nameof(Address)} is '{Address}', it must be an IP address, or a name that leads to one: {exception.Message}", exception);
+        }
+    }
 }

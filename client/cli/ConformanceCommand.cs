@@ -74,13 +74,13 @@ internal static class ConformanceCommand
         var show = new Option<int>("--show") { Description = "How many mismatches to show in full.", DefaultValueFactory = _ => 5 };
         var command = new Command("conformance", "Replays recorded traces and compares every errno and byte with what Linux answered. Exit status 1 on any mismatch.")
         {
-            paths, json, show, Connection.DurableOption,
+            paths, json, show, ConnectionOptions.DurableOption,
         };
-        Connection.AddOptions(command);
+        ConnectionOptions.AddTo(command);
         command.SetAction(async (options, cancellationToken) =>
         {
             await using var connection = await Connection.OpenAsync(options, cancellationToken);
-            var client = new IommufdClient(connection.Grains, new IommufdClientOptions { DefaultMode = Connection.ModeOf(options) });
+            var client = new IommufdClient(connection.Grains, new IommufdClientOptions { DefaultMode = ConnectionOptions.ModeOf(options) });
             var tally = await RunAsync(client, options.GetValue(paths)!, options.GetValue(show), cancellationToken: cancellationToken);
             if (options.GetValue(json))
             {

@@ -1,11 +1,11 @@
 using System.CommandLine;
+using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Net.Sockets;
-using IommuFd.GrainInterfaces;
 using IommuFd.Silo;
+using IommuFd.Silo.Clustering;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-using Orleans.Configuration;
 
 namespace IommuFd.Cli;
 
@@ -27,66 +27,43 @@ internal sealed class Connection : IAsyncDisposable
     /// <summary>What it leads to, for people.</summary>
     public string Target { get; }
 
-    public static Option<string?> GatewayOption { get; } = new("--gateway")
-    {
-        Description = "ADDRESS:PORT of a running silo's gateway. Without it, a silo runs in this process for as long as the command does.",
-    };
-
-    public static Option<string> ClusterOption { get; } = new("--cluster-id") { Description = "The cluster's id.", DefaultValueFactory = _ => "iommufd" };
-
-    public static Option<string> ServiceOption { get; } = new("--service-id") { Description = "The service's id.", DefaultValueFactory = _ => "iommufd" };
-
-    public static Option<bool> DurableOption { get; } = new("--durable")
-    {
-        Description = "Opens contexts that outlive their silo. Without it, contexts are volatile.",
-    };
-
-    /// <summary>The mode that a command's contexts are opened in.</summary>
-    public static ContextMode ModeOf(ParseResult options) => options.GetValue(DurableOption) ? ContextMode.Durable : ContextMode.Volatile;
-
-    public static void AddOptions(Command command)
-    {
-        command.Options.Add(GatewayOption);
-        command.Options.Add(ClusterOption);
-        command.Options.Add(ServiceOption);
-    }
-
     public static async Task<Connection> OpenAsync(ParseResult options, CancellationToken cancellationToken)
     {
-        if (options.GetValue(GatewayOption) is not { } gateway)
+        var (database, gateways) = (ConnectionOptions.DatabaseOf(options), ConnectionOptions.GatewaysOf(options));
+        if (database is null && gateways.Length == 0)
         {
             return new Connection(await SiloHost.StartInProcessAsync(cancellationToken: cancellationToken), "a silo in this process");
         }
 
-        if (!IPEndPoint.TryParse(gateway, out var endpoint) || endpoint.Port == 0)
+        var (place, target) = database is null
+            ? ($"at {string.Join(" or ", gateways.AsEnumerable())}", $"the silo{(gateways.Length > 1 ? "s" : "")} at {string.Join(", ", gateways.AsEnumerable())}")
+            : ($"that the {PostgresDatabase.Describe(database)} knows", $"cluster '{ConnectionOptions.ClusterIdOf(options)}' in the {PostgresDatabase.Describe(database)}");
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+        try
         {
-            throw new CliException($"'{gateway}' is no ADDRESS:PORT. A silo prints its own when it starts, for example 127.0.0.1:30000.");
+            builder.UseOrleansClient(client => ConnectionOptions.Configure(options, client));
+        }
+        catch (ValidationException exception)
+        {
+            throw new CliException(exception.Message);
         }
 
-        var builder = Host.CreateEmptyApplicationBuilder(null);
-        builder.UseOrleansClient(client => client
-            .UseStaticClustering(endpoint)
-            .Configure<ClusterOptions>(cluster =>
-            {
-                cluster.ClusterId = options.GetValue(ClusterOption)!;
-                cluster.ServiceId = options.GetValue(ServiceOption)!;
-            }));
         var host = builder.Build();
         try
         {
             // Orleans' client keeps trying for longer than a person at a prompt wants to wait.
             using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             patience.CancelAfter(ConnectPatience);
-            await ProbeAsync(endpoint, patience.Token);
+            await ProbeAsync(gateways, patience.Token);
             await host.StartAsync(patience.Token);
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
             host.Dispose();
-            throw new CliException($"No silo of cluster '{options.GetValue(ClusterOption)}' answers at {endpoint}: {exception.GetBaseException().Message} 'make run' starts one.");
+            throw new CliException($"No silo of cluster '{ConnectionOptions.ClusterIdOf(options)}' answers {place}: {exception.GetBaseException().Message} 'make run' starts one.");
         }
 
-        return new Connection(host, $"the silo at {endpoint}");
+        return new Connection(host, target);
     }
 
     public async ValueTask DisposeAsync()
@@ -95,9 +72,21 @@ internal sealed class Connection : IAsyncDisposable
         _host.Dispose();
     }
 
-    private static async Task ProbeAsync(IPEndPoint endpoint, CancellationToken cancellationToken)
+    /// <summary>Connects to the first gateway that lets it; throws what the last one said.</summary>
+    private static async Task ProbeAsync(IPEndPoint[] gateways, CancellationToken cancellationToken)
     {
-        using var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-        await socket.ConnectAsync(endpoint, cancellationToken);
+        for (var i = 0; i < gateways.Length; i++)
+        {
+            try
+            {
+                using var socket = new Socket(gateways[i].AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+                await socket.ConnectAsync(gateways[i], cancellationToken);
+                return;
+            }
+            catch (SocketException) when (i < gateways.Length - 1)
+            {
+                // The next may answer.
+            }
+        }
     }
 }

@@ -12,11 +12,11 @@ internal static class DemoCommand
     public static Command Create()
     {
         var keep = new Option<bool>("--keep") { Description = "Keeps a context open at the end until Ctrl-C, and prints its handle, to look at it with inspect. Wants --gateway." };
-        var command = new Command("demo", "Shows what a context does: ioctls, holders, errnos and the order of release.") { keep, Connection.DurableOption };
-        Connection.AddOptions(command);
+        var command = new Command("demo", "Shows what a context does: ioctls, holders, errnos and the order of release.") { keep, ConnectionOptions.DurableOption };
+        ConnectionOptions.AddTo(command);
         command.SetAction(async (options, cancellationToken) =>
         {
-            if (options.GetValue(keep) && options.GetValue(Connection.GatewayOption) is null)
+            if (options.GetValue(keep) && !ConnectionOptions.NamesService(options))
             {
                 throw new CliException("A context that is kept open is to be looked at from elsewhere: name a silo with --gateway.");
             }
@@ -29,7 +29,7 @@ internal static class DemoCommand
             await using var connection = await Connection.OpenAsync(options, cancellationToken);
             AnsiConsole.MarkupLineInterpolated($"Against {connection.Target}.\n");
             var client = new IommufdClient(connection.Grains);
-            await new Demo(client, AnsiConsole.Console).RunAsync(Connection.ModeOf(options), options.GetValue(keep), cancellationToken);
+            await new Demo(client, AnsiConsole.Console).RunAsync(ConnectionOptions.ModeOf(options), options.GetValue(keep), cancellationToken);
             return 0;
         });
         return command;

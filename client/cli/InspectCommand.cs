@@ -40,7 +40,7 @@ internal static class InspectCommand
         var graph = new Option<bool>("--graph") { Description = "Shows who holds whom as a tree: in the whole context, or around the object." };
         var dot = new Option<bool>("--dot") { Description = "Writes who holds whom in Graphviz' language, for example for 'dot -Tsvg'." };
         var command = new Command("inspect", "Shows a context: its objects, their users and holders.") { handle, id, json, after, limit, graph, dot };
-        Connection.AddOptions(command);
+        ConnectionOptions.AddTo(command);
         command.SetAction(async (options, cancellationToken) =>
         {
             if (!ContextHandle.TryParse(options.GetValue(handle), out var context))
@@ -48,7 +48,7 @@ internal static class InspectCommand
                 throw new CliException($"'{options.GetValue(handle)}' is no handle: 32 hexadecimal digits, as IommuContext.Handle prints them.");
             }
 
-            if (options.GetValue(Connection.GatewayOption) is null)
+            if (!ConnectionOptions.NamesService(options))
             {
                 throw new CliException("A context is inspected where it lives: name its silo with --gateway, for example 127.0.0.1:30000.");
             }

@@ -36,7 +36,7 @@ public static class PostgresDatabase
     }
 
     /// <summary>What is wrong with a connection string, or null. It never repeats the string, nor what the parser says of it: either may have the password.</summary>
-    internal static string? Problem(string? connectionString)
+    public static string? Problem(string? connectionString)
     {
         const string Example = "for example Host=localhost;Database=iommufd;Username=iommufd";
         if (string.IsNullOrWhiteSpace(connectionString))

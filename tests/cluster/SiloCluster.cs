@@ -43,14 +43,13 @@ internal sealed class SiloCluster : IAsyncDisposable
         return silo;
     }
 
-    /// <summary>A client that takes its gateways from the database. Orleans lets a call that went down with a silo wait for its timeout, so that is short.</summary>
+    /// <summary>A client that takes its gateways from the database.</summary>
     public async Task<IGrainFactory> ConnectAsync()
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
         builder.UseOrleansClient(client => client
             .UseAdoNetClustering((AdoNetClusteringClientOptions membership) => (membership.Invariant, membership.ConnectionString) = ("Npgsql", _database))
             .Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = ("iommufd", "iommufd"))
-            .Configure<ClientMessagingOptions>(messaging => messaging.ResponseTimeout = TimeSpan.FromSeconds(2))
             .Configure<GatewayOptions>(gateways => gateways.GatewayListRefreshPeriod = TimeSpan.FromSeconds(1)));
         var host = builder.Build();
         await host.StartAsync();

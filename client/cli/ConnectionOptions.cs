@@ -1,0 +1,154 @@
+using System.CommandLine;
+using System.Net;
+using System.Security.Cryptography.X509Certificates;
+using IommuFd.GrainInterfaces;
+using IommuFd.Silo.Clustering;
+using IommuFd.Silo.Security;
+using Orleans.Configuration;
+using Orleans.Connections.Security;
+
+namespace IommuFd.Cli;
+
+// A running service is named by gateways or by the database that has the cluster's membership. What can hold a password can be given as the name
+// of a variable of the environment, so that it need not stand where other users of the machine see it.
+
+/// <summary>The options that say how a command reaches its service.</summary>
+internal static class ConnectionOptions
+{
+    private const string TlsPasswordVariable = "IOMMUFD_TLS_PASSWORD";
+
+    private static readonly Option<string[]> GatewayOption = new("--gateway")
+    {
+        Description = "ADDRESS:PORT of a running silo's gateway; may be repeated. Without it and --cluster, a silo runs in this process for as long as the command does.",
+    };
+
+    private static readonly Option<string?> ClusterOption = new("--cluster")
+    {
+        Description = "The PostgreSQL database that has the cluster's membership, from which gateways are taken: a connection string, or the name of an environment variable that has it.",
+    };
+
+    private static readonly Option<string> ClusterIdOption = new("--cluster-id") { Description = "The cluster's id.", DefaultValueFactory = _ => "iommufd" };
+
+    private static readonly Option<string> ServiceIdOption = new("--service-id") { Description = "The service's id.", DefaultValueFactory = _ => "iommufd" };
+
+    private static readonly Option<double> ResponseTimeoutOption = Seconds("--response-timeout", "Seconds that a call may take before it is given up.", 30);
+
+    private static readonly Option<double> GatewayRefreshOption = Seconds("--gateway-refresh", "Seconds between two looks for gateways that came or went.", 2);
+
+    private static readonly Option<string?> TlsCaOption = new("--tls-ca") { Description = "PEM file of the authority that the silos' certificates lead to. Switches TLS on." };
+
+    private static readonly Option<string?> TlsCertificateOption = new("--tls-certificate")
+    {
+        Description = $"This client's certificate, PFX or PEM. Switches TLS on. A password is taken from {TlsPasswordVariable}.",
+    };
+
+    private static readonly Option<string?> TlsKeyOption = new("--tls-key") { Description = "PEM file of the certificate's private key, where it is not in the same file." };
+
+    private static readonly Option<string> TlsServerNameOption = new("--tls-server-name") { Description = "The name that silos' certificates are for.", DefaultValueFactory = _ => "iommufd" };
+
+    /// <summary>Whether contexts are durable; of commands that open some.</summary>
+    public static Option<bool> DurableOption { get; } = new("--durable") { Description = "Opens contexts that outlive their silo. Without it, contexts are volatile." };
+
+    /// <summary>Adds the options to a command that opens contexts or looks at them.</summary>
+    public static void AddTo(Command command)
+    {
+        foreach (var option in (Option[])
+            [
+                GatewayOption, ClusterOption, ClusterIdOption, ServiceIdOption, ResponseTimeoutOption, GatewayRefreshOption,
+                TlsCaOption, TlsCertificateOption, TlsKeyOption, TlsServerNameOption,
+            ])
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    /// <summary>The mode that a command's contexts are opened in.</summary>
+    public static ContextMode ModeOf(ParseResult options) => options.GetValue(DurableOption) ? ContextMode.Durable : ContextMode.Volatile;
+
+    /// <summary>Whether a running service is named.</summary>
+    public static bool NamesService(ParseResult options) => options.GetValue(GatewayOption) is { Length: > 0 } || options.GetValue(ClusterOption) is not null;
+
+    /// <summary>The cluster's id.</summary>
+    public static string ClusterIdOf(ParseResult options) => options.GetValue(ClusterIdOption)!;
+
+    /// <summary>The gateways that are named; none if none is.</summary>
+    public static IPEndPoint[] GatewaysOf(ParseResult options) => [.. (options.GetValue(GatewayOption) ?? []).Select(gateway => IPEndPoint.TryParse(gateway, out var endpoint) && endpoint.Port != 0
+        ? endpoint
+        : throw new CliException($"'{gateway}' is no ADDRESS:PORT. A silo prints its own when it starts, for example 127.0.0.1:30000."))];
+
+    /// <summary>The connection string of the cluster's database; null where none is named.</summary>
+    public static string? DatabaseOf(ParseResult options)
+    {
+        if (options.GetValue(ClusterOption) is not { } cluster)
+        {
+            return null;
+        }
+
+        if (GatewaysOf(options).Length > 0)
+        {
+            throw new CliException("--cluster and --gateway exclude each other: gateways come from the cluster's database, or are named.");
+        }
+
+        var isVariable = !cluster.Contains('=', StringComparison.Ordinal);
+        var connectionString = isVariable
+            ? Environment.GetEnvironmentVariable(cluster) ?? throw new CliException("--cluster names an environment variable that is not set.")
+            : cluster;
+        return PostgresDatabase.Problem(connectionString) is { } problem ? throw new CliException($"--cluster {problem}.") : connectionString;
+    }
+
+    /// <summary>Configures an Orleans client as the options say.</summary>
+    public static void Configure(ParseResult options, IClientBuilder client)
+    {
+        client
+            .Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = (ClusterIdOf(options), options.GetValue(ServiceIdOption)!))
+            .Configure<ClientMessagingOptions>(messaging => messaging.ResponseTimeout = SecondsOf(options, ResponseTimeoutOption))
+            .Configure<GatewayOptions>(gateways => gateways.GatewayListRefreshPeriod = SecondsOf(options, GatewayRefreshOption));
+        if (DatabaseOf(options) is { } database)
+        {
+            PostgresDatabase.ReadPasswordFile();
+            client.UseAdoNetClustering((AdoNetClusteringClientOptions membership) => (membership.Invariant, membership.ConnectionString) = ("Npgsql", database));
+        }
+        else
+        {
+            client.UseStaticClustering(GatewaysOf(options));
+        }
+
+        AddTls(options, client);
+    }
+
+    private static void AddTls(ParseResult options, IClientBuilder client)
+    {
+        var (ca, certificate) = (options.GetValue(TlsCaOption), options.GetValue(TlsCertificateOption));
+        if (ca is null && certificate is null)
+        {
+            return;
+        }
+
+        foreach (var path in (string?[])[ca, certificate, options.GetValue(TlsKeyOption)])
+        {
+            if (path is not null && !File.Exists(path))
+            {
+                throw new CliException($"'{path}' is no file.");
+            }
+        }
+
+        client.UseTls(tls =>
+        {
+            tls.LocalCertificate = certificate is null ? null : LoadCertificate(certificate, options.GetValue(TlsKeyOption));
+            tls.ClientCertificateMode = certificate is null ? RemoteCertificateMode.NoCertificate : RemoteCertificateMode.RequireCertificate;
+            tls.RemoteCertificateMode = RemoteCertificateMode.RequireCertificate;
+            tls.RemoteCertificateValidation = Certificates.Trust(ca is null ? null : Certificates.LoadAuthorities(ca), isServer: true);
+            tls.OnAuthenticateAsClient = (_, authentication) => authentication.TargetHost = options.GetValue(TlsServerNameOption)!;
+        });
+    }
+
+    private static X509Certificate2 LoadCertificate(string path, string? keyPath) => Certificates.Load(path, keyPath, Environment.GetEnvironmentVariable(TlsPasswordVariable));
+
+    private static Option<double> Seconds(string name, string description, double value) => new(name) { Description = description, DefaultValueFactory = _ => value };
+
+    private static TimeSpan SecondsOf(ParseResult options, Option<double> option)
+    {
+        var seconds = options.GetValue(option);
+        return seconds is > 0 and <= 86_400 ? TimeSpan.FromSeconds(seconds) : throw new CliException($"{option.Name} is {seconds}, it must be above 0 and 86400 at most.");
+    }
+}

@@ -1,0 +1,34 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace IommuFd.Silo;
+
+// For container images, which have no curl and need none: the same program with the same configuration asks whether the silo that it describes
+// lets clients connect. It joins nothing and costs a process for a moment.
+
+/// <summary><c>iommufd-silo --health</c>: whether the silo of this configuration lets clients connect.</summary>
+internal static class Health
+{
+    public const string Argument = "--health";
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
+
+    /// <summary>Connects to the port for clients, or to the one for silos where there is none. 0 is healthy, 1 is not.</summary>
+    public static async Task<int> CheckAsync(SiloSettings settings)
+    {
+        var endpoint = new IPEndPoint(settings.ResolveAddress(), settings.GatewayPort == 0 ? settings.SiloPort : settings.GatewayPort);
+        using var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        using var patience = new CancellationTokenSource(Patience);
+        try
+        {
+            await socket.ConnectAsync(endpoint, patience.Token);
+            Console.WriteLine($"healthy: {endpoint} answers");
+            return 0;
+        }
+        catch (Exception exception) when (exception is SocketException or OperationCanceledException)
+        {
+            Console.Error.WriteLine($"unhealthy: {endpoint} does not answer: {exception.Message}");
+            return 1;
+        }
+    }
+}

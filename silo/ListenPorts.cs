@@ -1,0 +1,124 @@
+using System.ComponentModel.DataAnnotations;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Hosting;
+
+namespace IommuFd.Silo;
+
+// Orleans opens its ports so that any number of sockets can share one, and the kernel then deals connections out among them: two silos on the
+// same port both start, and each gets some of the other's. So a silo claims its ports before Orleans opens them. The claim is the name of a
+// socket of this machine that has no file (an abstract one): the kernel gives it to one process at a time and takes it back when that ends, however it
+// ends, so that of two silos that start at once one is refused. A port that some other program listens on is found by trying to listen.
+
+/// <summary>The ports of a silo, claimed for this process until its host is disposed.</summary>
+internal sealed class ListenPorts : IHostedService, IDisposable
+{
+    // Not .NET's ReuseAddress, which shares the port among processes as well; this one only takes ports whose last connections are still being forgotten.
+    private const int SolSocket = 1, SoReuseAddress = 2;
+
+    private readonly List<Socket> _claims = [];
+
+    /// <summary>Claims the ports of a silo. Where its port for silos is 0, a free one is taken and set; where the one for clients is 0, it has none.</summary>
+    /// <exception cref="ValidationException">A port is taken. The message names it, and says what to do.</exception>
+    public static ListenPorts Claim(IPAddress address, SiloSettings settings)
+    {
+        var ports = new ListenPorts();
+        try
+        {
+            if (settings.SiloPort == 0)
+            {
+                settings.SiloPort = ports.ClaimFree(address);
+            }
+            else
+            {
+                ports.Claim(new IPEndPoint(address, settings.SiloPort), nameof(SiloSettings.SiloPort));
+            }
+
+            ports.Claim(new IPEndPoint(address, settings.GatewayPort), nameof(SiloSettings.GatewayPort));
+            return ports;
+        }
+        catch
+        {
+            ports.Dispose();
+            throw;
+        }
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public void Dispose() => _claims.ForEach(claim => claim.Dispose());
+
+    private int ClaimFree(IPAddress address)
+    {
+        while (true)
+        {
+            using var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            socket.Bind(new IPEndPoint(address, 0));
+            if (TryClaim((IPEndPoint)socket.LocalEndPoint!))
+            {
+                return ((IPEndPoint)socket.LocalEndPoint!).Port;
+            }
+        }
+    }
+
+    private void Claim(IPEndPoint endpoint, string setting)
+    {
+        if (endpoint.Port == 0)
+        {
+            return;
+        }
+
+        if (!TryClaim(endpoint) || !CanListen(endpoint))
+        {
+            throw new ValidationException(
+                $"{SiloSettings.Section}:{setting} is {endpoint.Port}, and something listens on {endpoint} already: perhaps a silo that still runs. "
+                + $"Stop it, or take other ports: --{SiloSettings.Section}:{nameof(SiloSettings.SiloPort)}=PORT --{SiloSettings.Section}:{nameof(SiloSettings.GatewayPort)}=PORT.");
+        }
+    }
+
+    private bool TryClaim(IPEndPoint endpoint)
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            return true;
+        }
+
+        var claim = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            claim.Bind(new UnixDomainSocketEndPoint($"\0iommufd-silo/{endpoint}"));
+            _claims.Add(claim);
+            return true;
+        }
+        catch (SocketException exception) when (exception.SocketErrorCode == SocketError.AddressAlreadyInUse)
+        {
+            claim.Dispose();
+            return false;
+        }
+    }
+
+    private static bool CanListen(IPEndPoint endpoint)
+    {
+        using var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        if (OperatingSystem.IsLinux())
+        {
+            socket.SetRawSocketOption(SolSocket, SoReuseAddress, BitConverter.GetBytes(1));
+        }
+
+        try
+        {
+            socket.Bind(endpoint);
+            return true;
+        }
+        catch (SocketException exception) when (exception.SocketErrorCode == SocketError.AddressAlreadyInUse)
+        {
+            return false;
+        }
+        catch (SocketException exception)
+        {
+            throw new ValidationException($"{SiloSettings.Section}:{nameof(SiloSettings.Address)}: can't listen on {endpoint}: {exception.Message}", exception);
+        }
+    }
+}
