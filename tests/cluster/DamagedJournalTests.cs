@@ -14,7 +14,7 @@ public sealed class DamagedJournalTests : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        _place = new SqliteJournalPlace();
+        _place = JournalSilo.NewPlace();
         await StartAsync();
         foreach (var handle in (ContextHandle[])[_handle, _other])
         {

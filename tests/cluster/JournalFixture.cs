@@ -4,6 +4,7 @@ using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Journaling;
 using IommuFd.Silo;
 using IommuFd.Silo.Journals;
+using IommuFd.TestSupport;
 using IommuFd.Uapi;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -28,6 +29,9 @@ internal sealed class JournalSilo : IAsyncDisposable
             configure,
             options ?? new ContextOptions { DefaultMode = ContextMode.Durable, Lease = TimeSpan.Zero },
             new JournalSettings { Store = JournalStoreKind.Sqlite, Path = path, Synchronous = JournalSynchronous.Normal }));
+
+    /// <summary>An empty place for a journal, which can be damaged.</summary>
+    public static SqliteJournalPlace NewPlace() => new();
 
     public IContextGrain Context(ContextHandle handle) => Grains.GetGrain<IContextGrain>(handle.Value);
 
