@@ -17,7 +17,8 @@ public sealed class ContractTests
     private static readonly Type[] Grains =
         [.. TypeReferences.Written(Contracts).Where(type => type.IsInterface && typeof(IAddressable).IsAssignableFrom(type))];
 
-    public static TheoryData<string> MessageNames => [.. Messages.Select(type => type.Name)];
+    // An exception can't be immutable: the runtime writes down where it was thrown.
+    public static TheoryData<string> MessageNames => [.. Messages.Where(type => !type.IsSubclassOf(typeof(Exception))).Select(type => type.Name)];
 
     public static TheoryData<string> GrainNames => [.. Grains.Select(type => type.Name)];
 
