@@ -16,6 +16,7 @@ setup:
 	@command -v dotnet >/dev/null || { echo "The .NET 10 SDK is needed: https://dotnet.microsoft.com/download/dotnet/10.0" >&2; exit 1; }
 	@for try in 1 2 3; do dotnet restore IommuFd.Actors.sln -v quiet && exit 0; echo "restore failed, once more" >&2; done; exit 1
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || tests/install-postgres
+	@docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || tests/install-compose
 
 build: setup ## Builds everything.
 	dotnet build IommuFd.Actors.sln -c $(CONFIGURATION) --no-restore -v quiet -nologo

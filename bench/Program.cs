@@ -1,7 +1,13 @@
+using IommuFd.Bench.Cluster;
 using IommuFd.Bench.Harness;
 using IommuFd.Bench.Sections;
 using IommuFd.Silo;
 using Microsoft.Extensions.DependencyInjection;
+
+if (args is ["cluster-load", ..])
+{
+    return await ClusterLoad.RunAsync(args);
+}
 
 if (BenchOptions.Parse(args) is not { } options)
 {

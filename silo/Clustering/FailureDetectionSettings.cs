@@ -3,10 +3,10 @@ using Orleans.Configuration;
 
 namespace IommuFd.Silo.Clustering;
 
-// Orleans adapts the time it gives a probe to what probes take: about ProbeTimeout / 2 where they take nothing, up to MaxProbeTimeout where
-// silos are busy. A probe that fails at once (the process is gone, its port answers with a reset) still counts only once a period. So a killed
-// silo is found after about MissedProbes * ProbeTimeout / 2, and a silo that is only slow has MissedProbes * MaxProbeTimeout, and longer
-// while anything else arrives from it.
+// Orleans adapts the time it gives a probe, which is also the time between two, to what probes take: MinProbeTimeout where they take nothing, up to
+// MaxProbeTimeout where silos are busy. A probe that fails at once (the process is gone, its port answers with a reset) counts only once a period
+// all the same. So a killed silo is found after about MissedProbes * MinProbeTimeout, and MissedProbes * MaxProbeTimeout at worst; and one that is
+// only slow has that long too, and longer while anything else arrives from it.
 
 /// <summary>When a silo that does not answer is declared dead: the section <c>Silo:FailureDetection</c>. docs/operations.md has what was measured with these defaults.</summary>
 public sealed class FailureDetectionSettings : IValidatableObject
@@ -15,9 +15,13 @@ public sealed class FailureDetectionSettings : IValidatableObject
     [Range(typeof(TimeSpan), "00:00:00.05", "00:10:00")]
     public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>The longest that it waits where answers take long. 2 s by default.</summary>
+    /// <summary>The least that it waits where answers come at once. 0.75 s by default: less, and a machine that gets busy all of a sudden looks dead to itself.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.05", "00:10:00")]
+    public TimeSpan MinProbeTimeout { get; set; } = TimeSpan.FromSeconds(0.75);
+
+    /// <summary>The longest that it waits where answers take long. 1.5 s by default.</summary>
     [Range(typeof(TimeSpan), "00:00:00.05", "01:00:00")]
-    public TimeSpan MaxProbeTimeout { get; set; } = TimeSpan.FromSeconds(2);
+    public TimeSpan MaxProbeTimeout { get; set; } = TimeSpan.FromSeconds(1.5);
 
     /// <summary>After how many probes without an answer, one after the other, a silo votes another dead. 3 by default.</summary>
     [Range(1, 100)]
@@ -62,6 +66,11 @@ public sealed class FailureDetectionSettings : IValidatableObject
             yield return new ValidationResult($"is {MaxProbeTimeout}, less than ProbeTimeout, {ProbeTimeout}", [nameof(MaxProbeTimeout)]);
         }
 
+        if (MinProbeTimeout > ProbeTimeout)
+        {
+            yield return new ValidationResult($"is {MinProbeTimeout}, more than ProbeTimeout, {ProbeTimeout}", [nameof(MinProbeTimeout)]);
+        }
+
         if (Votes > ProbedSilos)
         {
             yield return new ValidationResult($"is {Votes}, more than the {ProbedSilos} silos that a silo is probed by (ProbedSilos): none could be declared dead", [nameof(Votes)]);
@@ -71,6 +80,7 @@ public sealed class FailureDetectionSettings : IValidatableObject
     internal void Apply(ClusterMembershipOptions options)
     {
         options.ProbeTimeout = ProbeTimeout;
+        options.MinProbeTimeout = MinProbeTimeout;
         options.MaxProbeTimeout = MaxProbeTimeout;
         options.NumMissedProbesLimit = MissedProbes;
         options.NumVotesForDeathDeclaration = Votes;

@@ -29,14 +29,14 @@ internal sealed class SiloCluster : IAsyncDisposable
     }
 
     /// <summary>Starts one more, and does not wait for it.</summary>
-    public SiloProcess StartSilo()
+    public SiloProcess StartSilo(params string[] settings)
     {
         var (siloPort, gatewayPort) = (Ports.Free(), Ports.Free());
         var process = ChildProcess.Start(
             "iommufd-silo.dll",
             [
                 "--Silo:Clustering:Provider=postgres", $"--Silo:Clustering:ConnectionString={_database}", $"--Silo:SiloPort={siloPort}", $"--Silo:GatewayPort={gatewayPort}",
-                "--Journal:Store=postgres", $"--Journal:ConnectionString={_database}", .. _settings,
+                "--Journal:Store=postgres", $"--Journal:ConnectionString={_database}", .. _settings, .. settings,
             ]);
         var silo = new SiloProcess(process, siloPort, gatewayPort);
         Silos.Add(silo);
@@ -44,13 +44,16 @@ internal sealed class SiloCluster : IAsyncDisposable
     }
 
     /// <summary>A client that takes its gateways from the database.</summary>
-    public async Task<IGrainFactory> ConnectAsync()
+    public async Task<IGrainFactory> ConnectAsync(Action<IClientBuilder>? configure = null)
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
-        builder.UseOrleansClient(client => client
-            .UseAdoNetClustering((AdoNetClusteringClientOptions membership) => (membership.Invariant, membership.ConnectionString) = ("Npgsql", _database))
-            .Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = ("iommufd", "iommufd"))
-            .Configure<GatewayOptions>(gateways => gateways.GatewayListRefreshPeriod = TimeSpan.FromSeconds(1)));
+        builder.UseOrleansClient(client =>
+        {
+            client.UseAdoNetClustering((AdoNetClusteringClientOptions membership) => (membership.Invariant, membership.ConnectionString) = ("Npgsql", _database))
+                .Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = ("iommufd", "iommufd"))
+                .Configure<GatewayOptions>(gateways => gateways.GatewayListRefreshPeriod = TimeSpan.FromSeconds(1));
+            configure?.Invoke(client);
+        });
         var host = builder.Build();
         await host.StartAsync();
         _clients.Add(host);
