@@ -101,8 +101,17 @@ internal static class HwptHandlers
     }
 
     /// <summary>Frees the domain of a HWPT that nobody holds, before it goes.</summary>
-    public static ValueTask<OperationResult> FreeDomainAsync(IoctlScope scope, HwptEntry hwpt)
-        => IoasHandlers.ChangeAsync(scope, hwpt.Ioas, [new RemoveDomain(hwpt.Id)]);
+    public static async ValueTask<OperationResult> FreeDomainAsync(IoctlScope scope, HwptEntry hwpt)
+    {
+        var result = await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, [new RemoveDomain(hwpt.Id)]);
+        if (result.Succeeded)
+        {
+            // An automatic one that a driver held when its last device went: no device may be given it any more.
+            hwpt.Ioas.RemoveAuto(hwpt);
+        }
+
+        return result;
+    }
 
     /// <summary>The change that makes the domain of a HWPT. Where its faults go is no matter of the domain.</summary>
     public static IoasChange Allocation(HwptEntry hwpt, DeviceDescription device, HwptUserData? data)

@@ -45,6 +45,27 @@ public sealed class RegressionTests
     }
 
     [Fact]
+    public void An_automatic_HWPT_that_a_driver_held_beyond_its_last_device_is_given_to_no_device_once_it_is_destroyed()
+    {
+        var ioas = _context.AllocateIoas();
+        var driver = _context.Driver();
+        var device = _context.Bind(driver, "device");
+        var attach = new AttachDeviceRequest(device, new ObjectId(ioas));
+        var hwpt = _context.AskOk(driver, attach);
+        var hold = _context.Ask(driver, new HoldObjectRequest(hwpt, ObjectType.Any, "why")).Hold;
+        _context.AskOk(driver, new DetachDeviceRequest(device));
+        Expect.Equal(2, _context.Objects.Find(hwpt.Value)!.Users, "users of the HWPT that only the driver holds");
+        _context.AskOk(driver, new DropHoldRequest(hold));
+        _context.Destroy(hwpt.Value);
+        var other = _context.AllocateIoas();
+        Expect.Equal(hwpt.Value, other, "the id of the next object");
+
+        var next = _context.AskOk(driver, attach);
+        Expect.Equal(other + 1, next.Value, "the HWPT that is made anew");
+        Expect.Equal(next.Value, _context.HwptOf(device.Value), "what the device is attached to");
+    }
+
+    [Fact]
     public void Replace_with_itself_changes_nothing()
     {
         var ioas = _context.AllocateIoas();
