@@ -48,7 +48,9 @@ internal sealed partial class ContextGrain
     {
         _leaseTimer?.Dispose();
         CountNoMore();
-        if (_journal is not null && _grains is { } grains)
+
+        // Where the silo stops, its objects' grains leave at the same time: calling them would make empty ones elsewhere.
+        if (_journal is not null && _grains is { } grains && reason.ReasonCode != DeactivationReasonCode.ShuttingDown)
         {
             await grains.DestroyAllAsync();
         }
