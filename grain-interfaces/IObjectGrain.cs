@@ -33,6 +33,28 @@ public interface IObjectGrain : IGrainWithStringKey
     [Alias("Inspect")]
     [AlwaysInterleave]
     ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page);
+
+    /// <summary>Writes the whole state down, for the context's snapshot.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <returns>The state; null where there is none of this life.</returns>
+    [Alias("Snapshot")]
+    ValueTask<ObjectSnapshot?> SnapshotAsync(ObjectStamp stamp);
+
+    /// <summary>Begins a life with a state that was written down.</summary>
+    /// <param name="stamp">The life: a later one than any before.</param>
+    /// <param name="snapshot">The state.</param>
+    /// <returns>EIO where it is not a later life.</returns>
+    /// <exception cref="InvalidDataException">It is no state of this kind of object, or one that makes no sense.</exception>
+    [Alias("Restore")]
+    ValueTask<ObjectReply> RestoreAsync(ObjectStamp stamp, ObjectSnapshot snapshot);
+}
+
+/// <summary>The state of an object's grain, written down. Each kind of object has its record, which only its own grain reads.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.ObjectSnapshot")]
+public abstract record ObjectSnapshot
+{
+    /// <summary>Whether it is the state of an object that was never called, so that there is no need to restore it.</summary>
+    public abstract bool IsFirstState { get; }
 }
 
 /// <summary>What an object answers its context.</summary>

@@ -16,6 +16,10 @@ public sealed class ContextOptions
     [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
     public TimeSpan Lease { get; set; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>Bytes of journal behind the last snapshot, from which on the next one is taken; where that was larger, as many bytes as it has.</summary>
+    [Range(0, int.MaxValue)]
+    public int SnapshotAfterBytes { get; set; } = 256 * 1024;
+
     /// <summary>Objects that a context can have.</summary>
     [Range(1, int.MaxValue)]
     public int MaxObjects { get; set; } = 1 << 20;

@@ -27,10 +27,10 @@ internal sealed partial class ContextGrain
 
         try
         {
-            var recovery = new ContextRecovery(journal, serializer, GrainFactory, logger);
+            var recovery = new ContextRecovery(journal, serializer, GrainFactory, logger, options.Value.SnapshotAfterBytes);
             if (await recovery.RecoverAsync(Handle, cancellationToken) is { } recovered)
             {
-                Resume(recovered);
+                await ResumeAsync(recovered);
             }
         }
         catch (JournalStoreException exception)
@@ -112,7 +112,7 @@ internal sealed partial class ContextGrain
         _ => Errno.EBADF,
     };
 
-    private void Resume(RecoveredContext recovered)
+    private async Task ResumeAsync(RecoveredContext recovered)
     {
         (_lastWords, _damage, _journal, _grains) = (recovered.LastWords, recovered.Damage, recovered.Journal, recovered.Grains);
         if (recovered.Context is { IsOpen: true } context)
@@ -126,6 +126,7 @@ internal sealed partial class ContextGrain
             }
 
             Begin();
+            await SnapshotIfDueAsync();
         }
     }
 
@@ -201,6 +202,7 @@ internal sealed partial class ContextGrain
         }
 
         await MadeAsync(record is null ? log.ConfirmAsync() : log.AppendAsync(record));
+        await SnapshotIfDueAsync();
     }
 
     private async ValueTask MadeAsync(ValueTask<JournalOutcome> write)
@@ -219,6 +221,22 @@ internal sealed partial class ContextGrain
         {
             throw Abandon("another activation has taken over");
         }
+    }
+
+    private async ValueTask SnapshotIfDueAsync()
+    {
+        if (_journal is not { WantsSnapshot: true } log || _context is not { IsOpen: true } context)
+        {
+            return;
+        }
+
+        var snapshot = await ContextSnapshots.CaptureAsync(context, _grains!);
+        if (_grains!.HasLost)
+        {
+            throw Abandon("the grain of an object failed or has lost its state");
+        }
+
+        await MadeAsync(log.StoreAsync(snapshot));
     }
 
     private async Task<ReferenceReply?> BeginJournalAsync()
@@ -243,7 +261,7 @@ internal sealed partial class ContextGrain
         {
             if (await journal.Store.CreateAsync(Handle, journal.Owner, CancellationToken.None) is { } epoch)
             {
-                _journal = new ContextJournal(journal, serializer, Handle, epoch);
+                _journal = new ContextJournal(journal, serializer, Handle, epoch, options.Value.SnapshotAfterBytes);
                 return null;
             }
         }

@@ -12,9 +12,11 @@ namespace IommuFd.Grains.Contexts;
 // Always: the context is open exactly while it has a reference. Ioctls are answered while one of them is a file's; a driver's
 // alone only puts the release off. A driver's holds belong to its reference and go with it, so that no count outlives the one
 // who could drop it.
+//
+// .Snapshot.cs writes the context down and makes it again.
 
 /// <summary>A context: its table of objects, its options and who refers to it.</summary>
-internal sealed class ContextModel
+internal sealed partial class ContextModel
 {
     private readonly SortedDictionary<long, ContextReference> _references = [];
     private readonly Dictionary<long, Hold> _driverHolds = [];
@@ -241,18 +243,22 @@ internal sealed class ContextModel
     private ReferenceReply Refer(ReferenceKind kind, string name, long session)
     {
         var reference = new ContextReference(new ReferenceId(++_lastNumber), kind, name, session);
+        Add(reference);
+        return new ReferenceReply(Errno.None, reference.Id, default, Mode, null);
+    }
+
+    private void Add(ContextReference reference)
+    {
         _references.Add(reference.Id.Value, reference);
-        if (session != 0)
+        if (reference.Session != 0)
         {
-            _sessions.Add(session, reference);
+            _sessions.Add(reference.Session, reference);
         }
 
-        if (kind == ReferenceKind.File)
+        if (reference.Kind == ReferenceKind.File)
         {
             _files++;
         }
-
-        return new ReferenceReply(Errno.None, reference.Id, default, Mode, null);
     }
 
     private void DropHold(Hold hold)

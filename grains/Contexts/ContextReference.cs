@@ -26,5 +26,15 @@ internal sealed class ContextReference(ReferenceId id, ReferenceKind kind, strin
 
     public string Name { get; } = name;
 
+    /// <summary>Writes the reference down, without what it holds.</summary>
+    public ReferenceSnapshot Save() => new()
+    {
+        Id = Id.Value,
+        Kind = Kind,
+        Name = Name,
+        Session = Session,
+        Replies = _replies?.Save(),
+    };
+
     public override Holder Describe(Hold hold) => new(ObjectType.Any, default, $"{Name}: {hold.Why}", hold.Id);
 }

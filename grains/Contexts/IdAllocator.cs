@@ -16,6 +16,7 @@ internal sealed class IdAllocator
     public const uint Max = int.MaxValue;
 
     private const int WordBits = 64;
+    private const int WordBitsLog2 = 6;
 
     private readonly List<ulong[]> _levels = [];
 
@@ -49,6 +50,27 @@ internal sealed class IdAllocator
         id = (uint)index;
         return true;
     }
+
+    /// <summary>Takes an id that is not the lowest free one, as a table that is made again does; false where it is taken.</summary>
+    public bool TryTake(uint id)
+    {
+        if (IsTaken(id))
+        {
+            return false;
+        }
+
+        while ((long)id >> (_levels.Count * WordBitsLog2) > 0)
+        {
+            _levels.Add([_levels[^1][0] == ulong.MaxValue ? 1UL : 0]);
+        }
+
+        Set(id);
+        Count++;
+        return true;
+    }
+
+    /// <summary>Whether an id is taken; 0 is from the start.</summary>
+    public bool IsTaken(uint id) => (Word(0, id / WordBits) & (1UL << (int)(id % WordBits))) != 0;
 
     /// <summary>Gives an id back that is taken.</summary>
     public void Free(uint id)

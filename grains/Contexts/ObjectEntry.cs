@@ -1,4 +1,6 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Objects;
+using IommuFd.Grains.Snapshots;
 
 namespace IommuFd.Grains.Contexts;
 
@@ -6,6 +8,8 @@ namespace IommuFd.Grains.Contexts;
 // reference to the context) owns the edge, and stands in two lists at once: those that the owner holds, and those that hold the
 // target. Both lists are threaded through the edges themselves, so that taking and dropping a hold cost the same however many
 // there are, and an object without any costs no list.
+//
+// Whoever takes a hold comes first in both lists, so that both are in the order of time, latest first.
 //
 // Always: Users of an object is 1 for the table and 1 for each edge in its Holders list.
 
@@ -25,9 +29,6 @@ internal abstract class HoldOwner
 /// <summary>One users count on an object, with the one that has it and why.</summary>
 internal sealed class Hold
 {
-    private Hold? _previousHeld;
-    private Hold? _previousHolder;
-
     private Hold(HoldId id, HoldOwner owner, ObjectEntry target, string why)
     {
         Id = id;
@@ -53,18 +54,24 @@ internal sealed class Hold
     /// <summary>The next that holds the same target.</summary>
     public Hold? NextHolder { get; private set; }
 
+    /// <summary>The one before in the list of what the owner holds.</summary>
+    public Hold? PreviousHeld { get; private set; }
+
+    /// <summary>The one before in the list of who holds the target.</summary>
+    public Hold? PreviousHolder { get; private set; }
+
     /// <summary>Adds 1 to an object's users for an owner: the one step from a short use within an ioctl to a count that outlives it.</summary>
     public static Hold RefToUsers(HoldOwner owner, ObjectEntry target, string why, HoldId id = default)
     {
         var hold = new Hold(id, owner, target, why);
         if (hold.NextHeld is { } held)
         {
-            held._previousHeld = hold;
+            held.PreviousHeld = hold;
         }
 
         if (hold.NextHolder is { } holder)
         {
-            holder._previousHolder = hold;
+            holder.PreviousHolder = hold;
         }
 
         owner.FirstHeld = hold;
@@ -79,10 +86,10 @@ internal sealed class Hold
     {
         if (NextHeld is { } nextHeld)
         {
-            nextHeld._previousHeld = _previousHeld;
+            nextHeld.PreviousHeld = PreviousHeld;
         }
 
-        if (_previousHeld is { } previousHeld)
+        if (PreviousHeld is { } previousHeld)
         {
             previousHeld.NextHeld = NextHeld;
         }
@@ -101,10 +108,10 @@ internal sealed class Hold
     {
         if (NextHolder is { } nextHolder)
         {
-            nextHolder._previousHolder = _previousHolder;
+            nextHolder.PreviousHolder = PreviousHolder;
         }
 
-        if (_previousHolder is { } previousHolder)
+        if (PreviousHolder is { } previousHolder)
         {
             previousHolder.NextHolder = NextHolder;
         }
@@ -140,6 +147,13 @@ internal abstract class ObjectEntry(ObjectId id, ObjectType type, long serial) :
     public virtual string Name => "";
 
     public override Holder Describe(Hold hold) => new(Type, Id, hold.Why, default);
+
+    /// <summary>Writes down what the entry has beside its id, its serial number and its holds; null for nothing.</summary>
+    public virtual EntrySnapshot? Save() => null;
+
+    /// <summary>Finds its holds among those that are there again. Kinds that hold nothing have none to find.</summary>
+    /// <param name="snapshot">What <see cref="Save"/> wrote.</param>
+    public virtual void Relink(EntrySnapshot? snapshot) => SnapshotDamage.Require(FirstHeld is null, "An object of a kind that holds nothing holds something.");
 
     /// <summary>Makes the entry one that is gone, with its table: what it held is counted without it already.</summary>
     public void Forget()

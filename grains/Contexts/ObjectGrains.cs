@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Objects;
+using IommuFd.Grains.Snapshots;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
@@ -33,8 +34,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     {
         if (!_called.TryGetValue(entry.Id, out var called))
         {
-            called = new CalledGrain(entry, ObjectTypes.Get(entry.Type).Grain!(grainFactory, $"{_keyPrefix}{entry.Id}"));
-            _called.Add(entry.Id, called);
+            called = AddCalled(entry);
         }
 
         ValueTask<TReply> reply;
@@ -52,6 +52,46 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
 
     /// <summary>Whether the object's grain was ever called. If not, the object is in its first state.</summary>
     public bool WasCalled(ObjectEntry entry) => _called.ContainsKey(entry.Id);
+
+    /// <summary>Writes the state down that the grain of an object has, which was called before; null where it fails or has lost it.</summary>
+    public async ValueTask<ObjectSnapshot?> SnapshotAsync(ObjectEntry entry)
+    {
+        var called = _called[entry.Id];
+        try
+        {
+            var snapshot = await called.Grain.SnapshotAsync(Stamp(entry, called));
+            HasLost |= snapshot is null;
+            return snapshot;
+        }
+        catch (Exception exception)
+        {
+            HasLost = true;
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
+            return null;
+        }
+    }
+
+    /// <summary>Gives the grain of an object, which was not called yet, a state that was written down. Where it fails, the state is lost.</summary>
+    /// <returns>What <see cref="ObjectReply.Size"/> tells of it.</returns>
+    /// <exception cref="InvalidDataException">It is no state of such an object.</exception>
+    public async ValueTask<int> RestoreAsync(ObjectEntry entry, ObjectSnapshot snapshot)
+    {
+        SnapshotDamage.Require(ObjectTypes.Get(entry.Type).Grain is not null, "There is a state of an object that has no grain.");
+        var called = AddCalled(entry);
+        called.HasAnswered = true;
+        try
+        {
+            var reply = await called.Grain.RestoreAsync(Stamp(entry, called), snapshot);
+            HasLost |= reply.Errno != Errno.None;
+            return reply.Size;
+        }
+        catch (Exception exception) when (exception is not InvalidDataException)
+        {
+            HasLost = true;
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
+            return 0;
+        }
+    }
 
     /// <summary>Ends the grain of an object that is out of the table. Completes at once where it was never called.</summary>
     public ValueTask DestroyAsync(ObjectEntry entry)
@@ -103,6 +143,14 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
             logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
             return TReply.Failed(Errno.EIO, Failure.Unreachable(entry));
         }
+    }
+
+    // The grain of an object that was never called. From now on it counts as called.
+    private CalledGrain AddCalled(ObjectEntry entry)
+    {
+        var called = new CalledGrain(entry, ObjectTypes.Get(entry.Type).Grain!(grainFactory, $"{_keyPrefix}{entry.Id}"));
+        _called.Add(entry.Id, called);
+        return called;
     }
 
     private ObjectStamp Stamp(ObjectEntry entry, CalledGrain called) => new(epoch, entry.Serial, MayBuild: !called.HasAnswered);

@@ -12,9 +12,11 @@ namespace IommuFd.Grains.Contexts;
 //
 // Always: ids are dense, since the lowest free one is taken first, so that a plain array indexed by id is as large as the most
 // objects that lived at once.
+//
+// .Snapshot.cs writes the table down and makes it again.
 
 /// <summary>The objects of a context.</summary>
-internal sealed class ObjectTable
+internal sealed partial class ObjectTable
 {
     // An empty table gives its room back, unless it is so little that allocating it again would cost more.
     private const int KeptWhenEmpty = 1024;

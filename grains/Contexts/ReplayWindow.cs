@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Snapshots;
 
 namespace IommuFd.Grains.Contexts;
 
@@ -38,15 +39,35 @@ internal sealed class ReplayWindow
     public IReadOnlyDictionary<long, object> Answers => _answers;
 
     /// <summary>Makes a window as it stood.</summary>
-    public static ReplayWindow Restore(long settled, IEnumerable<KeyValuePair<long, object>> answers)
+    public static ReplayWindow Restore(ReplaySnapshot snapshot)
     {
-        var window = new ReplayWindow { Settled = settled };
-        foreach (var (sequence, answer) in answers)
+        var window = new ReplayWindow { Settled = snapshot.Settled };
+        var sequences = snapshot.Sequences.Read();
+        foreach (var answer in snapshot.Answers ?? [])
         {
+            SnapshotDamage.Require(answer is IoctlReply or IoctlBatchReply or DriverReply, "An answer is none.");
+            var sequence = sequences.Next<long>();
+            SnapshotDamage.Require(sequence > snapshot.Settled && !window._answers.ContainsKey(sequence), "A request has two answers, or is settled.");
             window.Keep(sequence, answer);
         }
 
+        sequences.End();
+        SnapshotDamage.Require(window._answers.Count <= IoctlLimits.MaxUnsettled, "A session has too many unsettled answers.");
         return window;
+    }
+
+    /// <summary>Writes the window down; null where it is as one that was never used.</summary>
+    public ReplaySnapshot? Save()
+    {
+        if (Settled == 0 && _answers.Count == 0)
+        {
+            return null;
+        }
+
+        var answers = _answers.OrderBy(answer => answer.Key).ToList();
+        var sequences = new ColumnWriter();
+        answers.ForEach(answer => sequences.Add((ulong)answer.Key));
+        return new ReplaySnapshot { Settled = Settled, Sequences = sequences.ToColumn(), Answers = answers.Count == 0 ? null : [.. answers.Select(answer => answer.Value)] };
     }
 
     /// <summary>Finds out what to do with a request, and forgets what it says is settled.</summary>

@@ -1,5 +1,7 @@
+using System.Numerics;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.Snapshots;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Emulation;
@@ -33,6 +35,15 @@ internal abstract class IommuDriver
     /// <summary>Makes a domain (<c>domain_alloc_paging_flags</c>); EOPNOTSUPP where it has none like that.</summary>
     public abstract Errno AllocateDomain(DeviceDescription device, IommuHwptAllocFlags flags, HwptUserData? data, out IommuDomain? domain);
 
+    /// <summary>Makes a domain of this driver's again, without the state that it <see cref="IommuDomain.Load"/>s.</summary>
+    public virtual IommuDomain RestoreDomain(DomainSnapshot snapshot)
+    {
+        SnapshotDamage.Require(
+            snapshot.ApertureStart <= snapshot.ApertureLast && BitOperations.IsPow2(snapshot.PageSize) && snapshot.PageSize <= PageSizes.Page,
+            "A domain has an aperture or pages that none can have.");
+        return new IommuDomain(snapshot.Iommu, new IovaRange(snapshot.ApertureStart, snapshot.ApertureLast), snapshot.PageSize, snapshot.CanTrackDirty);
+    }
+
     /// <summary>Makes the hardware of a device, in its first state.</summary>
     public abstract EmulatedDevice CreateDevice(DeviceDescription device);
 
@@ -57,4 +68,14 @@ internal abstract class EmulatedDevice
 
     /// <summary>The entries of the device's cache, for those that have one.</summary>
     public virtual ReadOnlySpan<uint> Cache => [];
+
+    /// <summary>Writes the state down; null for the first.</summary>
+    public virtual HardwareSnapshot? Save() => null;
+
+    /// <summary>Brings hardware that was just made into the state that was written down.</summary>
+    public virtual void Load(HardwareSnapshot snapshot) => throw SnapshotDamage.Of("There is a state of hardware that has none.");
 }
+
+/// <summary>The state of one device's hardware, written down. Each IOMMU whose devices have one has its record.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.HardwareSnapshot")]
+internal abstract record HardwareSnapshot;

@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.Snapshots;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Emulation;
@@ -75,6 +76,15 @@ internal sealed class SelftestIommu : IommuDriver
 
         public override ReadOnlySpan<uint> Cache => _cache;
 
+        public override HardwareSnapshot? Save() => _cache.AsSpan().ContainsAnyExcept(CacheDefault) ? new SelftestHardwareSnapshot([.. _cache]) : null;
+
+        public override void Load(HardwareSnapshot snapshot)
+        {
+            var cache = SnapshotDamage.Expect<SelftestHardwareSnapshot>(snapshot).Cache;
+            SnapshotDamage.Require(cache?.Length == _cache.Length, "A device has a cache of another size.");
+            cache.CopyTo(_cache, 0);
+        }
+
         public override Errno HwInfo(ref IommuHwInfoType type, out byte[] data)
         {
             data = [];
@@ -89,3 +99,7 @@ internal sealed class SelftestIommu : IommuDriver
         }
     }
 }
+
+/// <summary>The hardware of a device behind the selftest's IOMMU, written down.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.SelftestHardwareSnapshot")]
+internal sealed record SelftestHardwareSnapshot([property: Id(0)] uint[] Cache) : HardwareSnapshot;

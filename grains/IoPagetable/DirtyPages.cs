@@ -1,5 +1,6 @@
 using System.Numerics;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Snapshots;
 
 namespace IommuFd.Grains.IoPagetable;
 
@@ -71,6 +72,33 @@ internal sealed class DirtyPages(ulong pageSize)
         {
             yield return RangeOf(last.First, last.Last);
         }
+    }
+
+    /// <summary>Writes the set down: which words, and their bits, as two columns.</summary>
+    public (NumberColumn Words, NumberColumn Bits) Save()
+    {
+        var (words, bits) = (new ColumnWriter(), new ColumnWriter());
+        foreach (var (index, value) in _words.OrderBy(word => word.Key))
+        {
+            words.Add(index);
+            bits.Add(value);
+        }
+
+        return (words.ToColumn(), bits.ToColumn());
+    }
+
+    /// <summary>Adds what was written down to an empty set.</summary>
+    public void Restore(NumberColumn words, NumberColumn bits)
+    {
+        var (indexes, values) = (words.Read(), bits.Read());
+        while (indexes.TryNext(out var index))
+        {
+            var value = values.Next();
+            SnapshotDamage.Require(value != 0 && index <= (ulong.MaxValue >> _shift) / WordBits && _words.TryAdd(index, value), "A word of dirty pages has none, or is there twice.");
+            Count += BitOperations.PopCount(value);
+        }
+
+        values.End();
     }
 
     private IovaRange RangeOf(ulong firstPage, ulong lastPage) => new(firstPage << _shift, (lastPage << _shift) | (pageSize - 1));

@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Snapshots;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;
@@ -55,6 +56,31 @@ internal class IommuDomain
     /// <summary>Pages that are dirty.</summary>
     public long DirtyCount => _dirty?.Count ?? 0;
 
+    /// <summary>Writes the domain down.</summary>
+    public virtual DomainSnapshot Save()
+    {
+        var (words, bits) = _dirty?.Save() ?? default;
+        return new DomainSnapshot
+        {
+            Iommu = _iommu,
+            ApertureStart = Aperture.Start,
+            ApertureLast = Aperture.Last,
+            PageSize = PageSize,
+            CanTrackDirty = CanTrackDirty,
+            TracksDirty = TracksDirty,
+            DirtyWords = words,
+            DirtyBits = bits,
+        };
+    }
+
+    /// <summary>Gives a domain that was just made the state of the one that was written down.</summary>
+    public virtual void Load(DomainSnapshot snapshot)
+    {
+        SnapshotDamage.Require(CanTrackDirty || (!snapshot.TracksDirty && snapshot.DirtyWords == default), "A domain tracks dirty pages that can't.");
+        TracksDirty = snapshot.TracksDirty;
+        _dirty?.Restore(snapshot.DirtyWords, snapshot.DirtyBits);
+    }
+
     /// <summary>The operation <c>attach_dev</c>: EINVAL where the device is behind another IOMMU or lacks what the domain does.</summary>
     public virtual Errno Attach(DeviceDescription device)
         => device.Iommu != _iommu || (CanTrackDirty && !device.TracksDirtyPages) ? Errno.EINVAL : Errno.None;
@@ -77,4 +103,36 @@ internal class IommuDomain
 
     /// <summary>Makes the page of an IOVA dirty, as a device does that writes it.</summary>
     public void MarkDirty(ulong iova) => _dirty?.Set(iova);
+}
+
+/// <summary>A domain, written down.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.DomainSnapshot")]
+internal record DomainSnapshot
+{
+    /// <summary>The name of the IOMMU driver that made it, and makes it again.</summary>
+    [Id(0)]
+    public required string Iommu { get; init; }
+
+    [Id(1)]
+    public ulong ApertureStart { get; init; }
+
+    [Id(2)]
+    public ulong ApertureLast { get; init; }
+
+    [Id(3)]
+    public ulong PageSize { get; init; }
+
+    [Id(4)]
+    public bool CanTrackDirty { get; init; }
+
+    [Id(5)]
+    public bool TracksDirty { get; init; }
+
+    /// <summary>Words of the bitmap of dirty pages, by 64 pages each: a column.</summary>
+    [Id(6)]
+    public NumberColumn DirtyWords { get; init; }
+
+    /// <summary>Their bits: a column.</summary>
+    [Id(7)]
+    public NumberColumn DirtyBits { get; init; }
 }

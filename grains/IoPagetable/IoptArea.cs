@@ -19,6 +19,9 @@ internal enum IommuProt : byte
 
     /// <summary><c>IOMMU_CACHE</c>: every mapping is coherent, since programs could not flush caches themselves.</summary>
     Cache = 1 << 2,
+
+    /// <summary>All that there is.</summary>
+    All = Read | Write | Cache,
 }
 
 /// <summary>One mapped range of IOVAs.</summary>

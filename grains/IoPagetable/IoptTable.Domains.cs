@@ -16,6 +16,9 @@ internal sealed partial class IoptTable
     /// <summary>The domains, in the order in which they came.</summary>
     public IReadOnlyList<IommuDomain> Domains => _domains;
 
+    /// <summary>The place of a domain among them; less than 0 for one that the table does not have.</summary>
+    public int IndexOf(IommuDomain domain) => Array.IndexOf(_domains, domain);
+
     /// <summary>Lets a domain mirror the table (<c>iopt_table_add_domain</c>): on failure it does not.</summary>
     public Errno AddDomain(IommuDomain domain)
     {

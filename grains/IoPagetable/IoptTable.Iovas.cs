@@ -115,15 +115,25 @@ internal sealed partial class IoptTable
         return largest > 1 ? largest : 0;
     }
 
-    // iopt_calculate_iova_alignment: the one place that knows what the alignment depends on.
+    // The one place that knows what the alignment depends on.
+    private ulong RequiredAlignment
+    {
+        get
+        {
+            var alignment = LargePagesDisabled || _pinningAccesses > 0 ? PageSizes.Page : 1;
+            foreach (var domain in _domains)
+            {
+                alignment = Math.Max(alignment, domain.PageSize);
+            }
+
+            return alignment;
+        }
+    }
+
+    // iopt_calculate_iova_alignment.
     private Errno CalculateIovaAlignment()
     {
-        var alignment = LargePagesDisabled || _pinningAccesses > 0 ? PageSizes.Page : 1;
-        foreach (var domain in _domains)
-        {
-            alignment = Math.Max(alignment, domain.PageSize);
-        }
-
+        var alignment = RequiredAlignment;
         if (alignment > IovaAlignment && !AreAreasAligned(alignment))
         {
             return Errno.EADDRINUSE;

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Numerics;
-using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.IoPagetable;
 
@@ -17,22 +16,38 @@ internal sealed partial class IoptTable
         _areas.Validate();
         _reserved.Validate();
         Require(_areas.Entries.All(entry => entry.Range == entry.Value.Range), "An area lies where the tree has it.");
-        Require(Areas.All(area => !_reserved.Overlaps(area.Range)), "No area has a reserved IOVA.");
-        Require(Areas.All(area => (PageSizes.OffsetOf(area.StartByte) & (IovaAlignment - 1)) == 0), "Every area's offset in its page is aligned.");
-        Require(Areas.All(area => new PagesSlice(area.Pages, area.StartByte, area.Length).IsInside()), "Every area lies within its pages.");
-        Require(Areas.All(area => area.Pages.Writable || !area.Prot.HasFlag(IommuProt.Write)), "No area lets DMA write what isn't writable.");
+        RequireNone(Areas.Select(FaultOf).FirstOrDefault(fault => fault is not null));
         Require(Areas.LongCount(area => area.Pages.File is null) == _userAreas, "The areas of user memory are counted.");
         Require(Areas.LongCount(area => !area.Slice.IsPinnable()) == _unpinnableAreas, "The areas that can't be pinned are counted.");
         Require(
             _areasByAlignment is null || Areas.GroupBy(area => area.Alignment).All(areas => _areasByAlignment[BitOperations.TrailingZeroCount(areas.Key)] == areas.Count()),
             "The areas are counted by their alignment.");
         Require((_areasByAlignment?.Sum() ?? 0) == AreaCount, "Every area is counted by its alignment once.");
-        Require(_domains.Length == 0 || _unpinnableAreas == 0, "A domain maps only what can be pinned.");
-        Require(Array.TrueForAll(_domains, domain => domain.PageSize <= IovaAlignment), "IOVAs are aligned to the pages of every domain.");
+        RequireNone(FaultOfTable());
+    }
+
+    // The rule that an area breaks, if any.
+    private string? FaultOf(IoptArea area)
+        => _reserved.Overlaps(area.Range) ? "No area has a reserved IOVA."
+            : (PageSizes.OffsetOf(area.StartByte) & (IovaAlignment - 1)) != 0 ? "Every area's offset in its page is aligned."
+            : !area.Slice.IsInside() ? "Every area lies within its pages."
+            : !area.Pages.Writable && area.Prot.HasFlag(IommuProt.Write) ? "No area lets DMA write what isn't writable."
+            : null;
+
+    // The rule that the table as a whole breaks, if any.
+    private string? FaultOfTable()
+    {
         foreach (var allowed in _allowed.Ranges)
         {
-            Require(!_reserved.Overlaps(allowed), "No reserved IOVA is allowed.");
+            if (_reserved.Overlaps(allowed))
+            {
+                return "No reserved IOVA is allowed.";
+            }
         }
+
+        return _domains.Length > 0 && _unpinnableAreas > 0 ? "A domain maps only what can be pinned."
+            : Array.Exists(_domains, domain => domain.PageSize > IovaAlignment) ? "IOVAs are aligned to the pages of every domain."
+            : null;
     }
 
     [Conditional("DEBUG")]
@@ -42,6 +57,14 @@ internal sealed partial class IoptTable
         {
             _unchecked = 0;
             Validate();
+        }
+    }
+
+    private static void RequireNone(string? fault)
+    {
+        if (fault is not null)
+        {
+            Require(false, fault);
         }
     }
 

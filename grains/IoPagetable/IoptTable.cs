@@ -12,7 +12,7 @@ namespace IommuFd.Grains.IoPagetable;
 // that one copy maps may meet in between. A table without a domain maps lazily: it touches no memory.
 //
 // This file maps and unmaps; .Iovas.cs chooses IOVAs and keeps the allowed and reserved ones; .Domains.cs has the page tables that mirror
-// this one, .Pins.cs what accesses pin; .Validate.cs checks what always holds.
+// this one, .Pins.cs what accesses pin; .Snapshot.cs writes it down; .Validate.cs checks what always holds.
 
 /// <summary>The mapped, reserved and allowed IOVAs of one IOAS.</summary>
 internal sealed partial class IoptTable

@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Contexts;
 using Orleans.Serialization;
 
 namespace IommuFd.Grains.Journaling;
@@ -8,16 +9,29 @@ namespace IommuFd.Grains.Journaling;
 /// <param name="serializer">Writes what a record has.</param>
 /// <param name="handle">The context.</param>
 /// <param name="epoch">The epoch of this activation.</param>
-internal sealed class ContextJournal(IJournal journal, Serializer serializer, ContextHandle handle, long epoch)
+/// <param name="snapshotAfterBytes">How many bytes of records a snapshot is worth at least.</param>
+internal sealed class ContextJournal(IJournal journal, Serializer serializer, ContextHandle handle, long epoch, int snapshotAfterBytes)
 {
     // Volatile contexts take their epochs from the clock. Those of durable ones are greater, should a handle have a life of each kind.
     private const long DurableEpochs = 1L << 62;
+
+    private long _snapshotBytes;
+    private long _recordBytes;
 
     /// <summary>The epoch that the grains of the context's objects are told.</summary>
     public long ObjectEpoch => DurableEpochs | epoch;
 
     /// <summary>The last record's place.</summary>
     public long Position { get; set; }
+
+    /// <summary>
+    /// Whether the records behind the snapshot have become more than it is worth: as large as it is, so that snapshots cost no more than records do, and a recovery reads at
+    /// most twice what the context is.
+    /// </summary>
+    public bool WantsSnapshot => _recordBytes > Math.Max(snapshotAfterBytes, _snapshotBytes);
+
+    /// <summary>Notes what a recovery has read.</summary>
+    public void Note(long snapshotBytes, long recordBytes) => (_snapshotBytes, _recordBytes) = (snapshotBytes, recordBytes);
 
     /// <summary>Makes sure that this activation is still the context's.</summary>
     public ValueTask<JournalOutcome> ConfirmAsync() => journal.WriteAsync(new ConfirmEpoch(handle, epoch));
@@ -26,12 +40,17 @@ internal sealed class ContextJournal(IJournal journal, Serializer serializer, Co
     public ValueTask<JournalOutcome> AppendAsync(JournalRecord record)
     {
         var frame = JournalFrame.Encode(handle.Value, ++Position, serializer.SerializeToArray(record));
+        _recordBytes += frame.Length;
         return journal.WriteAsync(new AppendRecord(handle, epoch, Position, frame));
     }
 
-    /// <summary>Replaces all records, up to a place, by those of a snapshot.</summary>
+    /// <summary>Replaces all records by a snapshot.</summary>
     public ValueTask<JournalOutcome> StoreAsync(ContextSnapshot snapshot)
-        => journal.WriteAsync(new StoreSnapshot(handle, epoch, Position, JournalFrame.Encode(handle.Value, Position, serializer.SerializeToArray(snapshot))));
+    {
+        var frame = JournalFrame.Encode(handle.Value, Position, serializer.SerializeToArray(snapshot));
+        (_snapshotBytes, _recordBytes) = (frame.Length, 0);
+        return journal.WriteAsync(new StoreSnapshot(handle, epoch, Position, frame));
+    }
 
     /// <summary>Ends the journal of a context that is released.</summary>
     public ValueTask<JournalOutcome> ReleaseAsync(LastWords words)

@@ -7,14 +7,14 @@ namespace IommuFd.Grains.Journaling;
 
 /// <summary>What is left of a context in its journal.</summary>
 /// <param name="Context">The context; null where it is released or damaged. Not open where nothing was ever answered.</param>
-/// <param name="Grains">The grains of its objects.</param>
+/// <param name="Grains">The grains of its objects. Where they have lost something, the context is not whole, and to be left.</param>
 /// <param name="Journal">Its journal, taken over.</param>
 /// <param name="LastWords">What its last reference was answered; null where it is not released.</param>
 /// <param name="Damage">Why it can't be made again; null where it can.</param>
 internal sealed record RecoveredContext(ContextModel? Context, ObjectGrains? Grains, ContextJournal? Journal, LastWords? LastWords, IoctlDiagnostic? Damage);
 
 /// <summary>Makes contexts again from their journals.</summary>
-internal sealed class ContextRecovery(IJournal journal, Serializer serializer, IGrainFactory grainFactory, ILogger logger)
+internal sealed class ContextRecovery(IJournal journal, Serializer serializer, IGrainFactory grainFactory, ILogger logger, int snapshotAfterBytes)
 {
     // Read at a time: enough that a store is not asked often, little enough that many contexts can recover at once.
     private const int PageBytes = 4 << 20;
@@ -34,10 +34,9 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
             return Decode<LastWords>(handle, 0, released) is { } words ? new RecoveredContext(null, null, null, words, null) : Damaged(handle, DiagnosticReason.JournalDamaged, 0);
         }
 
-        var log = new ContextJournal(journal, serializer, handle, head.Epoch) { Position = head.SnapshotPosition };
+        var log = new ContextJournal(journal, serializer, handle, head.Epoch, snapshotAfterBytes) { Position = head.SnapshotPosition };
         var grains = new ObjectGrains(grainFactory, handle, log.ObjectEpoch, logger);
         var context = new ContextModel();
-        var snapshotRecords = Array.Empty<JournalRecord>();
         if (head.Snapshot is { } frame)
         {
             if (Decode<ContextSnapshot>(handle, head.SnapshotPosition, frame) is not { } snapshot)
@@ -45,37 +44,53 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
                 return Damaged(handle, DiagnosticReason.JournalDamaged, 0);
             }
 
-            snapshotRecords = snapshot.Records;
-            foreach (var record in snapshotRecords)
+            try
             {
-                if (!await record.ReplayAsync(new IoctlScope(context, grains)))
-                {
-                    return Damaged(handle, DiagnosticReason.JournalDiverged, (ulong)head.SnapshotPosition);
-                }
+                context = await ContextSnapshots.RestoreAsync(snapshot, grains);
+            }
+            catch (InvalidDataException exception)
+            {
+                logger.JournalUnreadable(exception, handle.ToShortString(), head.SnapshotPosition);
+                await grains.DestroyAllAsync();
+                return Damaged(handle, DiagnosticReason.JournalDamaged, 0);
             }
         }
 
-        var (damage, isTorn) = await ReplayAsync(handle, new IoctlScope(context, grains), log, cancellationToken);
+        // What a grain that fails does not answer is no sign of damage: the next activation may find it well.
+        var (damage, isTorn, bytes) = grains.HasLost ? default : await ReplayAsync(handle, new IoctlScope(context, grains), log, cancellationToken);
+        if (grains.HasLost)
+        {
+            return new RecoveredContext(context, grains, log, null, null);
+        }
+
         if (damage is { } reason)
         {
+            await grains.DestroyAllAsync();
             return Damaged(handle, reason, (ulong)log.Position + 1);
         }
 
+        log.Note(head.Snapshot?.Length ?? 0, bytes);
         if (isTorn)
         {
             // The torn record's place is taken: a snapshot that claims it takes it away.
-            var records = await ReadAsync(handle, head.SnapshotPosition, log.Position, cancellationToken);
             logger.JournalTorn(handle.ToShortString(), ++log.Position);
-            await log.StoreAsync(new ContextSnapshot([.. snapshotRecords, .. records]));
+            var snapshot = await ContextSnapshots.CaptureAsync(context, grains);
+            if (grains.HasLost)
+            {
+                return new RecoveredContext(context, grains, log, null, null);
+            }
+
+            await log.StoreAsync(snapshot);
         }
 
         logger.ContextRecovered(handle.ToShortString(), head.Epoch, head.SnapshotPosition, log.Position, context.Objects.Count);
         return new RecoveredContext(context, grains, log, null, null);
     }
 
-    private async Task<(DiagnosticReason? Damage, bool IsTorn)> ReplayAsync(
+    private async Task<(DiagnosticReason? Damage, bool IsTorn, long Bytes)> ReplayAsync(
         ContextHandle handle, IoctlScope scope, ContextJournal log, CancellationToken cancellationToken)
     {
+        var bytes = 0L;
         while (await journal.Store.ReadAsync(handle, log.Position, PageBytes, cancellationToken) is { Count: > 0 } page)
         {
             for (var i = 0; i < page.Count; i++)
@@ -83,43 +98,28 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
                 var (position, frame) = page[i];
                 if (position != log.Position + 1)
                 {
-                    return (DiagnosticReason.JournalDamaged, false);
+                    return (DiagnosticReason.JournalDamaged, false, bytes);
                 }
 
                 if (Decode<JournalRecord>(handle, position, frame) is not { } record)
                 {
                     // Only what was being written when the store failed can be torn, and nothing was written after it.
                     var isLast = i == page.Count - 1 && (await journal.Store.ReadAsync(handle, position, 1, cancellationToken)).Count == 0;
-                    return isLast ? (null, true) : (DiagnosticReason.JournalDamaged, false);
+                    return isLast ? (null, true, bytes) : (DiagnosticReason.JournalDamaged, false, bytes);
                 }
 
                 if (!await record.ReplayAsync(scope))
                 {
                     logger.JournalDiverged(handle.ToShortString(), position, record);
-                    return (DiagnosticReason.JournalDiverged, false);
+                    return (DiagnosticReason.JournalDiverged, false, bytes);
                 }
 
                 log.Position = position;
+                bytes += frame.Length;
             }
         }
 
-        return (null, false);
-    }
-
-    // The records between two places, all of which were read before.
-    private async Task<List<JournalRecord>> ReadAsync(ContextHandle handle, long after, long last, CancellationToken cancellationToken)
-    {
-        var records = new List<JournalRecord>();
-        while (after < last && await journal.Store.ReadAsync(handle, after, PageBytes, cancellationToken) is { Count: > 0 } page)
-        {
-            foreach (var (position, frame) in page.Where(entry => entry.Position <= last))
-            {
-                records.Add(Decode<JournalRecord>(handle, position, frame)!);
-                after = position;
-            }
-        }
-
-        return records;
+        return (null, false, bytes);
     }
 
     private RecoveredContext Damaged(ContextHandle handle, DiagnosticReason reason, ulong position)

@@ -92,7 +92,3 @@ internal sealed record DriverRecord(
 /// <summary>The last words of a context: what whoever put its last reference was answered, for when that is asked again.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.LastWords")]
 internal sealed record LastWords([property: Id(0)] ReferenceId Reference, [property: Id(1)] PutReply Reply);
-
-/// <summary>A snapshot: the records up to a place that are good, in their order. It takes a torn record's place away, and is no shorter than what it replaces.</summary>
-[GenerateSerializer, Immutable, Alias("IommuFd.ContextSnapshot")]
-internal sealed record ContextSnapshot([property: Id(0)] JournalRecord[] Records);

@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Snapshots;
 
 namespace IommuFd.Grains.Objects;
 
@@ -11,6 +12,13 @@ internal abstract class DrivenEntry(ObjectId id, ObjectType type, long serial) :
 {
     /// <summary>The driver's hold.</summary>
     public Hold? DriverHold { get; set; }
+
+    /// <summary>Finds the driver's hold, the only one that there is.</summary>
+    public override void Relink(EntrySnapshot? snapshot)
+    {
+        SnapshotDamage.Require(FirstHolder is { NextHolder: null }, "An object that a driver has made is held by others than one driver.");
+        DriverHold = FirstHolder;
+    }
 
     /// <summary>The driver, for people.</summary>
     public string DriverName => DriverHold is { } hold ? hold.Owner.Describe(hold).ToString() : "";

@@ -35,6 +35,21 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
     public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page)
         => ValueTask.FromResult(_model is { } model && _life == (stamp.Epoch, stamp.Serial) ? Inspect(model, page with { Limit = Math.Clamp(page.Limit, 0, IoctlLimits.MaxInspectionPage) }) : null);
 
+    public ValueTask<ObjectSnapshot?> SnapshotAsync(ObjectStamp stamp)
+        => ValueTask.FromResult(_model is { } model && _life == (stamp.Epoch, stamp.Serial) ? Snapshot(model) : null);
+
+    public ValueTask<ObjectReply> RestoreAsync(ObjectStamp stamp, ObjectSnapshot snapshot)
+    {
+        if ((stamp.Epoch, stamp.Serial).CompareTo(_life) <= 0)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        _model = Restore(stamp, snapshot);
+        _life = (stamp.Epoch, stamp.Serial);
+        return ValueTask.FromResult(new ObjectReply(Errno.None, 0, Size: SizeOf(_model)));
+    }
+
     /// <summary>The model of the life that a call is for; null where this activation doesn't have it.</summary>
     protected TModel? Enter(ObjectStamp stamp)
     {
@@ -60,6 +75,16 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
 
     /// <summary>Makes the model of a new object.</summary>
     protected abstract TModel Build(ObjectStamp stamp);
+
+    /// <summary>Writes the model down.</summary>
+    protected abstract ObjectSnapshot Snapshot(TModel model);
+
+    /// <summary>Makes a model of what <see cref="Snapshot"/> wrote.</summary>
+    /// <exception cref="InvalidDataException">It is of another kind of object, or makes no sense.</exception>
+    protected abstract TModel Restore(ObjectStamp stamp, ObjectSnapshot snapshot);
+
+    /// <summary>What <see cref="ObjectReply.Size"/> tells of the model; 0 for kinds that have none.</summary>
+    protected virtual int SizeOf(TModel model) => 0;
 
     /// <summary>Shows the model.</summary>
     protected abstract ObjectState? Inspect(TModel model, StatePage page);

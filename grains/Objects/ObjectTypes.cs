@@ -12,6 +12,9 @@ namespace IommuFd.Grains.Objects;
 /// <param name="Describe">What the context knows of an object: all of it where it has no grain, else what it has before its grain is first called.</param>
 internal sealed record ObjectTypeRow(Func<ObjectEntry, ObjectState> Describe)
 {
+    /// <summary>Makes an entry of a context's table again.</summary>
+    public required RestoreEntry Restore { get; init; }
+
     /// <summary>Finds the grain of an object by its key; null where objects of the kind have none, since their state is part of another's.</summary>
     public Func<IGrainFactory, string, IObjectGrain>? Grain { get; init; }
 
@@ -35,11 +38,13 @@ internal static class ObjectTypes
 {
     private static readonly ObjectTypeRow IoasRow = new(static _ => IoasInspector.Show(new IoasModel(), default))
     {
+        Restore = static (_, id, serial, _) => new IoasEntry(id, serial),
         Grain = static (factory, key) => factory.GetGrain<IIoasGrain>(key),
     };
 
     private static readonly ObjectTypeRow DeviceRow = new(static entry => DeviceHandlers.Describe((DeviceEntry)entry))
     {
+        Restore = DeviceEntry.Restore,
         Grain = static (factory, key) => factory.GetGrain<IDeviceGrain>(key),
         StateOwner = static _ => null,
         Abandon = static (scope, entry) => DeviceHandlers.UnbindAsync(scope, (DeviceEntry)entry),
@@ -47,6 +52,7 @@ internal static class ObjectTypes
 
     private static readonly ObjectTypeRow HwptRow = new(static entry => ((HwptEntry)entry).Describe())
     {
+        Restore = HwptEntry.Restore,
         StateOwner = static entry => ((HwptEntry)entry).Ioas,
         Complete = static (entry, state) => HwptHandlers.Complete((HwptEntry)entry, (HwptState)state),
         Destroy = static (scope, entry) => HwptHandlers.FreeDomainAsync(scope, (HwptEntry)entry),
@@ -54,6 +60,7 @@ internal static class ObjectTypes
 
     private static readonly ObjectTypeRow AccessRow = new(static entry => ((AccessEntry)entry).Describe())
     {
+        Restore = AccessEntry.Restore,
         StateOwner = static entry => ((AccessEntry)entry).Ioas,
         Complete = static (entry, state) => AccessHandlers.Complete((AccessEntry)entry, (AccessState)state),
         Abandon = static (scope, entry) => AccessHandlers.DestroyAsync(scope, (AccessEntry)entry),
@@ -61,17 +68,21 @@ internal static class ObjectTypes
 
     private static readonly ObjectTypeRow SelftestRow = new(static entry => new SelftestState(((SelftestEntry)entry).Device?.Id ?? default))
     {
+        Restore = static (_, id, serial, _) => new SelftestEntry(id, serial),
         StateOwner = static _ => null,
         Destroy = static (scope, entry) => SelftestHandlers.UnbindAsync(scope, (SelftestEntry)entry),
     };
 
-    public static ObjectTypeRow Get(ObjectType type) => type switch
+    public static ObjectTypeRow Get(ObjectType type) => Find(type) ?? throw new ArgumentOutOfRangeException(nameof(type), type, "No such kind of object.");
+
+    /// <summary>The row of a kind; null where there is no such kind.</summary>
+    public static ObjectTypeRow? Find(ObjectType type) => type switch
     {
         ObjectType.Ioas => IoasRow,
         ObjectType.Device => DeviceRow,
         ObjectType.HwptPaging => HwptRow,
         ObjectType.Access => AccessRow,
         ObjectType.Selftest => SelftestRow,
-        _ => throw new ArgumentOutOfRangeException(nameof(type), type, "No such kind of object."),
+        _ => null,
     };
 }

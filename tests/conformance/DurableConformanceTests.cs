@@ -47,7 +47,7 @@ public sealed class DurableConformanceTests(ITestOutputHelper output) : IAsyncLi
     [MemberData(nameof(Groups))]
     public async Task Durable_contexts_answer_as_Linux_does(string group, int ioctls)
     {
-        var tally = await RunAsync(group, beforeStep: null);
+        var tally = await RunAsync(group, snapshotAfterBytes: 64 * 1024, beforeStep: null);
         ExpectNoMismatch(tally, group);
         Assert.Equal(ioctls, tally.Ioctls);
     }
@@ -55,18 +55,23 @@ public sealed class DurableConformanceTests(ITestOutputHelper output) : IAsyncLi
     [Theory]
     [MemberData(nameof(Groups))]
     public async Task A_context_that_is_made_again_from_its_records_between_any_two_steps_answers_as_Linux_does(string group, int ioctls)
-        => await RunRebuiltAsync(group, ioctls);
+        => await RunRebuiltAsync(group, ioctls, snapshotAfterBytes: int.MaxValue);
+
+    [Theory]
+    [MemberData(nameof(Groups))]
+    public async Task A_context_that_is_made_again_from_a_snapshot_between_any_two_steps_answers_as_Linux_does(string group, int ioctls)
+        => await RunRebuiltAsync(group, ioctls, snapshotAfterBytes: 0);
 
     private static void ExpectNoMismatch(ConformanceTally tally, string group)
         => Assert.True(tally.MismatchCount == 0, $"{tally.MismatchCount} mismatches in {group}, the first:\n{string.Join('\n', tally.Mismatches)}");
 
     // Before every step of some sequences, and before some steps of the others.
-    private async Task RunRebuiltAsync(string group, int ioctls)
+    private async Task RunRebuiltAsync(string group, int ioctls, int snapshotAfterBytes)
     {
         var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), CultureInfo.InvariantCulture, out var given) ? given : Environment.TickCount;
         output.WriteLine($"IOMMUFD_SEED={seed}");
         var seen = new ConcurrentDictionary<long, int>();
-        var tally = await RunAsync(group, async (sequence, step, handle) =>
+        var tally = await RunAsync(group, snapshotAfterBytes, async (sequence, step, handle) =>
         {
             var number = seen.GetOrAdd(sequence.Seed, _ => seen.Count);
             if (number < EveryStep || new Random(HashCode.Combine(seed, sequence.Seed, step)).Next(20) == 0)
@@ -83,10 +88,10 @@ public sealed class DurableConformanceTests(ITestOutputHelper output) : IAsyncLi
         Assert.True(_rebuilds > ioctls / 20, $"enough contexts were made again for the test to mean something: {_rebuilds}");
     }
 
-    private async Task<ConformanceTally> RunAsync(string group, Func<TraceSequence, int, ContextHandle, Task>? beforeStep)
+    private async Task<ConformanceTally> RunAsync(string group, int snapshotAfterBytes, Func<TraceSequence, int, ContextHandle, Task>? beforeStep)
     {
         _host = await SiloHost.StartInProcessAsync(
-            contexts: new ContextOptions { DefaultMode = ContextMode.Durable },
+            contexts: new ContextOptions { DefaultMode = ContextMode.Durable, SnapshotAfterBytes = snapshotAfterBytes },
             journal: new JournalSettings { Store = JournalStoreKind.Sqlite, Path = Path.Combine(_folder, "journal.db"), Synchronous = JournalSynchronous.Normal });
         var client = new IommufdClient(
             _host.Services.GetRequiredService<IGrainFactory>(), new IommufdClientOptions { Backoff = TimeSpan.FromMilliseconds(1) });

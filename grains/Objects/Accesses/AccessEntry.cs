@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Contexts;
 using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Grains.Snapshots;
 
 namespace IommuFd.Grains.Objects.Accesses;
 
@@ -35,5 +36,24 @@ internal sealed class AccessEntry(ObjectId id, long serial, bool needsPinPages) 
         before?.Drop();
     }
 
+    public static AccessEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot)
+    {
+        var access = SnapshotDamage.Expect<AccessEntrySnapshot>(snapshot);
+        return new AccessEntry(id, serial, access.NeedsPinPages) { _nextPin = access.NextPin };
+    }
+
+    public override EntrySnapshot Save() => new AccessEntrySnapshot(NeedsPinPages, _nextPin);
+
+    public override void Relink(EntrySnapshot? snapshot)
+    {
+        base.Relink(snapshot);
+        SnapshotDamage.Require(FirstHeld is null or { NextHeld: null, Target: IoasEntry }, "An access holds something else than one IOAS.");
+        _attachment = FirstHeld;
+    }
+
     public AccessState Describe() => new(DriverName, Ioas?.Id ?? default, NeedsPinPages, 0, 0);
 }
+
+/// <summary>An access in its context's table, written down.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.AccessEntrySnapshot")]
+internal sealed record AccessEntrySnapshot([property: Id(0)] bool NeedsPinPages, [property: Id(1)] uint NextPin) : EntrySnapshot;

@@ -62,7 +62,7 @@ internal static class DeviceAttachHandlers
         }
 
         var objects = scope.Context.Objects;
-        if (objects.Reserve((id, serial) => new HwptEntry(id, serial, ioas, device.Device, IommuHwptAllocFlags.None, isAuto: true)) is not { } made)
+        if (objects.Reserve((id, serial) => new HwptEntry(id, serial, ioas, device.Device.Iommu, IommuHwptAllocFlags.None, isAuto: true)) is not { } made)
         {
             return objects.NoRoom();
         }

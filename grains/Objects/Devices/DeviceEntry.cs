@@ -1,6 +1,8 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Emulation;
 using IommuFd.Grains.Objects.Hwpts;
+using IommuFd.Grains.Snapshots;
 
 namespace IommuFd.Grains.Objects.Devices;
 
@@ -28,6 +30,33 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
     public IEnumerable<uint> AttachedPasids
         => _attachment is null ? _pasids?.Keys ?? Enumerable.Empty<uint>() : (_pasids?.Keys ?? Enumerable.Empty<uint>()).Prepend(DeviceGroup.NoPasid);
 
+    /// <summary>Makes a device again, among those of its group that are older.</summary>
+    public static DeviceEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot)
+    {
+        var description = SnapshotDamage.Expect<DeviceEntrySnapshot>(snapshot).Device;
+        SnapshotDamage.Require(description is not null && description.IsSound() && IommuDriver.Find(description.Iommu) is not null, "A device is not one that could have been bound.");
+        var device = new DeviceEntry(id, serial, description, context.GroupOf(description));
+        device.Group.Bound.Add(device);
+        return device;
+    }
+
+    public override EntrySnapshot Save() => new DeviceEntrySnapshot { Device = Device, Pasids = SavePasids() };
+
+    public override void Relink(EntrySnapshot? snapshot)
+    {
+        base.Relink(snapshot);
+        var column = SnapshotDamage.Expect<DeviceEntrySnapshot>(snapshot).Pasids;
+        var pasids = column.Read();
+        for (var hold = FirstHeld; hold is not null; hold = hold.NextHeld)
+        {
+            var pasid = column == default ? DeviceGroup.NoPasid : pasids.Next<uint>();
+            SnapshotDamage.Require(hold.Target is HwptEntry && HoldAt(pasid) is null, "A device is attached to something else than one HWPT for itself and each PASID.");
+            SetHold(pasid, hold);
+        }
+
+        pasids.End();
+    }
+
     /// <summary>The page table that it, or a PASID of it, is attached to; null for none.</summary>
     public HwptEntry? HwptAt(uint pasid) => (HwptEntry?)HoldAt(pasid)?.Target;
 
@@ -35,15 +64,7 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
     public void Attach(uint pasid, HwptEntry hwpt)
     {
         var before = HoldAt(pasid);
-        if (pasid == DeviceGroup.NoPasid)
-        {
-            _attachment = Hold.RefToUsers(this, hwpt, "attached");
-        }
-        else
-        {
-            (_pasids ??= [])[pasid] = Hold.RefToUsers(this, hwpt, $"attached, PASID {pasid}");
-        }
-
+        SetHold(pasid, Hold.RefToUsers(this, hwpt, pasid == DeviceGroup.NoPasid ? "attached" : $"attached, PASID {pasid}"));
         before?.Drop();
     }
 
@@ -61,5 +82,47 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
         }
     }
 
+    private void SetHold(uint pasid, Hold hold)
+    {
+        if (pasid == DeviceGroup.NoPasid)
+        {
+            _attachment = hold;
+        }
+        else
+        {
+            (_pasids ??= [])[pasid] = hold;
+        }
+    }
+
+    // What each hold is for, in the order of the holds.
+    private NumberColumn SavePasids()
+    {
+        if (_pasids is not { Count: > 0 })
+        {
+            return default;
+        }
+
+        var pasidOf = _pasids.ToDictionary(pair => pair.Value, pair => pair.Key);
+        var pasids = new ColumnWriter();
+        for (var hold = FirstHeld; hold is not null; hold = hold.NextHeld)
+        {
+            pasids.Add(hold == _attachment ? DeviceGroup.NoPasid : pasidOf[hold]);
+        }
+
+        return pasids.ToColumn();
+    }
+
     private Hold? HoldAt(uint pasid) => pasid == DeviceGroup.NoPasid ? _attachment : _pasids?.GetValueOrDefault(pasid);
+}
+
+/// <summary>A device in its context's table, written down.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.DeviceEntrySnapshot")]
+internal sealed record DeviceEntrySnapshot : EntrySnapshot
+{
+    [Id(0)]
+    public required DeviceDescription Device { get; init; }
+
+    /// <summary>The PASIDs that are attached, 0 for the device itself, in the order of its holds: a column. No numbers where only itself is, or nothing.</summary>
+    [Id(1)]
+    public NumberColumn Pasids { get; init; }
 }

@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Emulation;
+using IommuFd.Grains.Snapshots;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -38,6 +39,10 @@ internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<
     }
 
     protected override DeviceModel Build(ObjectStamp stamp) => new();
+
+    protected override ObjectSnapshot Snapshot(DeviceModel model) => model.Save();
+
+    protected override DeviceModel Restore(ObjectStamp stamp, ObjectSnapshot snapshot) => DeviceModel.Restore(SnapshotDamage.Expect<DeviceSnapshot>(snapshot));
 
     // What people see of a device stands in its context's table.
     protected override ObjectState? Inspect(DeviceModel model, StatePage page) => null;

@@ -19,7 +19,7 @@ internal static class DeviceHandlers
     /// <param name="why">What the driver's hold is for.</param>
     public static OperationResult Bind(IoctlScope scope, HoldOwner driver, DeviceDescription? description, string why = BoundWhy)
     {
-        if (description is null || !IsSound(description))
+        if (description is null || !description.IsSound())
         {
             return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.InvalidDevice);
         }
@@ -139,14 +139,4 @@ internal static class DeviceHandlers
             Diagnostic = fits ? null : new IoctlDiagnostic { Reason = DiagnosticReason.BufferFault, Value = writableBytes, Limit = cmd.DataLen },
         };
     }
-
-    private static bool IsSound(DeviceDescription device)
-        => IsName(device.Name)
-            && IsName(device.Iommu)
-            && (device.Group is null || IsName(device.Group))
-            && device.ReservedRegions is { Length: <= IoctlLimits.MaxReservedRegions } regions
-            && Array.TrueForAll(regions, region => region.Start <= region.Last)
-            && device.PasidWidth is >= 0 and <= DeviceDescription.MaxPasidWidth;
-
-    private static bool IsName(string? name) => name is { Length: > 0 and <= IoctlLimits.MaxNameLength };
 }

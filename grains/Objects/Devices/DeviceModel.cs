@@ -1,12 +1,46 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Emulation;
+using IommuFd.Grains.Snapshots;
 
 namespace IommuFd.Grains.Objects.Devices;
 
 /// <summary>The hardware of a bound device: in its first state until the first call that needs it, as a device is after a reset.</summary>
 internal sealed class DeviceModel
 {
-    private EmulatedDevice? _hardware;
+    private (DeviceDescription Device, EmulatedDevice State)? _hardware;
 
-    public EmulatedDevice HardwareOf(DeviceDescription device) => _hardware ??= IommuDriver.Of(device).CreateDevice(device);
+    public EmulatedDevice HardwareOf(DeviceDescription device) => (_hardware ??= (device, IommuDriver.Of(device).CreateDevice(device))).State;
+
+    /// <summary>Writes the hardware down.</summary>
+    public DeviceSnapshot Save()
+        => _hardware is (var device, var hardware) && hardware.Save() is { } state ? new DeviceSnapshot { Device = device, Hardware = state } : new DeviceSnapshot();
+
+    /// <summary>Makes it again.</summary>
+    /// <exception cref="System.IO.InvalidDataException">The snapshot makes no sense.</exception>
+    public static DeviceModel Restore(DeviceSnapshot snapshot)
+    {
+        var model = new DeviceModel();
+        if (snapshot.Hardware is not null)
+        {
+            SnapshotDamage.Require(snapshot.Device is { } device && device.IsSound() && IommuDriver.Find(device.Iommu) is not null, "Hardware is that of no device.");
+            model.HardwareOf(snapshot.Device).Load(snapshot.Hardware);
+        }
+
+        return model;
+    }
+}
+
+/// <summary>The hardware of a device, written down.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.DeviceSnapshot")]
+internal sealed record DeviceSnapshot : ObjectSnapshot
+{
+    /// <summary>The device; null where its hardware is in its first state.</summary>
+    [Id(0)]
+    public DeviceDescription? Device { get; init; }
+
+    /// <summary>The state; null for the first.</summary>
+    [Id(1)]
+    public HardwareSnapshot? Hardware { get; init; }
+
+    public override bool IsFirstState => Hardware is null;
 }

@@ -1,6 +1,8 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Emulation;
 using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Grains.Snapshots;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Hwpts;
@@ -12,20 +14,56 @@ namespace IommuFd.Grains.Objects.Hwpts;
 /// <param name="id">Its id.</param>
 /// <param name="serial">Its serial number.</param>
 /// <param name="ioas">The IOAS that it mirrors, and holds once it is built.</param>
-/// <param name="device">The device that it was made for.</param>
+/// <param name="iommu">The name of the IOMMU driver whose page table it is.</param>
 /// <param name="flags">What it was made for.</param>
 /// <param name="isAuto">Whether attaching a device has made it; then it goes with its last device.</param>
-internal sealed class HwptEntry(ObjectId id, long serial, IoasEntry ioas, DeviceDescription device, IommuHwptAllocFlags flags, bool isAuto)
+internal sealed class HwptEntry(ObjectId id, long serial, IoasEntry ioas, string iommu, IommuHwptAllocFlags flags, bool isAuto)
     : ObjectEntry(id, ObjectType.HwptPaging, serial)
 {
     public IoasEntry Ioas { get; } = ioas;
 
     /// <summary>The name of the IOMMU driver whose page table it is.</summary>
-    public string Iommu { get; } = device.Iommu;
+    public string Iommu { get; } = iommu;
 
     public IommuHwptAllocFlags Flags { get; } = flags;
 
     public bool IsAuto { get; } = isAuto;
 
+    public static HwptEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot)
+    {
+        var saved = SnapshotDamage.Expect<HwptEntrySnapshot>(snapshot);
+        var ioas = context.Objects.Find<IoasEntry>(saved.Ioas) ?? throw SnapshotDamage.Of($"HWPT {id} mirrors {saved.Ioas}, which is no IOAS that is older.");
+        SnapshotDamage.Require(IommuDriver.Find(saved.Iommu) is not null, "A HWPT is of an IOMMU that there is not.");
+        var hwpt = new HwptEntry(id, serial, ioas, saved.Iommu, saved.Flags, saved.IsAuto);
+        if (hwpt.IsAuto)
+        {
+            ioas.AddAuto(hwpt);
+        }
+
+        return hwpt;
+    }
+
+    public override EntrySnapshot Save() => new HwptEntrySnapshot { Ioas = Ioas.Id.Value, Iommu = Iommu, Flags = Flags, IsAuto = IsAuto };
+
+    public override void Relink(EntrySnapshot? snapshot)
+        => SnapshotDamage.Require(FirstHeld is { NextHeld: null } hold && hold.Target == Ioas, "A HWPT holds something else than its IOAS.");
+
     public HwptState Describe() => new() { Ioas = Ioas.Id, IsAuto = IsAuto, Flags = Flags, Iommu = Iommu };
+}
+
+/// <summary>A HWPT in its context's table, written down.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.HwptEntrySnapshot")]
+internal sealed record HwptEntrySnapshot : EntrySnapshot
+{
+    [Id(0)]
+    public uint Ioas { get; init; }
+
+    [Id(1)]
+    public required string Iommu { get; init; }
+
+    [Id(2)]
+    public IommuHwptAllocFlags Flags { get; init; }
+
+    [Id(3)]
+    public bool IsAuto { get; init; }
 }

@@ -140,7 +140,7 @@ internal static class HwptHandlers
         }
 
         var objects = scope.Context.Objects;
-        if (objects.Reserve((id, serial) => new HwptEntry(id, serial, ioas, device.Device, flags, isAuto: false)) is not { } hwpt)
+        if (objects.Reserve((id, serial) => new HwptEntry(id, serial, ioas, device.Device.Iommu, flags, isAuto: false)) is not { } hwpt)
         {
             return objects.NoRoom();
         }

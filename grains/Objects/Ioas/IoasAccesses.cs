@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.Snapshots;
 
 namespace IommuFd.Grains.Objects.Ioas;
 
@@ -19,6 +20,9 @@ internal sealed class IoasAccesses
 
     /// <summary>Pins of all accesses.</summary>
     public long PinCount { get; private set; }
+
+    /// <summary>Accesses that pin pages.</summary>
+    public int PinningCount => _accesses.Values.Count(access => access.NeedsPinPages);
 
     /// <summary>All pins.</summary>
     public IEnumerable<IovaRange> Pins => _accesses.Values.SelectMany(access => access.Pins.Values);
@@ -71,6 +75,59 @@ internal sealed class IoasAccesses
             ? (owner.Pins.Count, owner.Pins.Values.Aggregate(0UL, (sum, pin) => sum + pin.LengthBytes))
             : (0, 0);
 
+    /// <summary>Writes the accesses down; null for none.</summary>
+    public AccessesSnapshot? Save()
+    {
+        var (ids, needs, counts) = (new ColumnWriter(), new ColumnWriter(), new ColumnWriter());
+        var (pins, ranges) = (new ColumnWriter(), new List<IovaRange>());
+        foreach (var (id, access) in _accesses.OrderBy(access => access.Key.Value))
+        {
+            ids.Add(id.Value);
+            needs.Add(access.NeedsPinPages ? 1UL : 0);
+            counts.Add((ulong)access.Pins.Count);
+            foreach (var (pin, range) in access.Pins.OrderBy(pin => pin.Key))
+            {
+                pins.Add(pin);
+                ranges.Add(range);
+            }
+        }
+
+        return Count == 0
+            ? null
+            : new AccessesSnapshot
+            {
+                Ids = ids.ToColumn(),
+                NeedPinPages = needs.ToColumn(),
+                PinCounts = counts.ToColumn(),
+                Pins = pins.ToColumn(),
+                Ranges = ranges.Count == 0 ? null : RangesSnapshot.Of([.. ranges]),
+            };
+    }
+
+    /// <summary>Makes the accesses again. The table counts their pins.</summary>
+    public static IoasAccesses Restore(AccessesSnapshot saved)
+    {
+        var (ids, needs, counts, pins) = (saved.Ids.Read(), saved.NeedPinPages.Read(), saved.PinCounts.Read(), saved.Pins.Read());
+        var ranges = saved.Ranges?.ToRanges() ?? [];
+        var accesses = new IoasAccesses();
+        while (ids.TryNext<uint>(out var number))
+        {
+            var id = new ObjectId(number);
+            SnapshotDamage.Require(!accesses.Contains(id), "An access is there twice.");
+            accesses.Add(id, needs.Next() != 0);
+            for (var left = counts.Next(); left > 0; left--)
+            {
+                var pin = pins.Next<uint>();
+                SnapshotDamage.Require(accesses.PinCount < ranges.Count && !accesses._accesses[id].Pins.ContainsKey(pin), "A pin is there twice, or has no range.");
+                accesses.AddPin(id, pin, ranges[(int)accesses.PinCount]);
+            }
+        }
+
+        Array.ForEach([needs, counts, pins], column => column.End());
+        SnapshotDamage.Require(accesses.PinCount == ranges.Count, "A pinned range is that of no pin.");
+        return accesses;
+    }
+
     private void Revoke(Access access, IovaRange range, IoptTable table)
     {
         foreach (var (pin, pinned) in access.Pins.Where(pin => pin.Value.Overlaps(range)).ToList())
@@ -82,4 +139,29 @@ internal sealed class IoasAccesses
     }
 
     private sealed record Access(bool NeedsPinPages, Dictionary<uint, IovaRange> Pins);
+}
+
+/// <summary>The accesses of an IOAS and their pins, written down.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.AccessesSnapshot")]
+internal sealed record AccessesSnapshot
+{
+    /// <summary>Ids: a column.</summary>
+    [Id(0)]
+    public NumberColumn Ids { get; init; }
+
+    /// <summary>1 for those that pin pages, else 0: a column.</summary>
+    [Id(1)]
+    public NumberColumn NeedPinPages { get; init; }
+
+    /// <summary>How many pins they have: a column.</summary>
+    [Id(2)]
+    public NumberColumn PinCounts { get; init; }
+
+    /// <summary>The numbers of the pins, access by access: a column.</summary>
+    [Id(3)]
+    public NumberColumn Pins { get; init; }
+
+    /// <summary>What they pin; null for nothing.</summary>
+    [Id(4)]
+    public RangesSnapshot? Ranges { get; init; }
 }

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Snapshots;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -142,6 +143,12 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
     }
 
     protected override IoasModel Build(ObjectStamp stamp) => new(stamp.Serial);
+
+    protected override ObjectSnapshot Snapshot(IoasModel model) => model.Save();
+
+    protected override IoasModel Restore(ObjectStamp stamp, ObjectSnapshot snapshot) => IoasModel.Restore(stamp.Serial, SnapshotDamage.Expect<IoasSnapshot>(snapshot));
+
+    protected override int SizeOf(IoasModel model) => model.Size;
 
     protected override ObjectState? Inspect(IoasModel model, StatePage page)
         => page.Part == default ? IoasInspector.Show(model, page) : IoasInspector.ShowPart(model, page.Part);

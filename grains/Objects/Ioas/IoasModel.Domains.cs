@@ -186,9 +186,9 @@ internal sealed partial class IoasModel
     public bool TryFindPinned(IovaRange addresses, List<PinnedRun> runs)
         => PinnedPages.TryFind(Table, Accesses.Pins, addresses, runs);
 
-    private IoasAccesses MakeAccesses()
+    private IoasAccesses SetAccesses(IoasAccesses accesses)
     {
-        var accesses = new IoasAccesses();
+        _accesses = accesses;
         Table.RevokePins = range => accesses.Revoke(range, Table);
         return accesses;
     }
@@ -236,7 +236,7 @@ internal sealed partial class IoasModel
                 errno = Table.AddAccess(add.NeedsPinPages);
                 if (errno == Errno.None)
                 {
-                    (_accesses ??= MakeAccesses()).Add(add.Access, add.NeedsPinPages);
+                    (_accesses ?? SetAccesses(new IoasAccesses())).Add(add.Access, add.NeedsPinPages);
                     undo.Push(() => Remove(add.Access));
                 }
 

@@ -12,7 +12,7 @@ namespace IommuFd.Grains.Objects.Ioas;
 //
 // Always: an errno but None leaves the outputs meaningless, except where a method says otherwise.
 
-// This file has the mappings; .Domains.cs what devices, page tables and accesses do.
+// This file has the mappings; .Domains.cs what devices, page tables and accesses do; .Snapshot.cs writes it all down.
 
 /// <summary>One IO address space.</summary>
 /// <param name="serial">The object's serial number in its context.</param>
@@ -23,7 +23,7 @@ internal sealed partial class IoasModel(long serial = 0)
     private long _lastPages;
 
     /// <summary>The IOVAs and what they map.</summary>
-    public IoptTable Table { get; } = new();
+    public IoptTable Table { get; private init; } = new();
 
     /// <summary>The areas and the ranges, reserved and allowed, that it has: what its memory grows by.</summary>
     public int Size => Table.AreaCount + Table.Reserved.Count + Table.Allowed.Ranges.Length;

@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Contexts;
 using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Snapshots;
 
 namespace IommuFd.Grains.Objects.Selftests;
 
@@ -9,4 +10,11 @@ internal sealed class SelftestEntry(ObjectId id, long serial) : ObjectEntry(id, 
 {
     /// <summary>The device; null only while it is built.</summary>
     public DeviceEntry? Device { get; set; }
+
+    /// <summary>Finds the device, the only thing that it holds.</summary>
+    public override void Relink(EntrySnapshot? snapshot)
+    {
+        SnapshotDamage.Require(FirstHeld is { NextHeld: null, Target: DeviceEntry }, "The owner of an emulated device holds something else than one device.");
+        Device = (DeviceEntry)FirstHeld.Target;
+    }
 }

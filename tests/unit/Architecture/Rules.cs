@@ -21,6 +21,13 @@ internal static class Rules
     private const string Grains = "IommuFd.Grains.";
     private static readonly string[] HostedNamespaces = ["IommuFd.Grains.Journaling.", "IommuFd.Grains.Configuration."];
 
+    // How data is written down says nothing of what is done with it.
+    private static readonly string[] SerializerAttributes =
+    [
+        "Orleans.GenerateSerializerAttribute", "Orleans.IdAttribute", "Orleans.AliasAttribute", "Orleans.ImmutableAttribute",
+        "Orleans.OmitDefaultMemberValuesAttribute", "Orleans.SuppressReferenceTrackingAttribute",
+    ];
+
     /// <summary>Calls go one way: an object's grain calls neither its context nor a sibling, and has no way to.</summary>
     public static IEnumerable<string> BreaksOneWayCalls(Type grain)
     {
@@ -44,7 +51,7 @@ internal static class Rules
 
     /// <summary>A model decides synchronously, by what it is given and has: no Orleans, tasks, locks, clocks, chance or I/O.</summary>
     public static IEnumerable<string> BreaksPurity(Type model)
-        => from name in TypeReferences.Of(model)
+        => from name in TypeReferences.Of(model).Except(SerializerAttributes)
            where ImpureNamespaces.Any(space => name.StartsWith(space + '.', StringComparison.Ordinal))
                || ImpureTypes.Contains(name)
                || IsGrainInterface(name)

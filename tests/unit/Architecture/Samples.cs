@@ -13,6 +13,10 @@ internal abstract class SampleGrain : IGrainBase, IObjectGrain
     public ValueTask DestroyAsync(ObjectStamp stamp) => ValueTask.CompletedTask;
 
     public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page) => ValueTask.FromResult<ObjectState?>(null);
+
+    public ValueTask<ObjectSnapshot?> SnapshotAsync(ObjectStamp stamp) => ValueTask.FromResult<ObjectSnapshot?>(null);
+
+    public ValueTask<ObjectReply> RestoreAsync(ObjectStamp stamp, ObjectSnapshot snapshot) => ValueTask.FromResult<ObjectReply>(default);
 }
 
 internal abstract class GrainWithFactory(IGrainFactory factory) : SampleGrain
@@ -44,6 +48,10 @@ internal abstract class GrainOfOrleans : Grain, IObjectGrain
     public ValueTask DestroyAsync(ObjectStamp stamp) => ValueTask.CompletedTask;
 
     public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page) => ValueTask.FromResult<ObjectState?>(null);
+
+    public ValueTask<ObjectSnapshot?> SnapshotAsync(ObjectStamp stamp) => ValueTask.FromResult<ObjectSnapshot?>(null);
+
+    public ValueTask<ObjectReply> RestoreAsync(ObjectStamp stamp, ObjectSnapshot snapshot) => ValueTask.FromResult<ObjectReply>(default);
 }
 
 internal sealed class ModelThatIsPure

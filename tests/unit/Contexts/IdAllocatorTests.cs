@@ -148,6 +148,56 @@ public sealed class IdAllocatorTests
         return id;
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Ids_that_are_taken_in_any_order_leave_the_others_to_be_given_in_theirs(int seed)
+    {
+        var random = new Random(seed);
+        var ids = new IdAllocator();
+        var taken = new HashSet<uint>();
+        foreach (var limit in (int[])[80, 5000, 270_000])
+        {
+            // Every id but a few, so that words of each level are full, and a few of the rest.
+            var order = Enumerable.Range(1, limit).Where(_ => random.Next(limit / 16) != 0).Select(id => (uint)id).ToArray();
+            random.Shuffle(order);
+            foreach (var id in order)
+            {
+                Expect.Equal(taken.Add(id), ids.TryTake(id), $"whether {id} could be taken, seed {seed}");
+                Expect.That(ids.IsTaken(id), $"{id} is not taken after it was, seed {seed}.");
+            }
+
+            Expect.Equal(taken.Count, ids.Count, $"ids taken, seed {seed}");
+            for (var i = 0; i < 20; i++)
+            {
+                var given = Allocate(ids);
+                uint lowest = 1;
+                while (taken.Contains(lowest))
+                {
+                    lowest++;
+                }
+
+                Expect.Equal(lowest, given, $"the next id of {taken.Count}, seed {seed}");
+                taken.Add(given);
+            }
+
+            foreach (var id in taken.Where(id => id % 7 == 0).ToList())
+            {
+                ids.Free(id);
+                taken.Remove(id);
+            }
+        }
+    }
+
+    [Fact]
+    public void The_greatest_id_can_be_taken_first()
+    {
+        var ids = new IdAllocator();
+        Expect.That(!ids.TryTake(0) && ids.TryTake(5_000_000) && !ids.TryTake(5_000_000) && ids.TryTake(1), "Ids that are free could not be taken, or others could.");
+        Expect.Equal((2U, 3U), (Allocate(ids), Allocate(ids)), "the ids that are given then");
+    }
+
     /// <summary>Ids below <c>_next</c> are taken unless they are in the set of freed ones.</summary>
     private sealed class NaiveIds(int start)
     {

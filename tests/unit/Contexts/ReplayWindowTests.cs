@@ -89,13 +89,15 @@ public sealed class ReplayWindowTests
     [Fact]
     public void A_restored_window_stands_as_the_one_that_was_written_down()
     {
-        _window.Keep(4, "fourth");
+        var fourth = new IoctlReply { ReturnValue = 4 };
+        _window.Keep(4, fourth);
         ExpectStanding(OperationStanding.New, Operation(6, settled: 3), "a request");
-        var restored = ReplayWindow.Restore(_window.Settled, _window.Answers);
+        var restored = ReplayWindow.Restore(_window.Save()!);
         Expect.Equal(OperationStanding.Settled, restored.Begin(Operation(3), out _), "a settled request");
         Expect.Equal(OperationStanding.Answered, restored.Begin(Operation(4), out var answer), "an answered request");
-        Expect.Equal("fourth", answer, "its answer");
+        Expect.Equal<object?>(fourth, answer, "its answer");
         Expect.Equal(OperationStanding.New, restored.Begin(Operation(5), out _), "a new request");
+        Expect.Equal(_window.Bytes, restored.Bytes, "bytes of what is kept");
     }
 
     [Fact]

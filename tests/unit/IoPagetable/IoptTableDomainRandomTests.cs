@@ -7,10 +7,11 @@ using IommuFd.UnitTests.Support;
 namespace IommuFd.UnitTests.IoPagetable;
 
 // Random sequences of operations on a table that domains and accesses come to and leave, and the naive one beside it. Values are drawn
-// from few that collide often. A failure is shrunk, and its message has the seed.
+// from few that collide often. Now and then the real table is written down, and goes on as what is made of that. A failure is shrunk, and its message has the seed.
 
 public sealed class IoptTableDomainRandomTests
 {
+    private static readonly object[] Owners = [new ObjectId(1), new ObjectId(2)];
     private static readonly IoptFile File = new("file 1");
 
     private static readonly (ulong Start, ulong Last)[] Apertures =
@@ -33,7 +34,8 @@ public sealed class IoptTableDomainRandomTests
             (8, Gen.Const(Kind.Map)), (2, Gen.Const(Kind.Copy)), (4, Gen.Const(Kind.Unmap)), (1, Gen.Const(Kind.UnmapAll)),
             (3, Gen.Const(Kind.AddDomain)), (2, Gen.Const(Kind.RemoveDomain)), (2, Gen.Const(Kind.AddAccess)), (2, Gen.Const(Kind.RemoveAccess)),
             (6, Gen.Const(Kind.Pin)), (3, Gen.Const(Kind.Unpin)), (2, Gen.Const(Kind.Resolve)), (3, Gen.Const(Kind.MarkDirty)),
-            (2, Gen.Const(Kind.LargePages)), (4, Gen.Const(Kind.Cut)), (1, Gen.Const(Kind.Reserve)), (1, Gen.Const(Kind.Allow))),
+            (2, Gen.Const(Kind.LargePages)), (4, Gen.Const(Kind.Cut)), (1, Gen.Const(Kind.Reserve)), (1, Gen.Const(Kind.Allow)),
+            (2, Gen.Const(Kind.MakeAgain))),
         Gen.Int[0, 23], Gen.Bool, Gen.Bool, Iova, Iova, Length,
         (kind, choice, isFixed, flag, iova, address, length) => new Op(kind, choice, isFixed, flag, iova, address, length));
 
@@ -55,6 +57,7 @@ public sealed class IoptTableDomainRandomTests
         Cut,
         Reserve,
         Allow,
+        MakeAgain,
     }
 
     [Fact]
@@ -65,20 +68,13 @@ public sealed class IoptTableDomainRandomTests
 
     private sealed class Pair
     {
-        private readonly IoptTable _real = new();
+        private IoptTable _real = new();
         private readonly NaiveTable _naive = new();
         private readonly List<IovaRange> _pins = [];
         private readonly List<(TestDomain Real, NaiveDomain Naive)> _domains = [];
         private long _lastPages;
 
-        public Pair() => _real.RevokePins = range =>
-        {
-            foreach (var pin in _pins.Where(pin => pin.Overlaps(range)).ToList())
-            {
-                _pins.Remove(pin);
-                _real.Unpin(pin);
-            }
-        };
+        public Pair() => _real.RevokePins = Revoke;
 
         public void Run(Op[] ops)
         {
@@ -87,6 +83,15 @@ public sealed class IoptTableDomainRandomTests
                 var what = $"step {i}, {ops[i]}";
                 Step(ops[i], what);
                 Compare(what);
+            }
+        }
+
+        private void Revoke(IovaRange range)
+        {
+            foreach (var pin in _pins.Where(pin => pin.Overlaps(range)).ToList())
+            {
+                _pins.Remove(pin);
+                _real.Unpin(pin);
             }
         }
 
@@ -203,7 +208,23 @@ public sealed class IoptTableDomainRandomTests
                 case Kind.Allow:
                     Allow(op, what);
                     break;
+                case Kind.MakeAgain:
+                    MakeAgain();
+                    break;
             }
+        }
+
+        // The domains of an IOAS in the order in which its table has them.
+        private void MakeAgain()
+        {
+            for (var i = 0; i < _domains.Count; i++)
+            {
+                _domains[i] = (_domains[i].Real.MakeAgain(), _domains[i].Naive);
+            }
+
+            _real = _real.MakeAgain([.. _domains.Select(domain => domain.Real)], _pins);
+            _real.RevokePins = Revoke;
+            _naive.Adopt(_real);
         }
 
         // Memory of which all, the first page, or nothing can be pinned.
@@ -250,7 +271,7 @@ public sealed class IoptTableDomainRandomTests
 
         private void ReserveOrGiveBack(Op op, string what)
         {
-            var owner = op.Flag ? "device" : "other device";
+            var owner = Owners[op.Flag ? 0 : 1];
             if (op.IsFixed || !IovaRange.TryOfLength(op.Iova, Math.Clamp(op.Length, 1, 0x4000), out var range))
             {
                 _naive.RemoveReserved(owner);

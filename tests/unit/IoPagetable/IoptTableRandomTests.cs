@@ -6,12 +6,12 @@ using IommuFd.Uapi;
 namespace IommuFd.UnitTests.IoPagetable;
 
 // Random sequences of operations on two tables, the real ones and the naive ones side by side: every errno, every output and in
-// the end every area must be equal. Values are drawn from few that collide often, with the edges of the IOVA space among them.
+// the end every area must be equal. Now and then a real one is written down, and goes on as what is made of that. Values are drawn from few that collide often, with the edges of the IOVA space among them.
 // A failure is shrunk, and its message has the seed.
 
 public sealed class IoptTableRandomTests
 {
-    private static readonly object[] Owners = ["device", "domain"];
+    private static readonly object[] Owners = [new ObjectId(1), new ObjectId(2)];
     private static readonly IoptFile File = new("file 1");
 
     private static readonly Gen<ulong> Offset = Gen.OneOf<ulong>(0UL, 0, 0, 0, 1, 0x10, 0x7FF, 0x800, 0xC00, 0xFF0, 0xFFF);
@@ -31,7 +31,7 @@ public sealed class IoptTableRandomTests
         Gen.Frequency(
             (8, Gen.Const(Kind.MapUser)), (3, Gen.Const(Kind.MapFile)), (6, Gen.Const(Kind.Copy)), (6, Gen.Const(Kind.Unmap)),
             (1, Gen.Const(Kind.UnmapAll)), (2, Gen.Const(Kind.Reserve)), (1, Gen.Const(Kind.RemoveReserved)),
-            (2, Gen.Const(Kind.Allow)), (1, Gen.Const(Kind.LargePages)), (2, Gen.Const(Kind.Cut)), (1, Gen.Const(Kind.Look))),
+            (2, Gen.Const(Kind.Allow)), (1, Gen.Const(Kind.LargePages)), (2, Gen.Const(Kind.Cut)), (1, Gen.Const(Kind.Look)), (1, Gen.Const(Kind.MakeAgain))),
         Gen.Int[0, 1], Gen.Bool, Gen.Bool, Iova, Iova, Length,
         (kind, table, isFixed, flag, iova, address, length) => new Op(kind, table, isFixed, flag, iova, address, length));
 
@@ -48,6 +48,7 @@ public sealed class IoptTableRandomTests
         LargePages,
         Cut,
         Look,
+        MakeAgain,
     }
 
     [Fact]
@@ -61,6 +62,7 @@ public sealed class IoptTableRandomTests
     {
         private readonly IoptTable[] _real = [new(), new()];
         private readonly NaiveTable[] _naive = [new(), new()];
+        private long _lastPages;
 
         public void Run(Op[] ops)
         {
@@ -87,8 +89,8 @@ public sealed class IoptTableRandomTests
             {
                 case Kind.MapUser or Kind.MapFile:
                     var errno = op.Kind == Kind.MapUser
-                        ? PagesFactory.OfUser(default, op.Address, op.Length, op.Length, op.Flag, out var pages)
-                        : PagesFactory.OfFile(default, File, op.Address, op.Length, op.Length, op.Flag, out pages);
+                        ? PagesFactory.OfUser(new PagesId(1, ++_lastPages), op.Address, op.Length, op.Length, op.Flag, out var pages)
+                        : PagesFactory.OfFile(new PagesId(2, ++_lastPages), File, op.Address, op.Length, op.Length, op.Flag, out pages);
                     if (errno == Errno.None)
                     {
                         Map(real, naive, [new PagesSlice(pages!, op.Address % NaiveTable.Page, op.Length)], op, op.Flag);
@@ -124,6 +126,10 @@ public sealed class IoptTableRandomTests
                     break;
                 case Kind.Cut:
                     Assert.Equal(naive.Cut(op.Iova), real.Cut([op.Iova]));
+                    break;
+                case Kind.MakeAgain:
+                    _real[op.Table] = real.MakeAgain([], []);
+                    naive.Adopt(_real[op.Table]);
                     break;
                 default:
                     Look(real, naive, op.Iova);

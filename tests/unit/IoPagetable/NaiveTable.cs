@@ -24,6 +24,16 @@ internal sealed partial class NaiveTable
 
     public bool MapsUserMemory => Areas.Any(area => area.Pages.File is null);
 
+    /// <summary>Takes the pages of a table that has the same areas, but was made again, and so has other objects for them.</summary>
+    public void Adopt(IoptTable real)
+    {
+        var pages = real.Areas.Select(area => area.Pages).DistinctBy(pages => pages.Id).ToDictionary(pages => pages.Id);
+        for (var i = 0; i < Areas.Count; i++)
+        {
+            Areas[i] = Areas[i] with { Pages = pages[Areas[i].Pages.Id] };
+        }
+    }
+
     public Errno Map(IReadOnlyList<PagesSlice> slices, IommuProt prot, ulong? fixedIova, out ulong iova)
     {
         iova = 0;

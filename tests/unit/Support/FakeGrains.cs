@@ -116,6 +116,10 @@ internal sealed class FakeIoas : IIoasGrain
         return await _activation.InspectAsync(stamp, page);
     }
 
+    public ValueTask<ObjectSnapshot?> SnapshotAsync(ObjectStamp stamp) => Noted("Snapshot", stamp).SnapshotAsync(stamp);
+
+    public ValueTask<ObjectReply> RestoreAsync(ObjectStamp stamp, ObjectSnapshot snapshot) => Noted("Restore", stamp).RestoreAsync(stamp, snapshot);
+
     private IoasGrain Noted(string call, ObjectStamp stamp)
     {
         Note(call, stamp);

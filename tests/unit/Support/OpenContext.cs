@@ -18,9 +18,28 @@ internal sealed class OpenContext
         ObjectGrains = new ObjectGrains(Grains.Factory, Handle, Epoch, NullLogger.Instance);
     }
 
+    private OpenContext(byte[] snapshot, FakeGrains? grains, long epoch)
+    {
+        Grains = grains ?? Grains;
+        ObjectGrains = new ObjectGrains(Grains.Factory, Handle, epoch, NullLogger.Instance);
+        Model = Now(ContextSnapshots.RestoreAsync(Serialization.Serializer.Deserialize<ContextSnapshot>(snapshot)!, ObjectGrains), "restoring the context");
+    }
+
     public ContextHandle Handle { get; } = new(new Guid("00112233-4455-6677-8899-aabbccddeeff"));
 
     public ContextModel Model { get; } = new();
+
+    /// <summary>A context that is made again from what <see cref="Capture"/> wrote.</summary>
+    /// <param name="snapshot">The bytes.</param>
+    /// <param name="grains">The grains of the silo; null for fresh ones.</param>
+    /// <param name="epoch">The epoch of its new life.</param>
+    public static OpenContext Restore(byte[] snapshot, FakeGrains? grains = null, long epoch = Epoch + 1) => new(snapshot, grains, epoch);
+
+    /// <summary>Writes the context down, with its objects' grains.</summary>
+    public byte[] Capture() => Serialization.Serializer.SerializeToArray(CaptureSnapshot());
+
+    /// <summary>The same, before it is bytes.</summary>
+    public ContextSnapshot CaptureSnapshot() => Now(ContextSnapshots.CaptureAsync(Model, ObjectGrains), "capturing the context");
 
     public ObjectTable Objects => Model.Objects;
 
@@ -94,6 +113,12 @@ internal sealed class OpenContext
         var objects = Objects.After(0).Select(entry
             => $"{entry.Ref} serial {entry.Serial} users {entry.Users} held by [{string.Join(", ", (object[])entry.DescribeHolders(100))}]");
         return $"rlimit {Model.RlimitMode}, compat {Model.CompatIoas?.Ref}, empty {Objects.IsEmpty}, count {Objects.Count}: {string.Join("; ", objects)}";
+    }
+
+    private static T Now<T>(ValueTask<T> running, string what)
+    {
+        Expect.That(running.IsCompleted, $"It took time: {what}.");
+        return running.GetAwaiter().GetResult();
     }
 }
 

@@ -194,17 +194,18 @@ internal static class TestDevices
                 + $" reserved [{string.Join(' ', state.Reserved)}]";
         }));
 
-    private static void RunOk0(this OpenContext context, IoctlRequest request)
-    {
-        var reply = context.Run(request);
-        Expect.Equal(Errno.None, reply.Errno, $"{(IommuCommand)request.Command} ({reply.Diagnostic})");
-    }
-
-    private static IoctlRequest Request<T>(IommuCommand command, T argument, UserBuffer buffer)
+    /// <summary>An ioctl with one buffer.</summary>
+    public static IoctlRequest Request<T>(IommuCommand command, T argument, UserBuffer buffer)
         where T : unmanaged
     {
         var bytes = UapiStruct.ToBytes(in argument);
         return new IoctlRequest { Command = (uint)command, Argument = bytes, WritableBytes = (uint)bytes.Length, Buffers = [buffer] };
+    }
+
+    private static void RunOk0(this OpenContext context, IoctlRequest request)
+    {
+        var reply = context.Run(request);
+        Expect.Equal(Errno.None, reply.Errno, $"{(IommuCommand)request.Command} ({reply.Diagnostic})");
     }
 
     private static T Fields<T>(IoctlReply reply, string what)

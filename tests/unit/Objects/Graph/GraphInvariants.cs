@@ -28,21 +28,24 @@ internal static class GraphInvariants
     }
 
     /// <summary>Devices, page tables and accesses agree about who is attached to whom.</summary>
-    public static void CheckAttachments(OpenContext context, string after)
+    /// <param name="context">The context.</param>
+    /// <param name="after">After what.</param>
+    /// <param name="driversHold">Whether drivers hold page tables for themselves, so that an automatic one may outlive its last device.</param>
+    public static void CheckAttachments(OpenContext context, string after, bool driversHold = false)
     {
         var objects = context.Objects.After(0).ToList();
         foreach (var hwpt in objects.OfType<HwptEntry>())
         {
             var attached = objects.OfType<DeviceEntry>().Sum(device => device.AttachedPasids.Count(pasid => device.HwptAt(pasid) == hwpt));
-            Expect.Equal(1 + attached, hwpt.Users, $"users of {hwpt.Ref}, to which {attached} devices are attached, {after}");
-            Expect.That(!hwpt.IsAuto || attached > 0, $"The automatic {hwpt.Ref} has no device {after}.");
+            Expect.Equal(1 + attached + HoldsOfDrivers(hwpt), hwpt.Users, $"users of {hwpt.Ref}, to which {attached} devices are attached, {after}");
+            Expect.That(!hwpt.IsAuto || attached > 0 || driversHold, $"The automatic {hwpt.Ref} has no device {after}.");
             Expect.Equal(hwpt.IsAuto, hwpt.Ioas.AutoHwpts.Contains(hwpt), $"whether {hwpt.Ref} is among those that its IOAS offers {after}");
         }
 
         foreach (var ioas in objects.OfType<IoasEntry>())
         {
             var (hwpts, accesses) = (objects.OfType<HwptEntry>().Count(hwpt => hwpt.Ioas == ioas), objects.OfType<AccessEntry>().Count(access => access.Ioas == ioas));
-            Expect.Equal(1 + hwpts + accesses, ioas.Users, $"users of {ioas.Ref} with {hwpts} HWPTs and {accesses} accesses {after}");
+            Expect.Equal(1 + hwpts + accesses + HoldsOfDrivers(ioas), ioas.Users, $"users of {ioas.Ref} with {hwpts} HWPTs and {accesses} accesses {after}");
             Expect.That(ioas.AutoHwpts.All(objects.Contains), $"{ioas.Ref} offers a HWPT that is gone {after}.");
         }
 
@@ -84,6 +87,9 @@ internal static class GraphInvariants
             }
         }
     }
+
+    // Holds that drivers have taken for themselves, beside those that follow from devices and accesses.
+    private static int HoldsOfDrivers(ObjectEntry entry) => Holders(entry).Count(hold => hold.Id != default);
 
     private static IEnumerable<Hold> Held(HoldOwner owner)
     {

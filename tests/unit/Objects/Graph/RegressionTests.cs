@@ -279,6 +279,21 @@ public sealed class RegressionTests
         Expect.Equal(before, _context.FullSnapshot(), "the context");
     }
 
+    [Fact]
+    public void An_automatic_HWPT_that_a_driver_kept_and_that_is_destroyed_is_offered_to_no_device()
+    {
+        var ioas = _context.AllocateIoas();
+        var mock = _context.MockDomain(ioas);
+        var driver = _context.Driver();
+        var hold = _context.Hold(driver, new ObjectId(mock.OutHwptId));
+        _context.Destroy(mock.OutStdevId);
+        _context.AskOk(driver, new DropHoldRequest(hold));
+        _context.Destroy(mock.OutHwptId);
+        Expect.Equal(0, _context.IoasState(ioas).Domains, "domains of the IOAS");
+        var next = _context.MockDomain(ioas);
+        Expect.That(_context.Objects.Find(next.OutHwptId) is not null && _context.IoasState(ioas).Domains == 1, "The next device is attached to what is gone.");
+    }
+
     private static IEnumerable<int[]> Permutations(int[] items) => items.Length <= 1
         ? [items]
         : items.SelectMany(first => Permutations([.. items.Where(item => item != first)]).Select(rest => (int[])[first, .. rest]));

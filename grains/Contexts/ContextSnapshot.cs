@@ -1,0 +1,170 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Grains.Snapshots;
+
+namespace IommuFd.Grains.Contexts;
+
+// A context written down. What there can be very many of stands in columns (NumberColumns), so that a context of 10^6 IOASes is small; what differs from kind
+// to kind is a record of that kind's folder: an EntrySnapshot of what the table has, an ObjectSnapshot of what the object's grain has.
+
+/// <summary>A context and all its objects, written down.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.ContextSnapshot")]
+internal sealed record ContextSnapshot
+{
+    [Id(0)]
+    public ContextMode Mode { get; init; }
+
+    [Id(1)]
+    public uint RlimitMode { get; init; }
+
+    [Id(2)]
+    public uint TempMemoryLimit { get; init; }
+
+    /// <summary>The IOAS that VFIO compatibility uses; 0 for none.</summary>
+    [Id(3)]
+    public uint CompatIoas { get; init; }
+
+    /// <summary>The last number that a reference or a driver's hold was given.</summary>
+    [Id(4)]
+    public long LastNumber { get; init; }
+
+    [Id(5)]
+    public required ReferenceSnapshot[] References { get; init; }
+
+    [Id(6)]
+    public required EntriesSnapshot Entries { get; init; }
+
+    /// <summary>Who holds what; null where nobody holds anything.</summary>
+    [Id(7)]
+    public HoldsSnapshot? Holds { get; init; }
+
+    /// <summary>The ids of the objects whose grains have a state, ascending: a column.</summary>
+    [Id(8)]
+    public NumberColumn Stateful { get; init; }
+
+    /// <summary>Their states; null for none.</summary>
+    [Id(9)]
+    public ObjectSnapshot[]? States { get; init; }
+}
+
+/// <summary>A reference to a context, written down without what it holds.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.ReferenceSnapshot")]
+internal sealed record ReferenceSnapshot
+{
+    [Id(0)]
+    public long Id { get; init; }
+
+    [Id(1)]
+    public ReferenceKind Kind { get; init; }
+
+    [Id(2)]
+    public required string Name { get; init; }
+
+    [Id(3)]
+    public long Session { get; init; }
+
+    /// <summary>What the session may ask for again; null where it has nothing settled and nothing kept.</summary>
+    [Id(4)]
+    public ReplaySnapshot? Replies { get; init; }
+}
+
+/// <summary>The answers of a session that it may ask for again, written down.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.ReplaySnapshot")]
+internal sealed record ReplaySnapshot
+{
+    [Id(0)]
+    public long Settled { get; init; }
+
+    /// <summary>The numbers of the requests, ascending: a column.</summary>
+    [Id(1)]
+    public NumberColumn Sequences { get; init; }
+
+    /// <summary>What they were answered; null for none.</summary>
+    [Id(2)]
+    public object[]? Answers { get; init; }
+}
+
+/// <summary>All holds, oldest first: taken again in this order, they stand in their lists as they did.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.HoldsSnapshot")]
+internal sealed record HoldsSnapshot
+{
+    /// <summary>Twice the id of an object, or of a reference and 1 more: a column.</summary>
+    [Id(0)]
+    public NumberColumn Owners { get; init; }
+
+    /// <summary>Ids of what they hold: a column.</summary>
+    [Id(1)]
+    public NumberColumn Targets { get; init; }
+
+    /// <summary>The numbers that drivers drop them by, 0 for others: a column.</summary>
+    [Id(2)]
+    public NumberColumn Ids { get; init; }
+
+    /// <summary>Which of the texts says why: a column.</summary>
+    [Id(3)]
+    public NumberColumn Whys { get; init; }
+
+    /// <summary>Why holds are held.</summary>
+    [Id(4)]
+    public string[]? Texts { get; init; }
+}
+
+/// <summary>Writes contexts down, and makes them again.</summary>
+internal static class ContextSnapshots
+{
+    // Grains that are asked at once.
+    private const int Concurrency = 128;
+
+    /// <summary>Writes a context down, with the state of its objects' grains. Between turns.</summary>
+    /// <returns>The snapshot; of no use where <paramref name="grains"/> <see cref="ObjectGrains.HasLost">have lost</see> something then.</returns>
+    public static async ValueTask<ContextSnapshot> CaptureAsync(ContextModel context, ObjectGrains grains)
+    {
+        var called = context.Objects.After(0).Where(grains.WasCalled).ToList();
+        var states = new ObjectSnapshot?[called.Count];
+        await Parallelism.ForEachAsync(Enumerable.Range(0, called.Count), Concurrency, async i => states[i] = await grains.SnapshotAsync(called[i]));
+
+        // A grain whose state is its first one is like one that was never called.
+        var (ids, kept) = (new ColumnWriter(), new List<ObjectSnapshot>());
+        for (var i = 0; i < called.Count; i++)
+        {
+            if (states[i] is { IsFirstState: false } state)
+            {
+                ids.Add(called[i].Id.Value);
+                kept.Add(state);
+            }
+        }
+
+        return context.Save() with { Stateful = ids.ToColumn(), States = kept.Count == 0 ? null : [.. kept] };
+    }
+
+    /// <summary>
+    /// Makes a context as it was written down. The objects' grains begin a life of the epoch that <paramref name="grains"/> has; where one fails,
+    /// <paramref name="grains"/> <see cref="ObjectGrains.HasLost">have lost</see> something.
+    /// </summary>
+    /// <exception cref="InvalidDataException">The snapshot makes no sense.</exception>
+    public static async ValueTask<ContextModel> RestoreAsync(ContextSnapshot snapshot, ObjectGrains grains)
+    {
+        var context = ContextModel.Restore(snapshot);
+        var ids = snapshot.Stateful.Read();
+        var stateful = new List<(ObjectEntry Entry, ObjectSnapshot State)>();
+        var last = 0U;
+        foreach (var state in snapshot.States ?? [])
+        {
+            var id = ids.Next<uint>();
+            SnapshotDamage.Require(id > last, "The objects that have a state do not ascend.");
+            stateful.Add((context.Objects.Find(id) ?? throw SnapshotDamage.Of("A state is that of no object."), SnapshotDamage.Expect<ObjectSnapshot>(state)));
+            last = id;
+        }
+
+        ids.End();
+        await Parallelism.ForEachAsync(stateful, Concurrency, async item =>
+        {
+            var size = await grains.RestoreAsync(item.Entry, item.State);
+            if (item.Entry is IoasEntry ioas)
+            {
+                context.NoteSize(ioas, size);
+            }
+        });
+        return context;
+    }
+}

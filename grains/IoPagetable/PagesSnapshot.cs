@@ -1,0 +1,118 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Snapshots;
+
+namespace IommuFd.Grains.IoPagetable;
+
+// Pages written down once, however many areas map them. Between silos pages travel by value, so that equal ids may be several objects here: they become one.
+
+/// <summary>Gathers the pages of areas, and makes them again.</summary>
+internal sealed class PagesWriter
+{
+    private readonly Dictionary<PagesId, int> _numbers = [];
+    private readonly Dictionary<string, int> _files = [];
+    private readonly ColumnWriter _fileColumn = new();
+    private readonly ColumnWriter _starts = new();
+    private readonly ColumnWriter _pageCounts = new();
+    private readonly ColumnWriter _unpinnable = new();
+    private readonly ColumnWriter _writable = new();
+    private readonly ColumnWriter _ioases = new();
+    private readonly ColumnWriter _ids = new();
+
+    /// <summary>Adds pages that may be there already; answers their number.</summary>
+    public int Add(IoptPages pages)
+    {
+        if (!_numbers.TryAdd(pages.Id, _numbers.Count))
+        {
+            return _numbers[pages.Id];
+        }
+
+        if (pages.File is { } file)
+        {
+            _files.TryAdd(file.Identity, _files.Count);
+        }
+
+        _fileColumn.Add(pages.File is null ? 0 : (ulong)_files[pages.File.Identity] + 1);
+        _starts.Add(pages.Start);
+        _pageCounts.Add(pages.PageCount);
+        _unpinnable.Add(pages.PageCount - pages.PinnablePages);
+        _writable.Add(pages.Writable ? 1UL : 0);
+        _ioases.Add((ulong)pages.Id.Ioas);
+        _ids.Add((ulong)pages.Id.Number);
+        return _numbers.Count - 1;
+    }
+
+    public PagesSnapshot ToSnapshot() => new()
+    {
+        Files = _files.Count == 0 ? null : [.. _files.Keys],
+        FileOf = _fileColumn.ToColumn(),
+        Starts = _starts.ToColumn(),
+        PageCounts = _pageCounts.ToColumn(),
+        Unpinnable = _unpinnable.ToColumn(),
+        Writable = _writable.ToColumn(),
+        Ioases = _ioases.ToColumn(),
+        Numbers = _ids.ToColumn(),
+    };
+
+    /// <summary>Makes pages again, by their numbers.</summary>
+    public static List<IoptPages> Restore(PagesSnapshot saved)
+    {
+        var (starts, counts, unpinnable) = (saved.Starts.Read(), saved.PageCounts.Read(), saved.Unpinnable.Read());
+        var (fileOf, writable, ioases, numbers) = (saved.FileOf.Read(), saved.Writable.Read(), saved.Ioases.Read(), saved.Numbers.Read());
+        var files = Array.ConvertAll(saved.Files ?? [], file => new IoptFile(SnapshotDamage.Expect<string>(file)));
+        var pages = new List<IoptPages>();
+        while (starts.TryNext(out var start))
+        {
+            var (count, file, mayWrite) = (counts.Next(), fileOf.Next<int>(), writable.Next());
+            SnapshotDamage.Require(file <= files.Length && mayWrite <= 1 && PageSizes.OffsetOf(start) == 0, "Pages are of no file, or begin within a page.");
+            pages.Add(new IoptPages
+            {
+                Id = new PagesId(ioases.Next<long>(), numbers.Next<long>()),
+                File = file == 0 ? null : files[file - 1],
+                Start = start,
+                PageCount = count,
+                PinnablePages = count - unpinnable.Next(),
+                Writable = mayWrite != 0,
+            });
+        }
+
+        Array.ForEach([counts, unpinnable, fileOf, writable, ioases, numbers], column => column.End());
+        return pages;
+    }
+}
+
+/// <summary>Pages, written down.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.PagesSnapshot")]
+internal sealed record PagesSnapshot
+{
+    /// <summary>The identities of files; null for none.</summary>
+    [Id(0)]
+    public string[]? Files { get; init; }
+
+    /// <summary>0 for memory of the caller, or 1 more than the number of the file: a column.</summary>
+    [Id(1)]
+    public NumberColumn FileOf { get; init; }
+
+    /// <summary>Addresses, or offsets in the file: a column.</summary>
+    [Id(2)]
+    public NumberColumn Starts { get; init; }
+
+    /// <summary>Numbers of pages: a column.</summary>
+    [Id(3)]
+    public NumberColumn PageCounts { get; init; }
+
+    /// <summary>Numbers of pages that can't be pinned: a column.</summary>
+    [Id(4)]
+    public NumberColumn Unpinnable { get; init; }
+
+    /// <summary>1 where DMA may write, else 0: a column.</summary>
+    [Id(5)]
+    public NumberColumn Writable { get; init; }
+
+    /// <summary>The serial numbers of the IOASes that they were first mapped in: a column.</summary>
+    [Id(6)]
+    public NumberColumn Ioases { get; init; }
+
+    /// <summary>Their numbers there: a column.</summary>
+    [Id(7)]
+    public NumberColumn Numbers { get; init; }
+}

@@ -1,0 +1,47 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Snapshots;
+
+namespace IommuFd.Grains.IoPagetable;
+
+/// <summary>Ranges of IOVAs, written down.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.RangesSnapshot")]
+internal sealed record RangesSnapshot
+{
+    /// <summary>First IOVAs: a column.</summary>
+    [Id(0)]
+    public NumberColumn Starts { get; init; }
+
+    /// <summary>Bytes less 1: a column.</summary>
+    [Id(1)]
+    public NumberColumn Spans { get; init; }
+
+    /// <summary>The ids of the devices that own them, 0 for nobody: a column. No numbers where ranges have no owners.</summary>
+    [Id(2)]
+    public NumberColumn Owners { get; init; }
+
+    public static RangesSnapshot Of(ReadOnlySpan<IovaRange> ranges)
+    {
+        var (starts, spans) = (new ColumnWriter(), new ColumnWriter());
+        foreach (var range in ranges)
+        {
+            starts.Add(range.Start);
+            spans.Add(range.Last - range.Start);
+        }
+
+        return new RangesSnapshot { Starts = starts.ToColumn(), Spans = spans.ToColumn() };
+    }
+
+    public List<IovaRange> ToRanges()
+    {
+        var (starts, spans, ranges) = (Starts.Read(), Spans.Read(), new List<IovaRange>());
+        while (starts.TryNext(out var start))
+        {
+            var span = spans.Next();
+            SnapshotDamage.Require(span <= ulong.MaxValue - start, "A range passes the last IOVA.");
+            ranges.Add(new IovaRange(start, start + span));
+        }
+
+        spans.End();
+        return ranges;
+    }
+}
