@@ -12,10 +12,10 @@ public sealed class IommufdClientOptions
     public TimeSpan RetryFor { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// How long an answer is waited for before the request is sent again. 3 seconds unless said otherwise. A request that only takes longer than that does no
+    /// How long an answer is waited for before the request is sent again. 2 seconds unless said otherwise. A request that only takes longer than that does no
     /// harm: it is answered what its first run was answered.
     /// </summary>
-    public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(3);
+    public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>The pause before a request that failed is sent again; twice as long with each failure, and up to half of it cut at random. 20 ms unless said otherwise.</summary>
     public TimeSpan Backoff { get; init; } = TimeSpan.FromMilliseconds(20);
