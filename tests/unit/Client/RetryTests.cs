@@ -374,7 +374,7 @@ public sealed class RetryTests
 
     private void Pass(TimeSpan duration) => _time.Pass(duration);
 
-    private IommufdClient Client() => new(_grain.Factory, new IommufdClientOptions { TimeProvider = _time });
+    private IommufdClient Client() => new(_grain.Factory, new IommufdClientOptions { TimeProvider = _time, AttemptTimeout = 3 * Second });
 
     private Task<IommuContext> OpenAsync() => _client.OpenAsync();
 
