@@ -10,14 +10,14 @@ namespace IommuFd.Chaos.Linearizability;
 internal sealed class ChaosMix
 {
     /// <summary>The highest id that is drawn. Few objects more than these are ever alive.</summary>
-    public const int MostIds = 10;
+    public const int MostIds = 8;
 
     /// <summary>Pages of the memory that the caller supplies: the longest mapping, and as many other places for it to start.</summary>
     public const int LeastPages = 2 * LongestPages;
 
     private const int LongestPages = 4;
-    private const int Places = 12;
-    private const int DestroysWhenCrowded = 6;
+    private const int Places = 8;
+    private const int DestroysWhenCrowded = 4;
     private const ulong Page = 4096;
     private const ulong ApertureStart = 1UL << 24;
 
@@ -26,6 +26,7 @@ internal sealed class ChaosMix
     private readonly int _pages;
     private readonly Dictionary<uint, Kind> _made = [];
     private readonly (int Weight, Func<Ioctl> Draw)[] _mix;
+    private readonly Stack<uint> _surplus = [];
     private int _crowded;
 
     /// <summary>A client's mix.</summary>
@@ -41,16 +42,16 @@ internal sealed class ChaosMix
         _pages = pages;
         _mix =
         [
-            (8, () => Ioctl.Of(IommuCommand.IoasAlloc, new IommuIoasAlloc { Flags = Seldom(40) ? 1U : 0 })),
-            (24, Destroy),
-            (22, Map),
-            (14, Unmap),
-            (8, Copy),
-            (8, Option),
-            (6, () => Test(IommuTestOp.MockDomain, PageTable(), default(IommuTestMockDomain))),
-            (6, () => Test(IommuTestOp.MockDomainReplace, Of(Kind.Selftest), new IommuTestMockDomainReplace { PtId = PageTable() })),
-            (4, () => Ioctl.Of(IommuCommand.HwptAlloc, new IommuHwptAlloc { DevId = Of(Kind.Device), PtId = Seldom(6) ? Any() : Of(Kind.Ioas) })),
-            (6, () => Test(IommuTestOp.MdCheckMap, Of(Kind.Hwpt), new IommuTestCheckMap { Iova = Iova(), Length = Page * (ulong)_random.Next(1, 3), Uptr = Memory(2) })),
+            (5, () => Ioctl.Of(IommuCommand.IoasAlloc, new IommuIoasAlloc { Flags = Seldom(40) ? 1U : 0 })),
+            (8, Destroy),
+            (26, Map),
+            (9, Unmap),
+            (12, Copy),
+            (7, Option),
+            (5, MockDomain),
+            (9, () => With(Kind.Selftest, Replace)),
+            (5, () => With(Kind.Device, HwptAlloc)),
+            (9, () => With(Kind.Hwpt, CheckMap)),
         ];
     }
 
@@ -65,6 +66,11 @@ internal sealed class ChaosMix
     /// <summary>The next ioctl.</summary>
     public Ioctl Next()
     {
+        if (_surplus.TryPop(out var surplus))
+        {
+            return Ioctl.Of(IommuCommand.Destroy, new IommuDestroy { Id = surplus });
+        }
+
         if (_crowded > 0)
         {
             _crowded--;
@@ -105,9 +111,9 @@ internal sealed class ChaosMix
 
                 case IommuCommand.TestCmd when UapiStruct.Read<IommuTestCmd>(answer.Argument) is { Op: (uint)IommuTestOp.MockDomain, Fields: var fields }:
                     var made = fields.As<IommuTestMockDomain>();
-                    Remember(made.OutStdevId, Kind.Selftest);
-                    Remember(made.OutIdevId, Kind.Device);
                     Remember(made.OutHwptId, Kind.Hwpt);
+                    Remember(made.OutIdevId, Kind.Device);
+                    Remember(made.OutStdevId, Kind.Selftest);
                     break;
 
                 case IommuCommand.TestCmd when UapiStruct.Read<IommuTestCmd>(answer.Argument) is { Op: (uint)IommuTestOp.MockDomainReplace, Fields: var fields }:
@@ -115,20 +121,39 @@ internal sealed class ChaosMix
                     break;
             }
         }
-        else if (answer.Errno == Errno.ENOENT && (IommuCommand)ioctl.Command == IommuCommand.Destroy)
+        else if (answer.Errno == Errno.ENOENT)
         {
-            _made.Remove(UapiStruct.Read<IommuDestroy>(ioctl.Argument).Id);
+            _made.Remove(Subject(ioctl));
         }
     }
+
+    // What an ioctl is about first: mostly that is what is not there.
+    private static uint Subject(Ioctl ioctl) => (IommuCommand)ioctl.Command switch
+    {
+        IommuCommand.Destroy => UapiStruct.Read<IommuDestroy>(ioctl.Argument).Id,
+        IommuCommand.IoasMap => UapiStruct.Read<IommuIoasMap>(ioctl.Argument).IoasId,
+        IommuCommand.Option => UapiStruct.Read<IommuOption>(ioctl.Argument).ObjectId,
+        IommuCommand.HwptAlloc => UapiStruct.Read<IommuHwptAlloc>(ioctl.Argument).DevId,
+        IommuCommand.TestCmd => UapiStruct.Read<IommuTestCmd>(ioctl.Argument).Id,
+        _ => 0,
+    };
 
     private static Ioctl Test<T>(IommuTestOp op, uint id, in T fields)
         where T : unmanaged
         => Ioctl.Of(IommuCommand.TestCmd, new IommuTestCmd { Op = (uint)op, Id = id, Fields = IommuTestCmdUnion.Of(in fields) });
 
+    // An id that is too high says that the context is crowded; nobody else draws that id, so that it goes at once. A device goes with its owner.
     private void Remember(uint id, Kind kind)
     {
         _made[id] = kind;
-        _crowded = id > MostIds ? DestroysWhenCrowded : _crowded;
+        if (id > MostIds)
+        {
+            _crowded = DestroysWhenCrowded;
+            if (kind != Kind.Device)
+            {
+                _surplus.Push(id);
+            }
+        }
     }
 
     // An owner takes its device and mostly a page table along; what they hold can go then.
@@ -136,14 +161,35 @@ internal sealed class ChaosMix
 
     private Ioctl Map()
     {
-        var offset = Seldom(30) ? 0x400UL * (ulong)_random.Next(1, 3) : 0;
+        var place = _random.Next(Places);
+        var offset = Seldom(16) ? 0x400UL * (ulong)_random.Next(1, 3) : 0;
         return Ioctl.Of(IommuCommand.IoasMap, new IommuIoasMap
         {
             Flags = Flags(),
             IoasId = Of(Kind.Ioas),
-            UserVa = Memory(LongestPages) + offset,
-            Length = Length() - offset,
-            Iova = Iova() + (Seldom(50) ? 0x800UL : 0),
+            UserVa = MemoryFor(place) + offset,
+            Length = (Page * (ulong)_random.Next(1, LongestPages + 1)) - offset,
+            Iova = IovaOf(place) + (Seldom(24) ? 0x800UL : 0),
+        });
+    }
+
+    // What is about a device's objects needs one: where the client knows of none it mostly makes one first.
+    private Ioctl With(Kind kind, Func<Ioctl> draw) => _made.ContainsValue(kind) || Seldom(4) ? draw() : MockDomain();
+
+    private Ioctl MockDomain() => Test(IommuTestOp.MockDomain, PageTable(), default(IommuTestMockDomain));
+
+    private Ioctl Replace() => Test(IommuTestOp.MockDomainReplace, Of(Kind.Selftest), new IommuTestMockDomainReplace { PtId = PageTable() });
+
+    private Ioctl HwptAlloc() => Ioctl.Of(IommuCommand.HwptAlloc, new IommuHwptAlloc { DevId = Of(Kind.Device), PtId = Seldom(6) ? Any() : Of(Kind.Ioas) });
+
+    private Ioctl CheckMap()
+    {
+        var place = _random.Next(Places);
+        return Test(IommuTestOp.MdCheckMap, Of(Kind.Hwpt), new IommuTestCheckMap
+        {
+            Iova = IovaOf(place),
+            Length = Page * (ulong)_random.Next(1, 3),
+            Uptr = MemoryFor(place),
         });
     }
 
@@ -152,11 +198,11 @@ internal sealed class ChaosMix
         var cmd = new IommuIoasUnmap { IoasId = Of(Kind.Ioas), Iova = Iova(), Length = Page * (ulong)_random.Next(1, Places) };
         (cmd.Iova, cmd.Length) = _random.Next(30) switch
         {
-            0 or 1 => (0, ulong.MaxValue),
-            2 => (cmd.Iova, 0),
+            0 or 1 => (0UL, ulong.MaxValue),
+            2 => (cmd.Iova, 0UL),
             3 => (cmd.Iova, ulong.MaxValue),
             4 => (ulong.MaxValue - Page, 2 * Page),
-            5 or 6 => (0, cmd.Iova + cmd.Length),
+            5 or 6 => (0UL, cmd.Iova + cmd.Length),
             _ => (cmd.Iova, cmd.Length),
         };
         return Ioctl.Of(IommuCommand.IoasUnmap, cmd);
@@ -167,7 +213,7 @@ internal sealed class ChaosMix
         Flags = Flags(),
         SrcIoasId = Of(Kind.Ioas),
         DstIoasId = Of(Kind.Ioas),
-        Length = Page * (ulong)_random.Next(1, 3),
+        Length = Page * (ulong)(Seldom(3) ? 2 : 1),
         SrcIova = Iova(),
         DstIova = Iova(),
     });
@@ -196,11 +242,12 @@ internal sealed class ChaosMix
     private uint Any() => (uint)_random.Next(1, MostIds + 1);
 
     // Mostly within the aperture of the selftest's IOMMU: what lies below it keeps page tables away.
-    private ulong Iova() => (Seldom(25) ? 0 : ApertureStart) + (Page * (ulong)_random.Next(Places));
+    private ulong IovaOf(int place) => (Seldom(16) ? 0 : ApertureStart) + (Page * (ulong)place);
 
-    private ulong Length() => Page * (ulong)_random.Next(1, LongestPages + 1);
+    private ulong Iova() => IovaOf(_random.Next(Places));
 
-    private ulong Memory(int pages) => _memory + (Page * (ulong)_random.Next(_pages - pages + 1));
+    // One of two: what was mapped anew can be told from what it was before, and is found often enough.
+    private ulong MemoryFor(int place) => _memory + (Page * (ulong)((place + _random.Next(2)) % (_pages - LongestPages + 1)));
 
     private uint Flags() => (uint)(IommuIoasMapFlags.FixedIova | _random.Next(16) switch
     {
