@@ -42,7 +42,7 @@ internal sealed class ChaosMix
         _pages = pages;
         _mix =
         [
-            (5, () => Ioctl.Of(IommuCommand.IoasAlloc, new IommuIoasAlloc { Flags = Seldom(40) ? 1U : 0 })),
+            (7, () => Ioctl.Of(IommuCommand.IoasAlloc, new IommuIoasAlloc { Flags = Seldom(40) ? 1U : 0 })),
             (8, Destroy),
             (26, Map),
             (9, Unmap),
@@ -173,8 +173,8 @@ internal sealed class ChaosMix
         });
     }
 
-    // What is about a device's objects needs one: where the client knows of none it mostly makes one first.
-    private Ioctl With(Kind kind, Func<Ioctl> draw) => _made.ContainsValue(kind) || Seldom(4) ? draw() : MockDomain();
+    // What is about a device's objects needs one: where the client knows of none it draws that seldom, or makes one first.
+    private Ioctl With(Kind kind, Func<Ioctl> draw) => _made.ContainsValue(kind) || Seldom(4) ? draw() : Seldom(3) ? MockDomain() : Map();
 
     private Ioctl MockDomain() => Test(IommuTestOp.MockDomain, PageTable(), default(IommuTestMockDomain));
 
@@ -236,7 +236,7 @@ internal sealed class ChaosMix
     private uint Of(Kind kind)
     {
         var known = _made.Where(pair => pair.Value == kind).Select(pair => pair.Key).Order().ToArray();
-        return known.Length > 0 && !Seldom(4) ? known[_random.Next(known.Length)] : Any();
+        return known.Length > 0 && !Seldom(8) ? known[_random.Next(known.Length)] : Any();
     }
 
     private uint Any() => (uint)_random.Next(1, MostIds + 1);
