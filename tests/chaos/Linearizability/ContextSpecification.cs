@@ -1,0 +1,103 @@
+using IommuFd.Uapi;
+using static IommuFd.Uapi.Errno;
+
+namespace IommuFd.Chaos.Linearizability;
+
+// What a context answers, written down a second time: from docs/compatibility.md and Linux's include/uapi/linux/iommufd.h, and without anything of the
+// service's own models, so that the two can be wrong only apart. It is made to be read, not to be fast, and knows what chaos runs ask for and nothing else.
+//
+// Taken for granted: arguments have their command's own size, and can be read and written; memory that ioctls name is there. Unmapping more than can go leaves
+// what went before gone; else an errno changes nothing.
+//
+// This file has the ids and the options; .Mappings.cs IOASes; .Devices.cs what MOCK_DOMAIN makes, and page tables.
+
+/// <summary>A context that does one ioctl after the other.</summary>
+internal sealed partial class ContextSpecification : ISpecification<ContextState>
+{
+    public ContextState Initial => ContextState.Empty;
+
+    /// <inheritdoc/>
+    public (ContextState Next, IoctlAnswer Answer) Apply(ContextState state, Ioctl ioctl) => (IommuCommand)ioctl.Command switch
+    {
+        IommuCommand.Destroy => Destroy(state, Read<IommuDestroy>(ioctl)),
+        IommuCommand.IoasAlloc => IoasAlloc(state, Read<IommuIoasAlloc>(ioctl)),
+        IommuCommand.IoasMap => IoasMap(state, Read<IommuIoasMap>(ioctl)),
+        IommuCommand.IoasUnmap => IoasUnmap(state, Read<IommuIoasUnmap>(ioctl)),
+        IommuCommand.IoasCopy => IoasCopy(state, Read<IommuIoasCopy>(ioctl)),
+        IommuCommand.Option => Option(state, Read<IommuOption>(ioctl)),
+        IommuCommand.HwptAlloc => HwptAlloc(state, Read<IommuHwptAlloc>(ioctl)),
+        IommuCommand.TestCmd => TestCommand(state, Read<IommuTestCmd>(ioctl)),
+        _ => throw OutOfScope($"ioctl 0x{ioctl.Command:X}"),
+    };
+
+    // IOMMU_DESTROY: what is held stays. What an object holds is let go with it.
+    private static (ContextState, IoctlAnswer) Destroy(ContextState state, IommuDestroy cmd) => state.Find(cmd.Id) switch
+    {
+        null => Fail(state, ENOENT),
+        _ when state.IsHeld(cmd.Id) => Fail(state, EBUSY),
+        SelftestObject selftest => (Unbind(state.With(cmd.Id, null), selftest.Device), new IoctlAnswer(None)),
+        _ => (state.With(cmd.Id, null), new IoctlAnswer(None)),
+    };
+
+    private static (ContextState, IoctlAnswer) IoasAlloc(ContextState state, IommuIoasAlloc cmd)
+        => cmd.Flags == 0
+            ? Succeed(state.With(state.FreeId, new IoasObject()), cmd with { OutIoasId = state.FreeId })
+            : Fail(state, EOPNOTSUPP);
+
+    private static (ContextState, IoctlAnswer) Option(ContextState state, IommuOption cmd) => (IommuOptionId)cmd.OptionId switch
+    {
+        _ when cmd.Reserved != 0 => Fail(state, EOPNOTSUPP),
+        IommuOptionId.RlimitMode => RlimitMode(state, cmd),
+        IommuOptionId.HugePages => HugePages(state, cmd),
+        _ => Fail(state, EOPNOTSUPP),
+    };
+
+    // Whose limit pinned memory counts for can be set before there is anything.
+    private static (ContextState, IoctlAnswer) RlimitMode(ContextState state, IommuOption cmd) => (IommuOptionOp)cmd.Op switch
+    {
+        _ when cmd.ObjectId != 0 => Fail(state, EOPNOTSUPP),
+        IommuOptionOp.Get => Succeed(state, cmd with { Val64 = state.RlimitMode }),
+        IommuOptionOp.Set when !state.IsEmpty => Fail(state, EBUSY),
+        IommuOptionOp.Set when cmd.Val64 > 1 => Fail(state, EINVAL),
+        IommuOptionOp.Set => Succeed(state.WithRlimitMode(cmd.Val64), cmd),
+        _ => Fail(state, EOPNOTSUPP),
+    };
+
+    // What a fresh page table may have mapped with huge pages can't be taken apart again; and without them all is by pages.
+    private static (ContextState, IoctlAnswer) HugePages(ContextState state, IommuOption cmd)
+    {
+        if (state.Find<IoasObject>(cmd.ObjectId) is not { } ioas)
+        {
+            return Fail(state, ENOENT);
+        }
+
+        return (IommuOptionOp)cmd.Op switch
+        {
+            IommuOptionOp.Get => Succeed(state, cmd with { Val64 = ioas.HugePagesOff ? 0UL : 1 }),
+            IommuOptionOp.Set when cmd.Val64 > 1 => Fail(state, EINVAL),
+            IommuOptionOp.Set when cmd.Val64 == 1 => Succeed(state.With(cmd.ObjectId, ioas with { HugePagesOff = false }), cmd),
+            IommuOptionOp.Set when ioas.HugePagesOff => Succeed(state, cmd),
+            IommuOptionOp.Set when IsMirrored(state, cmd.ObjectId) && !ioas.Areas.IsEmpty => Fail(state, EINVAL),
+            IommuOptionOp.Set when !AreAligned(ioas, MachinePage) => Fail(state, EADDRINUSE),
+            IommuOptionOp.Set => Succeed(state.With(cmd.ObjectId, ioas with { HugePagesOff = true }), cmd),
+            _ => Fail(state, EOPNOTSUPP),
+        };
+    }
+
+    private static T Read<T>(Ioctl ioctl)
+        where T : unmanaged
+    {
+        var size = UapiStruct.Read<uint>(ioctl.Argument);
+        return size == ioctl.Argument.Length && size == UapiStruct.ToBytes(default(T)).Length
+            ? UapiStruct.Read<T>(ioctl.Argument)
+            : throw OutOfScope($"an argument of another size than its command's, {size} of {ioctl.Argument.Length} bytes");
+    }
+
+    private static (ContextState, IoctlAnswer) Fail(ContextState state, Errno errno) => (state, new IoctlAnswer(errno));
+
+    private static (ContextState, IoctlAnswer) Succeed<T>(ContextState state, in T argument)
+        where T : unmanaged
+        => (state, new IoctlAnswer(None, UapiStruct.ToBytes(in argument)));
+
+    private static NotSupportedException OutOfScope(string what) => new($"The specification of a context says nothing about {what}.");
+}

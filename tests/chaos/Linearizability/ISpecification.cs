@@ -1,0 +1,16 @@
+namespace IommuFd.Chaos.Linearizability;
+
+/// <summary>What a service is that does one ioctl after the other: from a state and an ioctl follow the next state and the answer.</summary>
+/// <typeparam name="TState">An immutable value. Equal states answer alike from then on.</typeparam>
+internal interface ISpecification<TState>
+    where TState : IEquatable<TState>
+{
+    /// <summary>The state before the first ioctl.</summary>
+    TState Initial { get; }
+
+    /// <summary>Does an ioctl.</summary>
+    /// <param name="state">The state before it, which stays as it is.</param>
+    /// <param name="ioctl">The ioctl.</param>
+    /// <exception cref="NotSupportedException">The specification says nothing about such an ioctl.</exception>
+    (TState Next, IoctlAnswer Answer) Apply(TState state, Ioctl ioctl);
+}

@@ -1,0 +1,57 @@
+using System.Globalization;
+using IommuFd.Chaos.Linearizability;
+using IommuFd.UnitTests.Support;
+using Xunit.Abstractions;
+
+namespace IommuFd.UnitTests.Linearizability;
+
+/// <summary>
+/// The checker on random histories of services that are right and of some that are not. Another seed is tried with the environment variable
+/// <c>IOMMUFD_SEED</c>.
+/// </summary>
+public sealed class SimulatedServiceTests(ITestOutputHelper output)
+{
+    private const int Histories = 12;
+    private const int Operations = 400;
+
+    [Fact]
+    public void Histories_of_a_service_that_is_right_pass() => CheckAll(Flaw.None, Verdict.Linearizable);
+
+    [Theory]
+    [InlineData(Flaw.Loses)]
+    [InlineData(Flaw.Repeats)]
+    [InlineData(Flaw.AnswersFromACopy)]
+    public void Histories_of_a_service_with_a_flaw_are_caught(Flaw flaw) => CheckAll(flaw, Verdict.Violation);
+
+    [Fact]
+    public void Thousands_of_operations_of_ten_clients_are_checked_in_about_as_many_steps()
+    {
+        const int Many = 5000;
+        var seed = Seed();
+        var result = Check(new SimulatedService(seed, clients: 10, lost: 0.002).Run(Many));
+        output.WriteLine($"seed {seed}: {result.Operations}, {result.Steps} steps, {result.Elapsed.TotalMilliseconds:F0} ms");
+        Expect.Equal(Verdict.Linearizable, result.Verdict, $"seed {seed}");
+        Expect.That(result.Steps < 40 * Many, $"It took {result.Steps} steps for {Many} operations, seed {seed}.");
+    }
+
+    private void CheckAll(Flaw flaw, Verdict expected)
+    {
+        var seed = Seed();
+        for (var i = 0; i < Histories; i++)
+        {
+            var result = Check(new SimulatedService(seed + i, flaw).Run(Operations));
+            var (all, unanswered) = result.Operations;
+            output.WriteLine($"{seed + i}: {result.Verdict}; {all} operations, {unanswered} unanswered, {result.Prefix.Count} in order; {result.Steps} steps, {result.Elapsed.TotalMilliseconds:F0} ms");
+            Expect.That(result.Verdict == expected, $"IOMMUFD_SEED={seed + i}, flaw {flaw}: {LinearizabilityReport.Write(result)}");
+        }
+    }
+
+    private static LinearizabilityResult Check(History history) => new LinearizabilityChecker<ContextState>(new ContextSpecification()).Check(history);
+
+    private int Seed()
+    {
+        var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), CultureInfo.InvariantCulture, out var given) ? given : Environment.TickCount & 0xFFFFF;
+        output.WriteLine($"IOMMUFD_SEED={seed}");
+        return seed;
+    }
+}

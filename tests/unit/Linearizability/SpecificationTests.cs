@@ -1,0 +1,113 @@
+using System.Globalization;
+using IommuFd.Chaos.Linearizability;
+using IommuFd.Client;
+using IommuFd.Uapi;
+using IommuFd.UnitTests.Support;
+using Xunit.Abstractions;
+using Ioctl = IommuFd.Chaos.Linearizability.Ioctl;
+
+namespace IommuFd.UnitTests.Linearizability;
+
+/// <summary>
+/// The specification that chaos runs are judged by, against the service without a silo: both answer the same random ioctls, bytes and all. Another seed is
+/// tried with the environment variable <c>IOMMUFD_SEED</c>.
+/// </summary>
+public sealed class SpecificationTests(ITestOutputHelper output)
+{
+    private const int Contexts = 30;
+    private const int Steps = 500;
+
+    // What each command must have been answered, or the test has not looked.
+    private static readonly (string Command, Errno[] Errnos)[] Interesting =
+    [
+        ("IOMMU_DESTROY", [Errno.None, Errno.ENOENT, Errno.EBUSY]),
+        ("IOMMU_IOAS_ALLOC", [Errno.None, Errno.EOPNOTSUPP]),
+        ("IOMMU_IOAS_MAP", [Errno.None, Errno.ENOENT, Errno.EINVAL, Errno.EEXIST]),
+        ("IOMMU_IOAS_UNMAP", [Errno.None, Errno.ENOENT, Errno.EINVAL, Errno.EOVERFLOW]),
+        ("IOMMU_IOAS_COPY", [Errno.None, Errno.ENOENT, Errno.EINVAL, Errno.EEXIST, Errno.EPERM]),
+        ("IOMMU_OPTION", [Errno.None, Errno.ENOENT, Errno.EINVAL, Errno.EBUSY]),
+        ("IOMMU_HWPT_ALLOC", [Errno.None, Errno.ENOENT, Errno.EINVAL]),
+        ("MockDomain", [Errno.None, Errno.ENOENT, Errno.EINVAL, Errno.EADDRINUSE]),
+        ("MockDomainReplace", [Errno.None, Errno.ENOENT, Errno.EINVAL]),
+        ("MdCheckMap", [Errno.None, Errno.ENOENT, Errno.EINVAL]),
+    ];
+
+    [Fact]
+    public void The_specification_and_the_service_answer_the_same()
+    {
+        var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), CultureInfo.InvariantCulture, out var given) ? given : Environment.TickCount;
+        output.WriteLine($"IOMMUFD_SEED={seed}");
+        var seen = new SortedDictionary<string, SortedDictionary<Errno, int>>(StringComparer.Ordinal);
+        var mostObjects = 0;
+        for (var i = 0; i < Contexts; i++)
+        {
+            mostObjects = Math.Max(mostObjects, CompareOne(seed + i, $"of context {i}, IOMMUFD_SEED={seed}", seen));
+        }
+
+        foreach (var (name, errnos) in seen)
+        {
+            output.WriteLine($"{name}: {string.Join(", ", errnos.Select(pair => $"{pair.Key} {pair.Value}"))}");
+        }
+
+        output.WriteLine($"At most {mostObjects} objects.");
+        var missing = Interesting.SelectMany(row => row.Errnos.Where(errno => !seen[row.Command].ContainsKey(errno)).Select(errno => $"{row.Command} {errno}"));
+        Expect.Sequence([], missing, "answers that never came");
+    }
+
+    private static int CompareOne(int seed, string where, SortedDictionary<string, SortedDictionary<Errno, int>> seen)
+    {
+        var mostObjects = 0;
+        var context = new OpenContext();
+        var specification = new ContextSpecification();
+        var state = specification.Initial;
+        var clients = Enumerable.Range(0, 3).Select(i => new ChaosMix((seed * 10) + i, EndlessMemory.Start, ChaosMix.LeastPages)).ToArray();
+        var random = new Random(seed);
+        for (var step = 0; step < Steps; step++)
+        {
+            var client = clients[random.Next(clients.Length)];
+            var ioctl = client.Next();
+            var (next, expected) = specification.Apply(state, ioctl);
+            var reply = context.Run(IoctlMarshaller.CopyIn(ioctl.Command, ArgumentMemory.Address, new ArgumentMemory(ioctl.Argument, EndlessMemory.Instance)).ToRequest());
+            var actual = new IoctlAnswer(reply.Errno, reply.Argument ?? []);
+            if (actual != expected)
+            {
+                Assert.Fail($"""
+                    Step {step} {where}: {LinearizabilityReport.Ask(ioctl)}
+                    service:       {LinearizabilityReport.Answer(ioctl, actual)} ({reply.Diagnostic})
+                    specification: {LinearizabilityReport.Answer(ioctl, expected)}
+                    in {state}
+                    """);
+            }
+
+            Count(seen, ioctl, actual.Errno);
+            client.Learn(ioctl, actual);
+            state = next;
+            mostObjects = Math.Max(mostObjects, state.Objects.Count());
+        }
+
+        return mostObjects;
+    }
+
+    private static void Count(SortedDictionary<string, SortedDictionary<Errno, int>> seen, Ioctl ioctl, Errno errno)
+    {
+        var name = ioctl.Command == (uint)IommuCommand.TestCmd
+            ? ((IommuTestOp)UapiStruct.Read<IommuTestCmd>(ioctl.Argument).Op).ToString()
+            : IoctlTable.Find(ioctl.Command)!.Name;
+        var errnos = seen.TryGetValue(name, out var known) ? known : seen[name] = [];
+        errnos[errno] = errnos.GetValueOrDefault(errno) + 1;
+    }
+
+    /// <summary>Memory that is all there, as the specification takes it to be, with nothing in it.</summary>
+    private sealed class EndlessMemory : ICallerMemory
+    {
+        public const ulong Start = 0x7000_0000;
+
+        public static readonly EndlessMemory Instance = new();
+
+        public int Read(ulong address, Span<byte> destination) => destination.Length;
+
+        public int Write(ulong address, ReadOnlySpan<byte> source) => source.Length;
+
+        public ulong Accessible(ulong address, ulong length, MemoryAccess access) => length;
+    }
+}
