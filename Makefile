@@ -7,7 +7,7 @@ export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test format demo run cluster bench clean
+.PHONY: help setup build test format demo run cluster bench chaos clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -40,6 +40,9 @@ cluster: build ## Starts three silos and their database on this machine until Ct
 
 bench: build ## Runs the benchmarks: ratios to Orleans' own speed, in one run.
 	dotnet $(BIN)/IommuFd.Bench/release/IommuFd.Bench.dll $(ARGS)
+
+chaos: build ## Kills, pauses and stops silos under load for 5 minutes, and looks for anything lost or done twice.
+	dotnet $(BIN)/IommuFd.Chaos/release/IommuFd.Chaos.dll run $(ARGS)
 
 clean: ## Removes what was built.
 	rm -rf artifacts

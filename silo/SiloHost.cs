@@ -21,7 +21,9 @@ namespace IommuFd.Silo;
 public static class SiloHost
 {
     /// <summary>Builds the server process: configuration from appsettings.json, the environment and the arguments.</summary>
-    public static (IHost Host, SiloSettings Settings) Build(string[] args)
+    /// <param name="args">The arguments.</param>
+    /// <param name="configure">What else the silo has.</param>
+    public static (IHost Host, SiloSettings Settings) Build(string[] args, Action<ISiloBuilder>? configure = null)
     {
         var builder = CreateBuilder(args);
         var settings = ReadSettings(builder.Configuration);
@@ -30,6 +32,11 @@ public static class SiloHost
         Bind(builder.Configuration, ContextOptions.Section, contexts);
         SettingsValidation.Validate(contexts, ContextOptions.Section);
         Configure(builder, settings, contexts, journal);
+        if (configure is not null)
+        {
+            builder.UseOrleans(configure);
+        }
+
         return (builder.Build(), settings);
     }
 

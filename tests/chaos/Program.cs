@@ -1,11 +1,67 @@
+using System.CommandLine;
+using IommuFd.Chaos.Clients;
+using IommuFd.Chaos.Faults;
 using IommuFd.Chaos.Linearizability;
+using IommuFd.Chaos.Run;
+using IommuFd.Grains.Journaling;
+using IommuFd.Silo;
+using IommuFd.Silo.Journals;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 
-if (args is not ["check", .. { Length: > 0 } files])
+// A silo that is broken on purpose takes a silo's settings, which are no options.
+if (args is ["broken-silo", .. var settings])
 {
-    Console.Error.WriteLine("usage: check FILE...: checks the histories of one context that its clients' processes recorded");
-    return 2;
+    using var host = SiloHost.Build(settings, silo => silo.Services.AddSingleton<IJournal>(services => new UnfencedJournal(services.GetRequiredService<GroupCommitJournal>()))).Host;
+    await host.StartAsync();
+    Console.WriteLine("broken silo is up. Ctrl-C drains and stops it.");
+    await host.WaitForShutdownAsync();
+    return 0;
 }
 
-var result = new LinearizabilityChecker<ContextState>(new ContextSpecification()).Check(History.Read(files));
-Console.Write(LinearizabilityReport.Write(result));
-return result.Verdict == Verdict.Linearizable ? 0 : 1;
+var root = new RootCommand("Runs a cluster whose silos are killed and paused, and checks what its clients have seen.") { Run(), Check(), Client() };
+return await root.Parse(args).InvokeAsync();
+
+static Command Run()
+{
+    var minutes = new Option<double>("--minutes") { Description = "How long faults are injected.", DefaultValueFactory = _ => 5 };
+    var seed = new Option<int>("--seed") { Description = "Where all that is random comes from.", DefaultValueFactory = _ => Random.Shared.Next(1_000_000) };
+    var broken = new Option<bool>("--broken") { Description = "Lets stale activations answer, to see that it is noticed." };
+    var command = new Command("run", "Runs it. Exit status 1: something was wrong.") { minutes, seed, broken };
+    command.SetAction(async options =>
+    {
+        var report = await ChaosRun.RunAsync(
+            new ChaosOptions { Duration = TimeSpan.FromMinutes(options.GetValue(minutes)), Seed = options.GetValue(seed), Broken = options.GetValue(broken) }, Console.WriteLine);
+        Console.WriteLine(report);
+        return report.Violations.Count == 0 ? 0 : 1;
+    });
+    return command;
+}
+
+static Command Check()
+{
+    var files = new Argument<string[]>("FILE") { Arity = ArgumentArity.OneOrMore, Description = "What the processes of one context's clients wrote." };
+    var command = new Command("check", "Checks a history that was recorded.") { files };
+    command.SetAction(options =>
+    {
+        var result = new LinearizabilityChecker<ContextState>(new ContextSpecification()).Check(History.Read(options.GetValue(files)!));
+        Console.Write(LinearizabilityReport.Write(result));
+        return result.Verdict == Verdict.Linearizable ? 0 : 1;
+    });
+    return command;
+}
+
+static Command Client()
+{
+    var database = new Argument<string>("DATABASE");
+    var number = new Argument<int>("NUMBER");
+    var workers = new Argument<int>("WORKERS");
+    var command = new Command("client", "A process of clients, as a run starts them.") { database, number, workers };
+    command.Hidden = true;
+    command.SetAction(async options =>
+    {
+        await ClientProcess.RunAsync(options.GetValue(database)!, options.GetValue(number), options.GetValue(workers));
+        return 0;
+    });
+    return command;
+}

@@ -4,7 +4,6 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using IommuFd.Client;
-using IommuFd.TestSupport;
 using Npgsql;
 using YamlDotNet.Serialization;
 

@@ -1,5 +1,4 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.TestSupport;
 using IommuFd.Uapi;
 
 namespace IommuFd.ClusterTests;

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
-using IommuFd.TestSupport;
 using IommuFd.Uapi;
 using Xunit.Abstractions;
 

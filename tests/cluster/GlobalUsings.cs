@@ -1,1 +1,2 @@
+global using IommuFd.TestSupport;
 global using Xunit;

@@ -4,7 +4,6 @@ using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Journaling;
 using IommuFd.Silo;
 using IommuFd.Silo.Journals;
-using IommuFd.TestSupport;
 using IommuFd.Uapi;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;

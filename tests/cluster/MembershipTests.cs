@@ -1,6 +1,5 @@
 using System.Net;
 using IommuFd.Silo.Clustering;
-using IommuFd.TestSupport;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using Npgsql;

@@ -1,4 +1,3 @@
-using IommuFd.TestSupport;
 
 namespace IommuFd.ClusterTests;
 

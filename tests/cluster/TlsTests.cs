@@ -2,7 +2,6 @@ using System.Security.Cryptography.X509Certificates;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Security;
-using IommuFd.TestSupport;
 
 namespace IommuFd.ClusterTests;
 

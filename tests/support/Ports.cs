@@ -1,13 +1,13 @@
 using System.Net;
 using System.Net.Sockets;
 
-namespace IommuFd.ClusterTests;
+namespace IommuFd.TestSupport;
 
 // Not from the range that the kernel takes ports of outgoing connections from: in the seconds until a process that was started listens, one of those
 // could become somebody's.
 
 /// <summary>Ports of loopback for the processes that tests start.</summary>
-internal static class Ports
+public static class Ports
 {
     private const int First = 12_000, End = 32_000;
 

@@ -1,9 +1,10 @@
 using System.Diagnostics;
+using Xunit;
 
-namespace IommuFd.ClusterTests;
+namespace IommuFd.TestSupport;
 
 /// <summary>One of the project's programs in a process of its own, with what it prints.</summary>
-internal sealed class ChildProcess : IAsyncDisposable
+public sealed class ChildProcess : IAsyncDisposable
 {
     private readonly Process _process;
     private readonly List<string> _output = [];
@@ -23,13 +24,22 @@ internal sealed class ChildProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>Whether it has ended.</summary>
+    public bool HasExited => _process.HasExited;
+
+    /// <summary>Ends when it has ended, however it did.</summary>
+    public Task Exited { get; private init; } = Task.CompletedTask;
+
+    /// <summary>Called with each line that it prints, on either stream, by one thread or two.</summary>
+    public event Action<string>? Printed;
+
     /// <summary>Starts <c>iommufd.dll</c> or <c>iommufd-silo.dll</c> from this test's folder.</summary>
     public static ChildProcess Start(string program, params string[] arguments) => Start([], program, arguments);
 
     /// <summary>Starts a program of this test's folder with more in its environment.</summary>
     public static ChildProcess Start(Dictionary<string, string> environment, string program, params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var (name, value) in environment)
         {
             start.Environment[name] = value;
@@ -41,9 +51,11 @@ internal sealed class ChildProcess : IAsyncDisposable
             start.ArgumentList.Add(argument);
         }
 
-        var child = new ChildProcess(new Process { StartInfo = start });
+        var exited = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var child = new ChildProcess(new Process { StartInfo = start, EnableRaisingEvents = true }) { Exited = exited.Task };
         child._process.OutputDataReceived += child.OnLine;
         child._process.ErrorDataReceived += child.OnLine;
+        child._process.Exited += (_, _) => exited.TrySetResult();
         child._process.Start();
         child._process.BeginOutputReadLine();
         child._process.BeginErrorReadLine();
@@ -59,6 +71,13 @@ internal sealed class ChildProcess : IAsyncDisposable
             Assert.False(_process.HasExited, $"it ended without printing '{text}':\n{Output}");
             await _printed.WaitAsync(limit.Token);
         }
+    }
+
+    /// <summary>Gives it a line to read.</summary>
+    public async Task WriteLineAsync(string line)
+    {
+        await _process.StandardInput.WriteLineAsync(line);
+        await _process.StandardInput.FlushAsync();
     }
 
     /// <summary>Sends a signal, as <c>kill -NAME</c> does.</summary>
@@ -102,5 +121,6 @@ internal sealed class ChildProcess : IAsyncDisposable
         }
 
         _printed.Release();
+        Printed?.Invoke(line.Data);
     }
 }

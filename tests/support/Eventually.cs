@@ -1,9 +1,10 @@
 using System.Diagnostics;
+using Xunit;
 
-namespace IommuFd.ClusterTests;
+namespace IommuFd.TestSupport;
 
 /// <summary>Waits for a state that Orleans reaches by itself and announces by no event, such as the end of an activation.</summary>
-internal static class Eventually
+public static class Eventually
 {
     public static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 

@@ -1,0 +1,65 @@
+using System.Globalization;
+using IommuFd.Chaos.Linearizability;
+using IommuFd.Client;
+using IommuFd.TestSupport;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace IommuFd.Chaos.Clients;
+
+// A process of clients is told what to do line by line on its standard input, and says on its standard output what has become of it, so that whoever runs it needs no other
+// way to it and may kill it at any time:
+//
+//   work ROUND HANDLE FILE SEED IOCTLS     -> done ROUND ACKNOWLEDGED UNKNOWN NOT-RUN LONGEST, or failed ROUND WHY
+//
+// Rounds run beside each other. At the end of the input it closes its files and ends.
+
+/// <summary>A process whose clients work on contexts that they share with those of other processes.</summary>
+internal sealed class ClientProcess(IommufdClient client, int number, int workers)
+{
+    /// <summary>Runs until the input ends.</summary>
+    /// <param name="database">The cluster's membership.</param>
+    /// <param name="number">The process's number: 1 for the first.</param>
+    /// <param name="workers">Clients on each context.</param>
+    public static async Task RunAsync(string database, int number, int workers)
+    {
+        using var host = await SiloCluster.StartClientAsync(database);
+        var process = new ClientProcess(new IommufdClient(host.Services.GetRequiredService<IGrainFactory>()), number, workers);
+        Console.WriteLine("ready");
+        var rounds = new List<Task>();
+        while (await Console.In.ReadLineAsync() is { } line)
+        {
+            rounds.Add(process.WorkAsync(WorkOrder.Parse(line)));
+        }
+
+        await Task.WhenAll(rounds);
+        await host.StopAsync();
+    }
+
+    private async Task WorkAsync(WorkOrder order)
+    {
+        try
+        {
+            using var history = new HistoryWriter(order.HistoryPath);
+            var tallies = await Task.WhenAll(Enumerable.Range(0, workers).Select(worker => WorkAsync(order, worker, history)));
+            Console.WriteLine(order.Done(tallies.Aggregate(Tally.None, (sum, tally) => sum + tally)));
+        }
+        catch (Exception exception) when (exception is IommufdException or IommufdTransportException)
+        {
+            Console.WriteLine(order.Failed(exception.Message));
+        }
+    }
+
+    private async Task<Tally> WorkAsync(WorkOrder order, int index, HistoryWriter history)
+    {
+        var id = (number * workers) + index;
+        await using var file = await client.DuplicateAsync(order.Handle, string.Create(CultureInfo.InvariantCulture, $"chaos client {id}"));
+        var worker = new Worker(file, id, history);
+        var mix = new ChaosMix((order.Seed * 1_009) + id, Worker.MemoryAddress, Worker.MemoryPages);
+        for (var i = 0; i < order.Ioctls; i++)
+        {
+            await worker.IssueAsync(mix);
+        }
+
+        return worker.Tally;
+    }
+}

@@ -1,0 +1,76 @@
+using System.Diagnostics;
+using IommuFd.Chaos.Linearizability;
+using IommuFd.Client;
+
+namespace IommuFd.Chaos.Clients;
+
+/// <summary>What clients have seen of the service, as far as it can be counted.</summary>
+/// <param name="Acknowledged">Ioctls that were answered.</param>
+/// <param name="Unknown">Ioctls that got no answer and may have run.</param>
+/// <param name="NotRun">Ioctls that got no answer and did not run.</param>
+/// <param name="Longest">The longest that one took, in milliseconds, answered or not.</param>
+internal sealed record Tally(long Acknowledged, long Unknown, long NotRun, long Longest)
+{
+    public static readonly Tally None = new(0, 0, 0, 0);
+
+    public static Tally operator +(Tally one, Tally other)
+        => new(one.Acknowledged + other.Acknowledged, one.Unknown + other.Unknown, one.NotRun + other.NotRun, Math.Max(one.Longest, other.Longest));
+}
+
+/// <summary>One client of a context: issues one ioctl after the other on a file of its own, and writes down what it sees.</summary>
+internal sealed class Worker(IommuContext context, int client, HistoryWriter history)
+{
+    /// <summary>Where the memory is that mappings are of.</summary>
+    public const ulong MemoryAddress = 0x10_0000;
+
+    /// <summary>How many pages of it there are.</summary>
+    public const int MemoryPages = 16;
+
+    private const int PageBytes = 4096;
+
+    private readonly CallerMemory _memory = new CallerMemory().Add(MemoryAddress, new byte[MemoryPages * PageBytes]);
+
+    /// <summary>What came of the ioctls so far.</summary>
+    public Tally Tally { get; private set; } = Tally.None;
+
+    /// <summary>Issues an ioctl.</summary>
+    /// <returns>What was answered; null where no answer came.</returns>
+    public async Task<IoctlResult?> IssueAsync(Ioctl ioctl)
+    {
+        var operation = history.Invoke(client, ioctl);
+        var start = Stopwatch.GetTimestamp();
+        try
+        {
+            var result = await context.IoctlAsync(ioctl.Command, ioctl.Argument.ToArray(), _memory);
+            history.Complete(operation, result.Errno, result.Argument);
+            Count(new Tally(1, 0, 0, 0), start);
+            return result;
+        }
+        catch (IommufdTransportException exception)
+        {
+            if (exception.Outcome == TransportOutcome.NotRun)
+            {
+                history.NotRun(operation);
+                Count(new Tally(0, 0, 1, 0), start);
+            }
+            else
+            {
+                Count(new Tally(0, 1, 0, 0), start);
+            }
+
+            return null;
+        }
+    }
+
+    /// <summary>Issues the next ioctl of a mix, which learns from the answer.</summary>
+    public async Task IssueAsync(ChaosMix mix)
+    {
+        var ioctl = mix.Next();
+        if (await IssueAsync(ioctl) is { } result)
+        {
+            mix.Learn(ioctl, new IoctlAnswer(result.Errno, result.Argument ?? []));
+        }
+    }
+
+    private void Count(Tally one, long start) => Tally += one with { Longest = (long)Stopwatch.GetElapsedTime(start).TotalMilliseconds };
+}

@@ -1,0 +1,115 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using IommuFd.Chaos.Clients;
+using IommuFd.TestSupport;
+
+namespace IommuFd.Chaos.Faults;
+
+/// <summary>One process of clients, in one process after the other: one that was killed is followed by the next.</summary>
+internal sealed class ClientSlot : IAsyncDisposable
+{
+    private readonly string _database;
+    private readonly int _number;
+    private readonly int _workers;
+    private readonly SemaphoreSlim _changing = new(1);
+    private readonly ConcurrentDictionary<int, TaskCompletionSource<WorkResult>> _orders = [];
+    private ChildProcess? _process;
+    private ChildProcess? _killed;
+    private Task _watching = Task.CompletedTask;
+
+    public ClientSlot(string database, int number, int workers) => (_database, _number, _workers) = (database, number, workers);
+
+    /// <summary>Starts its first process, and waits until that is connected.</summary>
+    public async Task StartAsync()
+    {
+        _process = ChildProcess.Start("IommuFd.Chaos.dll", "client", _database, Number(_number), Number(_workers));
+        _process.Printed += Read;
+        _watching = WatchAsync(_process);
+        await _process.WaitForLineAsync("ready");
+    }
+
+    /// <summary>Has its process work on a context.</summary>
+    /// <returns>What came of it; a result without a tally where the process was killed or could not.</returns>
+    public async Task<WorkResult> WorkAsync(WorkOrder order)
+    {
+        var done = new TaskCompletionSource<WorkResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+        await _changing.WaitAsync();
+        try
+        {
+            _orders[order.Round] = done;
+            await _process!.WriteLineAsync(order.ToString());
+        }
+        finally
+        {
+            _changing.Release();
+        }
+
+        return await done.Task;
+    }
+
+    /// <summary>Kills its process, and starts the next.</summary>
+    public async Task KillAsync()
+    {
+        await _changing.WaitAsync();
+        try
+        {
+            var killed = _process!;
+            _killed = killed;
+            await killed.SignalAsync("KILL");
+            await _watching;
+            await killed.DisposeAsync();
+            await StartAsync();
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_process is not null)
+        {
+            await _process.DisposeAsync();
+        }
+
+        _changing.Dispose();
+    }
+
+    private static string Number(int number) => number.ToString(CultureInfo.InvariantCulture);
+
+    private async Task WatchAsync(ChildProcess process)
+    {
+        await process.Exited;
+        foreach (var order in _orders.Keys)
+        {
+            End(order, process == _killed ? new WorkResult(null, WasKilled: true, null) : new WorkResult(null, WasKilled: false, $"their process ended by itself:\n{process.Output}"));
+        }
+    }
+
+    private void Read(string line)
+    {
+        if (WorkOrder.ParseDone(line) is var (round, tally))
+        {
+            End(round, new WorkResult(tally, WasKilled: false, null));
+        }
+        else if (WorkOrder.ParseFailed(line) is var (failed, why))
+        {
+            End(failed, new WorkResult(null, WasKilled: false, why));
+        }
+    }
+
+    private void End(int round, WorkResult result)
+    {
+        if (_orders.TryRemove(round, out var done))
+        {
+            done.TrySetResult(result);
+        }
+    }
+}
+
+/// <summary>What came of an order.</summary>
+/// <param name="Tally">What its clients have seen; null where they could not tell.</param>
+/// <param name="WasKilled">Whether their process was killed.</param>
+/// <param name="Failure">Why they could not work; null where they could.</param>
+internal sealed record WorkResult(Tally? Tally, bool WasKilled, string? Failure);

@@ -1,0 +1,147 @@
+namespace IommuFd.Chaos.Faults;
+
+/// <summary>What is done to a cluster and its clients.</summary>
+internal enum FaultKind
+{
+    /// <summary>A silo is killed: kill -9.</summary>
+    KillSilo,
+
+    /// <summary>A silo is paused and goes on: SIGSTOP, SIGCONT.</summary>
+    PauseSilo,
+
+    /// <summary>A silo is stopped as a person would: SIGTERM.</summary>
+    StopSilo,
+
+    /// <summary>A process of clients is killed: kill -9.</summary>
+    KillClient,
+}
+
+// Two silos at most are away at once, so that one is always there; whether the other two are away one after the other or together is up to chance. What is killed comes back; a silo
+// that was paused for longer than the others put up with finds itself dead, ends, and comes back too.
+
+/// <summary>Kills, pauses and stops silos, and kills clients, one fault after the other, as a random generator says.</summary>
+/// <param name="silos">The silos.</param>
+/// <param name="clients">The processes of clients.</param>
+/// <param name="seed">Where what is random comes from.</param>
+/// <param name="pausesOnly">Whether silos are paused and nothing else: only one that is paused can wake up and find that it has been followed.</param>
+/// <param name="log">Told each fault.</param>
+internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList<ClientSlot> clients, int seed, bool pausesOnly, Action<string> log) : IDisposable
+{
+    private const int Rolls = 10, PauseRoll = 7;
+
+    private readonly int[] _counts = new int[Enum.GetValues<FaultKind>().Length];
+    private readonly SemaphoreSlim _mayBeAway = new(silos.Count - 1);
+    private readonly bool[] _isAway = new bool[silos.Count];
+
+    /// <summary>How many faults there were of a kind.</summary>
+    public int Count(FaultKind kind) => Volatile.Read(ref _counts[(int)kind]);
+
+    /// <summary>Injects faults until it is told to stop; then nothing is paused or away any more.</summary>
+    public Task RunAsync(CancellationToken stop) => Task.WhenAll(
+        RepeatAsync(new Random(seed), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), HurtSiloAsync, stop),
+        RepeatAsync(new Random(seed + 1), TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(20), HurtSiloAsync, stop),
+        RepeatAsync(new Random(seed + 2), TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(20), KillClientAsync, stop));
+
+    public void Dispose() => _mayBeAway.Dispose();
+
+    private static async Task RepeatAsync(Random random, TimeSpan shortest, TimeSpan longest, Func<Random, CancellationToken, Task> inject, CancellationToken stop)
+    {
+        try
+        {
+            while (true)
+            {
+                await Task.Delay(Between(random, shortest, longest), stop);
+                await inject(random, stop);
+            }
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            // Whatever was under way has been made good.
+        }
+    }
+
+    private static TimeSpan Between(Random random, TimeSpan shortest, TimeSpan longest) => shortest + (random.NextDouble() * (longest - shortest));
+
+    private async Task HurtSiloAsync(Random random, CancellationToken stop)
+    {
+        await _mayBeAway.WaitAsync(stop);
+        var index = TakeOne(random);
+        try
+        {
+            await ((pausesOnly ? PauseRoll : random.Next(Rolls)) switch
+            {
+                < 4 => EndAsync(index, FaultKind.KillSilo, "KILL"),
+                <= PauseRoll => PauseAsync(index, Between(random, TimeSpan.FromSeconds(0.2), TimeSpan.FromSeconds(10)), stop),
+                _ => EndAsync(index, FaultKind.StopSilo, "TERM"),
+            });
+        }
+        finally
+        {
+            lock (_isAway)
+            {
+                _isAway[index] = false;
+            }
+
+            _mayBeAway.Release();
+        }
+    }
+
+    private int TakeOne(Random random)
+    {
+        lock (_isAway)
+        {
+            var here = Enumerable.Range(0, silos.Count).Where(index => !_isAway[index]).ToList();
+            var index = here[random.Next(here.Count)];
+            _isAway[index] = true;
+            return index;
+        }
+    }
+
+    private async Task EndAsync(int index, FaultKind kind, string signal)
+    {
+        var silo = silos[index];
+        var back = silo.NextLife;
+        if (silo.Current.Process.HasExited)
+        {
+            await back;
+            return;
+        }
+
+        Note(kind, $"silo {index + 1} gets SIG{signal}");
+        await silo.Current.Process.SignalAsync(signal);
+        await back;
+    }
+
+    private async Task PauseAsync(int index, TimeSpan length, CancellationToken stop)
+    {
+        var process = silos[index].Current.Process;
+        if (process.HasExited)
+        {
+            return;
+        }
+
+        Note(FaultKind.PauseSilo, $"silo {index + 1} is paused for {length.TotalSeconds:F1} s");
+        await process.SignalAsync("STOP");
+        try
+        {
+            await Task.Delay(length, stop);
+        }
+        finally
+        {
+            await process.SignalAsync("CONT");
+        }
+    }
+
+    private async Task KillClientAsync(Random random, CancellationToken stop)
+    {
+        var index = random.Next(clients.Count);
+        Note(FaultKind.KillClient, $"client process {index + 1} gets SIGKILL");
+        await clients[index].KillAsync().WaitAsync(stop);
+    }
+
+    private void Note(FaultKind kind, string what)
+    {
+        Interlocked.Increment(ref _counts[(int)kind]);
+        log(what);
+    }
+}

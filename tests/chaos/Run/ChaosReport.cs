@@ -1,0 +1,39 @@
+using System.Globalization;
+using IommuFd.Chaos.Clients;
+using IommuFd.Chaos.Faults;
+
+namespace IommuFd.Chaos.Run;
+
+/// <summary>What a run has seen.</summary>
+internal sealed record ChaosReport
+{
+    public required TimeSpan Elapsed { get; init; }
+
+    /// <summary>What all clients have seen.</summary>
+    public required Tally Tally { get; init; }
+
+    /// <summary>Contexts whose histories were found to be linearizable, or not.</summary>
+    public required int Judged { get; init; }
+
+    public required IReadOnlyDictionary<FaultKind, int> Faults { get; init; }
+
+    /// <summary>What must not be, one sentence each.</summary>
+    public required IReadOnlyList<string> Violations { get; init; }
+
+    /// <inheritdoc/>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"""
+        in {Elapsed.TotalSeconds:F0} s
+        ioctls acknowledged  {Tally.Acknowledged} on {Judged} contexts; {Tally.Unknown} given up with an unknown outcome, {Tally.NotRun} that did not run
+        faults injected      {Faults.Values.Sum()}: {string.Join(", ", Faults.Select(fault => $"{fault.Value} {Label(fault.Key)}"))}
+        longest outage       {Tally.Longest / 1000.0:F1} s
+        violations           {Violations.Count}
+        """);
+
+    private static string Label(FaultKind kind) => kind switch
+    {
+        FaultKind.KillSilo => "silos killed",
+        FaultKind.PauseSilo => "silos paused",
+        FaultKind.StopSilo => "silos stopped",
+        _ => "client processes killed",
+    };
+}

@@ -1,0 +1,138 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Globalization;
+using IommuFd.Chaos.Clients;
+using IommuFd.Chaos.Faults;
+using IommuFd.Client;
+using IommuFd.TestSupport;
+
+namespace IommuFd.Chaos.Run;
+
+// Several lanes beside each other open one context after the other, have all processes of clients work on it at once, look at what is left of it, close it, and judge its history
+// (Round.cs). Meanwhile silos are killed, paused and stopped, and clients killed (FaultInjector.cs). When the time is over and everything is up again, nothing must be left
+// (Leftovers.cs).
+
+/// <summary>One run: a cluster, its clients, its faults, and what is wrong then.</summary>
+internal sealed class ChaosRun
+{
+    private readonly ChaosOptions _options;
+    private readonly Action<string> _log;
+    private readonly string _folder = Directory.CreateTempSubdirectory("iommufd-chaos-").FullName;
+    private readonly ConcurrentQueue<string> _violations = [];
+    private readonly Lock _tallying = new();
+    private readonly long _start = Stopwatch.GetTimestamp();
+    private Tally _tally = Tally.None;
+    private int _rounds;
+    private int _judged;
+
+    private ChaosRun(ChaosOptions options, Action<string> log) => (_options, _log) = (options, log);
+
+    /// <summary>Runs, and tells what happens line by line.</summary>
+    public static async Task<ChaosReport> RunAsync(ChaosOptions options, Action<string> log)
+    {
+        if (options.Database is not null)
+        {
+            return await new ChaosRun(options, log).RunAsync(options.Database);
+        }
+
+        await using var server = new PostgresServer();
+        await server.InitializeAsync();
+        return await new ChaosRun(options, log).RunAsync(await server.CreateDatabaseAsync());
+    }
+
+    private async Task<ChaosReport> RunAsync(string database)
+    {
+        Log($"seed {_options.Seed}, histories in {_folder}");
+        string[] program = _options.Broken ? ["IommuFd.Chaos.dll", "broken-silo"] : ["iommufd-silo.dll"];
+        await using var cluster = SiloCluster.Create(database, program, $"--Contexts:Lease={_options.Lease.ToString("c", CultureInfo.InvariantCulture)}");
+        await cluster.StartAsync(_options.Silos);
+        var clients = Enumerable.Range(1, _options.ClientProcesses).Select(number => new ClientSlot(database, number, _options.Workers)).ToList();
+        try
+        {
+            await Task.WhenAll(clients.Select(client => client.StartAsync()));
+            var grains = await cluster.ConnectAsync();
+            var random = new Random(_options.Seed);
+            var silos = cluster.Silos.Select(silo => new SiloSlot(cluster, silo, () => TimeSpan.FromSeconds(3 * random.NextDouble()))).ToList();
+            using var faults = new FaultInjector(silos, clients, _options.Seed, _options.Broken, Log);
+
+            using var over = new CancellationTokenSource();
+            var supervising = Task.WhenAll(silos.Select(silo => silo.SuperviseAsync(over.Token)));
+            using (var stop = new CancellationTokenSource(_options.Duration))
+            {
+                var round = new Round(new IommufdClient(grains), clients, _options, _folder);
+                var injecting = faults.RunAsync(stop.Token);
+                await Task.WhenAll(Enumerable.Range(0, _options.Contexts).Select(_ => RunLaneAsync(round, stop.Token)));
+                await injecting;
+            }
+
+            await Leftovers.FindAsync(database, grains, _options.Lease, Violate);
+            await over.CancelAsync();
+            await supervising.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            return Report(faults);
+        }
+        finally
+        {
+            foreach (var client in clients)
+            {
+                await client.DisposeAsync();
+            }
+        }
+    }
+
+    private ChaosReport Report(FaultInjector faults)
+    {
+        // The histories are kept where somebody will want to look at them.
+        if (_violations.IsEmpty)
+        {
+            Directory.Delete(_folder, recursive: true);
+        }
+
+        return new ChaosReport
+        {
+            Elapsed = Stopwatch.GetElapsedTime(_start),
+            Tally = _tally,
+            Judged = _judged,
+            Faults = Enum.GetValues<FaultKind>().ToDictionary(kind => kind, faults.Count),
+            Violations = [.. _violations],
+        };
+    }
+
+    private async Task RunLaneAsync(Round round, CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            var number = Interlocked.Increment(ref _rounds);
+            try
+            {
+                var outcome = await round.RunAsync(number).WaitAsync(_options.Patience, CancellationToken.None);
+                foreach (var violation in outcome.Violations)
+                {
+                    Violate($"context {number}: {violation}");
+                }
+
+                lock (_tallying)
+                {
+                    _tally += outcome.Tally;
+                    _judged += outcome.IsJudged ? 1 : 0;
+                }
+            }
+            catch (TimeoutException)
+            {
+                Violate($"context {number}: something asked of it has not ended in {_options.Patience}");
+            }
+            catch (IommufdTransportException exception)
+            {
+                // Opening or closing was given up: it has ended, and its caller knows.
+                Log($"context {number} was given up: {exception.Message}");
+            }
+        }
+    }
+
+    private void Violate(string what)
+    {
+        _violations.Enqueue(what);
+        Log($"VIOLATION: {what}");
+    }
+
+    private void Log(string what) => _log(string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(_start).TotalSeconds,7:F1}  {what}"));
+}

@@ -1,0 +1,56 @@
+using IommuFd.Silo.Journals;
+using IommuFd.TestSupport;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace IommuFd.Chaos.Run;
+
+/// <summary>What is there when every context was closed and every lease is over: it should be nothing.</summary>
+internal static class Leftovers
+{
+    private static readonly string[] GrainTypes = ["ContextGrain", "IoasGrain", "DeviceGrain"];
+
+    /// <summary>Looks until nothing is left, or leases have been over for long.</summary>
+    /// <param name="database">Where the journals are.</param>
+    /// <param name="grains">The cluster.</param>
+    /// <param name="lease">How long what a killed client had is there by right.</param>
+    /// <param name="violate">Told what is left.</param>
+    public static async Task FindAsync(string database, IGrainFactory grains, TimeSpan lease, Action<string> violate)
+    {
+        await using var store = new PostgresJournalStore(
+            new JournalSettings { Store = JournalStoreKind.Postgres, ConnectionString = database }, NullLogger<PostgresJournalStore>.Instance);
+        using var limit = new CancellationTokenSource((3 * lease) + Eventually.Limit);
+        using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(200));
+        while (true)
+        {
+            var left = await LookAsync(store, grains);
+            if (left.Count == 0)
+            {
+                return;
+            }
+
+            try
+            {
+                await poll.WaitForNextTickAsync(limit.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                left.ForEach(violate);
+                return;
+            }
+        }
+    }
+
+    private static async Task<List<string>> LookAsync(PostgresJournalStore store, IGrainFactory grains)
+    {
+        var left = (await store.ListAsync(null, 10, CancellationToken.None)).Select(journal => $"the journal of context {journal.Handle.ToShortString()} is left").ToList();
+        foreach (var statistic in await grains.GetGrain<IManagementGrain>(0).GetSimpleGrainStatistics())
+        {
+            if (Array.Exists(GrainTypes, type => statistic.GrainType.Contains(type, StringComparison.Ordinal)) && statistic.ActivationCount > 0)
+            {
+                left.Add($"{statistic.ActivationCount} activations of {statistic.GrainType} are left on {statistic.SiloAddress}");
+            }
+        }
+
+        return left;
+    }
+}

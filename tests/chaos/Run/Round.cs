@@ -1,0 +1,119 @@
+using IommuFd.Chaos.Clients;
+using IommuFd.Chaos.Faults;
+using IommuFd.Chaos.Linearizability;
+using IommuFd.Client;
+using IommuFd.Uapi;
+
+namespace IommuFd.Chaos.Run;
+
+/// <summary>What came of one context.</summary>
+/// <param name="Tally">What its clients have seen.</param>
+/// <param name="IsJudged">Whether its history was judged.</param>
+/// <param name="Violations">What must not be.</param>
+internal sealed record RoundOutcome(Tally Tally, bool IsJudged, List<string> Violations);
+
+/// <summary>The life of one context: it is opened, worked on by all processes of clients at once, looked at, emptied or not, closed, and judged.</summary>
+internal sealed class Round(IommufdClient client, IReadOnlyList<ClientSlot> clients, ChaosOptions options, string folder)
+{
+    // Whoever opens and closes the contexts is a client too.
+    private const int Opener = 0;
+
+    /// <summary>Runs the round of a number.</summary>
+    public async Task<RoundOutcome> RunAsync(int number)
+    {
+        var violations = new List<string>();
+        var context = await client.OpenAsync($"chaos {number}");
+        var orders = clients.Select((_, i) => new WorkOrder(number, context.Handle, HistoryPath(number, i + 1), (options.Seed * 10_007) + number, options.Ioctls)).ToList();
+        var results = await Task.WhenAll(clients.Select((slot, i) => slot.WorkAsync(orders[i])));
+        violations.AddRange(results.Select(result => result.Failure).OfType<string>().Select(failure => $"clients could not work on it: {failure}"));
+
+        using var history = new HistoryWriter(HistoryPath(number, Opener));
+        var opener = new Worker(context, Opener, history);
+        var isEmptied = number % 2 == 0;
+        if (isEmptied)
+        {
+            await EmptyAsync(context, opener);
+        }
+
+        var left = await LookAsync(context, violations);
+        var release = await context.CloseAsync();
+
+        // What a client that was killed had under way may come until its lease is over, and its files are there until then.
+        if (Array.TrueForAll(results, result => !result.WasKilled))
+        {
+            if (isEmptied && left > 0)
+            {
+                violations.Add($"{left} objects are left although everything was destroyed that could be");
+            }
+
+            if (release is not null && release.Destroyed != left)
+            {
+                violations.Add($"closing it destroyed {release.Destroyed} objects, and there were {left}");
+            }
+        }
+
+        if (release is { Stuck: { Length: > 0 } stuck })
+        {
+            violations.Add($"the users counts of {string.Join(", ", stuck)} were off when it was closed");
+        }
+
+        var isJudged = await Task.Run(() => Judge(number, violations));
+        return new RoundOutcome(results.Select(result => result.Tally ?? Tally.None).Aggregate(opener.Tally, (sum, tally) => sum + tally), isJudged, violations);
+    }
+
+    // Destroys what is there until a look at all of it finds nothing that can go.
+    private static async Task EmptyAsync(IommuContext context, Worker opener)
+    {
+        for (var gone = 1; gone > 0;)
+        {
+            gone = 0;
+            foreach (var item in (await context.InspectAsync()).Objects)
+            {
+                var result = await opener.IssueAsync(Ioctl.Of(IommuCommand.Destroy, new IommuDestroy { Id = item.Object.Id.Value }));
+                gone += result is { Succeeded: true } ? 1 : 0;
+            }
+        }
+    }
+
+    // Each object's users are 1 for the table and 1 for each that holds it. Nothing that clients do comes in between any more.
+    private static async Task<long> LookAsync(IommuContext context, List<string> violations)
+    {
+        var graph = await context.InspectGraphAsync();
+        for (var i = 0; i < graph.Nodes.Length; i++)
+        {
+            var expected = 1 + graph.Edges.Count(edge => edge.Held == i);
+            if (graph.Nodes[i] is { IsDriver: false } node && node.Users != expected)
+            {
+                violations.Add($"{node} has {node.Users} users, and {expected - 1} hold it");
+            }
+        }
+
+        return graph.Nodes.Count(node => !node.IsDriver);
+    }
+
+    private bool Judge(int number, List<string> violations)
+    {
+        var files = Directory.GetFiles(folder, $"{number}-*.jsonl");
+        var result = new LinearizabilityChecker<ContextState>(new ContextSpecification()).Check(History.Read(files));
+        switch (result.Verdict)
+        {
+            case Verdict.Violation:
+                violations.Add($"its history is not linearizable ({folder}/{number}-*.jsonl):\n{LinearizabilityReport.Write(result)}");
+                return true;
+
+            case Verdict.Unknown:
+                violations.Add($"its history could not be judged in {result.Elapsed.TotalSeconds:F0} s ({folder}/{number}-*.jsonl)");
+                return false;
+
+            default:
+                foreach (var file in files)
+                {
+                    File.Delete(file);
+                }
+
+                return true;
+        }
+    }
+
+    private string HistoryPath(int number, int process) => Path.Combine(folder, $"{number}-{process}.jsonl");
+}

@@ -1,0 +1,106 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Orleans.Configuration;
+
+namespace IommuFd.TestSupport;
+
+/// <summary>Silos as people run them, in processes of their own, whose membership and journals are in a PostgreSQL database; and clients that find them there.</summary>
+public sealed class SiloCluster : IAsyncDisposable
+{
+    private readonly List<IHost> _clients = [];
+    private readonly string _database;
+    private readonly string[] _settings;
+
+    private SiloCluster(string database, string[] settings) => (_database, _settings) = (database, settings);
+
+    public List<SiloProcess> Silos { get; } = [];
+
+    /// <summary>The program that is a silo, with the arguments that make it one.</summary>
+    public string[] Program { get; init; } = ["iommufd-silo.dll"];
+
+    /// <summary>Starts silos at the same time.</summary>
+    public static Task<SiloCluster> StartAsync(string database, int silos, params string[] settings) => new SiloCluster(database, settings).StartAsync(silos);
+
+    /// <summary>A cluster without a silo.</summary>
+    public static SiloCluster Create(string database, string[] program, params string[] settings) => new(database, settings) { Program = program };
+
+    /// <summary>Starts silos at the same time, and waits until they are up.</summary>
+    public async Task<SiloCluster> StartAsync(int silos)
+    {
+        for (var i = 0; i < silos; i++)
+        {
+            StartSilo();
+        }
+
+        await Task.WhenAll(Silos.Select(silo => silo.IsUpAsync()));
+        return this;
+    }
+
+    /// <summary>Starts one more, and does not wait for it.</summary>
+    public SiloProcess StartSilo(params string[] settings) => StartSilo(Ports.Free(), Ports.Free(), settings);
+
+    /// <summary>Starts the next process of a silo that has ended, on the same ports, and does not wait for it.</summary>
+    public SiloProcess Restart(SiloProcess ended) => StartSilo(ended.SiloPort, ended.GatewayPort);
+
+    private SiloProcess StartSilo(int siloPort, int gatewayPort, params string[] settings)
+    {
+        var process = ChildProcess.Start(
+            Program[0],
+            [
+                .. Program[1..], "--Silo:Clustering:Provider=postgres", $"--Silo:Clustering:ConnectionString={_database}", $"--Silo:SiloPort={siloPort}", $"--Silo:GatewayPort={gatewayPort}",
+                "--Journal:Store=postgres", $"--Journal:ConnectionString={_database}", .. _settings, .. settings,
+            ]);
+        var silo = new SiloProcess(process, siloPort, gatewayPort);
+        lock (Silos)
+        {
+            Silos.Add(silo);
+        }
+
+        return silo;
+    }
+
+    /// <summary>A client that takes its gateways from the database.</summary>
+    public async Task<IGrainFactory> ConnectAsync(Action<IClientBuilder>? configure = null)
+    {
+        var host = await StartClientAsync(_database, configure);
+        _clients.Add(host);
+        return host.Services.GetRequiredService<IGrainFactory>();
+    }
+
+    /// <summary>A client that takes its gateways from a cluster's database. Whoever starts it stops it.</summary>
+    public static async Task<IHost> StartClientAsync(string database, Action<IClientBuilder>? configure = null)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.UseOrleansClient(client =>
+        {
+            client.UseAdoNetClustering((AdoNetClusteringClientOptions membership) => (membership.Invariant, membership.ConnectionString) = ("Npgsql", database))
+                .Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = ("iommufd", "iommufd"))
+                .Configure<GatewayOptions>(gateways => gateways.GatewayListRefreshPeriod = TimeSpan.FromSeconds(1));
+            configure?.Invoke(client);
+        });
+        var host = builder.Build();
+        await host.StartAsync();
+        return host;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var client in _clients)
+        {
+            await client.StopAsync();
+            client.Dispose();
+        }
+
+        foreach (var silo in Silos)
+        {
+            await silo.Process.DisposeAsync();
+        }
+    }
+}
+
+/// <summary>A silo in a process of its own.</summary>
+public sealed record SiloProcess(ChildProcess Process, int SiloPort, int GatewayPort)
+{
+    /// <summary>Waits until it is up.</summary>
+    public Task IsUpAsync() => Process.WaitForLineAsync("Ctrl-C drains and stops it.");
+}
