@@ -84,13 +84,32 @@ internal sealed class LinearizabilitySearch<TState>
         return Result(Verdict.Linearizable);
     }
 
-    // Lazily, and gone on with when the list is again as it was: what was taken in between has been put back.
+    // Gone on with when the list is again as it was: what was taken in between has been put back.
     private IEnumerable<int> Candidates()
     {
+        // What ended first mostly ran first.
         var next = _open.First;
+        var running = new List<int>();
         for (; next is { IsCall: true }; next = next.Next)
         {
-            yield return next.Operation;
+            running.Add(next.Operation);
+        }
+
+        running.Sort((left, right) => _entries[left].Completed!.Value.CompareTo(_entries[right].Completed!.Value));
+        foreach (var operation in running)
+        {
+            // What fits and changes nothing can come now, whatever else is in the order: nothing has to be tried in its place.
+            var (after, answer) = Apply(_state, operation);
+            if (answer == _entries[operation].Answer && after.Equals(_state) && !CanAnUnknownWait(operation, after))
+            {
+                yield return operation;
+                yield break;
+            }
+        }
+
+        foreach (var operation in running)
+        {
+            yield return operation;
         }
 
         var firstReturn = next is null ? long.MaxValue : _entries[next.Operation].Completed!.Value;
