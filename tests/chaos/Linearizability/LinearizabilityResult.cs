@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace IommuFd.Chaos.Linearizability;
 
 /// <summary>What a check found.</summary>
@@ -19,6 +21,39 @@ internal sealed record CheckLimits
     public long MaxSteps { get; init; } = 5_000_000;
 
     public TimeSpan MaxTime { get; init; } = TimeSpan.FromSeconds(60);
+}
+
+/// <summary>What a check has cost.</summary>
+internal sealed class CheckBudget(CheckLimits limits)
+{
+    private const int StepsBetweenLooksAtTheTime = 1024;
+
+    private readonly long _started = Stopwatch.GetTimestamp();
+    private long _nextLook;
+
+    /// <summary>Ioctls that the specification has done.</summary>
+    public long Steps { get; set; }
+
+    public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_started);
+
+    public bool IsSpent
+    {
+        get
+        {
+            if (Steps >= limits.MaxSteps)
+            {
+                return true;
+            }
+
+            if (Steps >= _nextLook)
+            {
+                _nextLook = Steps + StepsBetweenLooksAtTheTime;
+                return Elapsed > limits.MaxTime;
+            }
+
+            return false;
+        }
+    }
 }
 
 /// <summary>An operation that can't come next.</summary>

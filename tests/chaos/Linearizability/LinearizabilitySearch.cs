@@ -1,22 +1,24 @@
-using System.Diagnostics;
-
 namespace IommuFd.Chaos.Linearizability;
 
 // Wing & Gong's search with Lowe's memoisation, as in Porcupine and Knossos: take an operation that may come next, where the specification answers what was
 // observed; where none can be taken, put the last one back and try another. A history is linearizable when all operations that were answered are in the order.
 //
-// An operation with an unknown outcome has no end, so that it may come next at any time after its call, whatever the specification answers, or stay out. It is
-// tried after those that were answered: what it did shows where one of these does not fit, and then it is best taken just before. Taking one that
-// changes nothing is the same as leaving it out; and of those that ask for the same, the first that was sent is as good as any.
+// An operation with an unknown outcome (an unknown, for short) has no end, so that it may come next at any time after its call, whatever the specification
+// answers, or stay out. Tried at every time, a dozen of them would be thousands of states that nobody can tell apart. But there is always an order in which each
+// is as late as it can be, and only those are searched: an unknown comes right before an answered operation that it makes a difference to, or before
+// another unknown that does; one that could as well come after that operation is not taken before it, one that changes nothing is not taken at all; and
+// of those that ask for the same, the first that was sent goes first.
 
-/// <summary>One check of one history.</summary>
+/// <summary>One search of one history.</summary>
+/// <remarks>
+/// Hardly ever do several unknowns in a row matter, and to try all their sets costs most of the time. So the most in a row are given; where a search
+/// that left some out for that finds no order, another has to go on.
+/// </remarks>
 internal sealed class LinearizabilitySearch<TState>
     where TState : IEquatable<TState>
 {
-    private const int StepsBetweenLooksAtTheTime = 1024;
-
     private readonly ISpecification<TState> _specification;
-    private readonly CheckLimits _limits;
+    private readonly CheckBudget _budget;
     private readonly IReadOnlyList<HistoryEntry> _entries;
     private readonly OperationList _open;
     private readonly int[] _unknowns;
@@ -27,17 +29,18 @@ internal sealed class LinearizabilitySearch<TState>
 
     // The operations taken, each with the state before it and what else could have been taken in its place.
     private readonly Stack<(int Operation, TState Before, IEnumerator<int> Alternatives)> _order = [];
-    private readonly long _started = Stopwatch.GetTimestamp();
+    private readonly int _mostInARow;
     private TState _state;
-    private long _steps;
+    private int _inARow;
     private int[] _longest = [];
     private bool _isLongest = true;
     private int _longestAnswered;
 
-    public LinearizabilitySearch(ISpecification<TState> specification, CheckLimits limits, IReadOnlyList<HistoryEntry> entries)
+    public LinearizabilitySearch(ISpecification<TState> specification, CheckBudget budget, IReadOnlyList<HistoryEntry> entries, int mostInARow)
     {
         _specification = specification;
-        _limits = limits;
+        _budget = budget;
+        _mostInARow = mostInARow;
         _entries = entries;
         _open = new OperationList(entries);
         _unknowns = [.. Enumerable.Range(0, entries.Count).Where(i => entries[i].Completed is null)];
@@ -47,13 +50,16 @@ internal sealed class LinearizabilitySearch<TState>
         _state = specification.Initial;
     }
 
+    /// <summary>Whether unknowns were left out because there were enough in a row: then that no order was found proves nothing.</summary>
+    public bool WasRestricted { get; private set; }
+
     public LinearizabilityResult Run()
     {
         var answered = _entries.Count - _unknowns.Length;
         var candidates = Candidates().GetEnumerator();
         while (_answered.Count < answered)
         {
-            if (IsOverLimit())
+            if (_budget.IsSpent)
             {
                 return Result(Verdict.Unknown);
             }
@@ -78,13 +84,32 @@ internal sealed class LinearizabilitySearch<TState>
         return Result(Verdict.Linearizable);
     }
 
-    // Lazily, and gone on with when the list is again as it was: what was taken in between has been put back.
+    // Gone on with when the list is again as it was: what was taken in between has been put back.
     private IEnumerable<int> Candidates()
     {
+        // What ended first mostly ran first.
         var next = _open.First;
+        var running = new List<int>();
         for (; next is { IsCall: true }; next = next.Next)
         {
-            yield return next.Operation;
+            running.Add(next.Operation);
+        }
+
+        running.Sort((left, right) => _entries[left].Completed!.Value.CompareTo(_entries[right].Completed!.Value));
+        foreach (var operation in running)
+        {
+            // What fits and changes nothing can come now, whatever else is in the order: nothing has to be tried in its place.
+            var (after, answer) = Apply(_state, operation);
+            if (answer == _entries[operation].Answer && after.Equals(_state) && !CanAnUnknownWait(operation, after))
+            {
+                yield return operation;
+                yield break;
+            }
+        }
+
+        foreach (var operation in running)
+        {
+            yield return operation;
         }
 
         var firstReturn = next is null ? long.MaxValue : _entries[next.Operation].Completed!.Value;
@@ -104,11 +129,16 @@ internal sealed class LinearizabilitySearch<TState>
 
     private bool TryTake(int operation, IEnumerator<int> alternatives)
     {
-        _steps++;
         var entry = _entries[operation];
         var isAnswered = entry.Completed is not null;
-        var (next, answer) = _specification.Apply(_state, entry.Ioctl);
-        if (isAnswered ? answer != entry.Answer : next.Equals(_state))
+        if (!isAnswered && _inARow == _mostInARow)
+        {
+            WasRestricted = true;
+            return false;
+        }
+
+        var (next, answer) = Apply(_state, operation);
+        if (isAnswered ? answer != entry.Answer || CanAnUnknownWait(operation, next) : next.Equals(_state))
         {
             return false;
         }
@@ -128,6 +158,7 @@ internal sealed class LinearizabilitySearch<TState>
 
         _order.Push((operation, _state, alternatives));
         _state = next;
+        _inARow = isAnswered ? 0 : _inARow + 1;
         if (_answered.Count > _longestAnswered)
         {
             _longestAnswered = _answered.Count;
@@ -152,7 +183,35 @@ internal sealed class LinearizabilitySearch<TState>
             _open.Unlift(operation);
         }
 
+        _inARow = UnknownsInARow().Count();
         return alternatives;
+    }
+
+    // Whether one of the unknowns that were taken last could as well come after an answered operation: the same answer, and the same state behind both.
+    private bool CanAnUnknownWait(int answered, TState after)
+    {
+        if (_inARow == 0)
+        {
+            return false;
+        }
+
+        var row = UnknownsInARow().Reverse().ToArray();
+        return Array.Exists(row, waiting =>
+        {
+            var before = row.Where(step => step.Operation != waiting.Operation).Aggregate(row[0].Before, (state, step) => Apply(state, step.Operation).Next);
+            var (next, answer) = Apply(before, answered);
+            return answer == _entries[answered].Answer && Apply(next, waiting.Operation).Next.Equals(after);
+        });
+    }
+
+    // The last first.
+    private IEnumerable<(int Operation, TState Before, IEnumerator<int> Alternatives)> UnknownsInARow()
+        => _order.TakeWhile(step => _entries[step.Operation].Completed is null);
+
+    private (TState Next, IoctlAnswer Answer) Apply(TState state, int operation)
+    {
+        _budget.Steps++;
+        return _specification.Apply(state, _entries[operation].Ioctl);
     }
 
     // The longest order is copied only where the search turns back from it. Operations with unknown outcomes at its end were tried in vain.
@@ -165,9 +224,6 @@ internal sealed class LinearizabilitySearch<TState>
         }
     }
 
-    private bool IsOverLimit()
-        => _steps >= _limits.MaxSteps || (_steps % StepsBetweenLooksAtTheTime == 0 && Stopwatch.GetElapsedTime(_started) > _limits.MaxTime);
-
     private LinearizabilityResult Result(Verdict verdict)
     {
         KeepLongest();
@@ -179,8 +235,8 @@ internal sealed class LinearizabilitySearch<TState>
             Prefix = [.. _longest.Select(operation => _entries[operation])],
             State = $"{state}",
             Obstacles = verdict == Verdict.Linearizable ? [] : FindObstacles(state),
-            Steps = _steps,
-            Elapsed = Stopwatch.GetElapsedTime(_started),
+            Steps = _budget.Steps,
+            Elapsed = _budget.Elapsed,
         };
     }
 

@@ -11,7 +11,7 @@ public enum Flaw
     /// <summary>What an acknowledged operation has changed is lost.</summary>
     Loses,
 
-    /// <summary>An operation is done once more at any time after its answer.</summary>
+    /// <summary>An operation is done twice, and answered for the first time.</summary>
     Repeats,
 
     /// <summary>An answer comes from a copy of the state that is some changes old, and changes nothing.</summary>
@@ -32,10 +32,9 @@ internal sealed class SimulatedService(int seed, Flaw flaw = Flaw.None, int clie
     private readonly ContextSpecification _specification = new();
     private readonly List<HistoryEntry> _entries = [];
     private readonly List<Pending> _pending = [];
-    private readonly List<Ioctl> _repeats = [];
     private readonly Queue<ContextState> _copies = [];
     private ContextState _state = ContextState.Empty;
-    private int _changes;
+    private int _changesSinceFlaw;
     private long _now;
 
     /// <summary>Lets the clients ask so many times in all.</summary>
@@ -47,12 +46,7 @@ internal sealed class SimulatedService(int seed, Flaw flaw = Flaw.None, int clie
         {
             _now += _random.Next(2);
             var client = _random.Next(clients);
-            if (_random.Next(4) == 0 && _repeats.Count > 0)
-            {
-                _state = _specification.Apply(_state, _repeats[0]).Next;
-                _repeats.RemoveAt(0);
-            }
-            else if (_random.Next(40) == 0 && _pending.Find(pending => pending.IsGivenUp) is { } late)
+            if (_random.Next(40) == 0 && _pending.Find(pending => pending.IsGivenUp) is { } late)
             {
                 _pending.Remove(late);
                 _state = _random.Next(2) == 0 ? _specification.Apply(_state, late.Ioctl).Next : _state;
@@ -104,18 +98,22 @@ internal sealed class SimulatedService(int seed, Flaw flaw = Flaw.None, int clie
 
         _copies.Enqueue(_state);
         var copy = _copies.Count > AgeOfACopy ? _copies.Dequeue() : ContextState.Empty;
-        var shows = ++_changes % ChangesBetweenFlaws == 0 ? flaw : Flaw.None;
-        switch (shows)
+        var twice = _specification.Apply(next, ioctl).Next;
+        if (++_changesSinceFlaw >= ChangesBetweenFlaws && (flaw != Flaw.Repeats || !twice.Equals(next)))
         {
-            case Flaw.Loses:
-                return answer;
+            _changesSinceFlaw = 0;
+            switch (flaw)
+            {
+                case Flaw.Loses:
+                    return answer;
 
-            case Flaw.Repeats:
-                _repeats.Add(ioctl);
-                break;
+                case Flaw.Repeats:
+                    _state = twice;
+                    return answer;
 
-            case Flaw.AnswersFromACopy:
-                return _specification.Apply(copy, ioctl).Answer;
+                case Flaw.AnswersFromACopy:
+                    return _specification.Apply(copy, ioctl).Answer;
+            }
         }
 
         _state = next;
