@@ -89,4 +89,25 @@ public interface IContextGrain : IGrainWithGuidKey
     [Alias("InspectGraph")]
     [AlwaysInterleave]
     Task<HolderGraph> InspectGraphAsync(GraphRequest request);
+
+    /// <summary>Shows the last ioctls. Interleaves with a running turn and changes nothing but how many are kept: more, for a while, where somebody looks.</summary>
+    /// <param name="request">Which.</param>
+    /// <returns>The ioctls; EBADF without an open context.</returns>
+    [Alias("Tail")]
+    [AlwaysInterleave]
+    Task<TailReply> TailAsync(TailRequest request);
+
+    /// <summary>Says what must be let go, in which order, before an object can be destroyed. Interleaves with a running turn and changes nothing.</summary>
+    /// <param name="id">The object.</param>
+    /// <returns>The steps; EBADF without an open context, ENOENT without such an object.</returns>
+    [Alias("ExplainBusy")]
+    [AlwaysInterleave]
+    Task<BusyExplanation> ExplainBusyAsync(ObjectId id);
+
+    /// <summary>Does what an operator asks, in the place of the context's owners. It is logged with the operator's name.</summary>
+    /// <param name="request">What.</param>
+    /// <returns>What was released, if anything; EBADF without such a context or reference, ENOENT without such a hold, EINVAL for a bad name.</returns>
+    [Alias("Operate")]
+    [ResponseTimeout("00:10:00")]
+    Task<PutReply> OperateAsync(OperatorRequest request);
 }

@@ -13,7 +13,7 @@ namespace IommuFd.Grains.Contexts;
 // alone only puts the release off. A driver's holds belong to its reference and go with it, so that no count outlives the one
 // who could drop it.
 //
-// .Snapshot.cs writes the context down and makes it again.
+// .References.cs has the references; .Snapshot.cs writes the context down and makes it again.
 
 /// <summary>A context: its table of objects, its options and who refers to it.</summary>
 internal sealed partial class ContextModel
@@ -21,7 +21,6 @@ internal sealed partial class ContextModel
     private readonly SortedDictionary<long, ContextReference> _references = [];
     private readonly Dictionary<long, Hold> _driverHolds = [];
     private readonly Dictionary<string, DeviceGroup> _groups = [];
-    private readonly Dictionary<long, ContextReference> _sessions = [];
     private int _files;
     private long _lastNumber;
 
@@ -37,6 +36,9 @@ internal sealed partial class ContextModel
     public uint TempMemoryLimit { get; set; } = 65536;
 
     public ContextMode Mode { get; private set; }
+
+    /// <summary>When it was opened, in ticks of UTC, as its opener's silo had it; 0 where a version wrote it down that did not know. Nothing is decided by it.</summary>
+    public long OpenedTicks { get; private set; }
 
     /// <summary>The areas and the ranges, reserved and allowed, of all IOASes.</summary>
     public long Areas { get; private set; }
@@ -55,7 +57,7 @@ internal sealed partial class ContextModel
     public IEnumerable<ContextReference> HoldingDrivers => _references.Values.Where(reference => reference.FirstHeld is not null);
 
     /// <summary>Takes the first reference.</summary>
-    public ReferenceReply Open(ContextMode mode, string name, long session = 0)
+    public ReferenceReply Open(ContextMode mode, string name, long session = 0, long openedTicks = 0)
     {
         if (IsOpen)
         {
@@ -73,7 +75,7 @@ internal sealed partial class ContextModel
             return Refuse(Errno.EINVAL, DiagnosticReason.InvalidName);
         }
 
-        Mode = mode;
+        (Mode, OpenedTicks) = (mode, openedTicks);
         return Refer(ReferenceKind.File, name, session);
     }
 
@@ -119,6 +121,7 @@ internal sealed partial class ContextModel
             DropHold(hold);
         }
 
+        Unlink(reference);
         if (reference.Kind == ReferenceKind.File)
         {
             _files--;
@@ -163,6 +166,9 @@ internal sealed partial class ContextModel
         _driverHolds.Add(hold.Id.Value, hold);
         return new DriverReply(Errno.None, entry.Id, Hold: hold.Id);
     }
+
+    /// <summary>A hold that a driver has taken by name, or null.</summary>
+    public Hold? FindHold(HoldId id) => _driverHolds.GetValueOrDefault(id.Value);
 
     /// <summary>Drops a hold of a driver's reference.</summary>
     public DriverReply DropObject(ReferenceId id, HoldId holdId)
@@ -230,44 +236,13 @@ internal sealed partial class ContextModel
         }
     }
 
-    /// <summary>A driver's reference, or null.</summary>
-    public ContextReference? FindDriver(ReferenceId id)
-        => _references.TryGetValue(id.Value, out var reference) && reference.Kind == ReferenceKind.Driver ? reference : null;
-
-    /// <summary>Any reference, or null.</summary>
-    public ContextReference? Find(ReferenceId id) => _references.GetValueOrDefault(id.Value);
-
-    /// <summary>The reference of a session, or null.</summary>
-    public ContextReference? FindSession(long session) => session == 0 ? null : _sessions.GetValueOrDefault(session);
-
-    private ReferenceReply Refer(ReferenceKind kind, string name, long session)
-    {
-        var reference = new ContextReference(new ReferenceId(++_lastNumber), kind, name, session);
-        Add(reference);
-        return new ReferenceReply(Errno.None, reference.Id, default, Mode, null);
-    }
-
-    private void Add(ContextReference reference)
-    {
-        _references.Add(reference.Id.Value, reference);
-        if (reference.Session != 0)
-        {
-            _sessions.Add(reference.Session, reference);
-        }
-
-        if (reference.Kind == ReferenceKind.File)
-        {
-            _files++;
-        }
-    }
-
     private void DropHold(Hold hold)
     {
         _driverHolds.Remove(hold.Id.Value);
         hold.Drop();
     }
 
-    private static bool IsName(string? name) => name is { Length: > 0 and <= IoctlLimits.MaxNameLength };
+    internal static bool IsName(string? name) => name is { Length: > 0 and <= IoctlLimits.MaxNameLength };
 
     private ReferenceReply Refuse(Errno errno, DiagnosticReason reason) => new(errno, default, default, Mode, new IoctlDiagnostic { Reason = reason });
 }
