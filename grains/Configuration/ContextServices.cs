@@ -17,6 +17,7 @@ public static class ContextServices
         services.AddSingleton<ContextCensus>();
         services.AddSingleton<ContextDirectory>();
         services.AddSingleton<SiloStatistics>();
+        services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, SiloHandover>();
         services.AddSingleton(Options.Create(options));
         return services;
     }

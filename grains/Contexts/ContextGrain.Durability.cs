@@ -12,16 +12,22 @@ internal sealed partial class ContextGrain
     private IoctlDiagnostic? _damage;
     private string? _unavailable;
 
-    /// <summary>Makes the context again where the journal knows it.</summary>
+    /// <summary>Makes the context again where another silo has handed it over, or the journal knows it.</summary>
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        if (journal is null)
-        {
-            return;
-        }
-
         try
         {
+            if (_package is { } package)
+            {
+                await ArriveAsync(package);
+                return;
+            }
+
+            if (journal is null)
+            {
+                return;
+            }
+
             var recovery = new ContextRecovery(journal, serializer, GrainFactory, logger, options.Value.SnapshotAfterBytes);
             if (await recovery.RecoverAsync(Handle, cancellationToken) is { } recovered)
             {
@@ -66,18 +72,23 @@ internal sealed partial class ContextGrain
         (_lastWords, _damage, _journal, _grains) = (recovered.LastWords, recovered.Damage, recovered.Journal, recovered.Grains);
         if (recovered.Context is { IsOpen: true } context)
         {
-            _context = context;
-            census?.Add();
-            _client = 0;
             statistics?.CountRecovery();
             if (_grains!.HasLost)
             {
                 throw Abandon("the grain of an object failed while it was recovered");
             }
 
-            Begin();
+            Resume(context);
             await SnapshotIfDueAsync();
         }
+    }
+
+    private void Resume(ContextModel context)
+    {
+        _context = context;
+        census?.Add();
+        _client = 0;
+        Begin();
     }
 
     // Why there is no context here to answer; throws where another activation has it. Whoever asks is the last one for now.

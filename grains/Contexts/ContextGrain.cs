@@ -45,6 +45,11 @@ internal sealed partial class ContextGrain(
         }
 
         var mode = request.Mode ?? options.Value.DefaultMode;
+        if (_context is null && mode == ContextMode.Volatile && directory is { IsClosed: true })
+        {
+            throw Abandon("its silo stops");
+        }
+
         var context = _context ?? new ContextModel();
         if (!context.IsOpen && (Count(request.Client) ?? (mode == ContextMode.Durable ? await BeginJournalAsync() : null)) is { } refusal)
         {

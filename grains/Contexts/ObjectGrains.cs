@@ -23,6 +23,9 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     /// <summary>The context's handle.</summary>
     public ContextHandle Handle => handle;
 
+    /// <summary>The epoch that the grains are told.</summary>
+    public long Epoch => epoch;
+
     /// <summary>Whether an object's grain has failed, or has lost its state.</summary>
     public bool HasLost { get; private set; }
 

@@ -36,6 +36,9 @@ internal sealed class MonitoredContext
 
     public bool IsDurable => Model.Mode == ContextMode.Durable;
 
+    /// <summary>Whether it was told to move to another silo, since this one stops.</summary>
+    public bool IsLeaving { get; set; }
+
     /// <summary>Ioctls that it has answered here.</summary>
     public long Ioctls => Volatile.Read(ref _ioctls);
 

@@ -1,5 +1,6 @@
 using System.Net;
 using IommuFd.Client;
+using IommuFd.Grains.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Orleans.Configuration;
@@ -18,6 +19,7 @@ public class ClusterFixture : IAsyncLifetime
     {
         var builder = new TestClusterBuilder(initialSilosCount: 3);
         builder.Options.ConnectionTransport = ConnectionTransportType.TcpSocket;
+        builder.AddSiloBuilderConfigurator<WithContexts>();
         Configure(builder);
         Cluster = builder.Build();
         await Cluster.DeployAsync();
@@ -59,6 +61,12 @@ public class ClusterFixture : IAsyncLifetime
     /// <summary>Says what is different about its silos.</summary>
     protected virtual void Configure(TestClusterBuilder builder)
     {
+    }
+
+    /// <summary>A silo that can have contexts, as a silo process can.</summary>
+    private sealed class WithContexts : ISiloConfigurator
+    {
+        public void Configure(ISiloBuilder siloBuilder) => siloBuilder.Services.AddContexts(new ContextOptions());
     }
 
     private static IPEndPoint Gateway(SiloHandle silo) => silo.GatewayAddress.Endpoint;

@@ -4,6 +4,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Uapi;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
 using Orleans.TestingHost;
 
 namespace IommuFd.ClusterTests;
@@ -17,7 +18,7 @@ public sealed class ShortLeases : ClusterFixture
 
     private sealed class Configurator : ISiloConfigurator
     {
-        public void Configure(ISiloBuilder siloBuilder) => siloBuilder.Services.Configure<ContextOptions>(options => options.Lease = Lease);
+        public void Configure(ISiloBuilder siloBuilder) => siloBuilder.Services.AddSingleton(Options.Create(new ContextOptions { Lease = Lease }));
     }
 }
 

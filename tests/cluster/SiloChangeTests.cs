@@ -15,12 +15,13 @@ public sealed class SiloChangeTests(ClusterFixture fixture) : IClassFixture<Clus
     private int _wrong;
 
     [Fact]
-    public Task Every_request_is_answered_when_a_silo_stops_and_another_is_added() => WorkWhileAsync(fixture.Cluster.StopSiloAsync);
+    public Task Every_request_is_answered_as_ever_when_a_silo_stops_and_another_is_added() => WorkWhileAsync(fixture.Cluster.StopSiloAsync, []);
 
     [Fact]
-    public Task Every_request_is_answered_when_a_silo_is_killed_and_another_is_added() => WorkWhileAsync(fixture.Cluster.KillSiloAsync);
+    public Task Every_request_is_answered_when_a_silo_is_killed_and_another_is_added() => WorkWhileAsync(fixture.Cluster.KillSiloAsync, ["EBADF", "EIO"]);
 
-    private async Task WorkWhileAsync(Func<SiloHandle, Task> end)
+    // A context that was on a silo that is killed is EBADF, and EIO where its dying silo has lost an object before the context. One that stops hands its contexts over.
+    private async Task WorkWhileAsync(Func<SiloHandle, Task> end, string[] losses)
     {
         var client = new IommufdClient(fixture.Cluster.GrainFactory);
         using var stop = new CancellationTokenSource();
@@ -37,8 +38,7 @@ public sealed class SiloChangeTests(ClusterFixture fixture) : IClassFixture<Clus
 
         Assert.True(joining.IsActive, "the silo that was added is active");
         Assert.True(_outcomes.GetValueOrDefault("None") > 8_000, $"most requests succeed: {Show()}");
-        Assert.True(_outcomes.Keys.All(outcome => outcome is "None" or "EBADF" or "EIO"),
-            $"a request answers its errno, EBADF for a context that left with its silo, or EIO where a dying silo has lost an object before the context: {Show()}");
+        Assert.True(_outcomes.Keys.All(outcome => outcome == "None" || losses.Contains(outcome)), $"a request succeeds, or is {string.Join(" or ", losses)}: {Show()}");
         Assert.True(_wrong == 0, $"a request that is sent again is done once: {_wrong} contexts have another number of objects than was answered");
     }
 

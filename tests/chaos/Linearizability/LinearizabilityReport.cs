@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using IommuFd.Cli;
+using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
 namespace IommuFd.Chaos.Linearizability;
