@@ -1,6 +1,5 @@
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
-using IommuFd.TestSupport;
 using IommuFd.Uapi;
 
 namespace IommuFd.ClusterTests;

@@ -15,10 +15,6 @@ public sealed class MonitorFixture : ClusterFixture
 
     private sealed class Monitoring : ISiloConfigurator
     {
-        public void Configure(ISiloBuilder siloBuilder)
-        {
-            siloBuilder.Services.AddContexts(new ContextOptions());
-            siloBuilder.AddContextMonitoring();
-        }
+        public void Configure(ISiloBuilder siloBuilder) => siloBuilder.AddContextMonitoring();
     }
 }
