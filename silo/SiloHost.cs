@@ -91,7 +91,12 @@ public static class SiloHost
         SettingsValidation.Validate(settings, SiloSettings.Section);
         PostgresDatabase.ReadPasswordFile();
         var address = settings.ResolveAddress();
-        var ports = ListenPorts.Claim(address, settings);
+        if (dashboard is not null)
+        {
+            SettingsValidation.Validate(dashboard, DashboardSettings.Section);
+        }
+
+        var ports = ListenPorts.Claim(address, settings, dashboard);
         builder.Services.AddHostedService(_ => ports);
         var silo = new IPEndPoint(address, settings.SiloPort);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = settings.StopTimeout);

@@ -37,7 +37,6 @@ internal sealed class DashboardServer(IServiceProvider silo, DashboardSettings s
             return;
         }
 
-        SettingsValidation.Validate(settings, DashboardSettings.Section);
         builder.UseOrleans(orleans => OrleansMount.AddToSilo(orleans, settings));
         builder.Services.AddSingleton(settings);
         builder.Services.AddSingleton<DashboardServer>();

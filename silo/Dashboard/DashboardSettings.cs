@@ -60,6 +60,8 @@ public sealed class DashboardSettings : IValidatableObject
 
     internal bool NeedsToken => Digest(Token, TokenFile) is not null;
 
+    internal bool HasOperators => Digest(OperatorToken, OperatorTokenFile) is not null;
+
     /// <summary>Where a browser on this machine finds it.</summary>
     internal string Url => $"{(IsSecure ? "https" : "http")}://{new IPEndPoint(IPAddress.Parse(Address), Port)}/";
 
