@@ -13,6 +13,9 @@ internal sealed class Assets
 {
     private const string Prefix = "dashboard/";
 
+    /// <summary>What the page to sign in at looks like.</summary>
+    private static readonly string[] ForEverybody = ["dashboard.css", "icon.svg"];
+
     private readonly FrozenDictionary<string, Asset> _assets = Assembly.GetExecutingAssembly().GetManifestResourceNames()
         .Where(name => name.StartsWith(Prefix, StringComparison.Ordinal))
         .ToFrozenDictionary(name => name[Prefix.Length..], Load);
@@ -22,10 +25,14 @@ internal sealed class Assets
 
     public void Map(IEndpointRouteBuilder endpoints)
     {
-        endpoints.MapGet("/assets/{name}", (string name, HttpContext context) => Serve(name, context)).AllowAnonymous();
+        endpoints.MapGet("/assets/{name}", (string name, HttpContext context) => Serve(name, context));
 
         // Blazor's script is found beside where it looks for its circuit.
-        endpoints.MapGet("/_framework/blazor.web.js", (HttpContext context) => Serve("blazor.web.js", context)).AllowAnonymous();
+        endpoints.MapGet("/_framework/blazor.web.js", (HttpContext context) => Serve("blazor.web.js", context));
+        foreach (var name in ForEverybody)
+        {
+            endpoints.MapGet($"/assets/{name}", (HttpContext context) => Serve(name, context)).AllowAnonymous();
+        }
     }
 
     private IResult Serve(string name, HttpContext context)

@@ -11,6 +11,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -45,6 +46,12 @@ internal sealed class DashboardServer(IServiceProvider silo, DashboardSettings s
 
     /// <summary>Where it listens, once it does.</summary>
     public Uri Address => new(_application!.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
+
+    /// <summary>Everything that it answers.</summary>
+    public IReadOnlyList<Endpoint> Endpoints => _application!.Services.GetRequiredService<EndpointDataSource>().Endpoints;
+
+    /// <summary>What asks the cluster for all who look.</summary>
+    public DashboardFeed Feed => _application!.Services.GetRequiredService<DashboardFeed>();
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {

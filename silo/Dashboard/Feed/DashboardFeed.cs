@@ -27,6 +27,18 @@ internal sealed class DashboardFeed(IGrainFactory grains, TimeProvider time, ILo
     /// <summary>How often the cluster was asked.</summary>
     public int Asked => Volatile.Read(ref _asked);
 
+    /// <summary>Whether somebody looks.</summary>
+    public bool IsAsking
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _stop is not null;
+            }
+        }
+    }
+
     /// <summary>Lets somebody look until the result is disposed.</summary>
     /// <param name="onNews">Is called when there is something new. Must not block.</param>
     public IDisposable Subscribe(Func<Task> onNews)
