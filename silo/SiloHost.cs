@@ -105,6 +105,7 @@ public static class SiloHost
             .AddClustering(settings, silo)
             .AddTls(settings.Tls)
             .AddJournal(journal)
+            .AddContextMonitoring()
             .Configure<EndpointOptions>(endpoint =>
             {
                 endpoint.AdvertisedIPAddress = address;

@@ -21,7 +21,8 @@ internal sealed partial class ObjectTable
     // An empty table gives its room back, unless it is so little that allocating it again would cost more.
     private const int KeptWhenEmpty = 1024;
 
-    private static readonly int Types = (int)Enum.GetValues<ObjectType>().Max() + 1;
+    // One more than there are kinds: objects of tests are of none.
+    private static readonly int Types = Enum.GetValues<ObjectType>().Length + 1;
 
     private readonly IdAllocator _ids = new();
     private readonly int[] _counts = new int[Types];
@@ -69,7 +70,7 @@ internal sealed partial class ObjectTable
     {
         entry.IsFinalized = true;
         Count++;
-        _counts[(int)entry.Type]++;
+        _counts[Place(entry.Type)]++;
     }
 
     /// <summary>Gives back the id of a reserved object that holds nothing.</summary>
@@ -128,7 +129,7 @@ internal sealed partial class ObjectTable
     }
 
     /// <summary>Objects of a kind that requests can see. Can be read at any time, from anywhere.</summary>
-    public int CountOf(ObjectType type) => _counts[(int)type];
+    public int CountOf(ObjectType type) => _counts[Place(type)];
 
     /// <summary>Adds the holds on each kind of object up. Can be called at any time, from anywhere; what changes meanwhile is counted or not.</summary>
     /// <param name="holds">The sums, by kind.</param>
@@ -138,7 +139,7 @@ internal sealed partial class ObjectTable
         {
             if (entry is { IsFinalized: true })
             {
-                holds[(int)entry.Type] += entry.Users - 1;
+                holds[Place(entry.Type)] += entry.Users - 1;
             }
         }
     }
@@ -198,11 +199,13 @@ internal sealed partial class ObjectTable
         return (destroyed, stuck);
     }
 
+    private static int Place(ObjectType type) => Math.Min((int)type, Types - 1);
+
     private void RemoveUnheld(ObjectEntry entry, bool leaveTombstone)
     {
         DropHeld(entry);
         Count--;
-        _counts[(int)entry.Type]--;
+        _counts[Place(entry.Type)]--;
         _entries[entry.Id.Value] = null;
         if (!leaveTombstone)
         {

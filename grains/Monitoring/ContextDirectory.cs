@@ -54,7 +54,7 @@ internal sealed class ContextDirectory
     /// <summary>The users counts that owners have on objects, by the kind of what is held. Looks at every object.</summary>
     public IReadOnlyList<ObjectCount> CountHolds()
     {
-        var holds = new long[Types.Length + 1];
+        var holds = new long[Types.Length + 2];
         foreach (var context in All)
         {
             context.Model.Objects.CountHolds(holds);
