@@ -8,21 +8,27 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace IommuFd.BrowserTests;
 
-/// <summary>Who is let in, and from where. Asked by HTTP, as an attacker would.</summary>
-public sealed partial class AccessTests : IAsyncLifetime
+/// <summary>A silo whose dashboard others can reach.</summary>
+public sealed class ReachableSilo : IAsyncLifetime
 {
-    private static readonly string[] ForEverybody = ["/sign-in", "/sign-out", "/assets/dashboard.css", "/assets/icon.svg"];
+    internal DashboardSilo Silo { get; private set; } = null!;
 
-    private DashboardSilo _silo = null!;
-
-    public async Task InitializeAsync() => _silo = await DashboardSilo.StartAsync(new DashboardSettings
+    public async Task InitializeAsync() => Silo = await DashboardSilo.StartAsync(new DashboardSettings
     {
         Address = "0.0.0.0",
         Token = DashboardSilo.ViewerToken,
         OperatorToken = DashboardSilo.OperatorToken,
     });
 
-    public async Task DisposeAsync() => await _silo.DisposeAsync();
+    public async Task DisposeAsync() => await Silo.DisposeAsync();
+}
+
+/// <summary>Who is let in, and from where. Asked by HTTP, as an attacker would.</summary>
+public sealed partial class AccessTests(ReachableSilo reachable) : IClassFixture<ReachableSilo>
+{
+    private static readonly string[] ForEverybody = ["/sign-in", "/sign-out", "/assets/dashboard.css", "/assets/icon.svg"];
+
+    private readonly DashboardSilo _silo = reachable.Silo;
 
     [Fact]
     public async Task Beyond_loopback_a_silo_without_a_token_does_not_start()

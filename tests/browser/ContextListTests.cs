@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using Xunit.Abstractions;
 

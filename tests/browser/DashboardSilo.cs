@@ -16,7 +16,9 @@ public sealed class DashboardSilo : IAsyncDisposable
     private DashboardSilo(IHost host)
     {
         Host = host;
-        Address = host.Services.GetRequiredService<DashboardServer>().Address;
+
+        // Where it listens on every address, it is asked on loopback.
+        Address = new UriBuilder(host.Services.GetRequiredService<DashboardServer>().Address) { Host = "127.0.0.1" }.Uri;
         Grains = host.Services.GetRequiredService<IGrainFactory>();
         Client = new IommufdClient(Grains, new IommufdClientOptions { Name = "vmm" });
     }
