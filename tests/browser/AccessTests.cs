@@ -190,7 +190,7 @@ public sealed partial class AccessTests(ReachableSilo reachable) : IClassFixture
 
         // All right.
         Assert.Equal(HttpStatusCode.Redirect, await PostAsync(@operator, new(release) { ["__RequestVerificationToken"] = await FormTokenAsync(@operator) }));
-        Assert.Equal(Uapi.Errno.EBADF, (await context.InspectAsync()).Errno);
+        Assert.Equal(Uapi.Errno.EBADF, (await Assert.ThrowsAsync<Client.IommufdException>(() => context.InspectAsync())).Errno);
     }
 
     [Fact]
