@@ -22,15 +22,18 @@ internal readonly record struct ContextKey(long Number, string Text, ulong Tag)
         _ => new(context.Opened.Ticks, "", context.Tag.Value),
     };
 
-    /// <summary>The key of a context of this silo; as far as it goes, that of its summary.</summary>
-    public static ContextKey Of(MonitoredContext context, ContextOrder order) => order switch
+    /// <summary>The key of a context of this silo: it sorts as that of its summary does.</summary>
+    /// <param name="context">The context.</param>
+    /// <param name="order">What it is sorted by.</param>
+    /// <param name="expired">The time stamp of signs of life whose leases end now; leases that are over are equal.</param>
+    public static ContextKey Of(MonitoredContext context, ContextOrder order, long expired) => order switch
     {
         ContextOrder.Opener => new(0, context.Opener, context.Tag.Value),
         ContextOrder.Silo => new(0, "", context.Tag.Value),
         ContextOrder.Objects => new(context.Model.Objects.Count, "", context.Tag.Value),
         ContextOrder.Ioctls => new(context.Ioctls, "", context.Tag.Value),
         ContextOrder.Mode => new((long)context.Model.Mode, "", context.Tag.Value),
-        ContextOrder.Lease => new(context.LastSign, "", context.Tag.Value),
+        ContextOrder.Lease => new(Math.Max(context.LastSign, expired), "", context.Tag.Value),
         _ => new(context.Model.OpenedTicks, "", context.Tag.Value),
     };
 
@@ -48,12 +51,13 @@ internal static class ContextSelection
 {
     /// <summary>The first <see cref="ContextQuery.Offset"/> and <see cref="ContextQuery.Limit"/> contexts that fit, in order, and how many fit.</summary>
     /// <remarks>No more are kept at a time, and only those are shown: the others cost a key each.</remarks>
-    public static SiloContextPage Select(ContextDirectory directory, ContextQuery query, string silo, TimeSpan lease)
+    public static SiloContextPage Select(ContextDirectory directory, ContextQuery query, string silo, TimeSpan lease, TimeProvider time)
     {
         var (offset, limit) = Bounds(query);
         var order = ContextKey.By(query.Descending);
         var first = new PriorityQueue<MonitoredContext, ContextKey>(Comparer<ContextKey>.Create((left, right) => order.Compare(right, left)));
         var (most, total) = (offset + limit, 0L);
+        var expired = lease == TimeSpan.Zero ? long.MaxValue : time.GetTimestamp() - (long)(lease.TotalSeconds * time.TimestampFrequency);
         var all = query.Search.Length == 0 || silo.Contains(query.Search, StringComparison.OrdinalIgnoreCase);
         foreach (var context in directory.All)
         {
@@ -63,7 +67,7 @@ internal static class ContextSelection
             }
 
             total++;
-            var key = ContextKey.Of(context, query.Order);
+            var key = ContextKey.Of(context, query.Order, expired);
             if (first.Count < most)
             {
                 first.Enqueue(context, key);

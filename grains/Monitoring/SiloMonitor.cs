@@ -7,7 +7,8 @@ namespace IommuFd.Grains.Monitoring;
 
 /// <inheritdoc cref="ISiloMonitor"/>
 internal sealed class SiloMonitor(
-    GrainId id, Silo silo, ILoggerFactory loggers, ILocalSiloDetails details, IOptions<ContextOptions> options, SiloStatistics statistics, ContextDirectory directory)
+    GrainId id, Silo silo, ILoggerFactory loggers, ILocalSiloDetails details, IOptions<ContextOptions> options, SiloStatistics statistics, ContextDirectory directory,
+    TimeProvider time)
     : GrainService(id, silo, loggers), ISiloMonitor
 {
     private readonly string _address = details.SiloAddress.ToString();
@@ -24,7 +25,7 @@ internal sealed class SiloMonitor(
         Activity = statistics.Activity(request.AfterSecond),
     });
 
-    public Task<SiloContextPage> ListContextsAsync(ContextQuery query) => Task.FromResult(ContextSelection.Select(directory, query, _address, options.Value.Lease));
+    public Task<SiloContextPage> ListContextsAsync(ContextQuery query) => Task.FromResult(ContextSelection.Select(directory, query, _address, options.Value.Lease, time));
 
     public Task<ContextHandle?> FindAsync(ContextTag tag) => Task.FromResult(directory.Find(tag)?.Handle);
 }
