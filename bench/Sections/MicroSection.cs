@@ -26,6 +26,11 @@ internal static class MicroSection
             run.Add(Row(decode) with { Target = Target.NoAllocation });
         }
 
+        foreach (var record in Measure<RecordBenchmarks>(run.Options))
+        {
+            run.Add(Row(record) with { Target = Target.NoAllocation });
+        }
+
         foreach (var sizes in Measure<ObjectTableBenchmarks>(run.Options).GroupBy(each => each.BenchmarkCase.Descriptor))
         {
             AddSizes(run, [.. sizes.OrderBy(Live)]);

@@ -1,22 +1,16 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Journaling;
-using IommuFd.Grains.Monitoring;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Contexts;
 
-/// <content>What makes answers last: the journal, the answers that are kept for whoever asks again, and the leases of references.</content>
+/// <content>What makes answers last: the journal, and the answers that are kept for whoever asks again.</content>
 internal sealed partial class ContextGrain
 {
-    // A lease is looked at so often in its time; it is over by as much later at most.
-    private const int LooksPerLease = 4;
-
     private ContextJournal? _journal;
     private LastWords? _lastWords;
     private IoctlDiagnostic? _damage;
     private string? _unavailable;
-    private IGrainTimer? _leaseTimer;
-    private long? _client;
 
     /// <summary>Makes the context again where the journal knows it.</summary>
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
@@ -54,54 +48,6 @@ internal sealed partial class ContextGrain
         if (_journal is not null && _grains is { } grains && reason.ReasonCode != DeactivationReasonCode.ShuttingDown)
         {
             await grains.DestroyAllAsync();
-        }
-    }
-
-    public Task<RenewReply> RenewAsync(ReferenceId[] references)
-    {
-        if (_context is not { } context)
-        {
-            return Task.FromResult(new RenewReply(ErrnoOf(NotOpen()), []));
-        }
-
-        var now = time.GetTimestamp();
-        List<ReferenceId>? gone = null;
-        foreach (var id in references.AsSpan(0, Math.Min(references.Length, IoctlLimits.MaxReferences)))
-        {
-            if (context.Find(id) is { } reference)
-            {
-                reference.LastSign = now;
-            }
-            else
-            {
-                (gone ??= []).Add(id);
-            }
-        }
-
-        return Task.FromResult(new RenewReply(Errno.None, gone?.ToArray() ?? []));
-    }
-
-    public async Task SweepAsync()
-    {
-        _monitored?.Tail.Trim(time.GetTimestamp());
-        if (_context is not { } context)
-        {
-            // A journal without a record is that of an opener who got no answer, and asks no more.
-            await EndJournalAsync(new LastWords(default, new PutReply(Errno.None, new ReleaseReport(0, [], []), null)));
-            LeaveUnlessOpen();
-            return;
-        }
-
-        if (options.Value.Lease == TimeSpan.Zero)
-        {
-            return;
-        }
-
-        foreach (var reference in context.References.Where(reference => time.GetElapsedTime(reference.LastSign) > options.Value.Lease).ToList())
-        {
-            statistics?.CountLeaseExpiry();
-            logger.LeaseExpired(Handle.ToShortString(), reference.Kind, reference.Id.Value, reference.Name);
-            await PutAsync(context, reference.Id);
         }
     }
 
@@ -278,62 +224,12 @@ internal sealed partial class ContextGrain
         throw Abandon("another activation has taken over");
     }
 
-    private ReferenceReply? Count(long client)
-    {
-        if (census is null || _client is not null)
-        {
-            return null;
-        }
-
-        if (census.TryAdd(client, out var limit) is var errno && errno != Errno.None)
-        {
-            return new ReferenceReply(errno, default, default, default, new IoctlDiagnostic { Reason = DiagnosticReason.TooManyReferences, Limit = (ulong)limit });
-        }
-
-        _client = client;
-        return null;
-    }
-
-    private void CountNoMore()
-    {
-        if (_client is { } client)
-        {
-            census?.Remove(client);
-            _client = null;
-        }
-
-        if (_monitored is { } monitored)
-        {
-            directory?.Remove(monitored);
-            _monitored = null;
-        }
-    }
-
     private async ValueTask EndJournalAsync(LastWords words)
     {
         if (_journal is { } log)
         {
             await MadeAsync(log.ReleaseAsync(words));
             (_journal, _lastWords) = (null, words);
-        }
-    }
-
-    private void Begin()
-    {
-        _monitored = new MonitoredContext(Handle, _context!, time, statistics);
-        directory?.Add(_monitored);
-        _context!.Objects.MaxObjects = options.Value.MaxObjects;
-        _context.MaxAreas = options.Value.MaxAreas;
-        var now = time.GetTimestamp();
-        foreach (var reference in _context.References)
-        {
-            reference.LastSign = now;
-        }
-
-        if (options.Value.Lease > TimeSpan.Zero && _leaseTimer is null)
-        {
-            var period = options.Value.Lease / LooksPerLease;
-            _leaseTimer = this.RegisterGrainTimer(SweepAsync, new GrainTimerCreationOptions { DueTime = period, Period = period });
         }
     }
 

@@ -13,7 +13,7 @@ namespace IommuFd.Grains.Contexts;
 // alone only puts the release off. A driver's holds belong to its reference and go with it, so that no count outlives the one
 // who could drop it.
 //
-// .Snapshot.cs writes the context down and makes it again.
+// .References.cs has the references; .Snapshot.cs writes the context down and makes it again.
 
 /// <summary>A context: its table of objects, its options and who refers to it.</summary>
 internal sealed partial class ContextModel
@@ -21,8 +21,6 @@ internal sealed partial class ContextModel
     private readonly SortedDictionary<long, ContextReference> _references = [];
     private readonly Dictionary<long, Hold> _driverHolds = [];
     private readonly Dictionary<string, DeviceGroup> _groups = [];
-    private readonly Dictionary<long, ContextReference> _sessions = [];
-    private ContextReference? _youngest;
     private int _files;
     private long _lastNumber;
 
@@ -54,12 +52,6 @@ internal sealed partial class ContextModel
     public bool AnswersIoctls => _files > 0;
 
     public IReadOnlyCollection<ContextReference> References => _references.Values;
-
-    /// <summary>
-    /// The first of a list of the references, oldest first. Unlike <see cref="References"/> it can be walked at any time, from anywhere: whoever stands on one that was taken
-    /// out meanwhile finds the way back.
-    /// </summary>
-    public ContextReference? OldestReference { get; private set; }
 
     /// <summary>The drivers' references that hold something.</summary>
     public IEnumerable<ContextReference> HoldingDrivers => _references.Values.Where(reference => reference.FirstHeld is not null);
@@ -241,74 +233,6 @@ internal sealed partial class ContextModel
         if (group is { Name: { } name, Bound.Count: 0 })
         {
             _groups.Remove(name);
-        }
-    }
-
-    /// <summary>A driver's reference, or null.</summary>
-    public ContextReference? FindDriver(ReferenceId id)
-        => _references.TryGetValue(id.Value, out var reference) && reference.Kind == ReferenceKind.Driver ? reference : null;
-
-    /// <summary>Any reference, or null.</summary>
-    public ContextReference? Find(ReferenceId id) => _references.GetValueOrDefault(id.Value);
-
-    /// <summary>The reference of a session, or null.</summary>
-    public ContextReference? FindSession(long session) => session == 0 ? null : _sessions.GetValueOrDefault(session);
-
-    private ReferenceReply Refer(ReferenceKind kind, string name, long session)
-    {
-        var reference = new ContextReference(new ReferenceId(++_lastNumber), kind, name, session);
-        Add(reference);
-        return new ReferenceReply(Errno.None, reference.Id, default, Mode, null);
-    }
-
-    private void Add(ContextReference reference)
-    {
-        _references.Add(reference.Id.Value, reference);
-        Link(reference);
-        if (reference.Session != 0)
-        {
-            _sessions.Add(reference.Session, reference);
-        }
-
-        if (reference.Kind == ReferenceKind.File)
-        {
-            _files++;
-        }
-    }
-
-    private void Link(ContextReference reference)
-    {
-        reference.Previous = _youngest;
-        if (_youngest is null)
-        {
-            OldestReference = reference;
-        }
-        else
-        {
-            _youngest.Next = reference;
-        }
-
-        _youngest = reference;
-    }
-
-    private void Unlink(ContextReference reference)
-    {
-        if (reference.Previous is { } older)
-        {
-            older.Next = reference.Next;
-        }
-        else
-        {
-            OldestReference = reference.Next;
-        }
-
-        if (reference.Next is { } younger)
-        {
-            younger.Previous = reference.Previous;
-        }
-        else
-        {
-            _youngest = reference.Previous;
         }
     }
 

@@ -156,7 +156,7 @@ public sealed partial class AccessTests(ReachableSilo reachable) : IClassFixture
             string Header(string name) => Assert.Single(response.Headers.GetValues(name));
             Assert.Contains("frame-ancestors 'none'", Header("Content-Security-Policy"), StringComparison.Ordinal);
             Assert.Contains("script-src 'self';", Header("Content-Security-Policy"), StringComparison.Ordinal);
-            Assert.Equal(("nosniff", "no-referrer", "DENY"), (Header("X-Content-Type-Options"), Header("Referrer-Policy"), Header("X-Frame-Options")));
+            Assert.Equal(("nosniff", "same-origin", "DENY"), (Header("X-Content-Type-Options"), Header("Referrer-Policy"), Header("X-Frame-Options")));
             Assert.False(response.Headers.Contains("Server"));
         }
     }

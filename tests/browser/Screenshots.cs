@@ -53,6 +53,7 @@ public sealed class Screenshots(Browser browser)
             ("overview-phone", "/", "[data-test=errno-count]", 360, ColorScheme.Light),
             ("contexts-phone", "/contexts", "[data-test=list] td", 360, ColorScheme.Dark),
             ("context-phone", $"/contexts/{tag}", "[data-test=tail] td", 360, ColorScheme.Light),
+            ("orleans", "/orleans/", "text=Active Silos", 1280, ColorScheme.Light),
             ("sign-in", "/sign-in", "input[name=token]", 1280, ColorScheme.Light),
         ];
         foreach (var (name, path, ready, width, scheme) in pictures)

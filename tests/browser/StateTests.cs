@@ -105,6 +105,19 @@ public sealed class StateTests(Browser browser) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Orleans_own_dashboard_is_beside_it()
+    {
+        await using var context = await _silo.Client.OpenAsync("grains");
+        await using var tab = await browser.OpenAsync();
+        await tab.GoAsync(_silo.Url("/"), "[data-test=contexts]");
+        await tab.Find("nav a:has-text('Orleans')").ClickAsync();
+        await tab.Page.WaitForURLAsync("**/orleans/**");
+        await tab.Find("text=Active Silos").First.WaitForAsync();
+        Assert.Contains("ContextGrain", await (await tab.Page.Context.APIRequest.GetAsync(_silo.Url("/orleans/DashboardCounters"))).TextAsync(), StringComparison.Ordinal);
+        Assert.DoesNotContain(context.Handle.ToString(), await tab.Page.ContentAsync(), StringComparison.OrdinalIgnoreCase);
+    }
+
+    [Fact]
     public async Task A_silo_that_is_gone_is_said_so()
     {
         await using var tab = await browser.OpenAsync();

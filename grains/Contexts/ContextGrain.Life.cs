@@ -1,0 +1,114 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Monitoring;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Contexts;
+
+/// <content>How long a context lives here: what begins and ends with it, and the leases of its references.</content>
+internal sealed partial class ContextGrain
+{
+    // A lease is looked at so often in its time; it is over by as much later at most.
+    private const int LooksPerLease = 4;
+
+    private IGrainTimer? _leaseTimer;
+    private long? _client;
+
+    public Task<RenewReply> RenewAsync(ReferenceId[] references)
+    {
+        if (_context is not { } context)
+        {
+            return Task.FromResult(new RenewReply(ErrnoOf(NotOpen()), []));
+        }
+
+        var now = time.GetTimestamp();
+        List<ReferenceId>? gone = null;
+        foreach (var id in references.AsSpan(0, Math.Min(references.Length, IoctlLimits.MaxReferences)))
+        {
+            if (context.Find(id) is { } reference)
+            {
+                reference.LastSign = now;
+            }
+            else
+            {
+                (gone ??= []).Add(id);
+            }
+        }
+
+        return Task.FromResult(new RenewReply(Errno.None, gone?.ToArray() ?? []));
+    }
+
+    public async Task SweepAsync()
+    {
+        _monitored?.Tail.Trim(time.GetTimestamp());
+        if (_context is not { } context)
+        {
+            // A journal without a record is that of an opener who got no answer, and asks no more.
+            await EndJournalAsync(new LastWords(default, new PutReply(Errno.None, new ReleaseReport(0, [], []), null)));
+            LeaveUnlessOpen();
+            return;
+        }
+
+        if (options.Value.Lease == TimeSpan.Zero)
+        {
+            return;
+        }
+
+        foreach (var reference in context.References.Where(reference => time.GetElapsedTime(reference.LastSign) > options.Value.Lease).ToList())
+        {
+            statistics?.CountLeaseExpiry();
+            logger.LeaseExpired(Handle.ToShortString(), reference.Kind, reference.Id.Value, reference.Name);
+            await PutAsync(context, reference.Id);
+        }
+    }
+
+    private void Begin()
+    {
+        _monitored = new MonitoredContext(Handle, _context!, time, statistics);
+        directory?.Add(_monitored);
+        _context!.Objects.MaxObjects = options.Value.MaxObjects;
+        _context.MaxAreas = options.Value.MaxAreas;
+        var now = time.GetTimestamp();
+        foreach (var reference in _context.References)
+        {
+            reference.LastSign = now;
+        }
+
+        if (options.Value.Lease > TimeSpan.Zero && _leaseTimer is null)
+        {
+            var period = options.Value.Lease / LooksPerLease;
+            _leaseTimer = this.RegisterGrainTimer(SweepAsync, new GrainTimerCreationOptions { DueTime = period, Period = period });
+        }
+    }
+
+    private ReferenceReply? Count(long client)
+    {
+        if (census is null || _client is not null)
+        {
+            return null;
+        }
+
+        if (census.TryAdd(client, out var limit) is var errno && errno != Errno.None)
+        {
+            return new ReferenceReply(errno, default, default, default, new IoctlDiagnostic { Reason = DiagnosticReason.TooManyReferences, Limit = (ulong)limit });
+        }
+
+        _client = client;
+        return null;
+    }
+
+    private void CountNoMore()
+    {
+        if (_client is { } client)
+        {
+            census?.Remove(client);
+            _client = null;
+        }
+
+        if (_monitored is { } monitored)
+        {
+            directory?.Remove(monitored);
+            _monitored = null;
+        }
+    }
+}
