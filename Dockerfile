@@ -18,6 +18,6 @@ RUN mkdir /var/lib/iommufd && chown $APP_UID /var/lib/iommufd
 WORKDIR /var/lib/iommufd
 COPY --from=build /app /app
 USER $APP_UID
-EXPOSE 11111 30000
+EXPOSE 11111 30000 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["dotnet", "/app/iommufd-silo.dll", "--health"]
 ENTRYPOINT ["dotnet", "/app/iommufd-silo.dll"]

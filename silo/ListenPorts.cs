@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Net.Sockets;
+using IommuFd.Silo.Dashboard;
 using Microsoft.Extensions.Hosting;
 
 namespace IommuFd.Silo;
@@ -19,8 +20,11 @@ internal sealed class ListenPorts : IHostedService, IDisposable
     private readonly List<Socket> _claims = [];
 
     /// <summary>Claims the ports of a silo. Where its port for silos is 0, a free one is taken and set; where the one for clients is 0, it has none.</summary>
+    /// <param name="address">The silo's address.</param>
+    /// <param name="settings">The silo's settings.</param>
+    /// <param name="dashboard">Its dashboard's; null where it has none.</param>
     /// <exception cref="ValidationException">A port is taken. The message names it, and says what to do.</exception>
-    public static ListenPorts Claim(IPAddress address, SiloSettings settings)
+    public static ListenPorts Claim(IPAddress address, SiloSettings settings, DashboardSettings? dashboard)
     {
         var ports = new ListenPorts();
         try
@@ -31,10 +35,15 @@ internal sealed class ListenPorts : IHostedService, IDisposable
             }
             else
             {
-                ports.Claim(new IPEndPoint(address, settings.SiloPort), nameof(SiloSettings.SiloPort));
+                ports.Claim(new IPEndPoint(address, settings.SiloPort), $"{SiloSettings.Section}:{nameof(SiloSettings.SiloPort)}");
             }
 
-            ports.Claim(new IPEndPoint(address, settings.GatewayPort), nameof(SiloSettings.GatewayPort));
+            ports.Claim(new IPEndPoint(address, settings.GatewayPort), $"{SiloSettings.Section}:{nameof(SiloSettings.GatewayPort)}");
+            if (dashboard is { Enabled: true })
+            {
+                ports.Claim(new IPEndPoint(IPAddress.Parse(dashboard.Address), dashboard.Port), $"{DashboardSettings.Section}:{nameof(DashboardSettings.Port)}");
+            }
+
             return ports;
         }
         catch
@@ -70,11 +79,11 @@ internal sealed class ListenPorts : IHostedService, IDisposable
             return;
         }
 
-        if (!TryClaim(endpoint) || !CanListen(endpoint))
+        if (!TryClaim(endpoint) || !CanListen(endpoint, setting))
         {
             throw new ValidationException(
-                $"{SiloSettings.Section}:{setting} is {endpoint.Port}, and something listens on {endpoint} already: perhaps a silo that still runs. "
-                + $"Stop it, or take other ports: --{SiloSettings.Section}:{nameof(SiloSettings.SiloPort)}=PORT --{SiloSettings.Section}:{nameof(SiloSettings.GatewayPort)}=PORT.");
+                $"{setting} is {endpoint.Port}, and something listens on {endpoint} already: perhaps a silo that still runs. "
+                + $"Stop it, or take other ports: --{SiloSettings.Section}:{nameof(SiloSettings.SiloPort)}=PORT --{SiloSettings.Section}:{nameof(SiloSettings.GatewayPort)}=PORT --{DashboardSettings.Section}:{nameof(DashboardSettings.Port)}=PORT.");
         }
     }
 
@@ -99,7 +108,7 @@ internal sealed class ListenPorts : IHostedService, IDisposable
         }
     }
 
-    private static bool CanListen(IPEndPoint endpoint)
+    private static bool CanListen(IPEndPoint endpoint, string setting)
     {
         using var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         if (OperatingSystem.IsLinux())
@@ -118,7 +127,7 @@ internal sealed class ListenPorts : IHostedService, IDisposable
         }
         catch (SocketException exception)
         {
-            throw new ValidationException($"{SiloSettings.Section}:{nameof(SiloSettings.Address)}: can't listen on {endpoint}: {exception.Message}", exception);
+            throw new ValidationException($"{setting}: can't listen on {endpoint}: {exception.Message}", exception);
         }
     }
 }

@@ -1,3 +1,4 @@
+using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo;
@@ -19,4 +20,19 @@ internal static partial class LogMessages
 
     [LoggerMessage(2022, LogLevel.Warning, "Looking for contexts of silos that are gone failed; it is tried again")]
     public static partial void SweepFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(2041, LogLevel.Information, "'{Name}' signed in to the dashboard as {Role} from {From}")]
+    public static partial void SignedIn(this ILogger logger, string name, string role, string from);
+
+    [LoggerMessage(2042, LogLevel.Warning, "Somebody at {From} gave the dashboard a token that nobody has")]
+    public static partial void SignInRefused(this ILogger logger, string from);
+
+    [LoggerMessage(2043, LogLevel.Warning, "Operator {Operator} asks for {Action} of context {Handle} (reference {Reference}, hold {Hold})")]
+    public static partial void OperatorActs(this ILogger logger, string @operator, string action, string handle, long reference, long hold);
+
+    [LoggerMessage(2044, LogLevel.Warning, "Operator {Operator} did {Action} of context {Handle}: {Errno}")]
+    public static partial void OperatorActed(this ILogger logger, string @operator, string action, string handle, Errno errno);
+
+    [LoggerMessage(2045, LogLevel.Debug, "The cluster does not answer the dashboard: {Problem}")]
+    public static partial void ClusterSilent(this ILogger logger, string problem);
 }

@@ -3,6 +3,7 @@ using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Journaling;
 using IommuFd.Silo;
 using IommuFd.Silo.Clustering;
+using IommuFd.Silo.Dashboard;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
@@ -18,7 +19,7 @@ try
     using (host)
     {
         await host.StartAsync();
-        Console.WriteLine(Banner.Of(settings, host.Services.GetRequiredService<IOptions<ContextOptions>>().Value, host.Services.GetService<IJournalStore>()));
+        Console.WriteLine(Banner.Of(settings, host.Services.GetRequiredService<IOptions<ContextOptions>>().Value, host.Services.GetService<IJournalStore>(), host.Services.GetService<DashboardSettings>()));
         await host.WaitForShutdownAsync();
         Console.WriteLine("IommuFd.Actors silo stopped.");
     }

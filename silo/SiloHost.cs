@@ -3,6 +3,7 @@ using System.Net;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Silo.Clustering;
+using IommuFd.Silo.Dashboard;
 using IommuFd.Silo.Journals;
 using IommuFd.Silo.Security;
 using IommuFd.Silo.Telemetry;
@@ -31,7 +32,9 @@ public static class SiloHost
         var contexts = new ContextOptions { DefaultMode = journal.Store == JournalStoreKind.None ? ContextMode.Volatile : ContextMode.Durable };
         Bind(builder.Configuration, ContextOptions.Section, contexts);
         SettingsValidation.Validate(contexts, ContextOptions.Section);
-        Configure(builder, settings, contexts, journal);
+        var dashboard = new DashboardSettings();
+        Bind(builder.Configuration, DashboardSettings.Section, dashboard);
+        Configure(builder, settings, contexts, journal, dashboard);
         if (configure is not null)
         {
             builder.UseOrleans(configure);
@@ -44,15 +47,16 @@ public static class SiloHost
     /// <param name="configure">What else the silo has.</param>
     /// <param name="contexts">What it grants its contexts; null for the defaults, and then it has volatile ones unless asked for others.</param>
     /// <param name="journal">Where it keeps journals; null for nowhere.</param>
+    /// <param name="dashboard">Its dashboard; null for none.</param>
     /// <param name="cancellationToken">Ends the start early.</param>
     public static async Task<IHost> StartInProcessAsync(
-        Action<ISiloBuilder>? configure = null, ContextOptions? contexts = null, JournalSettings? journal = null, CancellationToken cancellationToken = default)
+        Action<ISiloBuilder>? configure = null, ContextOptions? contexts = null, JournalSettings? journal = null, DashboardSettings? dashboard = null, CancellationToken cancellationToken = default)
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
 
         // What the runtime advises is for servers; what goes wrong is for whoever runs this process.
         builder.Logging.AddConsole().SetMinimumLevel(LogLevel.Warning).AddFilter("Orleans", LogLevel.Error);
-        Configure(builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" }, contexts ?? new(), journal ?? new());
+        Configure(builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" }, contexts ?? new(), journal ?? new(), dashboard);
         if (configure is not null)
         {
             builder.UseOrleans(configure);
@@ -89,12 +93,17 @@ public static class SiloHost
         }
     }
 
-    private static void Configure(HostApplicationBuilder builder, SiloSettings settings, ContextOptions contexts, JournalSettings journal)
+    private static void Configure(HostApplicationBuilder builder, SiloSettings settings, ContextOptions contexts, JournalSettings journal, DashboardSettings? dashboard)
     {
         SettingsValidation.Validate(settings, SiloSettings.Section);
         PostgresDatabase.ReadPasswordFile();
         var address = settings.ResolveAddress();
-        var ports = ListenPorts.Claim(address, settings);
+        if (dashboard is not null)
+        {
+            SettingsValidation.Validate(dashboard, DashboardSettings.Section);
+        }
+
+        var ports = ListenPorts.Claim(address, settings, dashboard);
         builder.Services.AddHostedService(_ => ports);
         var silo = new IPEndPoint(address, settings.SiloPort);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = settings.StopTimeout);
@@ -120,5 +129,7 @@ public static class SiloHost
         {
             builder.Services.AddHostedService<OrphanSweeper>();
         }
+
+        DashboardServer.AddTo(builder, dashboard);
     }
 }

@@ -19,6 +19,7 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
     private static readonly string[] Databases = ["Silo__Clustering__ConnectionString", "Journal__ConnectionString"];
 
     private readonly string _passwordFile = Path.GetTempFileName();
+    private readonly string _tokenFile = Path.GetTempFileName();
     private readonly List<ChildProcess> _silos = [];
     private string _connectionString = null!;
 
@@ -26,6 +27,7 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
     {
         _connectionString = await postgres.CreateDatabaseAsync();
         await File.WriteAllTextAsync(_passwordFile, $"{new NpgsqlConnectionStringBuilder(_connectionString).Password}\n");
+        await File.WriteAllTextAsync(_tokenFile, "the-token-of-these-tests\n");
     }
 
     public async Task DisposeAsync()
@@ -36,6 +38,7 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
         }
 
         File.Delete(_passwordFile);
+        File.Delete(_tokenFile);
     }
 
     [Fact]
@@ -104,6 +107,11 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
         }
 
         environment["PGPASSWORD_FILE"] = _passwordFile;
+        Assert.Equal(("0.0.0.0", "/run/secrets/dashboard_token"), (environment["Dashboard__Address"], environment["Dashboard__TokenFile"]));
+        environment["Dashboard__Enabled"] = "true";
+        environment["Dashboard__TokenFile"] = _tokenFile;
+        environment["Dashboard__Address"] = "127.0.0.1";
+        environment["Dashboard__Port"] = $"{Ports.Free()}";
         environment["Silo__Address"] = "127.0.0.1";
         environment["Silo__SiloPort"] = $"{Ports.Free()}";
         environment["Silo__GatewayPort"] = $"{Ports.Free()}";
@@ -159,6 +167,7 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
     {
         var start = new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = AppContext.BaseDirectory };
         start.Environment.Remove("POSTGRES_PASSWORD_FILE");
+        start.Environment["DASHBOARD_TOKEN_FILE"] = "only-named-here";
         if (passwordFile is not null)
         {
             start.Environment["POSTGRES_PASSWORD_FILE"] = passwordFile;

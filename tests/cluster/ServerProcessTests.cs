@@ -23,6 +23,23 @@ public sealed class ServerProcessTests
     }
 
     [Fact]
+    public async Task The_silo_says_where_its_dashboard_is_and_it_is_there()
+    {
+        var port = Ports.Free();
+        await using var silo = ChildProcess.Start("iommufd-silo.dll", "--Dashboard:Enabled=true", $"--Dashboard:Port={port}", "--Silo:SiloPort=0", "--Silo:GatewayPort=0", "--Journal:Store=none");
+        await silo.WaitForLineAsync("Ctrl-C drains and stops it.");
+        Assert.Contains($"look at  http://127.0.0.1:{port}/   no token is needed", silo.Output, StringComparison.Ordinal);
+
+        using var http = new HttpClient();
+        Assert.Contains("Overview", await http.GetStringAsync($"http://127.0.0.1:{port}/"), StringComparison.Ordinal);
+        Assert.NotEmpty(await http.GetByteArrayAsync($"http://127.0.0.1:{port}/_framework/blazor.web.js"));
+
+        await using var second = ChildProcess.Start("iommufd-silo.dll", "--Dashboard:Enabled=true", $"--Dashboard:Port={port}", "--Silo:SiloPort=0", "--Silo:GatewayPort=0", "--Journal:Store=none");
+        Assert.Equal(2, await second.WaitForExitAsync());
+        Assert.Contains($"Dashboard:Port is {port}, and something listens", second.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_second_silo_on_the_same_ports_is_refused_and_the_first_goes_on()
     {
         string[] ports = [$"--Silo:SiloPort={Ports.Free()}", $"--Silo:GatewayPort={Ports.Free()}", "--Journal:Store=none"];
@@ -78,10 +95,12 @@ public sealed class ServerProcessTests
     [InlineData("--Silo:FailureDetection:MaxProbeTimeout=00:00:00.5", "Silo:FailureDetection:MaxProbeTimeout: is 00:00:00.5000000, less than ProbeTimeout")]
     [InlineData("--Silo:FailureDetection:Votes=11", "Silo:FailureDetection:Votes: is 11, more than the 10 silos")]
     [InlineData("--Silo:Tls:CertificatePath=/nowhere.pfx", "Silo:Tls:CertificatePath: is '/nowhere.pfx', which is no file")]
+    [InlineData("--Dashboard:Address=0.0.0.0", "Dashboard:Address: is 0.0.0.0, which others can reach, so Dashboard:Token")]
+    [InlineData("--Dashboard:TokenFile=/nowhere", "Dashboard:TokenFile: is '/nowhere', which is no file")]
     [InlineData("--Silo:Tls:CaPath=/nowhere.pem", "Silo:Tls:CaPath: is set, but CertificatePath is not")]
     public async Task A_setting_of_a_section_that_makes_no_sense_is_named_with_its_section(string argument, string message)
     {
-        await using var silo = ChildProcess.Start("iommufd-silo.dll", argument, "--Journal:Store=none");
+        await using var silo = ChildProcess.Start("iommufd-silo.dll", argument, "--Dashboard:Enabled=true", "--Journal:Store=none");
 
         Assert.Equal(2, await silo.WaitForExitAsync());
         Assert.Contains(message, silo.Output, StringComparison.Ordinal);

@@ -40,6 +40,9 @@ public sealed class ChildProcess : IAsyncDisposable
     public static ChildProcess Start(Dictionary<string, string> environment, string program, params string[] arguments)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+
+        // Tests run many silos on this machine; those that are about the dashboard ask for it.
+        start.Environment["Dashboard__Enabled"] = "false";
         foreach (var (name, value) in environment)
         {
             start.Environment[name] = value;

@@ -1,0 +1,97 @@
+using System.Net;
+using System.Security.Claims;
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Authentication.Cookies;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Mvc;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace IommuFd.Silo.Dashboard.Access;
+
+// A person gives a token once, by a form, and has a cookie from then on; a script sends it with each request (Authorization: Bearer). Where no token is asked
+// for, everybody is a viewer.
+
+/// <summary>How tokens come in.</summary>
+internal static class SignIn
+{
+    public const string Path = "/sign-in";
+
+    public const string SignOutPath = "/sign-out";
+
+    private const string Bearer = "Bearer ";
+
+    private const int MaxName = 64;
+
+    public static void Map(IEndpointRouteBuilder endpoints)
+    {
+        endpoints.MapPost(Path, PostAsync).AllowAnonymous();
+        endpoints.MapPost(SignOutPath, async (HttpContext context, [FromForm] string? _) =>
+        {
+            await context.SignOutAsync(DashboardAccess.Scheme);
+            return Results.LocalRedirect("/");
+        }).AllowAnonymous();
+    }
+
+    /// <summary>Who is it that sends a request, where a cookie does not say.</summary>
+    public static Task RecogniseAsync(HttpContext context, RequestDelegate next)
+    {
+        var access = context.RequestServices.GetRequiredService<DashboardAccess>();
+        var authorization = context.Request.Headers.Authorization.ToString();
+        if (authorization.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase))
+        {
+            context.User = access.Find(authorization[Bearer.Length..].Trim(), "") ?? new ClaimsPrincipal();
+        }
+        else if (context.User.Identity?.IsAuthenticated != true && !access.NeedsToken)
+        {
+            context.User = DashboardAccess.Anybody();
+        }
+
+        return next(context);
+    }
+
+    /// <summary>A page that needs a token leads to the form; anything else is 401.</summary>
+    public static Task ChallengeAsync(RedirectContext<CookieAuthenticationOptions> redirect)
+    {
+        var request = redirect.Request;
+        var isPage = HttpMethods.IsGet(request.Method) && request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal);
+        if (isPage)
+        {
+            redirect.Response.Redirect($"{Path}?to={WebUtility.UrlEncode(request.Path + request.QueryString)}");
+        }
+        else
+        {
+            redirect.Response.StatusCode = request.HttpContext.User.Identity?.IsAuthenticated == true ? StatusCodes.Status403Forbidden : StatusCodes.Status401Unauthorized;
+        }
+
+        return Task.CompletedTask;
+    }
+
+    private static async Task<IResult> PostAsync(HttpContext context, DashboardAccess access, ILoggerFactory logs, [FromForm] string token, [FromForm] string? name, [FromForm] string? to)
+    {
+        var who = Clean(name);
+        var from = context.Connection.RemoteIpAddress?.ToString() ?? "";
+        var logger = logs.CreateLogger(typeof(SignIn).FullName!);
+        if (access.Find(token.Trim(), who) is not { } principal)
+        {
+            logger.SignInRefused(from);
+            return Results.LocalRedirect($"{Path}?refused=1&to={WebUtility.UrlEncode(Local(to))}");
+        }
+
+        logger.SignedIn(who, principal.IsInRole(DashboardAccess.Operator) ? DashboardAccess.Operator : DashboardAccess.Viewer, from);
+        await context.SignInAsync(DashboardAccess.Scheme, principal);
+        return Results.LocalRedirect(Local(to));
+    }
+
+    /// <summary>A path of ours, and nobody else's.</summary>
+    private static string Local(string? path)
+        => path is { Length: > 1 } && path[0] == '/' && path[1] is not ('/' or '\\') && !path.StartsWith(Path, StringComparison.OrdinalIgnoreCase) ? path : "/";
+
+    private static string Clean(string? name)
+    {
+        var clean = new string([.. (name ?? "").Where(character => !char.IsControl(character)).Take(MaxName)]).Trim();
+        return clean.Length == 0 ? "somebody" : clean;
+    }
+}

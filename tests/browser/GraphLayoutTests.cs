@@ -1,0 +1,43 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Silo.Dashboard.Drawing;
+
+namespace IommuFd.BrowserTests;
+
+/// <summary>What is drawn of graphs can be read.</summary>
+public sealed class GraphLayoutTests
+{
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Holders_stand_left_of_what_they_hold_and_no_nodes_overlap(int seed)
+    {
+        var random = new Random(seed);
+        ObjectType[] kinds = [ObjectType.Device, ObjectType.HwptPaging, ObjectType.Ioas, ObjectType.Access, ObjectType.Selftest];
+        var nodes = Enumerable.Range(0, 60).Select(i => new GraphNode(new ObjectRef(kinds[random.Next(kinds.Length)], new ObjectId((uint)i + 1)), default, "", 1)).ToArray();
+
+        // An edge from a lower to a higher place: so there is no circle.
+        var edges = Enumerable.Range(0, 90).Select(_ => (From: random.Next(60), To: random.Next(60))).Where(edge => edge.From < edge.To).Select(edge => new GraphEdge(edge.From, edge.To, "test")).ToArray();
+
+        var layout = GraphLayout.Of(new HolderGraph { Nodes = nodes, Edges = edges });
+
+        Assert.All(edges, edge => Assert.True(layout.Nodes[edge.Holder].X < layout.Nodes[edge.Held].X));
+        Assert.All(layout.Nodes, node => Assert.True(node.X >= 0 && node.Y >= 0 && node.X + GraphLayout.NodeWidth <= layout.Width && node.Y + GraphLayout.NodeHeight <= layout.Height));
+        foreach (var column in layout.Nodes.GroupBy(node => node.X))
+        {
+            var places = column.Select(node => node.Y).Order().ToList();
+            Assert.All(places.Zip(places.Skip(1)), pair => Assert.True(pair.Second - pair.First >= GraphLayout.NodeHeight));
+        }
+    }
+
+    [Fact]
+    public void A_circle_which_there_must_not_be_ends_all_the_same()
+    {
+        GraphNode[] nodes = [new(new ObjectRef(ObjectType.HwptPaging, new ObjectId(1)), default, "", 2), new(new ObjectRef(ObjectType.HwptPaging, new ObjectId(2)), default, "", 2)];
+        var layout = GraphLayout.Of(new HolderGraph { Nodes = nodes, Edges = [new GraphEdge(0, 1, ""), new GraphEdge(1, 0, "")] });
+        Assert.Equal(2, layout.Nodes.Count);
+    }
+
+    [Fact]
+    public void Nothing_is_drawn_of_nothing() => Assert.Empty(GraphLayout.Of(new HolderGraph()).Nodes);
+}
