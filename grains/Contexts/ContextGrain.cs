@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Telemetry;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -24,7 +25,8 @@ internal sealed partial class ContextGrain(
     IOptions<ContextOptions> options,
     Serializer serializer,
     ContextCensus? census = null,
-    IJournal? journal = null) : Grain, IContextGrain
+    IJournal? journal = null,
+    TurnTelemetry? telemetry = null) : Grain, IContextGrain
 {
     private ContextModel? _context;
     private ObjectGrains? _grains;
@@ -70,7 +72,7 @@ internal sealed partial class ContextGrain(
         return WithLease(reply);
     }
 
-    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request)
+    private ValueTask<IoctlReply> IoctlTurnAsync(IoctlRequest request)
     {
         if (_context is not { AnswersIoctls: true } context)
         {
@@ -103,7 +105,7 @@ internal sealed partial class ContextGrain(
         return ValueTask.FromResult(reply);
     }
 
-    public async ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request)
+    private async ValueTask<IoctlBatchReply> IoctlBatchTurnAsync(IoctlBatchRequest request)
     {
         if (_context is not { AnswersIoctls: true } context)
         {
@@ -179,7 +181,7 @@ internal sealed partial class ContextGrain(
         return await PutAsync(_context, reference);
     }
 
-    public async ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation)
+    private async ValueTask<DriverReply> DriverTurnAsync(ReferenceId reference, DriverRequest request, OperationId operation)
     {
         if (_context is not { } context)
         {
