@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo;
@@ -19,4 +20,7 @@ internal static partial class LogMessages
 
     [LoggerMessage(2022, LogLevel.Warning, "Looking for contexts of silos that are gone failed; it is tried again")]
     public static partial void SweepFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(2031, LogLevel.Information, "Metrics for Prometheus are at http://{Endpoint}/metrics")]
+    public static partial void MetricsServed(this ILogger logger, IPEndPoint endpoint);
 }

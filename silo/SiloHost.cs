@@ -29,7 +29,9 @@ public static class SiloHost
         var contexts = new ContextOptions { DefaultMode = journal.Store == JournalStoreKind.None ? ContextMode.Volatile : ContextMode.Durable };
         Bind(builder.Configuration, ContextOptions.Section, contexts);
         SettingsValidation.Validate(contexts, ContextOptions.Section);
-        Configure(builder, settings, contexts, journal);
+        var telemetry = new TelemetrySettings();
+        Bind(builder.Configuration, TelemetrySettings.Section, telemetry);
+        Configure(builder, settings, contexts, journal, telemetry);
         return (builder.Build(), settings);
     }
 
@@ -45,7 +47,7 @@ public static class SiloHost
 
         // What the runtime advises is for servers; what goes wrong is for whoever runs this process.
         builder.Logging.AddConsole().SetMinimumLevel(LogLevel.Warning).AddFilter("Orleans", LogLevel.Error);
-        Configure(builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" }, contexts ?? new(), journal ?? new());
+        Configure(builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" }, contexts ?? new(), journal ?? new(), new TelemetrySettings());
         if (configure is not null)
         {
             builder.UseOrleans(configure);
@@ -82,7 +84,7 @@ public static class SiloHost
         }
     }
 
-    private static void Configure(HostApplicationBuilder builder, SiloSettings settings, ContextOptions contexts, JournalSettings journal)
+    private static void Configure(HostApplicationBuilder builder, SiloSettings settings, ContextOptions contexts, JournalSettings journal, TelemetrySettings telemetry)
     {
         SettingsValidation.Validate(settings, SiloSettings.Section);
         PostgresDatabase.ReadPasswordFile();
@@ -105,7 +107,7 @@ public static class SiloHost
                 endpoint.GatewayListeningEndpoint = settings.GatewayPort == 0 ? null : new IPEndPoint(address, settings.GatewayPort);
             }));
 
-        builder.AddTelemetry(settings);
+        builder.AddTelemetry(settings, telemetry);
 
         // After the silo, so that it begins when grains can be called.
         if (journal.Store != JournalStoreKind.None)

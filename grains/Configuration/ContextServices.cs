@@ -1,4 +1,5 @@
 using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Telemetry;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 
@@ -14,6 +15,8 @@ public static class ContextServices
     public static IServiceCollection AddContexts(this IServiceCollection services, ContextOptions options)
     {
         services.AddSingleton<ContextCensus>();
+        services.AddMetrics();
+        services.AddSingleton<TurnTelemetry>();
         services.AddSingleton(Options.Create(options));
         return services;
     }
