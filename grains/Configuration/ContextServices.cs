@@ -1,4 +1,5 @@
 using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Monitoring;
 using IommuFd.Grains.Telemetry;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
@@ -15,6 +16,8 @@ public static class ContextServices
     public static IServiceCollection AddContexts(this IServiceCollection services, ContextOptions options)
     {
         services.AddSingleton<ContextCensus>();
+        services.AddSingleton<ContextDirectory>();
+        services.AddSingleton<SiloStatistics>();
         services.AddMetrics();
         services.AddSingleton<TurnTelemetry>();
         services.AddSingleton(Options.Create(options));

@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Monitoring;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Contexts;
@@ -82,6 +83,7 @@ internal sealed partial class ContextGrain
 
     public async Task SweepAsync()
     {
+        _monitored?.Tail.Trim(time.GetTimestamp());
         if (_context is not { } context)
         {
             // A journal without a record is that of an opener who got no answer, and asks no more.
@@ -97,6 +99,7 @@ internal sealed partial class ContextGrain
 
         foreach (var reference in context.References.Where(reference => time.GetElapsedTime(reference.LastSign) > options.Value.Lease).ToList())
         {
+            statistics?.CountLeaseExpiry();
             logger.LeaseExpired(Handle.ToShortString(), reference.Kind, reference.Id.Value, reference.Name);
             await PutAsync(context, reference.Id);
         }
@@ -120,6 +123,7 @@ internal sealed partial class ContextGrain
             _context = context;
             census?.Add();
             _client = 0;
+            statistics?.CountRecovery();
             if (_grains!.HasLost)
             {
                 throw Abandon("the grain of an object failed while it was recovered");
@@ -143,10 +147,11 @@ internal sealed partial class ContextGrain
     /// <summary>Lets a request begin that was not done before and is not settled.</summary>
     /// <param name="context">The context.</param>
     /// <param name="operation">The request's name.</param>
+    /// <param name="begun">The time stamp of now.</param>
     /// <param name="reference">The reference of its session; null without a session.</param>
     /// <param name="answer">What it was answered before, where it was.</param>
     /// <param name="failure">Why it must not be done and has no answer; null otherwise.</param>
-    private bool TryBegin(ContextModel context, in OperationId operation, out ContextReference? reference, out object? answer, out IoctlDiagnostic? failure)
+    private bool TryBegin(ContextModel context, in OperationId operation, long begun, out ContextReference? reference, out object? answer, out IoctlDiagnostic? failure)
     {
         (reference, answer, failure) = (null, null, null);
         if (operation.Session == 0)
@@ -161,7 +166,7 @@ internal sealed partial class ContextGrain
             return false;
         }
 
-        reference.LastSign = time.GetTimestamp();
+        reference.LastSign = begun;
         switch (reference.Replies.Begin(operation, out answer))
         {
             case OperationStanding.New when reference.Replies.Bytes <= options.Value.MaxUnsettledBytes:
@@ -296,6 +301,12 @@ internal sealed partial class ContextGrain
             census?.Remove(client);
             _client = null;
         }
+
+        if (_monitored is { } monitored)
+        {
+            directory?.Remove(monitored);
+            _monitored = null;
+        }
     }
 
     private async ValueTask EndJournalAsync(LastWords words)
@@ -309,6 +320,8 @@ internal sealed partial class ContextGrain
 
     private void Begin()
     {
+        _monitored = new MonitoredContext(Handle, _context!, time, statistics);
+        directory?.Add(_monitored);
         _context!.Objects.MaxObjects = options.Value.MaxObjects;
         _context.MaxAreas = options.Value.MaxAreas;
         var now = time.GetTimestamp();

@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Monitoring;
 using IommuFd.Grains.Telemetry;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
@@ -26,6 +27,8 @@ internal sealed partial class ContextGrain(
     Serializer serializer,
     ContextCensus? census = null,
     IJournal? journal = null,
+    ContextDirectory? directory = null,
+    SiloStatistics? statistics = null,
     TurnTelemetry? telemetry = null) : Grain, IContextGrain
 {
     private ContextModel? _context;
@@ -51,15 +54,15 @@ internal sealed partial class ContextGrain(
             return refusal;
         }
 
-        var wasOpen = context.IsOpen;
-        var reply = context.Open(mode, request.Name, request.Session);
+        var (wasOpen, now) = (context.IsOpen, time.GetUtcNow().UtcTicks);
+        var reply = context.Open(mode, request.Name, request.Session, now);
         if (reply.Errno == Errno.None && !wasOpen)
         {
             _context = context;
 
             // The clock makes the epochs of a volatile handle's lives grow from one activation to the next.
-            _grains ??= new ObjectGrains(GrainFactory, Handle, _journal?.ObjectEpoch ?? time.GetUtcNow().UtcTicks, logger);
-            await LastAsync(new OpenRecord(request, reply));
+            _grains ??= new ObjectGrains(GrainFactory, Handle, _journal?.ObjectEpoch ?? now, logger);
+            await LastAsync(new OpenRecord(request, reply) { OpenedTicks = now });
             Begin();
             logger.ContextOpened(Handle.ToShortString(), mode, request.Name);
         }
@@ -76,24 +79,25 @@ internal sealed partial class ContextGrain(
     {
         if (_context is not { AnswersIoctls: true } context)
         {
-            return ValueTask.FromResult(Reply(NotOpen()));
+            return ValueTask.FromResult(Counted(request, Reply(NotOpen())));
         }
 
-        var operation = request?.Operation ?? default;
-        if (!TryBegin(context, operation, out var reference, out var answer, out var failure))
+        var (operation, begun) = (request?.Operation ?? default, time.GetTimestamp());
+        if (!TryBegin(context, operation, begun, out var reference, out var answer, out var failure))
         {
-            return failure is null ? AgainAsync((IoctlReply)answer!) : ValueTask.FromResult(Reply(failure));
+            return failure is null ? AgainAsync((IoctlReply)answer!) : ValueTask.FromResult(Recorded(request, Reply(failure), begun));
         }
 
         if (request?.Buffers is not null && WireSize.Of(request) is var bytes && bytes > options.Value.MaxRequestBytes)
         {
-            return ValueTask.FromResult(Failure.Reply(Errno.E2BIG, DiagnosticReason.RequestTooLarge, (ulong)bytes, (ulong)options.Value.MaxRequestBytes));
+            var refusal = Failure.Reply(Errno.E2BIG, DiagnosticReason.RequestTooLarge, (ulong)bytes, (ulong)options.Value.MaxRequestBytes);
+            return ValueTask.FromResult(Recorded(request, refusal, begun));
         }
 
         var running = IoctlDispatcher.DispatchAsync(Scope, request!);
         if (_journal is not null || !running.IsCompletedSuccessfully)
         {
-            return FinishAsync(running, reference, request!);
+            return FinishAsync(running, reference, request!, begun);
         }
 
         var reply = running.Result;
@@ -102,7 +106,7 @@ internal sealed partial class ContextGrain(
             reference.Replies.Keep(operation.Sequence, reply);
         }
 
-        return ValueTask.FromResult(reply);
+        return ValueTask.FromResult(Recorded(request, reply, begun));
     }
 
     private async ValueTask<IoctlBatchReply> IoctlBatchTurnAsync(IoctlBatchRequest request)
@@ -122,7 +126,8 @@ internal sealed partial class ContextGrain(
             return BatchReply(TooLarge(bytes, options.Value.MaxRequestBytes));
         }
 
-        if (!TryBegin(context, request.Operation, out var reference, out var answer, out var failure))
+        var begun = time.GetTimestamp();
+        if (!TryBegin(context, request.Operation, begun, out var reference, out var answer, out var failure))
         {
             return failure is null ? await AgainAsync((IoctlBatchReply)answer!) : BatchReply(failure);
         }
@@ -139,6 +144,7 @@ internal sealed partial class ContextGrain(
             reference?.Replies.Keep(request.Operation.Sequence, reply);
         }
 
+        _monitored?.Record(request, reply, begun);
         return reply;
 
         static IoctlDiagnostic TooLarge(long value, int limit) => new() { Reason = DiagnosticReason.RequestTooLarge, Value = (ulong)value, Limit = (ulong)limit };
@@ -189,7 +195,7 @@ internal sealed partial class ContextGrain(
             return new DriverReply(ErrnoOf(closed), Diagnostic: closed);
         }
 
-        if (!TryBegin(context, operation, out var session, out var answer, out var failure))
+        if (!TryBegin(context, operation, time.GetTimestamp(), out var session, out var answer, out var failure))
         {
             return failure is null ? await AgainAsync((DriverReply)answer!) : new DriverReply(ErrnoOf(failure), Diagnostic: failure);
         }
@@ -228,7 +234,7 @@ internal sealed partial class ContextGrain(
         return ContextInspector.InspectObjectAsync(context, _grains!, id, page);
     }
 
-    private async ValueTask<IoctlReply> FinishAsync(ValueTask<IoctlReply> running, ContextReference? reference, IoctlRequest request)
+    private async ValueTask<IoctlReply> FinishAsync(ValueTask<IoctlReply> running, ContextReference? reference, IoctlRequest request, long begun)
     {
         var reply = await running;
         var lasts = IoctlDispatcher.Changes(request, reply) || request is { Operation.IsRepeat: true };
@@ -242,7 +248,7 @@ internal sealed partial class ContextGrain(
             reference?.Replies.Keep(request.Operation.Sequence, reply);
         }
 
-        return reply;
+        return Recorded(request, reply, begun);
     }
 
     private async Task<PutReply> PutAsync(ContextModel context, ReferenceId reference)

@@ -13,6 +13,7 @@ internal sealed partial class ContextModel
     public ContextSnapshot Save() => new()
     {
         Mode = Mode,
+        OpenedTicks = OpenedTicks,
         RlimitMode = RlimitMode,
         TempMemoryLimit = TempMemoryLimit,
         CompatIoas = CompatIoas?.Id.Value ?? 0,
@@ -30,6 +31,7 @@ internal sealed partial class ContextModel
         var context = new ContextModel
         {
             Mode = snapshot.Mode,
+            OpenedTicks = snapshot.OpenedTicks,
             RlimitMode = snapshot.RlimitMode,
             TempMemoryLimit = snapshot.TempMemoryLimit,
             _lastNumber = snapshot.LastNumber,

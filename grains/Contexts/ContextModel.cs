@@ -22,6 +22,7 @@ internal sealed partial class ContextModel
     private readonly Dictionary<long, Hold> _driverHolds = [];
     private readonly Dictionary<string, DeviceGroup> _groups = [];
     private readonly Dictionary<long, ContextReference> _sessions = [];
+    private ContextReference? _youngest;
     private int _files;
     private long _lastNumber;
 
@@ -38,6 +39,9 @@ internal sealed partial class ContextModel
 
     public ContextMode Mode { get; private set; }
 
+    /// <summary>When it was opened, in ticks of UTC, as its opener's silo had it; 0 where a version wrote it down that did not know. Nothing is decided by it.</summary>
+    public long OpenedTicks { get; private set; }
+
     /// <summary>The areas and the ranges, reserved and allowed, of all IOASes.</summary>
     public long Areas { get; private set; }
 
@@ -51,11 +55,17 @@ internal sealed partial class ContextModel
 
     public IReadOnlyCollection<ContextReference> References => _references.Values;
 
+    /// <summary>
+    /// The first of a list of the references, oldest first. Unlike <see cref="References"/> it can be walked at any time, from anywhere: whoever stands on one that was taken
+    /// out meanwhile finds the way back.
+    /// </summary>
+    public ContextReference? OldestReference { get; private set; }
+
     /// <summary>The drivers' references that hold something.</summary>
     public IEnumerable<ContextReference> HoldingDrivers => _references.Values.Where(reference => reference.FirstHeld is not null);
 
     /// <summary>Takes the first reference.</summary>
-    public ReferenceReply Open(ContextMode mode, string name, long session = 0)
+    public ReferenceReply Open(ContextMode mode, string name, long session = 0, long openedTicks = 0)
     {
         if (IsOpen)
         {
@@ -73,7 +83,7 @@ internal sealed partial class ContextModel
             return Refuse(Errno.EINVAL, DiagnosticReason.InvalidName);
         }
 
-        Mode = mode;
+        (Mode, OpenedTicks) = (mode, openedTicks);
         return Refer(ReferenceKind.File, name, session);
     }
 
@@ -119,6 +129,7 @@ internal sealed partial class ContextModel
             DropHold(hold);
         }
 
+        Unlink(reference);
         if (reference.Kind == ReferenceKind.File)
         {
             _files--;
@@ -250,6 +261,7 @@ internal sealed partial class ContextModel
     private void Add(ContextReference reference)
     {
         _references.Add(reference.Id.Value, reference);
+        Link(reference);
         if (reference.Session != 0)
         {
             _sessions.Add(reference.Session, reference);
@@ -258,6 +270,42 @@ internal sealed partial class ContextModel
         if (reference.Kind == ReferenceKind.File)
         {
             _files++;
+        }
+    }
+
+    private void Link(ContextReference reference)
+    {
+        reference.Previous = _youngest;
+        if (_youngest is null)
+        {
+            OldestReference = reference;
+        }
+        else
+        {
+            _youngest.Next = reference;
+        }
+
+        _youngest = reference;
+    }
+
+    private void Unlink(ContextReference reference)
+    {
+        if (reference.Previous is { } older)
+        {
+            older.Next = reference.Next;
+        }
+        else
+        {
+            OldestReference = reference.Next;
+        }
+
+        if (reference.Next is { } younger)
+        {
+            younger.Previous = reference.Previous;
+        }
+        else
+        {
+            _youngest = reference.Previous;
         }
     }
 

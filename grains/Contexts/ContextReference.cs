@@ -20,6 +20,12 @@ internal sealed class ContextReference(ReferenceId id, ReferenceKind kind, strin
     /// <summary>When the owner last gave a sign of life, as a time stamp of the silo's clock. No part of what the context is: a rebuilt one begins anew.</summary>
     public long LastSign { get; set; }
 
+    /// <summary>The next younger reference of the context.</summary>
+    public ContextReference? Next { get; set; }
+
+    /// <summary>The next older one.</summary>
+    public ContextReference? Previous { get; set; }
+
     public ReferenceId Id { get; } = id;
 
     public ReferenceKind Kind { get; } = kind;

@@ -45,6 +45,10 @@ internal sealed record ContextSnapshot
     /// <summary>Their states; null for none.</summary>
     [Id(9)]
     public ObjectSnapshot[]? States { get; init; }
+
+    /// <summary>When the context was opened, in ticks of UTC; 0 in snapshots of versions that did not note it.</summary>
+    [Id(10)]
+    public long OpenedTicks { get; init; }
 }
 
 /// <summary>A reference to a context, written down without what it holds.</summary>

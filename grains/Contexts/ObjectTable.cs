@@ -21,7 +21,11 @@ internal sealed partial class ObjectTable
     // An empty table gives its room back, unless it is so little that allocating it again would cost more.
     private const int KeptWhenEmpty = 1024;
 
+    // One more than there are kinds: objects of tests are of none.
+    private static readonly int Types = Enum.GetValues<ObjectType>().Length + 1;
+
     private readonly IdAllocator _ids = new();
+    private readonly int[] _counts = new int[Types];
     private ObjectEntry?[] _entries = [];
     private long _lastSerial;
 
@@ -66,6 +70,7 @@ internal sealed partial class ObjectTable
     {
         entry.IsFinalized = true;
         Count++;
+        _counts[Place(entry.Type)]++;
     }
 
     /// <summary>Gives back the id of a reserved object that holds nothing.</summary>
@@ -123,6 +128,22 @@ internal sealed partial class ObjectTable
         return Errno.None;
     }
 
+    /// <summary>Objects of a kind that requests can see. Can be read at any time, from anywhere.</summary>
+    public int CountOf(ObjectType type) => _counts[Place(type)];
+
+    /// <summary>Adds the holds on each kind of object up. Can be called at any time, from anywhere; what changes meanwhile is counted or not.</summary>
+    /// <param name="holds">The sums, by kind.</param>
+    public void CountHolds(Span<long> holds)
+    {
+        foreach (var entry in _entries)
+        {
+            if (entry is { IsFinalized: true })
+            {
+                holds[Place(entry.Type)] += entry.Users - 1;
+            }
+        }
+    }
+
     /// <summary>Live objects with ids greater than <paramref name="after"/>, ascending.</summary>
     public IEnumerable<ObjectEntry> After(uint after)
     {
@@ -174,13 +195,17 @@ internal sealed partial class ObjectTable
         _entries = [];
         _ids.Clear();
         Count = 0;
+        Array.Clear(_counts);
         return (destroyed, stuck);
     }
+
+    private static int Place(ObjectType type) => Math.Min((int)type, Types - 1);
 
     private void RemoveUnheld(ObjectEntry entry, bool leaveTombstone)
     {
         DropHeld(entry);
         Count--;
+        _counts[Place(entry.Type)]--;
         _entries[entry.Id.Value] = null;
         if (!leaveTombstone)
         {

@@ -30,8 +30,12 @@ internal abstract record JournalRecord
 [GenerateSerializer, Immutable, Alias("IommuFd.OpenRecord")]
 internal sealed record OpenRecord([property: Id(0)] OpenRequest Request, [property: Id(1)] ReferenceReply Reply) : JournalRecord
 {
+    /// <summary>When, in ticks of UTC; 0 in records of versions that did not note it.</summary>
+    [Id(2)]
+    public long OpenedTicks { get; init; }
+
     public override ValueTask<bool> ReplayAsync(IoctlScope scope)
-        => ValueTask.FromResult(Answers.Agree(Reply, scope.Context.Open(ContextMode.Durable, Request.Name, Request.Session)));
+        => ValueTask.FromResult(Answers.Agree(Reply, scope.Context.Open(ContextMode.Durable, Request.Name, Request.Session, OpenedTicks)));
 }
 
 /// <summary>A further reference was taken.</summary>

@@ -96,6 +96,12 @@ internal sealed class FakeContextGrain : IContextGrain
     public Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken)
         => AnswerAsync(request, () => new ContextInspection { Errno = Errno, Silo = "silo" });
 
+    public Task<TailReply> TailAsync(TailRequest request) => AnswerAsync(request, () => new TailReply(Errno, 1, 0, 0, []));
+
+    public Task<BusyExplanation> ExplainBusyAsync(ObjectId id) => AnswerAsync(id, () => new BusyExplanation(Errno, default, 1, [], false));
+
+    public Task<PutReply> OperateAsync(OperatorRequest request) => AnswerAsync(request, () => new PutReply(Errno, Release, Diagnostic));
+
     private IoctlDiagnostic? Diagnostic => Errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen };
 
     private ReferenceReply Reference(long id) => new(Errno, new ReferenceId(id), default, Mode, Diagnostic, Lease);

@@ -27,5 +27,11 @@ internal class FakeGrainBase : IContextGrain
 
     public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page) => throw new NotSupportedException();
 
+    public Task<TailReply> TailAsync(TailRequest request) => throw new NotSupportedException();
+
+    public Task<BusyExplanation> ExplainBusyAsync(ObjectId id) => throw new NotSupportedException();
+
+    public Task<PutReply> OperateAsync(OperatorRequest request) => throw new NotSupportedException();
+
     public Task<HolderGraph> InspectGraphAsync(GraphRequest request) => throw new NotSupportedException();
 }

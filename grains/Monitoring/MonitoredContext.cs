@@ -1,0 +1,117 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Contexts;
+
+namespace IommuFd.Grains.Monitoring;
+
+// One life of a context on a silo, as those see it who look: its own turns write it, lists and figures of the silo read single words of it at any time.
+//
+// What is recorded of an ioctl costs two time stamps and a slot of the tail. Only its own turns touch the tail.
+
+/// <summary>A context that is open on this silo, and what it has done here.</summary>
+internal sealed class MonitoredContext
+{
+    private readonly SiloStatistics? _statistics;
+    private readonly TimeProvider _time;
+    private readonly uint _sampleOffset;
+    private long _ioctls;
+    private uint _turns;
+
+    public MonitoredContext(ContextHandle handle, ContextModel model, TimeProvider time, SiloStatistics? statistics)
+    {
+        (Handle, Tag, Model, _time, _statistics) = (handle, ContextTag.Of(handle), model, time, statistics);
+
+        // So that contexts of a few turns are sampled at different ones.
+        _sampleOffset = (uint)Tag.Value;
+        Tail = new IoctlTail(time);
+    }
+
+    /// <summary>The handle. It is nobody's to see.</summary>
+    public ContextHandle Handle { get; }
+
+    public ContextTag Tag { get; }
+
+    public ContextModel Model { get; }
+
+    public bool IsDurable => Model.Mode == ContextMode.Durable;
+
+    /// <summary>Ioctls that it has answered here.</summary>
+    public long Ioctls => Volatile.Read(ref _ioctls);
+
+    /// <summary>The last of them. The context's turns only.</summary>
+    public IoctlTail Tail { get; }
+
+    /// <summary>Notes an ioctl that was answered.</summary>
+    /// <param name="request">The ioctl; null where a client has sent none.</param>
+    /// <param name="reply">The answer.</param>
+    /// <param name="begun">When its turn began, as a time stamp.</param>
+    public void Record(IoctlRequest? request, IoctlReply reply, long begun)
+    {
+        var ended = _time.GetTimestamp();
+        _statistics?.CountIoctl(request?.Command ?? 0, reply.Errno);
+        CountTurn(begun, ended);
+        _ioctls++;
+        Tail.Add(request, reply, begun, ended);
+    }
+
+    /// <summary>Notes a batch that was answered: each of its ioctls, with its part of the time.</summary>
+    public void Record(IoctlBatchRequest request, IoctlBatchReply reply, long begun)
+    {
+        var ended = _time.GetTimestamp();
+        CountTurn(begun, ended);
+        var (requests, replies) = (request.Requests, reply.Replies);
+        if (replies.Length == 0)
+        {
+            return;
+        }
+
+        // Neighbours are often alike: they are counted in one step.
+        for (var i = 0; _statistics is not null && i < replies.Length;)
+        {
+            var (command, errno, first) = (requests[i]?.Command ?? 0, replies[i].Errno, i);
+            while (++i < replies.Length && (requests[i]?.Command ?? 0) == command && replies[i].Errno == errno)
+            {
+            }
+
+            _statistics.CountIoctls(command, errno, i - first);
+        }
+
+        _ioctls += replies.Length;
+        Tail.AddBatch(requests, replies, begun, ended);
+    }
+
+    /// <summary>Shows the context as a list does.</summary>
+    public ContextSummary Summarize(string silo, TimeSpan lease)
+    {
+        var (opener, lastSign) = ("", long.MaxValue);
+        for (var reference = Model.OldestReference; reference is not null; reference = reference.Next)
+        {
+            opener = opener.Length == 0 && reference.Kind == ReferenceKind.File ? reference.Name : opener;
+            lastSign = Math.Min(lastSign, reference.LastSign);
+        }
+
+        return new ContextSummary
+        {
+            Tag = Tag,
+            Handle = Handle.ToShortString(),
+            Opener = opener,
+            Silo = silo,
+            Mode = Model.Mode,
+            Opened = new DateTime(Model.OpenedTicks, DateTimeKind.Utc),
+            Objects = Model.Objects.Count,
+            References = Model.References.Count,
+            Ioctls = Ioctls,
+            Lease = lease == TimeSpan.Zero || lastSign == long.MaxValue ? null : Left(lease, lastSign),
+        };
+    }
+
+    private TimeSpan Left(TimeSpan lease, long lastSign)
+        => lease - _time.GetElapsedTime(lastSign) is var left && left > TimeSpan.Zero ? left : TimeSpan.Zero;
+
+    private void CountTurn(long begun, long ended)
+    {
+        if (_statistics is not null && (++_turns + _sampleOffset) % SiloStatistics.SampledTurns == 0)
+        {
+            _statistics.CountTurn(Tail.Nanoseconds(ended - begun));
+        }
+    }
+}
