@@ -20,6 +20,7 @@ public static class ContextServices
         services.AddSingleton<SiloStatistics>();
         services.AddMetrics();
         services.AddSingleton<TurnTelemetry>();
+        services.AddHostedService<SiloMetrics>();
         services.AddSingleton(Options.Create(options));
         return services;
     }

@@ -26,12 +26,13 @@ internal sealed partial class ContextGrain
             return;
         }
 
+        var begun = time.GetTimestamp();
         try
         {
             var recovery = new ContextRecovery(journal, serializer, GrainFactory, logger, options.Value.SnapshotAfterBytes);
             if (await recovery.RecoverAsync(Handle, cancellationToken) is { } recovered)
             {
-                await ResumeAsync(recovered);
+                await ResumeAsync(recovered, begun);
             }
         }
         catch (JournalStoreException exception)
@@ -115,7 +116,7 @@ internal sealed partial class ContextGrain
         _ => Errno.EBADF,
     };
 
-    private async Task ResumeAsync(RecoveredContext recovered)
+    private async Task ResumeAsync(RecoveredContext recovered, long begun)
     {
         (_lastWords, _damage, _journal, _grains) = (recovered.LastWords, recovered.Damage, recovered.Journal, recovered.Grains);
         if (recovered.Context is { IsOpen: true } context)
@@ -124,6 +125,7 @@ internal sealed partial class ContextGrain
             census?.Add();
             _client = 0;
             statistics?.CountRecovery();
+            telemetry?.NoteRecovery(time.GetElapsedTime(begun));
             if (_grains!.HasLost)
             {
                 throw Abandon("the grain of an object failed while it was recovered");
