@@ -2,6 +2,9 @@ using IommuFd.Client;
 
 namespace IommuFd.Bench.Harness;
 
+/// <summary>How often loads run in turns, and how long.</summary>
+internal readonly record struct Pace(int Rounds, TimeSpan Round);
+
 /// <summary>A run: what it measures on, how, and where the rows go.</summary>
 internal sealed class BenchRun(IGrainFactory grains, BenchOptions options, Report report)
 {
@@ -17,7 +20,11 @@ internal sealed class BenchRun(IGrainFactory grains, BenchOptions options, Repor
     /// Measures loads against a yardstick: all of them run once in each round, every other round in reverse, so that what else the machine does meets
     /// them alike. A ratio is taken within a round.
     /// </summary>
-    public async Task CompareAsync(string section, Load yardstick, params (Load Load, Target? Target)[] subjects)
+    public Task CompareAsync(string section, Load yardstick, params (Load Load, Target? Target)[] subjects)
+        => CompareAsync(section, new Pace(Options.Rounds, Options.Round), yardstick, subjects);
+
+    /// <summary>Measures loads against a yardstick, at a pace of its own: small differences need more rounds than ratios do.</summary>
+    public async Task CompareAsync(string section, Pace pace, Load yardstick, params (Load Load, Target? Target)[] subjects)
     {
         subjects = [.. subjects.Where(subject => Options.Selects(section, subject.Load.Name))];
         if (subjects.Length == 0)
@@ -32,7 +39,7 @@ internal sealed class BenchRun(IGrainFactory grains, BenchOptions options, Repor
         }
 
         GC.Collect();
-        var rates = await RunRoundsAsync(loads);
+        var rates = await RunRoundsAsync(loads, pace);
         for (var i = 0; i < subjects.Length; i++)
         {
             Add(new Row
@@ -55,15 +62,15 @@ internal sealed class BenchRun(IGrainFactory grains, BenchOptions options, Repor
 
     private static double AllocatedBytes(Rate[] rates) => Math.Round(Spread.Of(rates.Select(rate => rate.AllocatedBytes)).Median);
 
-    private async Task<Rate[][]> RunRoundsAsync(Load[] loads)
+    private static async Task<Rate[][]> RunRoundsAsync(Load[] loads, Pace pace)
     {
-        Rate[][] rates = [.. loads.Select(_ => new Rate[Options.Rounds])];
-        for (var round = 0; round < Options.Rounds; round++)
+        Rate[][] rates = [.. loads.Select(_ => new Rate[pace.Rounds])];
+        for (var round = 0; round < pace.Rounds; round++)
         {
             for (var i = 0; i < loads.Length; i++)
             {
                 var next = round % 2 == 0 ? i : loads.Length - 1 - i;
-                rates[next][round] = await loads[next].RunAsync(Options.Round);
+                rates[next][round] = await loads[next].RunAsync(pace.Round);
             }
         }
 

@@ -46,7 +46,7 @@ internal static class TelemetryExtensions
         {
             telemetry.WithMetrics(metering =>
             {
-                metering.AddSiloMeters();
+                metering.AddSiloMeters(settings.OrleansMetrics);
                 if (metrics)
                 {
                     metering.AddOtlpExporter((options, _) => variables.Apply(Signal.Metrics, options));
@@ -72,8 +72,10 @@ internal static class TelemetryExtensions
     }
 
     /// <summary>What a silo measures: ioctls, contexts and journals, Orleans' grains, and .NET's runtime.</summary>
-    public static MeterProviderBuilder AddSiloMeters(this MeterProviderBuilder metrics)
-        => metrics.AddMeter(IommufdTelemetry.MeterName, "Microsoft.Orleans").AddRuntimeInstrumentation();
+    /// <param name="metrics">The builder.</param>
+    /// <param name="orleans">Whether Orleans' meter is among it.</param>
+    public static MeterProviderBuilder AddSiloMeters(this MeterProviderBuilder metrics, bool orleans)
+        => metrics.AddMeter(orleans ? [IommufdTelemetry.MeterName, "Microsoft.Orleans"] : [IommufdTelemetry.MeterName]).AddRuntimeInstrumentation();
 
     /// <summary>What a silo traces: ioctls, and the lives of activations.</summary>
     /// <param name="traces">The builder.</param>

@@ -11,6 +11,9 @@ public sealed class TelemetrySettings : IValidatableObject
 {
     public const string Section = "Telemetry";
 
+    /// <summary>Whether Orleans' own metrics are exported too. They are measured with each message, which an ioctl feels.</summary>
+    public bool OrleansMetrics { get; set; }
+
     /// <summary>The port where Prometheus finds the metrics, at <c>/metrics</c>; 0 opens none.</summary>
     [Range(0, 65535)]
     public int PrometheusPort { get; set; }
