@@ -10,6 +10,9 @@ namespace IommuFd.GrainInterfaces;
 [GenerateSerializer, Immutable, Alias("IommuFd.ContextHandle")]
 public readonly record struct ContextHandle([property: Id(0)] Guid Value)
 {
+    /// <summary>How many digits of a handle may be shown: enough to tell contexts apart, too few to act on one.</summary>
+    public const int ShownDigits = 8;
+
     /// <summary>Makes a new handle from the system's cryptographic random numbers.</summary>
     /// <returns>The handle.</returns>
     public static ContextHandle NewRandom()
@@ -36,7 +39,7 @@ public readonly record struct ContextHandle([property: Id(0)] Guid Value)
 
     /// <summary>The first eight digits, enough to tell contexts apart, too few to act on one.</summary>
     /// <returns>The digits and an ellipsis.</returns>
-    public string ToShortString() => string.Concat(Value.ToString("N").AsSpan(0, 8), "…");
+    public string ToShortString() => string.Concat(Value.ToString("N").AsSpan(0, ShownDigits), "…");
 }
 
 /// <summary>The id of an object within its context: 1 to 2^31 - 1. Programs may name any 32-bit number; one that is no object's gets ENOENT.</summary>

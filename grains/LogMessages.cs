@@ -42,4 +42,16 @@ internal static partial class LogMessages
 
     [LoggerMessage(1012, LogLevel.Error, "Record {Position} of context {Handle} came to another answer than {Record}")]
     public static partial void JournalDiverged(this ILogger logger, string handle, long position, JournalRecord record);
+
+    [LoggerMessage(1013, LogLevel.Warning, "Operator {Operator} released context {Handle}, to which {References} references were left")]
+    public static partial void OperatorReleased(this ILogger logger, string @operator, string handle, int references);
+
+    [LoggerMessage(1014, LogLevel.Warning, "Operator {Operator} dropped driver reference {Reference} of {Name} to context {Handle}, with {Holds} holds")]
+    public static partial void OperatorDroppedDriver(this ILogger logger, string @operator, long reference, string name, string handle, int holds);
+
+    [LoggerMessage(1015, LogLevel.Warning, "Operator {Operator} dropped hold {Hold} of driver {Name} on object {Id} of context {Handle}")]
+    public static partial void OperatorDroppedHold(this ILogger logger, string @operator, long hold, string name, ObjectId id, string handle);
+
+    [LoggerMessage(1016, LogLevel.Debug, "Silo {Silo} did not say what it does: {Reason}")]
+    public static partial void SiloSilent(this ILogger logger, string silo, string reason);
 }

@@ -98,6 +98,7 @@ public static class SiloHost
             .AddClustering(settings, silo)
             .AddTls(settings.Tls)
             .AddJournal(journal)
+            .AddContextMonitoring()
             .Configure<EndpointOptions>(endpoint =>
             {
                 endpoint.AdvertisedIPAddress = address;

@@ -94,7 +94,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
             await BindAsync(driver, "0000:01:00.0", second);
             Say("The context stays open until Ctrl-C, and its driver with a device. Look at it with:");
             console.WriteLine($"  iommufd inspect {context.Handle} --gateway ADDRESS:PORT");
-            console.WriteLine($"  iommufd inspect {context.Handle} --graph --gateway ADDRESS:PORT");
+            console.WriteLine($"  iommufd graph {context.Handle} --gateway ADDRESS:PORT");
             await Task.Delay(Timeout.Infinite, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await driver.DisposeAsync();
             await context.DisposeAsync();

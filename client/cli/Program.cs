@@ -7,6 +7,10 @@ var root = new RootCommand("iommufd: drives IommuFd.Actors, Linux's /dev/iommu a
     DemoCommand.Create(),
     ConformanceCommand.Create(),
     InspectCommand.Create(),
+    GraphCommand.Create(),
+    WhyCommand.Create(),
+    TailCommand.Create(),
+    TopCommand.Create(),
 };
 
 try

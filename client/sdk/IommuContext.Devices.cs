@@ -120,4 +120,13 @@ public sealed partial class IommuContext
     public Task<HolderGraph> InspectGraphAsync(
         ObjectId root = default, GraphDirection direction = GraphDirection.Both, int limit = IoctlLimits.MaxInspectionPage, CancellationToken cancellationToken = default)
         => IommufdClient.InspectGraphAsync(_core.Transport, _grain, new GraphRequest(root, direction, limit), cancellationToken);
+
+    /// <summary>Says what must be let go, in which order, before an object can be destroyed. Does not wait for requests that run, and changes nothing.</summary>
+    /// <param name="id">The object.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <returns>The steps; none where nothing is in the way.</returns>
+    /// <exception cref="IommufdException">EBADF where the context is closed, ENOENT without such an object.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public Task<BusyExplanation> ExplainBusyAsync(ObjectId id, CancellationToken cancellationToken = default)
+        => IommufdClient.ExplainBusyAsync(_core.Transport, _grain, id, cancellationToken);
 }

@@ -114,6 +114,30 @@ public sealed class IommufdClient
     public Task<HolderGraph> InspectGraphAsync(ContextHandle handle, GraphRequest request, CancellationToken cancellationToken = default)
         => InspectGraphAsync(_core.Transport, _core.Grain(handle), request, cancellationToken);
 
+    /// <summary>Says what must be let go, in which order, before an object of a context can be destroyed, without taking a reference.</summary>
+    /// <param name="handle">The context's handle.</param>
+    /// <param name="id">The object.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <returns>The steps; none where nothing is in the way.</returns>
+    /// <exception cref="IommufdException">EBADF where the handle names no open context, ENOENT without such an object.</exception>
+    /// <exception cref="IommufdTransportException">No silo answered.</exception>
+    public Task<BusyExplanation> ExplainBusyAsync(ContextHandle handle, ObjectId id, CancellationToken cancellationToken = default)
+        => ExplainBusyAsync(_core.Transport, _core.Grain(handle), id, cancellationToken);
+
+    /// <summary>Shows the last ioctls of a context, without taking a reference. More of them are kept for some seconds after that.</summary>
+    /// <param name="handle">The context's handle.</param>
+    /// <param name="request">Which.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <returns>The ioctls.</returns>
+    /// <exception cref="IommufdException">EBADF where the handle names no open context.</exception>
+    /// <exception cref="IommufdTransportException">No silo answered.</exception>
+    public async Task<TailReply> TailAsync(ContextHandle handle, TailRequest request, CancellationToken cancellationToken = default)
+    {
+        var grain = _core.Grain(handle);
+        var tail = await _core.Transport.CallAsync("tail", () => grain.TailAsync(request), static _ => true, cancellationToken);
+        return tail.Errno == Errno.None ? tail : throw new IommufdException("tail", tail.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen });
+    }
+
     /// <summary>
     /// Ends what this does in the background. Files and drivers that are still open can be used and closed; but their leases are renewed no more, and no request is sent
     /// a second time. What stays open is closed by the service when its lease is over. A client whose files and drivers are all closed does nothing in the background.
@@ -136,6 +160,17 @@ public sealed class IommufdClient
             Errno.None => graph,
             Errno.ENOENT => throw new IommufdException("inspect", graph.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ObjectNotFound, ObjectId = request.Root }),
             _ => throw new IommufdException("inspect", graph.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen }),
+        };
+    }
+
+    internal static async Task<BusyExplanation> ExplainBusyAsync(Transport transport, IContextGrain grain, ObjectId id, CancellationToken cancellationToken)
+    {
+        var explanation = await transport.CallAsync("explain", () => grain.ExplainBusyAsync(id), static _ => true, cancellationToken);
+        return explanation.Errno switch
+        {
+            Errno.None => explanation,
+            Errno.ENOENT => throw new IommufdException("explain", explanation.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ObjectNotFound, ObjectId = id }),
+            _ => throw new IommufdException("explain", explanation.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen }),
         };
     }
 

@@ -68,10 +68,10 @@ public sealed record TailReply(
 /// <summary>How a hold is let go.</summary>
 public enum BusyStepKind
 {
-    /// <summary>The program destroys an object: <c>IOMMU_DESTROY</c>.</summary>
+    /// <summary>The program destroys an object: <c>IOMMU_DESTROY</c>. With a selftest object goes the device that it made.</summary>
     Destroy = 0,
 
-    /// <summary>A driver, or the program, detaches a device from its page table.</summary>
+    /// <summary>A driver detaches a device, or a PASID of it, from its page table.</summary>
     DetachDevice,
 
     /// <summary>A driver unbinds a device, which destroys its object.</summary>
@@ -80,7 +80,7 @@ public enum BusyStepKind
     /// <summary>A driver detaches an access from its IOAS.</summary>
     DetachAccess,
 
-    /// <summary>A driver, or whoever has the file of the selftest's access, destroys an access.</summary>
+    /// <summary>A driver destroys an access; the program closes the file where the access is one of the selftest's.</summary>
     DestroyAccess,
 
     /// <summary>A driver drops a hold that it took by name.</summary>
@@ -105,12 +105,16 @@ public sealed record BusyStep(
     [property: Id(5)] string Why,
     [property: Id(6)] ObjectRef[] Frees)
 {
+    /// <summary>Of a <see cref="BusyStepKind.DetachDevice"/>: which PASID of the device; 0 for the device itself.</summary>
+    [Id(7)]
+    public uint Pasid { get; init; }
+
     /// <summary>The step in words.</summary>
     /// <returns>For example <c>destroy HWPT 3: IOMMU_DESTROY</c>.</returns>
     public override string ToString() => Kind switch
     {
         BusyStepKind.Destroy => $"destroy {Object} (IOMMU_DESTROY)",
-        BusyStepKind.DetachDevice => $"detach {Object}{By}",
+        BusyStepKind.DetachDevice => $"detach {Object}{(Pasid == 0 ? "" : $", PASID {Pasid}")}{By}",
         BusyStepKind.UnbindDevice => $"unbind {Object}{By}",
         BusyStepKind.DetachAccess => $"detach {Object}{By}",
         BusyStepKind.DestroyAccess => $"destroy {Object}{By}",
@@ -130,6 +134,10 @@ public sealed record BusyStep(
 public sealed record BusyExplanation(
     [property: Id(0)] Errno Errno, [property: Id(1)] ObjectRef Object, [property: Id(2)] long Users, [property: Id(3)] BusyStep[] Steps, [property: Id(4)] bool IsTruncated)
 {
+    /// <summary>Whether the object is gone with the last step, so that nothing is left to destroy: what a driver has made, or an automatic HWPT.</summary>
+    [Id(5)]
+    public bool GoesWithLastStep { get; init; }
+
     /// <summary>The most steps of one explanation.</summary>
     public const int MaxSteps = 1000;
 }

@@ -1,5 +1,7 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Monitoring;
+using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Contexts;
 
@@ -9,11 +11,72 @@ internal sealed partial class ContextGrain
     private MonitoredContext? _monitored;
 
     public Task<TailReply> TailAsync(TailRequest request)
-        => Task.FromResult(_monitored is { } monitored ? monitored.Tail.Read(request) : new TailReply(ErrnoOf(NotOpen()), 0, 0, 0, []));
+        => Task.FromResult(_context is not null && _monitored is { } monitored ? monitored.Tail.Read(request) : new TailReply(ErrnoOf(NotOpen()), 0, 0, 0, []));
 
-    public Task<BusyExplanation> ExplainBusyAsync(ObjectId id) => throw new NotImplementedException();
+    public Task<BusyExplanation> ExplainBusyAsync(ObjectId id)
+        => Task.FromResult(_context is { } context
+            ? BusyExplainer.Explain(context, id)
+            : new BusyExplanation(ErrnoOf(NotOpen()), new ObjectRef(ObjectType.Any, id), 0, [], false));
 
-    public Task<PutReply> OperateAsync(OperatorRequest request) => throw new NotImplementedException();
+    public Task<PutReply> OperateAsync(OperatorRequest request)
+    {
+        if (_context is not { } context)
+        {
+            var closed = NotOpen();
+            return Task.FromResult(new PutReply(ErrnoOf(closed), null, closed));
+        }
+
+        if (!ContextModel.IsName(request.Operator))
+        {
+            return Task.FromResult(Refuse(Errno.EINVAL, DiagnosticReason.InvalidName));
+        }
+
+        return request switch
+        {
+            ReleaseContextRequest => ReleaseByOperatorAsync(context, request.Operator),
+            DropDriverRequest drop => DropDriverAsync(context, drop),
+            DropStuckHoldRequest drop => DropHoldAsync(context, drop),
+            _ => Task.FromResult(Refuse(Errno.EOPNOTSUPP, DiagnosticReason.UnsupportedOp)),
+        };
+
+        static PutReply Refuse(Errno errno, DiagnosticReason reason) => new(errno, null, new IoctlDiagnostic { Reason = reason });
+    }
+
+    // All references go in one step, so that nobody sees the context with a part of them. Whoever puts one of them later finds no context.
+    private async Task<PutReply> ReleaseByOperatorAsync(ContextModel context, string name)
+    {
+        var references = context.References.ToList();
+        references.ForEach(reference => context.Put(reference.Id));
+        var reply = await ReleaseAsync(context, _grains!, default);
+        logger.OperatorReleased(name, Handle.ToShortString(), references.Count);
+        return reply;
+    }
+
+    private async Task<PutReply> DropDriverAsync(ContextModel context, DropDriverRequest request)
+    {
+        if (context.FindDriver(request.Reference) is not { } driver)
+        {
+            return new PutReply(Errno.EBADF, null, new IoctlDiagnostic { Reason = DiagnosticReason.ReferenceNotFound });
+        }
+
+        var holds = driver.HeldCount;
+        var reply = await PutAsync(context, request.Reference);
+        logger.OperatorDroppedDriver(request.Operator, driver.Id.Value, driver.Name, Handle.ToShortString(), holds);
+        return reply;
+    }
+
+    private async Task<PutReply> DropHoldAsync(ContextModel context, DropStuckHoldRequest request)
+    {
+        var (driver, held) = (context.FindDriver(request.Reference), context.FindHold(request.Hold)?.Target.Id ?? default);
+        var reply = context.DropObject(request.Reference, request.Hold);
+        await LastAsync(reply.Errno == Errno.None ? new DriverRecord(request.Reference, new DropHoldRequest(request.Hold), default, reply) : null);
+        if (reply.Errno == Errno.None)
+        {
+            logger.OperatorDroppedHold(request.Operator, request.Hold.Value, driver!.Name, held, Handle.ToShortString());
+        }
+
+        return new PutReply(reply.Errno, null, reply.Diagnostic);
+    }
 
     // Without a context there is nobody to record it, but the silo has answered it.
     private IoctlReply Counted(IoctlRequest? request, IoctlReply reply)

@@ -175,6 +175,9 @@ internal sealed partial class ContextModel
         return new DriverReply(Errno.None, entry.Id, Hold: hold.Id);
     }
 
+    /// <summary>A hold that a driver has taken by name, or null.</summary>
+    public Hold? FindHold(HoldId id) => _driverHolds.GetValueOrDefault(id.Value);
+
     /// <summary>Drops a hold of a driver's reference.</summary>
     public DriverReply DropObject(ReferenceId id, HoldId holdId)
     {
@@ -315,7 +318,7 @@ internal sealed partial class ContextModel
         hold.Drop();
     }
 
-    private static bool IsName(string? name) => name is { Length: > 0 and <= IoctlLimits.MaxNameLength };
+    internal static bool IsName(string? name) => name is { Length: > 0 and <= IoctlLimits.MaxNameLength };
 
     private ReferenceReply Refuse(Errno errno, DiagnosticReason reason) => new(errno, default, default, Mode, new IoctlDiagnostic { Reason = reason });
 }

@@ -12,6 +12,9 @@ namespace IommuFd.Grains.Emulation;
 /// <summary>The ops of IOMMU_TEST_CMD on accesses.</summary>
 internal static class TestAccessHandlers
 {
+    /// <summary>What the file of an access is called as a reference.</summary>
+    public const string FileName = "selftest access";
+
     private const IommuTestAccessFlags PinFlags = IommuTestAccessFlags.Write | IommuTestAccessFlags.Syz;
 
     private const IommuTestAccessFlags RwFlags = IommuTestAccessFlags.Write | IommuTestAccessFlags.SlowPath | IommuTestAccessFlags.Syz;
@@ -28,7 +31,7 @@ internal static class TestAccessHandlers
             return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, (uint)flags);
         }
 
-        var taken = scope.Context.Get(ReferenceKind.Driver, "selftest access");
+        var taken = scope.Context.Get(ReferenceKind.Driver, FileName);
         if (scope.Context.FindDriver(taken.Reference) is not { } reference)
         {
             return new IoctlReply { Errno = taken.Errno, Diagnostic = taken.Diagnostic };

@@ -1,3 +1,4 @@
+using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Contexts;
 
@@ -39,6 +40,38 @@ internal sealed class MonitoredContext
 
     /// <summary>The last of them. The context's turns only.</summary>
     public IoctlTail Tail { get; }
+
+    /// <summary>Who opened it: the name of its oldest file.</summary>
+    public string Opener
+    {
+        get
+        {
+            for (var reference = Model.OldestReference; reference is not null; reference = reference.Next)
+            {
+                if (reference.Kind == ReferenceKind.File)
+                {
+                    return reference.Name;
+                }
+            }
+
+            return "";
+        }
+    }
+
+    /// <summary>The sign of life that is longest ago of those that its references gave last, as a time stamp.</summary>
+    public long LastSign
+    {
+        get
+        {
+            var last = long.MaxValue;
+            for (var reference = Model.OldestReference; reference is not null; reference = reference.Next)
+            {
+                last = Math.Min(last, reference.LastSign);
+            }
+
+            return last;
+        }
+    }
 
     /// <summary>Notes an ioctl that was answered.</summary>
     /// <param name="request">The ioctl; null where a client has sent none.</param>
@@ -82,18 +115,12 @@ internal sealed class MonitoredContext
     /// <summary>Shows the context as a list does.</summary>
     public ContextSummary Summarize(string silo, TimeSpan lease)
     {
-        var (opener, lastSign) = ("", long.MaxValue);
-        for (var reference = Model.OldestReference; reference is not null; reference = reference.Next)
-        {
-            opener = opener.Length == 0 && reference.Kind == ReferenceKind.File ? reference.Name : opener;
-            lastSign = Math.Min(lastSign, reference.LastSign);
-        }
-
+        var lastSign = LastSign;
         return new ContextSummary
         {
             Tag = Tag,
             Handle = Handle.ToShortString(),
-            Opener = opener,
+            Opener = Opener,
             Silo = silo,
             Mode = Model.Mode,
             Opened = new DateTime(Model.OpenedTicks, DateTimeKind.Utc),
@@ -102,6 +129,15 @@ internal sealed class MonitoredContext
             Ioctls = Ioctls,
             Lease = lease == TimeSpan.Zero || lastSign == long.MaxValue ? null : Left(lease, lastSign),
         };
+    }
+
+    /// <summary>Whether its tag, its short handle or its opener has a text somewhere, in any case.</summary>
+    public bool Has(string text)
+    {
+        Span<char> digits = stackalloc char[32];
+        return Opener.Contains(text, StringComparison.OrdinalIgnoreCase)
+            || (Tag.Value.TryFormat(digits, out var tag, "x16", CultureInfo.InvariantCulture) && ((ReadOnlySpan<char>)digits[..tag]).Contains(text, StringComparison.OrdinalIgnoreCase))
+            || (Handle.Value.TryFormat(digits, out _, "N") && ((ReadOnlySpan<char>)digits[..ContextHandle.ShownDigits]).Contains(text, StringComparison.OrdinalIgnoreCase));
     }
 
     private TimeSpan Left(TimeSpan lease, long lastSign)

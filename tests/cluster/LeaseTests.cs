@@ -87,7 +87,7 @@ public sealed partial class LeaseTests(ShortLeases fixture) : IClassFixture<Shor
     {
         var client = await fixture.ConnectAsync(fixture.Cluster.Silos[1]);
         await using var program = fixture.StartCommandLine(fixture.Cluster.Silos[0], "demo", "--keep");
-        await program.WaitForLineAsync("--graph --gateway");
+        await program.WaitForLineAsync("iommufd graph");
         Assert.True(ContextHandle.TryParse(Handle().Match(program.Output).Groups[1].Value, out var handle), program.Output);
         var context = await client.DuplicateAsync(handle, "another program");
         var held = await context.InspectAsync();
@@ -112,7 +112,7 @@ public sealed partial class LeaseTests(ShortLeases fixture) : IClassFixture<Shor
     {
         var client = await fixture.ConnectAsync(fixture.Cluster.Silos[1]);
         await using var program = fixture.StartCommandLine(fixture.Cluster.Silos[0], "demo", "--keep");
-        await program.WaitForLineAsync("--graph --gateway");
+        await program.WaitForLineAsync("iommufd graph");
         Assert.True(ContextHandle.TryParse(Handle().Match(program.Output).Groups[1].Value, out var handle), program.Output);
         Assert.False(await IsGoneAsync(client, handle), "it is there while its process is");
 
@@ -126,7 +126,7 @@ public sealed partial class LeaseTests(ShortLeases fixture) : IClassFixture<Shor
     {
         var client = await fixture.ConnectAsync(fixture.Cluster.Silos[1]);
         await using var program = fixture.StartCommandLine(fixture.Cluster.Silos[0], "demo", "--keep");
-        await program.WaitForLineAsync("--graph --gateway");
+        await program.WaitForLineAsync("iommufd graph");
         Assert.True(ContextHandle.TryParse(Handle().Match(program.Output).Groups[1].Value, out var handle), program.Output);
 
         await program.SignalAsync("INT");
@@ -148,6 +148,6 @@ public sealed partial class LeaseTests(ShortLeases fixture) : IClassFixture<Shor
         }
     }
 
-    [GeneratedRegex("iommufd inspect ([0-9a-f]{32}) --graph")]
+    [GeneratedRegex("iommufd graph ([0-9a-f]{32})")]
     private static partial Regex Handle();
 }

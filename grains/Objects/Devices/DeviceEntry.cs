@@ -60,6 +60,9 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
     /// <summary>The page table that it, or a PASID of it, is attached to; null for none.</summary>
     public HwptEntry? HwptAt(uint pasid) => (HwptEntry?)HoldAt(pasid)?.Target;
 
+    /// <summary>Which of its PASIDs has a hold.</summary>
+    public uint PasidOf(Hold hold) => AttachedPasids.First(pasid => HoldAt(pasid) == hold);
+
     /// <summary>Holds a page table for itself or a PASID, and lets the one before go.</summary>
     public void Attach(uint pasid, HwptEntry hwpt)
     {

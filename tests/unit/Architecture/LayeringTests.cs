@@ -116,7 +116,7 @@ public sealed class LayeringTests
                 && type != typeof(ObjectTypes) && type != typeof(ObjectTypeRow)
                 && !type.Name.EndsWith("Handlers", StringComparison.Ordinal) && !type.Name.EndsWith("Handler", StringComparison.Ordinal))
             .Concat([typeof(ObjectTable), typeof(ObjectEntry), typeof(Hold), typeof(HoldOwner), typeof(IdAllocator)])
-            .Concat([typeof(ContextModel), typeof(ContextReference), typeof(GraphWalker)]);
+            .Concat([typeof(ContextModel), typeof(ContextReference), typeof(GraphWalker), typeof(BusyExplainer)]);
 
     private static bool IsIn(Type type, params ReadOnlySpan<string> namespaces)
     {

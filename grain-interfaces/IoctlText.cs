@@ -2,15 +2,20 @@ using System.Globalization;
 using System.Text;
 using IommuFd.Uapi;
 
-namespace IommuFd.Cli;
+namespace IommuFd.GrainInterfaces;
 
 /// <summary>Writes ioctls as a person would want to read them, in the manner of strace.</summary>
-internal static class IoctlText
+public static class IoctlText
 {
     /// <summary>The command's kernel name, or the number where there is none.</summary>
+    /// <param name="command">A full ioctl number: anything that a program may pass.</param>
+    /// <returns>For example <c>IOMMU_IOAS_MAP</c>.</returns>
     public static string Name(uint command) => IoctlTable.Find(command)?.Name ?? $"0x{command:X}";
 
     /// <summary>The fields of an argument, as far as the caller passed them, and what is behind them.</summary>
+    /// <param name="command">A full ioctl number.</param>
+    /// <param name="argument">The argument's bytes.</param>
+    /// <returns>For example <c>{size=8, id=1}</c>. Reserved fields, and those that only the answer has, are left out where they are 0.</returns>
     public static string Decode(uint command, ReadOnlySpan<byte> argument)
     {
         if (IoctlTable.Find(command) is not { } descriptor)
@@ -44,6 +49,10 @@ internal static class IoctlText
     }
 
     /// <summary>The fields that a reply changed.</summary>
+    /// <param name="command">A full ioctl number.</param>
+    /// <param name="before">The argument as it was sent.</param>
+    /// <param name="after">The argument as it was answered.</param>
+    /// <returns>For example <c>{out_ioas_id=1}</c>; empty where nothing changed.</returns>
     public static string Changes(uint command, ReadOnlySpan<byte> before, ReadOnlySpan<byte> after)
     {
         var text = new StringBuilder();
@@ -56,6 +65,18 @@ internal static class IoctlText
         }
 
         return text.Length == 0 ? "" : $"{{{text}}}";
+    }
+
+    /// <summary>An ioctl that was answered, in one line.</summary>
+    /// <param name="ioctl">The ioctl.</param>
+    /// <returns>For example <c>IOMMU_DESTROY {size=8, id=1} = -1 EBUSY (IOAS 1 is held by device 2) &lt;12.3us&gt;</c>.</returns>
+    public static string Describe(RecordedIoctl ioctl)
+    {
+        ArgumentNullException.ThrowIfNull(ioctl);
+        var outcome = ioctl.Errno == Errno.None
+            ? $"0 {Changes(ioctl.Command, ioctl.Argument, ioctl.Answer)}".TrimEnd()
+            : $"-1 {ioctl.Errno}{(ioctl.Diagnostic is { } diagnostic ? $" ({DiagnosticText.Describe(diagnostic)})" : "")}";
+        return string.Create(CultureInfo.InvariantCulture, $"{Name(ioctl.Command)} {Decode(ioctl.Command, ioctl.Argument)} = {outcome} <{ioctl.Nanoseconds / 1000.0:0.0}us>");
     }
 
     private static string Number(UapiField field, ulong value)

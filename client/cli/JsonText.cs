@@ -1,0 +1,34 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using IommuFd.GrainInterfaces;
+
+namespace IommuFd.Cli;
+
+/// <summary>Writes what a service tells as JSON. Ids are plain numbers, and object states have the fields of their own kind.</summary>
+internal static class JsonText
+{
+    private static readonly JsonSerializerOptions Options = new()
+    {
+        WriteIndented = true,
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        Converters =
+        {
+            new JsonStringEnumConverter(),
+            new WriteAs<ObjectId>(id => id.Value),
+            new WriteAs<ReferenceId>(id => id.Value),
+            new WriteAs<HoldId>(id => id.Value),
+            new WriteAs<ContextTag>(tag => tag.ToString()),
+            new WriteAs<ObjectState>(state => state),
+        },
+    };
+
+    public static void Write<T>(T value) => Console.WriteLine(JsonSerializer.Serialize(value, Options));
+
+    private sealed class WriteAs<T>(Func<T, object> convert) : JsonConverter<T>
+    {
+        public override T Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => throw new NotSupportedException();
+
+        public override void Write(Utf8JsonWriter writer, T value, JsonSerializerOptions options)
+            => JsonSerializer.Serialize(writer, convert(value), convert(value).GetType(), options);
+    }
+}

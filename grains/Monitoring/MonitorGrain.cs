@@ -1,0 +1,30 @@
+using IommuFd.GrainInterfaces;
+using Orleans.Concurrency;
+
+namespace IommuFd.Grains.Monitoring;
+
+/// <inheritdoc cref="IMonitorGrain"/>
+/// <remarks>It has no state, so that each silo can have its own: whoever looks is answered by the silo that he is connected to.</remarks>
+[StatelessWorker(1)]
+[Reentrant]
+internal sealed class MonitorGrain(SiloMonitors monitors, TimeProvider time) : Grain, IMonitorGrain
+{
+    public async Task<ClusterOverview> OverviewAsync(OverviewRequest request)
+    {
+        var members = monitors.Members;
+        var answers = (await monitors.AskAsync(members, monitor => monitor.OverviewAsync(request))).ToDictionary(answer => answer.Silo.SiloAddress, answer => answer.Answer);
+        return new ClusterOverview(time.GetUtcNow().ToUnixTimeSeconds(), [.. members.Select(member => Show(member, answers.GetValueOrDefault(member.SiloAddress)))]);
+    }
+
+    public async Task<ContextPage> ListContextsAsync(ContextQuery query)
+    {
+        var answers = await monitors.AskAsync(monitors.Members, monitor => monitor.ListContextsAsync(query));
+        return ContextSelection.Merge(
+            query,
+            [.. answers.Select(answer => answer.Answer).OfType<SiloContextPage>()],
+            [.. answers.Where(answer => answer.Answer is null).Select(answer => answer.Silo.SiloAddress.ToString())]);
+    }
+
+    private static SiloOverview Show(ClusterMember member, SiloOverview? answer)
+        => (answer ?? new SiloOverview { Address = member.SiloAddress.ToString() }) with { Name = member.Name, Status = member.Status.ToString() };
+}
