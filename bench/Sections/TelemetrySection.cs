@@ -24,6 +24,7 @@ internal static class TelemetrySection
 
     public static async Task RunAsync(BenchRun run)
     {
+        TelemetryHooks.Run(run);
         foreach (var (contexts, callers) in new[] { (1, 1), (100, 100) })
         {
             await using var set = await ContextSet.OpenAsync(run, contexts, callers);

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using IommuFd.Client;
-using IommuFd.GrainInterfaces;
 using Orleans.TestingHost;
 
 namespace IommuFd.TelemetryTests;

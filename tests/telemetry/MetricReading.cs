@@ -6,6 +6,7 @@ using OpenTelemetry.Metrics;
 namespace IommuFd.TelemetryTests;
 
 /// <summary>One point of a metric, as it was exported.</summary>
+/// <param name="Tags">Its attributes.</param>
 /// <param name="Value">The sum or the last value; of a histogram, how many measurements it has.</param>
 /// <param name="Sum">Of a histogram, their sum.</param>
 internal sealed record Point(IReadOnlyDictionary<string, string> Tags, double Value, double Sum);

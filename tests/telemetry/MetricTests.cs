@@ -6,7 +6,6 @@ using IommuFd.Silo;
 using IommuFd.TestSupport;
 using IommuFd.Uapi;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using OpenTelemetry.Metrics;
 
 namespace IommuFd.TelemetryTests;

@@ -53,7 +53,7 @@ public sealed partial class PrometheusTests : IAsyncDisposable
 
         var page = await _http.GetStringAsync(new Uri($"http://127.0.0.1:{port}/metrics"));
         var exported = SampleName().Matches(page).Select(match => match.Groups[1].Value).ToHashSet();
-        var asked = AskedByDashboard().ToList();
+        var asked = AskedByDashboard();
         Assert.True(asked.Count >= 15, $"only {asked.Count} metrics were found in the dashboard");
         Assert.All(asked, name => Assert.True(exported.Contains(name), $"the dashboard asks for {name}, which is not among:\n{string.Join('\n', exported.Order(StringComparer.Ordinal))}"));
         Assert.Contains("iommufd_command=\"IOMMU_OPTION\"", page, StringComparison.Ordinal);
@@ -115,15 +115,14 @@ public sealed partial class PrometheusTests : IAsyncDisposable
         Assert.Contains($"Telemetry:PrometheusPort: 127.0.0.1:{port}", failure.Message, StringComparison.Ordinal);
     }
 
-    private static IEnumerable<string> AskedByDashboard()
+    private static List<string> AskedByDashboard()
     {
         using var dashboard = JsonDocument.Parse(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "iommufd.json")));
-        return dashboard.RootElement.GetProperty("panels").EnumerateArray()
+        return [.. dashboard.RootElement.GetProperty("panels").EnumerateArray()
             .SelectMany(panel => panel.GetProperty("targets").EnumerateArray())
             .SelectMany(target => MetricName().Matches(target.GetProperty("expr").GetString()!))
             .Select(match => match.Value)
-            .Distinct()
-            .ToList();
+            .Distinct()];
     }
 
     private static int FreePort()

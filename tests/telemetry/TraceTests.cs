@@ -2,7 +2,6 @@ using System.Diagnostics;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo;
-using IommuFd.Uapi;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
