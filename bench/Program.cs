@@ -28,6 +28,7 @@ using (var silo = await SiloHost.StartInProcessAsync())
     await ReleaseSection.RunAsync(run);
     await MemorySection.RunAsync(run);
     await DurableSection.RunAsync(run);
+    await TelemetrySection.RunAsync(run);
     await silo.StopAsync();
 }
 

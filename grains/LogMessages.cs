@@ -52,9 +52,9 @@ internal static partial class LogMessages
     [LoggerMessage(1015, LogLevel.Warning, "Operator {Operator} dropped hold {Hold} of driver {Name} on object {Id} of context {Handle}")]
     public static partial void OperatorDroppedHold(this ILogger logger, string @operator, long hold, string name, ObjectId id, string handle);
 
-    [LoggerMessage(1020, LogLevel.Debug, "Context {Handle} with {Objects} objects is handed over to {Silo}")]
-    public static partial void ContextHandedOver(this ILogger logger, string handle, string silo, int objects);
-
     [LoggerMessage(1016, LogLevel.Debug, "Silo {Silo} did not say what it does: {Reason}")]
     public static partial void SiloSilent(this ILogger logger, string silo, string reason);
+
+    [LoggerMessage(1017, LogLevel.Debug, "Context {Handle} with {Objects} objects is handed over to {Silo}")]
+    public static partial void ContextHandedOver(this ILogger logger, string handle, string silo, int objects);
 }

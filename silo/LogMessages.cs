@@ -1,3 +1,4 @@
+using System.Net;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
@@ -20,6 +21,9 @@ internal static partial class LogMessages
 
     [LoggerMessage(2022, LogLevel.Warning, "Looking for contexts of silos that are gone failed; it is tried again")]
     public static partial void SweepFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(2031, LogLevel.Information, "Metrics for Prometheus are at http://{Endpoint}/metrics")]
+    public static partial void MetricsServed(this ILogger logger, IPEndPoint endpoint);
 
     [LoggerMessage(2041, LogLevel.Information, "'{Name}' signed in to the dashboard as {Role} from {From}")]
     public static partial void SignedIn(this ILogger logger, string name, string role, string from);

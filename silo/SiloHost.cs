@@ -34,7 +34,9 @@ public static class SiloHost
         SettingsValidation.Validate(contexts, ContextOptions.Section);
         var dashboard = new DashboardSettings();
         Bind(builder.Configuration, DashboardSettings.Section, dashboard);
-        Configure(builder, settings, contexts, journal, dashboard);
+        var telemetry = new TelemetrySettings();
+        Bind(builder.Configuration, TelemetrySettings.Section, telemetry);
+        Configure(builder, settings, contexts, journal, telemetry, dashboard);
         if (configure is not null)
         {
             builder.UseOrleans(configure);
@@ -56,7 +58,8 @@ public static class SiloHost
 
         // What the runtime advises is for servers; what goes wrong is for whoever runs this process.
         builder.Logging.AddConsole().SetMinimumLevel(LogLevel.Warning).AddFilter("Orleans", LogLevel.Error);
-        Configure(builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" }, contexts ?? new(), journal ?? new(), dashboard);
+        Configure(
+            builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" }, contexts ?? new(), journal ?? new(), new TelemetrySettings(), dashboard);
         if (configure is not null)
         {
             builder.UseOrleans(configure);
@@ -93,7 +96,8 @@ public static class SiloHost
         }
     }
 
-    private static void Configure(HostApplicationBuilder builder, SiloSettings settings, ContextOptions contexts, JournalSettings journal, DashboardSettings? dashboard)
+    private static void Configure(
+        HostApplicationBuilder builder, SiloSettings settings, ContextOptions contexts, JournalSettings journal, TelemetrySettings telemetry, DashboardSettings? dashboard)
     {
         SettingsValidation.Validate(settings, SiloSettings.Section);
         PostgresDatabase.ReadPasswordFile();
@@ -122,7 +126,7 @@ public static class SiloHost
                 endpoint.GatewayListeningEndpoint = settings.GatewayPort == 0 ? null : new IPEndPoint(address, settings.GatewayPort);
             }));
 
-        builder.AddTelemetry(settings);
+        builder.AddTelemetry(settings, telemetry);
 
         // After the silo, so that it begins when grains can be called.
         if (journal.Store != JournalStoreKind.None)

@@ -2,6 +2,12 @@ using IommuFd.Client;
 
 namespace IommuFd.Bench.Harness;
 
+/// <summary>How often loads run in turns, and how long.</summary>
+/// <param name="Rounds">How often. Odd, so that the median is one of them.</param>
+/// <param name="Round">How long.</param>
+/// <param name="AddsCpu">Whether each load gets a second row, with the time that processors spent on it.</param>
+internal readonly record struct Pace(int Rounds, TimeSpan Round, bool AddsCpu = false);
+
 /// <summary>A run: what it measures on, how, and where the rows go.</summary>
 internal sealed class BenchRun(IGrainFactory grains, BenchOptions options, Report report)
 {
@@ -17,7 +23,15 @@ internal sealed class BenchRun(IGrainFactory grains, BenchOptions options, Repor
     /// Measures loads against a yardstick: all of them run once in each round, every other round in reverse, so that what else the machine does meets
     /// them alike. A ratio is taken within a round.
     /// </summary>
-    public async Task CompareAsync(string section, Load yardstick, params (Load Load, Target? Target)[] subjects)
+    public Task CompareAsync(string section, Load yardstick, params (Load Load, Target? Target)[] subjects)
+        => CompareAsync(section, new Pace(Options.Rounds, Options.Round), yardstick, subjects);
+
+    /// <summary>Measures loads against a yardstick, at a pace of its own: small differences need more rounds than ratios do.</summary>
+    /// <param name="section">The section.</param>
+    /// <param name="pace">How often, and how long.</param>
+    /// <param name="yardstick">What the others are measured against.</param>
+    /// <param name="subjects">The others.</param>
+    public async Task CompareAsync(string section, Pace pace, Load yardstick, params (Load Load, Target? Target)[] subjects)
     {
         subjects = [.. subjects.Where(subject => Options.Selects(section, subject.Load.Name))];
         if (subjects.Length == 0)
@@ -32,7 +46,7 @@ internal sealed class BenchRun(IGrainFactory grains, BenchOptions options, Repor
         }
 
         GC.Collect();
-        var rates = await RunRoundsAsync(loads);
+        var rates = await RunRoundsAsync(loads, pace);
         for (var i = 0; i < subjects.Length; i++)
         {
             Add(new Row
@@ -48,22 +62,37 @@ internal sealed class BenchRun(IGrainFactory grains, BenchOptions options, Repor
                 Ratio = Spread.Of(rates[i + 1].Zip(rates[0], (rate, reference) => rate.PerSecond / reference.PerSecond)),
                 Target = subjects[i].Target,
             });
+            if (pace.AddsCpu)
+            {
+                AddCpu(section, subjects[i].Load.Name, yardstick.Name, rates[i + 1], rates[0]);
+            }
         }
     }
+
+    private void AddCpu(string section, string name, string yardstick, Rate[] rates, Rate[] references) => Add(new Row
+    {
+        Section = section,
+        Name = $"{name}: processor time",
+        Unit = "ns",
+        Value = Spread.Of(rates.Select(rate => rate.CpuNanoseconds)),
+        Yardstick = yardstick,
+        YardstickValue = Spread.Of(references.Select(rate => rate.CpuNanoseconds)),
+        Ratio = Spread.Of(rates.Zip(references, (rate, reference) => rate.CpuNanoseconds / reference.CpuNanoseconds)),
+    });
 
     private static Spread PerSecond(Rate[] rates) => Spread.Of(rates.Select(rate => rate.PerSecond));
 
     private static double AllocatedBytes(Rate[] rates) => Math.Round(Spread.Of(rates.Select(rate => rate.AllocatedBytes)).Median);
 
-    private async Task<Rate[][]> RunRoundsAsync(Load[] loads)
+    private static async Task<Rate[][]> RunRoundsAsync(Load[] loads, Pace pace)
     {
-        Rate[][] rates = [.. loads.Select(_ => new Rate[Options.Rounds])];
-        for (var round = 0; round < Options.Rounds; round++)
+        Rate[][] rates = [.. loads.Select(_ => new Rate[pace.Rounds])];
+        for (var round = 0; round < pace.Rounds; round++)
         {
             for (var i = 0; i < loads.Length; i++)
             {
                 var next = round % 2 == 0 ? i : loads.Length - 1 - i;
-                rates[next][round] = await loads[next].RunAsync(Options.Round);
+                rates[next][round] = await loads[next].RunAsync(pace.Round);
             }
         }
 

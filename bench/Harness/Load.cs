@@ -9,7 +9,8 @@ namespace IommuFd.Bench.Harness;
 /// <summary>What a load did in one round.</summary>
 /// <param name="PerSecond">Operations a second.</param>
 /// <param name="AllocatedBytes">Managed bytes that the process allocated for one operation.</param>
-internal readonly record struct Rate(double PerSecond, double AllocatedBytes);
+/// <param name="CpuNanoseconds">Time that processors spent in the process for one operation. Other processes disturb it far less than the rate.</param>
+internal readonly record struct Rate(double PerSecond, double AllocatedBytes, double CpuNanoseconds);
 
 /// <summary>Something that is called for a while by a number of callers.</summary>
 internal abstract class Load(string name)
@@ -32,12 +33,12 @@ internal sealed class Load<TReply>(string name, int callers, int operations, Fun
 
     public override async Task<Rate> RunAsync(TimeSpan duration)
     {
-        var allocated = GC.GetTotalAllocatedBytes();
+        var (allocated, cpu) = (GC.GetTotalAllocatedBytes(), Environment.CpuUsage.TotalTime);
         var start = Stopwatch.GetTimestamp();
         var calls = await Task.WhenAll(Enumerable.Range(0, callers).Select(caller => Task.Run(() => CallAsync(caller, start, duration))));
         var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         var done = (double)calls.Sum() * operations;
-        return new Rate(done / seconds, (GC.GetTotalAllocatedBytes() - allocated) / done);
+        return new Rate(done / seconds, (GC.GetTotalAllocatedBytes() - allocated) / done, (Environment.CpuUsage.TotalTime - cpu).TotalNanoseconds / done);
     }
 
     private async Task<long> CallAsync(int caller, long start, TimeSpan duration)

@@ -43,6 +43,9 @@ internal sealed class ContextSet : IAsyncDisposable
         return new ContextSet(run.Grains, opened, callers);
     }
 
+    /// <summary>The first of the contexts.</summary>
+    public IommuContext First => _contexts[0];
+
     /// <summary>A load of calls by all callers.</summary>
     public Load Load<TReply>(string name, int operations, Func<CallTarget, ValueTask<TReply>> call, Predicate<TReply> isExpected)
         => new Load<TReply>(name, _targets.Length, operations, caller => call(_targets[caller]), isExpected);

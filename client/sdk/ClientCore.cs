@@ -1,4 +1,7 @@
 using IommuFd.GrainInterfaces;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+using Orleans.Configuration;
 
 namespace IommuFd.Client;
 
@@ -14,7 +17,11 @@ internal sealed class ClientCore
         Transport = new Transport(options);
         Watch = new RequestWatch(options);
         Leases = new LeaseKeeper(options);
+        ClusterId = (grains as IClusterClient)?.ServiceProvider.GetService<IOptions<ClusterOptions>>()?.Value.ClusterId ?? "in-process";
     }
+
+    /// <summary>The cluster that requests go to, for those who trace them.</summary>
+    public string ClusterId { get; }
 
     public IommufdClientOptions Options { get; }
 

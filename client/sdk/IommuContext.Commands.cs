@@ -96,9 +96,18 @@ public sealed partial class IommuContext
     {
         cancellationToken.ThrowIfCancellationRequested();
         var input = Request(command, in argument);
+        if (TracedCalls.IsWanted)
+        {
+            return RunTracedAsync<T>(input, cancellationToken);
+        }
+
         var call = new IoctlCall<T>(_session, _grain);
         return _session.TryBegin(call, out var operation) ? call.StartAsync(input.ToRequest(operation), cancellationToken) : RunWhenRoomAsync(call, input, cancellationToken);
     }
+
+    private async ValueTask<T> RunTracedAsync<T>(IoctlInput input, CancellationToken cancellationToken)
+        where T : unmanaged
+        => IoctlResult.From(input.Command, await SendTracedAsync(input, cancellationToken)).ThrowIfFailed().Read<T>();
 
     private async ValueTask<T> RunWhenRoomAsync<T>(IoctlCall<T> call, IoctlInput input, CancellationToken cancellationToken)
         where T : unmanaged

@@ -15,12 +15,14 @@ public sealed partial class IommuContext : IAsyncDisposable
     private readonly Session _session;
     private readonly LeasedReference _reference;
     private readonly Ownership<ReleaseReport?> _file;
+    private readonly TracedCalls _traced;
 
     internal IommuContext(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply opened)
     {
         (Handle, Mode, _grain, _session, _core) = (handle, opened.Mode, grain, session, session.Core);
         _reference = _core.Leases.Add(new LeasedReference(handle, grain, opened.Reference, opened.Lease, session));
         _file = _core.Owner("close", _reference);
+        _traced = new TracedCalls(handle, _core.ClusterId);
     }
 
     /// <summary>The context's handle. Whoever gets it can act on the context.</summary>
@@ -147,13 +149,24 @@ public sealed partial class IommuContext : IAsyncDisposable
         return reply;
     }
 
-    internal async Task<IoctlBatchReply> SendBatchAsync(IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
+    internal ValueTask<IoctlBatchReply> SendBatchAsync(IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
+        => TracedCalls.IsWanted
+            ? _traced.BatchAsync(requests.Length, (this, requests, stopAtFirstError, cancellationToken), static call => call.Item1.SendBatchUntracedAsync(call.requests, call.stopAtFirstError, call.cancellationToken))
+            : SendBatchUntracedAsync(requests, stopAtFirstError, cancellationToken);
+
+    private async ValueTask<IoctlBatchReply> SendBatchUntracedAsync(IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
     {
         var call = new BatchCall(_session, _grain, requests, stopAtFirstError);
         return await call.StartAsync(await _session.BeginAsync(call, cancellationToken), cancellationToken);
     }
 
     private ValueTask<IoctlReply> SendAsync(in IoctlInput input, CancellationToken cancellationToken)
+        => TracedCalls.IsWanted ? SendTracedAsync(input, cancellationToken) : SendUntracedAsync(in input, cancellationToken);
+
+    private ValueTask<IoctlReply> SendTracedAsync(IoctlInput input, CancellationToken cancellationToken)
+        => _traced.IoctlAsync(input.Command, (this, input, cancellationToken), static call => call.Item1.SendUntracedAsync(in call.input, call.cancellationToken));
+
+    private ValueTask<IoctlReply> SendUntracedAsync(in IoctlInput input, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         if (input.File?.Access is { } access && access.Context != Handle)

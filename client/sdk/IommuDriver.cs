@@ -10,12 +10,14 @@ public sealed class IommuDriver : IAsyncDisposable
     private readonly Session _session;
     private readonly LeasedReference _reference;
     private readonly Ownership<ReleaseReport?> _ownership;
+    private readonly TracedCalls _traced;
 
     internal IommuDriver(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply taken)
     {
         (Handle, _grain, _session) = (handle, grain, session);
         _reference = session.Core.Leases.Add(new LeasedReference(handle, grain, taken.Reference, taken.Lease, session));
         _ownership = session.Core.Owner("put", _reference);
+        _traced = new TracedCalls(handle, session.Core.ClusterId);
     }
 
     /// <summary>The context's handle.</summary>
@@ -90,14 +92,21 @@ public sealed class IommuDriver : IAsyncDisposable
     internal async ValueTask<DriverReply> RunAsync(string operation, DriverRequest request, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
+        var reply = await (TracedCalls.IsWanted
+            ? _traced.DriverAsync(request, (this, operation, request, cancellationToken), static call => call.Item1.SendAsync(call.operation, call.request, call.cancellationToken))
+            : SendAsync(operation, request, cancellationToken));
+        return reply.Errno == Errno.None ? reply : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
+    }
+
+    private async ValueTask<DriverReply> SendAsync(string operation, DriverRequest request, CancellationToken cancellationToken)
+    {
         var call = new DriverCall(_session, _grain, _reference.Id, operation, request);
         if (!_session.TryBegin(call, out var name))
         {
             name = await _session.BeginAsync(call, cancellationToken);
         }
 
-        var reply = await call.StartAsync(name, cancellationToken);
-        return reply.Errno == Errno.None ? reply : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
+        return await call.StartAsync(name, cancellationToken);
     }
 
     private async Task<HoldId> DropAsync(HoldId hold, CancellationToken cancellationToken)

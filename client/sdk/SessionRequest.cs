@@ -116,11 +116,25 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
     {
         try
         {
-            return SendAsync(isRepeat);
+            return CallMark.IsTraced || CallMark.IsTimed() ? SendMarkedAsync(isRepeat) : SendAsync(isRepeat);
         }
         catch (Exception exception)
         {
             return ValueTask.FromException<TReply>(exception);
+        }
+    }
+
+    // What waits for an answer that is late has not waited for its turn: repeats are not timed.
+    private ValueTask<TReply> SendMarkedAsync(bool isRepeat)
+    {
+        if (isRepeat)
+        {
+            TracedCalls.NoteRepeat();
+        }
+
+        using (CallMark.Put(isTimed: !isRepeat))
+        {
+            return SendAsync(isRepeat);
         }
     }
 

@@ -1,5 +1,6 @@
 using IommuFd.Grains.Contexts;
 using IommuFd.Grains.Monitoring;
+using IommuFd.Grains.Telemetry;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 
@@ -18,6 +19,9 @@ public static class ContextServices
         services.AddSingleton<ContextDirectory>();
         services.AddSingleton<SiloStatistics>();
         services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, SiloHandover>();
+        services.AddMetrics();
+        services.AddSingleton<TurnTelemetry>();
+        services.AddHostedService<SiloMetrics>();
         services.AddSingleton(Options.Create(options));
         return services;
     }

@@ -15,6 +15,7 @@ internal sealed partial class ContextGrain
     /// <summary>Makes the context again where another silo has handed it over, or the journal knows it.</summary>
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
+        var begun = time.GetTimestamp();
         try
         {
             if (_package is { } package)
@@ -31,7 +32,7 @@ internal sealed partial class ContextGrain
             var recovery = new ContextRecovery(journal, serializer, GrainFactory, logger, options.Value.SnapshotAfterBytes);
             if (await recovery.RecoverAsync(Handle, cancellationToken) is { } recovered)
             {
-                await ResumeAsync(recovered);
+                await ResumeAsync(recovered, begun);
             }
         }
         catch (JournalStoreException exception)
@@ -67,12 +68,13 @@ internal sealed partial class ContextGrain
         _ => Errno.EBADF,
     };
 
-    private async Task ResumeAsync(RecoveredContext recovered)
+    private async Task ResumeAsync(RecoveredContext recovered, long begun)
     {
         (_lastWords, _damage, _journal, _grains) = (recovered.LastWords, recovered.Damage, recovered.Journal, recovered.Grains);
         if (recovered.Context is { IsOpen: true } context)
         {
             statistics?.CountRecovery();
+            telemetry?.NoteRecovery(time.GetElapsedTime(begun));
             if (_grains!.HasLost)
             {
                 throw Abandon("the grain of an object failed while it was recovered");

@@ -2,6 +2,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Monitoring;
+using IommuFd.Grains.Telemetry;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -27,7 +28,8 @@ internal sealed partial class ContextGrain(
     ContextCensus? census = null,
     IJournal? journal = null,
     ContextDirectory? directory = null,
-    SiloStatistics? statistics = null) : Grain, IContextGrain
+    SiloStatistics? statistics = null,
+    TurnTelemetry? telemetry = null) : Grain, IContextGrain
 {
     private ContextModel? _context;
     private ObjectGrains? _grains;
@@ -78,7 +80,7 @@ internal sealed partial class ContextGrain(
         return WithLease(reply);
     }
 
-    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request)
+    private ValueTask<IoctlReply> IoctlTurnAsync(IoctlRequest request)
     {
         if (_context is not { AnswersIoctls: true } context)
         {
@@ -112,7 +114,7 @@ internal sealed partial class ContextGrain(
         return ValueTask.FromResult(Recorded(request, reply, begun));
     }
 
-    public async ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request)
+    private async ValueTask<IoctlBatchReply> IoctlBatchTurnAsync(IoctlBatchRequest request)
     {
         if (_context is not { AnswersIoctls: true } context)
         {
@@ -190,7 +192,7 @@ internal sealed partial class ContextGrain(
         return await PutAsync(_context, reference);
     }
 
-    public async ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation)
+    private async ValueTask<DriverReply> DriverTurnAsync(ReferenceId reference, DriverRequest request, OperationId operation)
     {
         if (_context is not { } context)
         {

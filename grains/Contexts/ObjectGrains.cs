@@ -1,7 +1,9 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Objects;
 using IommuFd.Grains.Snapshots;
+using IommuFd.Grains.Telemetry;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
@@ -30,8 +32,15 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     public bool HasLost { get; private set; }
 
     /// <summary>Calls the grain of an object. Where it fails or has lost its state, the reply is EIO, which no command of the kernel answers.</summary>
+    /// <param name="entry">The object.</param>
+    /// <param name="argument">What the call needs.</param>
+    /// <param name="call">Calls one method of the grain.</param>
+    /// <param name="callText">The text of that, which names the method where it is traced.</param>
     public ObjectCall<TReply> CallAsync<TGrain, TArgument, TReply>(
-        ObjectEntry entry, TArgument argument, Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call)
+        ObjectEntry entry,
+        TArgument argument,
+        Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call,
+        [CallerArgumentExpression(nameof(call))] string callText = "")
         where TGrain : class, IObjectGrain
         where TReply : struct, IObjectReply<TReply>
     {
@@ -43,7 +52,9 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         ValueTask<TReply> reply;
         try
         {
-            reply = call((TGrain)called.Grain, Stamp(entry, called), argument);
+            reply = CallMark.IsTraced
+                ? CallTracedAsync(entry, called, argument, call, callText)
+                : call((TGrain)called.Grain, Stamp(entry, called), argument);
         }
         catch (Exception exception)
         {
@@ -154,6 +165,33 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         var called = new CalledGrain(entry, ObjectTypes.Get(entry.Type).Grain!(grainFactory, $"{_keyPrefix}{entry.Id}"));
         _called.Add(entry.Id, called);
         return called;
+    }
+
+    // The span of the call, which the object's turn is a child of. The call carries it; what the turn does next does not.
+    private async ValueTask<TReply> CallTracedAsync<TGrain, TArgument, TReply>(
+        ObjectEntry entry, CalledGrain called, TArgument argument, Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call, string callText)
+        where TGrain : class, IObjectGrain
+        where TReply : struct, IObjectReply<TReply>
+    {
+        var span = CallSpan.Start(ActivityKind.Client, TurnSpans.ObjectMethod(typeof(TGrain).Name[1..], TurnSpans.CalledMethod(callText)));
+        span?.SetTag(SpanTags.ObjectId, entry.Id.Value).SetTag(SpanTags.ObjectType, entry.Type.Label());
+        try
+        {
+            ValueTask<TReply> reply;
+            using (CallMark.Put(isTimed: false))
+            {
+                reply = call((TGrain)called.Grain, Stamp(entry, called), argument);
+            }
+
+            var answer = await reply;
+            span?.End(answer.Errno);
+            return answer;
+        }
+        catch (Exception exception)
+        {
+            span?.End(exception);
+            throw;
+        }
     }
 
     private ObjectStamp Stamp(ObjectEntry entry, CalledGrain called) => new(epoch, entry.Serial, MayBuild: !called.HasAnswered);

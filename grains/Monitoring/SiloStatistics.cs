@@ -1,5 +1,6 @@
 using System.Numerics;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Telemetry;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Monitoring;
@@ -40,14 +41,16 @@ internal sealed class SiloStatistics : IDisposable
     private readonly Lock _sampling = new();
     private readonly ContextDirectory _contexts;
     private readonly TimeProvider _time;
+    private readonly TurnTelemetry? _telemetry;
     private readonly ITimer _timer;
     private (long Ioctls, long Errors, long[] TurnTimes) _sampled = (0, 0, new long[TurnTimeBuckets.Count]);
     private long _samples;
     private long _recoveries;
     private long _leaseExpiries;
 
-    public SiloStatistics(ContextDirectory contexts, TimeProvider time)
+    public SiloStatistics(ContextDirectory contexts, TimeProvider time, TurnTelemetry? telemetry = null)
     {
+        _telemetry = telemetry;
         (_contexts, _time, Started) = (contexts, time, time.GetUtcNow());
         _timer = time.CreateTimer(static statistics => ((SiloStatistics)statistics!).Sample(), this, ToNextSecond(), Timeout.InfiniteTimeSpan);
     }
@@ -82,7 +85,11 @@ internal sealed class SiloStatistics : IDisposable
     }
 
     /// <summary>Counts how long a turn took.</summary>
-    public void CountTurn(long nanoseconds) => Interlocked.Increment(ref Stripe()[TurnCells + TurnTimeBuckets.IndexOf(nanoseconds)]);
+    public void CountTurn(long nanoseconds)
+    {
+        Interlocked.Increment(ref Stripe()[TurnCells + TurnTimeBuckets.IndexOf(nanoseconds)]);
+        _telemetry?.NoteTurn(nanoseconds);
+    }
 
     /// <summary>Counts a context that was made again from its journal.</summary>
     public void CountRecovery() => Interlocked.Increment(ref _recoveries);

@@ -1,4 +1,7 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Telemetry;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects;
@@ -7,6 +10,8 @@ namespace IommuFd.Grains.Objects;
 //
 // Always: the model belongs to the life that the greatest stamp names. A call of an earlier life finds nothing; a call of a
 // later one starts it afresh, but only if it may: otherwise the state of that life is lost, and saying so beats inventing one.
+//
+// Enter and Reply enclose a turn. Between them is synchronous code, so that there is one turn at a time, and a traced turn's span can wait in a field.
 //
 // The grain's context comes from the accessor. Injected itself it would be a service of the activation's scope, which then keeps
 // a list and a dictionary for it: an eighth of what an idle object costs.
@@ -17,6 +22,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
 {
     private (long Epoch, long Serial) _life;
     private TModel? _model;
+    private Activity? _span;
 
     public IGrainContext GrainContext { get; } = accessor.GrainContext;
 
@@ -50,9 +56,14 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
         return ValueTask.FromResult(new ObjectReply(Errno.None, 0, Size: SizeOf(_model)));
     }
 
-    /// <summary>The model of the life that a call is for; null where this activation doesn't have it.</summary>
-    protected TModel? Enter(ObjectStamp stamp)
+    /// <summary>Begins a turn: the model of the life that a call is for; null where this activation doesn't have it.</summary>
+    /// <param name="stamp">The life.</param>
+    /// <param name="method">The call.</param>
+    protected TModel? Enter(ObjectStamp stamp, [CallerMemberName] string method = "")
     {
+        // A turn that threw has left its span behind.
+        _span?.Dispose();
+        _span = TurnSpans.StartObject(GetType().Name, method);
         var life = (stamp.Epoch, stamp.Serial);
         if (_life == life)
         {
@@ -69,9 +80,22 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
     }
 
     /// <summary>The answer to a call for a life that this activation doesn't have.</summary>
-    protected static ValueTask<TReply> Lost<TReply>()
+    protected ValueTask<TReply> Lost<TReply>()
         where TReply : struct, IObjectReply<TReply>
-        => ValueTask.FromResult(TReply.Failed(Errno.EIO, null));
+        => Reply(TReply.Failed(Errno.EIO, null));
+
+    /// <summary>Ends a turn with an answer.</summary>
+    protected ValueTask<TReply> Reply<TReply>(TReply reply)
+        where TReply : struct, IObjectReply<TReply>
+    {
+        if (_span is { } span)
+        {
+            _span = null;
+            span.End(reply.Errno);
+        }
+
+        return ValueTask.FromResult(reply);
+    }
 
     /// <summary>Makes the model of a new object.</summary>
     protected abstract TModel Build(ObjectStamp stamp);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Threading.Channels;
 using IommuFd.Grains.Journaling;
 using Microsoft.Extensions.Logging;
@@ -15,6 +16,7 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
 {
     private readonly Channel<Waiting> _queue;
     private readonly ILogger _logger;
+    private readonly JournalMetrics? _metrics;
     private readonly int _maxBatch;
     private readonly long _maxBatchBytes;
     private readonly Task _loop;
@@ -24,12 +26,13 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
     /// <param name="owner">The silo's name as an owner of journals.</param>
     /// <param name="settings">The bounds of a commit and of the queue.</param>
     /// <param name="logger">Where failed commits are told.</param>
-    public GroupCommitJournal(IJournalStore store, string owner, JournalSettings settings, ILogger<GroupCommitJournal> logger)
+    /// <param name="metrics">What measures writes and commits; null for nothing.</param>
+    public GroupCommitJournal(IJournalStore store, string owner, JournalSettings settings, ILogger<GroupCommitJournal> logger, JournalMetrics? metrics = null)
     {
         ArgumentNullException.ThrowIfNull(store);
         ArgumentNullException.ThrowIfNull(settings);
         JournalLimits.CheckOwner(owner);
-        (Store, Owner, _logger) = (store, owner, logger);
+        (Store, Owner, _logger, _metrics) = (store, owner, logger, metrics);
         (_maxBatch, _maxBatchBytes) = (settings.MaxBatch, settings.MaxBatchBytes);
         _queue = Channel.CreateBounded<Waiting>(new BoundedChannelOptions(settings.MaxQueue) { SingleReader = true });
         _loop = Task.Run(CommitAllAsync);
@@ -111,8 +114,10 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
                 throw new JournalStoreException($"{Store.Description} answered {outcomes.Length} outcomes to a commit of {batch.Count} writes.");
             }
 
+            _metrics?.NoteCommit(batch.Count);
             for (var i = 0; i < outcomes.Length; i++)
             {
+                _metrics?.NoteWrite(batch[i].Write, batch[i].Begun, null);
                 batch[i].Done.SetResult(outcomes[i]);
             }
         }
@@ -124,6 +129,8 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
             var message = exception is JournalStoreException ? exception.Message : $"A commit in {Store.Description} failed: {exception.Message}";
             foreach (var waiting in batch)
             {
+                _metrics?.NoteWrite(waiting.Write, waiting.Begun, exception);
+
                 // One for each: an exception collects the stack of whoever it is thrown to.
                 waiting.Done.SetException(new JournalStoreException(message, exception));
             }
@@ -132,6 +139,8 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
 
     private sealed record Waiting(JournalWrite Write)
     {
+        public long Begun { get; } = Stopwatch.GetTimestamp();
+
         public TaskCompletionSource<JournalOutcome> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

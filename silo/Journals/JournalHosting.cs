@@ -34,12 +34,16 @@ public static class JournalHosting
                 return builder;
         }
 
+        builder.Services.AddMetrics();
+        builder.Services.TryAddSingleton<JournalMetrics>();
+
         // The journal is made after the store and with it, so that the container disposes of it before the store.
         builder.Services.AddSingleton(services => new GroupCommitJournal(
             services.GetRequiredService<IJournalStore>(),
             services.GetRequiredService<ILocalSiloDetails>().SiloAddress.ToParsableString(),
             settings,
-            services.GetRequiredService<ILogger<GroupCommitJournal>>()));
+            services.GetRequiredService<ILogger<GroupCommitJournal>>(),
+            services.GetRequiredService<JournalMetrics>()));
         builder.Services.AddSingleton<IJournal>(services => services.GetRequiredService<GroupCommitJournal>());
         builder.Services.TryAddEnumerable(ServiceDescriptor.Singleton<ILifecycleParticipant<ISiloLifecycle>, JournalLifecycle>());
         return builder;

@@ -1,34 +1,88 @@
 using System.Reflection;
+using IommuFd.GrainInterfaces;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-using OpenTelemetry;
+using OpenTelemetry.Logs;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
+using OpenTelemetry.Trace;
 
 namespace IommuFd.Silo.Telemetry;
 
+// Nothing is listened to unless something is exported, and what nobody listens to costs next to nothing. Orleans' own spans of calls are not among it: a filter around every
+// call of every grain costs more than an ioctl. Ours have the same context under the same names, so that a client with Orleans' propagation joins them all the same.
+
+/// <summary>Gives a silo its telemetry.</summary>
 internal static class TelemetryExtensions
 {
-    private const string EndpointVariable = "OTEL_EXPORTER_OTLP_ENDPOINT";
-
-    /// <summary>
-    /// Sends metrics and traces to the collector that <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> names; the other variables of OpenTelemetry (<c>OTEL_SERVICE_NAME</c>,
-    /// <c>OTEL_RESOURCE_ATTRIBUTES</c>, <c>OTEL_EXPORTER_OTLP_*</c>, <c>OTEL_TRACES_SAMPLER</c>, ...) hold as its specification says. Without that variable nothing is measured for it.
-    /// </summary>
-    public static void AddTelemetry(this HostApplicationBuilder builder, SiloSettings settings)
+    /// <summary>Exports traces, metrics and logs as the variables of OpenTelemetry and the settings say.</summary>
+    /// <exception cref="System.ComponentModel.DataAnnotations.ValidationException">One of them makes no sense.</exception>
+    public static void AddTelemetry(this HostApplicationBuilder builder, SiloSettings silo, TelemetrySettings settings)
     {
-        if (string.IsNullOrEmpty(builder.Configuration[EndpointVariable]))
+        var variables = new OtelVariables(builder.Configuration);
+        if (variables.IsDisabled)
         {
             return;
         }
 
-        builder.Services.AddOpenTelemetry()
-            .ConfigureResource(resource => resource
-                .AddService("iommufd-silo", serviceVersion: Assembly.GetExecutingAssembly().GetName().Version?.ToString(), serviceInstanceId: $"{settings.Address}:{settings.SiloPort}")
-                .AddEnvironmentVariableDetector())
-            .WithMetrics(metrics => metrics.AddMeter("Microsoft.Orleans", "IommuFd").AddRuntimeInstrumentation())
-            .WithTracing(traces => traces.AddSource("Microsoft.Orleans.Application", "Microsoft.Orleans.Lifecycle", "IommuFd"))
-            .UseOtlpExporter();
-        builder.UseOrleans(orleans => orleans.AddActivityPropagation());
+        variables.Complete(settings);
+        SettingsValidation.Validate(settings, TelemetrySettings.Section);
+        var (traces, metrics, logs) = (variables.UsesOtlp(Signal.Traces), variables.UsesOtlp(Signal.Metrics), variables.UsesOtlp(Signal.Logs));
+        var hasPrometheus = settings.PrometheusPort != 0;
+        if (!traces && !metrics && !logs && !hasPrometheus)
+        {
+            return;
+        }
+
+        var telemetry = builder.Services.AddOpenTelemetry().ConfigureResource(resource => resource
+            .AddService("iommufd-silo", serviceVersion: Assembly.GetExecutingAssembly().GetName().Version?.ToString(), serviceInstanceId: $"{silo.Address}:{silo.SiloPort}")
+            .AddEnvironmentVariableDetector());
+        if (traces)
+        {
+            telemetry.WithTracing(tracing => tracing.AddSiloSources(variables.RootRatio).AddOtlpExporter(options => variables.Apply(Signal.Traces, options)));
+        }
+
+        if (metrics || hasPrometheus)
+        {
+            telemetry.WithMetrics(metering =>
+            {
+                metering.AddSiloMeters(settings.OrleansMetrics);
+                if (metrics)
+                {
+                    metering.AddOtlpExporter((options, _) => variables.Apply(Signal.Metrics, options));
+                }
+
+                if (hasPrometheus)
+                {
+                    metering.AddPrometheusExporter();
+                }
+            });
+        }
+
+        if (logs)
+        {
+            telemetry.WithLogging(logging => logging.AddOtlpExporter(options => variables.Apply(Signal.Logs, options)), options => options.IncludeFormattedMessage = true);
+        }
+
+        if (hasPrometheus)
+        {
+            var token = settings.ReadToken();
+            builder.Services.AddHostedService(services => ActivatorUtilities.CreateInstance<PrometheusServer>(services, settings, new PrometheusToken(token)));
+        }
+    }
+
+    /// <summary>What a silo measures: ioctls, contexts and journals, Orleans' grains, and .NET's runtime.</summary>
+    /// <param name="metrics">The builder.</param>
+    /// <param name="orleans">Whether Orleans' meter is among it.</param>
+    public static MeterProviderBuilder AddSiloMeters(this MeterProviderBuilder metrics, bool orleans)
+        => metrics.AddMeter(orleans ? [IommufdTelemetry.MeterName, "Microsoft.Orleans"] : [IommufdTelemetry.MeterName]).AddRuntimeInstrumentation();
+
+    /// <summary>What a silo traces: ioctls, and the lives of activations.</summary>
+    /// <param name="traces">The builder.</param>
+    /// <param name="rootRatio">The share of roots that are kept; null to leave that to the sampler that OpenTelemetry's variables name.</param>
+    public static TracerProviderBuilder AddSiloSources(this TracerProviderBuilder traces, double? rootRatio)
+    {
+        traces.AddSource(IommufdTelemetry.SourceName, "Microsoft.Orleans.Lifecycle");
+        return rootRatio is { } ratio ? traces.SetSampler(new ParentBasedSampler(new RootSampler(ratio))) : traces;
     }
 }

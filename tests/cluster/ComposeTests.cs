@@ -18,6 +18,8 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
 {
     private static readonly string[] Databases = ["Silo__Clustering__ConnectionString", "Journal__ConnectionString"];
 
+    private static readonly string[] Secrets = ["POSTGRES_PASSWORD_FILE", "DASHBOARD_TOKEN_FILE", "METRICS_TOKEN_FILE", "GRAFANA_PASSWORD_FILE"];
+
     private readonly string _passwordFile = Path.GetTempFileName();
     private readonly string _tokenFile = Path.GetTempFileName();
     private readonly List<ChildProcess> _silos = [];
@@ -41,13 +43,16 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
         File.Delete(_tokenFile);
     }
 
-    [Fact]
-    public async Task Without_a_password_nothing_starts()
+    [Theory]
+    [InlineData("POSTGRES_PASSWORD_FILE")]
+    [InlineData("METRICS_TOKEN_FILE")]
+    [InlineData("GRAFANA_PASSWORD_FILE")]
+    public async Task Without_a_password_of_each_kind_nothing_starts(string missing)
     {
-        var (exitCode, output) = await ComposeAsync(passwordFile: null);
+        var (exitCode, output) = await ComposeAsync(_passwordFile, missing);
 
         Assert.NotEqual(0, exitCode);
-        Assert.Contains("POSTGRES_PASSWORD_FILE", output, StringComparison.Ordinal);
+        Assert.Contains(missing, output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -55,7 +60,7 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
     {
         var services = await ReadServicesAsync();
 
-        Assert.Equal(["otel-collector", "postgres", "silo1", "silo2", "silo3"], services.Keys.Order(StringComparer.Ordinal));
+        Assert.Equal(["grafana", "otel-collector", "postgres", "prometheus", "silo1", "silo2", "silo3"], services.Keys.Order(StringComparer.Ordinal));
         Assert.All(services, service =>
         {
             Assert.True(service.Value.ContainsKey("healthcheck"), $"{service.Key} has no health check");
@@ -115,6 +120,9 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
         environment["Silo__Address"] = "127.0.0.1";
         environment["Silo__SiloPort"] = $"{Ports.Free()}";
         environment["Silo__GatewayPort"] = $"{Ports.Free()}";
+        environment["Telemetry__PrometheusAddress"] = "127.0.0.1";
+        environment["Telemetry__PrometheusPort"] = $"{Ports.Free()}";
+        environment["Telemetry__PrometheusTokenPath"] = _passwordFile;
         environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = $"http://127.0.0.1:{Ports.Free()}";
         return environment;
     }
@@ -150,27 +158,29 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
     private static string[]? Command(Dictionary<object, object> parent, string key)
         => parent.TryGetValue(key, out var command) && command is List<object> parts ? [.. parts.Cast<string>()] : null;
 
-    private static async Task<(int ExitCode, string Output)> ComposeAsync(string? passwordFile)
+    private static async Task<(int ExitCode, string Output)> ComposeAsync(string? passwordFile, string? missing = null)
     {
         foreach (var program in (string[][])[["docker", "compose"], ["docker-compose"]])
         {
             if (await RunAsync([.. program, "version"], null) is { ExitCode: 0 })
             {
-                return (await RunAsync([.. program, "-f", Path.Combine(AppContext.BaseDirectory, "docker-compose.yml"), "config"], passwordFile))!.Value;
+                return (await RunAsync([.. program, "-f", Path.Combine(AppContext.BaseDirectory, "docker-compose.yml"), "config"], passwordFile, missing))!.Value;
             }
         }
 
         throw new InvalidOperationException("These tests need Docker's compose, and there is neither 'docker compose' nor 'docker-compose': run 'make setup', or 'apt-get install docker-compose'.");
     }
 
-    private static async Task<(int ExitCode, string Output)?> RunAsync(string[] command, string? passwordFile)
+    private static async Task<(int ExitCode, string Output)?> RunAsync(string[] command, string? passwordFile, string? missing = null)
     {
         var start = new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = AppContext.BaseDirectory };
-        start.Environment.Remove("POSTGRES_PASSWORD_FILE");
-        start.Environment["DASHBOARD_TOKEN_FILE"] = "only-named-here";
-        if (passwordFile is not null)
+        foreach (var secret in Secrets)
         {
-            start.Environment["POSTGRES_PASSWORD_FILE"] = passwordFile;
+            start.Environment.Remove(secret);
+            if (passwordFile is not null && secret != missing)
+            {
+                start.Environment[secret] = passwordFile;
+            }
         }
 
         try

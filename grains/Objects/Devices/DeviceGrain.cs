@@ -19,7 +19,7 @@ internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<
         }
 
         var errno = model.HardwareOf(device).HwInfo(ref type, out var data);
-        return ValueTask.FromResult(errno == Errno.None
+        return Reply(errno == Errno.None
             ? new HwInfoReply(errno, type, data, IommuDriver.Of(device).Capabilities(device), null)
             : HwInfoReply.Failed(errno, new IoctlDiagnostic { Reason = DiagnosticReason.UnsupportedOption, Value = (uint)type }));
     }
@@ -33,7 +33,7 @@ internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<
 
         var cache = model.HardwareOf(device).Cache;
         var actual = entry < (uint)cache.Length ? cache[(int)entry] : 0;
-        return ValueTask.FromResult(entry < (uint)cache.Length && actual == expected
+        return Reply(entry < (uint)cache.Length && actual == expected
             ? new ObjectReply(Errno.None, actual)
             : ObjectReply.Failed(Errno.EINVAL, new IoctlDiagnostic { Reason = DiagnosticReason.UnexpectedCache, Value = actual }));
     }

@@ -69,7 +69,7 @@ internal sealed partial class IoasGrain
 
         var pieces = new List<BitmapPiece>();
         var errno = ioas.ReadDirty(range, clear, pieces);
-        return ValueTask.FromResult(errno == Errno.None
+        return Reply(errno == Errno.None
             ? new DirtyBitmapReply(errno, [.. pieces], null)
             : DirtyBitmapReply.Failed(errno, IoasDiagnostics.Dirty(ioas.Table, errno, range)));
     }
@@ -114,13 +114,13 @@ internal sealed partial class IoasGrain
         }
 
         var runs = new List<PinnedRun>();
-        return ValueTask.FromResult(ioas.TryFindPinned(addresses, runs)
+        return Reply(ioas.TryFindPinned(addresses, runs)
             ? new PinnedReply(Errno.None, [.. runs], null)
             : PinnedReply.Failed(Errno.ENOMEM, new IoctlDiagnostic { Reason = DiagnosticReason.RequestTooLarge, Value = (ulong)runs.Count + 1, Limit = (ulong)runs.Count }));
     }
 
-    private static ValueTask<PagesReply> Answer(IoasModel ioas, Errno errno, IoasAccessRequest request, List<PagesSlice> slices)
-        => ValueTask.FromResult(errno == Errno.None
+    private ValueTask<PagesReply> Answer(IoasModel ioas, Errno errno, IoasAccessRequest request, List<PagesSlice> slices)
+        => Reply(errno == Errno.None
             ? new PagesReply(errno, [.. slices], null)
             : PagesReply.Failed(errno, IoasDiagnostics.Access(ioas.Table, errno, request.Iova, request.Length)));
 }

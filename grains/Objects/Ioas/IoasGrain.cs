@@ -26,7 +26,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
     }
 
     public ValueTask<ObjectReply> MapAsync(ObjectStamp stamp, IoasMapRequest request)
-        => Enter(stamp) is { } ioas ? ValueTask.FromResult(Map(ioas, request)) : Lost<ObjectReply>();
+        => Enter(stamp) is { } ioas ? Reply(Map(ioas, request)) : Lost<ObjectReply>();
 
     public ValueTask<ObjectReply> MapFileAsync(ObjectStamp stamp, IoasMapRequest request, UserFile? file)
     {
@@ -42,7 +42,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
     }
 
     public ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
-        => Enter(stamp) is { } ioas ? ValueTask.FromResult(Unmap(ioas, iova, length)) : Lost<ObjectReply>();
+        => Enter(stamp) is { } ioas ? Reply(Unmap(ioas, iova, length)) : Lost<ObjectReply>();
 
     public ValueTask<IoasStepsReply> RunAsync(ObjectStamp stamp, IoasStep[] steps, bool stopAtFirstError)
     {
@@ -61,7 +61,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
             }
         }
 
-        return ValueTask.FromResult(new IoasStepsReply(Errno.None, [.. replies], null));
+        return Reply(new IoasStepsReply(Errno.None, [.. replies], null));
     }
 
     public ValueTask<PagesReply> GetPagesAsync(ObjectStamp stamp, ulong iova, ulong length)
@@ -73,7 +73,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
 
         var slices = new List<PagesSlice>();
         var errno = ioas.GetPages(iova, length, slices);
-        return ValueTask.FromResult(errno == Errno.None
+        return Reply(errno == Errno.None
             ? new PagesReply(errno, [.. slices], null)
             : PagesReply.Failed(errno, IoasDiagnostics.NotMapped(ioas.Table, errno, iova, length)));
     }
@@ -106,7 +106,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         var ranges = new List<IommuIovaRange>();
         var errno = ioas.IovaRanges(room, writableBytes, ranges, out var count, out var alignment);
         var bytes = MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(ranges)).ToArray();
-        return ValueTask.FromResult(new IovaRangesReply(errno, count, alignment, bytes, IoasDiagnostics.IovaRanges(errno, room, count, writableBytes)));
+        return Reply(new IovaRangesReply(errno, count, alignment, bytes, IoasDiagnostics.IovaRanges(errno, room, count, writableBytes)));
     }
 
     public ValueTask<ObjectReply> AllowIovasAsync(ObjectStamp stamp, uint count, byte[] content)
@@ -167,6 +167,6 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         return new ObjectReply(errno, unmapped, errno == Errno.None ? null : IoasDiagnostics.NotMapped(ioas.Table, errno, iova, length), ioas.Size);
     }
 
-    private static ValueTask<ObjectReply> Answer(IoasModel ioas, Errno errno, ulong value, IoctlDiagnostic? diagnostic)
-        => ValueTask.FromResult(new ObjectReply(errno, value, diagnostic, ioas.Size));
+    private ValueTask<ObjectReply> Answer(IoasModel ioas, Errno errno, ulong value, IoctlDiagnostic? diagnostic)
+        => Reply(new ObjectReply(errno, value, diagnostic, ioas.Size));
 }

@@ -189,7 +189,8 @@ internal static class IoasMappingHandlers
         T cmd,
         TArgument argument,
         Func<IIoasGrain, ObjectStamp, TArgument, ValueTask<ObjectReply>> run,
-        Func<T, ulong, T> answer)
+        Func<T, ulong, T> answer,
+        [CallerArgumentExpression(nameof(run))] string runText = "")
         where T : unmanaged
     {
         if (scope.Context.Objects.Find<IoasEntry>(ioasId) is not { } ioas)
@@ -197,7 +198,7 @@ internal static class IoasMappingHandlers
             return ValueTask.FromResult(Failure.ObjectNotFound(scope.Context.Objects, ioasId));
         }
 
-        return call.CanRespond<T>() ? CallAsync(scope, call, ioas, cmd, argument, run, answer) : ValueTask.FromResult(call.Respond(in cmd));
+        return call.CanRespond<T>() ? CallAsync(scope, call, ioas, cmd, argument, run, answer, runText) : ValueTask.FromResult(call.Respond(in cmd));
     }
 
     private static async ValueTask<IoctlReply> CallAsync<T, TArgument>(
@@ -207,10 +208,11 @@ internal static class IoasMappingHandlers
         T cmd,
         TArgument argument,
         Func<IIoasGrain, ObjectStamp, TArgument, ValueTask<ObjectReply>> run,
-        Func<T, ulong, T> answer)
+        Func<T, ulong, T> answer,
+        string runText)
         where T : unmanaged
     {
-        var reply = await scope.Grains.CallAsync(ioas, argument, run);
+        var reply = await scope.Grains.CallAsync(ioas, argument, run, runText);
         NoteSize(scope, ioas, reply);
         return reply.Errno == Errno.None ? call.Respond(answer(cmd, reply.Value)) : Failure.Of(reply, ioas);
     }

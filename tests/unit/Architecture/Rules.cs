@@ -19,7 +19,8 @@ internal static class Rules
 
     // What the grains ask of whoever hosts them. The rest of their assembly is their own business.
     private const string Grains = "IommuFd.Grains.";
-    private static readonly string[] HostedNamespaces = ["IommuFd.Grains.Journaling.", "IommuFd.Grains.Configuration.", "IommuFd.Grains.Monitoring."];
+    private static readonly string[] HostedNamespaces =
+        ["IommuFd.Grains.Journaling.", "IommuFd.Grains.Configuration.", "IommuFd.Grains.Monitoring.", "IommuFd.Grains.Telemetry.InstrumentNames"];
 
     // How data is written down says nothing of what is done with it.
     private static readonly string[] SerializerAttributes =

@@ -1,0 +1,48 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Bench.Sections;
+
+/// <summary>Somebody who looks at the cluster and at one context, as the dashboard and <c>iommufd top</c> do: once a second, what is new since.</summary>
+internal sealed class Viewer : IDisposable
+{
+    private static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
+
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Task _looking;
+
+    public Viewer(IGrainFactory grains, ContextHandle context) => _looking = Task.Run(() => LookAsync(grains, context));
+
+    public void Dispose()
+    {
+        _stop.Cancel();
+        _looking.GetAwaiter().GetResult();
+        _stop.Dispose();
+    }
+
+    private async Task LookAsync(IGrainFactory grains, ContextHandle handle)
+    {
+        var (monitor, context) = (grains.GetGrain<IMonitorGrain>(0), grains.GetGrain<IContextGrain>(handle.Value));
+        var (second, tail) = (0L, new TailRequest(-1, 0, TailRequest.MaxLimit));
+        using var timer = new PeriodicTimer(Period);
+        try
+        {
+            do
+            {
+                var overview = await monitor.OverviewAsync(new OverviewRequest(second));
+                second = overview.Now - 2;
+                var ioctls = await context.TailAsync(tail);
+                if (ioctls.Errno != Errno.None)
+                {
+                    throw new InvalidOperationException($"The viewer's context answered {ioctls.Errno}.");
+                }
+
+                tail = tail with { After = ioctls.Last, Activation = ioctls.Activation };
+            }
+            while (await timer.WaitForNextTickAsync(_stop.Token));
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+}

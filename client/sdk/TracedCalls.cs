@@ -1,0 +1,75 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Client;
+
+// A span lasts from the program's call to its answer, with whatever had to be sent again in between. It is the current activity meanwhile, which is where the requests that are
+// sent find it. Only traced calls come through here: the others must not even pay for a state machine.
+
+/// <summary>The spans of a program's calls.</summary>
+/// <param name="handle">The context that they are about.</param>
+/// <param name="cluster">Where the context is.</param>
+internal sealed class TracedCalls(ContextHandle handle, string cluster)
+{
+    /// <summary>Whether a call that is made now is to have a span: where somebody listens, and it belongs to a recorded trace or is chosen to begin one.</summary>
+    public static bool IsWanted
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => IommufdTelemetry.Source.HasListeners() && IsWantedNow();
+    }
+
+    /// <summary>Makes an ioctl.</summary>
+    public ValueTask<IoctlReply> IoctlAsync<TState>(uint command, TState state, Func<TState, ValueTask<IoctlReply>> call)
+        => RunAsync(CallSpan.Ioctl(command), state, call, static reply => reply.Errno, span => span.SetIoctl(command));
+
+    /// <summary>Makes a batch.</summary>
+    public ValueTask<IoctlBatchReply> BatchAsync<TState>(int size, TState state, Func<TState, ValueTask<IoctlBatchReply>> call)
+        => RunAsync(CallSpan.Context("batch"), state, call, static reply => reply.Errno, span => span.SetTag(SpanTags.BatchSize, size));
+
+    /// <summary>Makes a driver's request.</summary>
+    public ValueTask<DriverReply> DriverAsync<TState>(DriverRequest request, TState state, Func<TState, ValueTask<DriverReply>> call)
+        => RunAsync(CallSpan.Driver(request), state, call, static reply => reply.Errno);
+
+    /// <summary>Makes a call of any kind.</summary>
+    /// <param name="method">The method.</param>
+    /// <param name="state">What it needs.</param>
+    /// <param name="call">Makes it.</param>
+    /// <param name="errnoOf">What an answer says.</param>
+    /// <param name="describe">Says more about it.</param>
+    public async ValueTask<TReply> RunAsync<TState, TReply>(
+        string method, TState state, Func<TState, ValueTask<TReply>> call, Func<TReply, Errno> errnoOf, Action<Activity>? describe = null)
+    {
+        var span = CallSpan.Start(ActivityKind.Client, method);
+        if (span is not null)
+        {
+            span.SetContext(handle);
+            span.SetTag(SpanTags.ServerAddress, cluster);
+            describe?.Invoke(span);
+        }
+
+        try
+        {
+            var reply = await call(state).ConfigureAwait(false);
+            span?.End(errnoOf(reply));
+            return reply;
+        }
+        catch (Exception exception)
+        {
+            span?.End(exception);
+            throw;
+        }
+    }
+
+    /// <summary>Notes that a request is sent again, on its call's span if there is one.</summary>
+    public static void NoteRepeat()
+    {
+        if (CallMark.IsTraced)
+        {
+            Activity.Current?.AddEvent(new ActivityEvent("iommufd.retry"));
+        }
+    }
+
+    private static bool IsWantedNow() => Activity.Current is { } current ? current.Recorded : RootSampling.Choose();
+}

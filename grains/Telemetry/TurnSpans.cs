@@ -1,0 +1,76 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Telemetry;
+
+// Whether a turn is traced must be known before it begins, at next to no cost where it is not. Orleans' own propagation would put a filter, a state machine and an activity
+// around every call of every grain; here the grains look themselves: is there a listener, does the call say which trace it belongs to, and if not, is it chosen to begin one?
+
+/// <summary>The spans of turns.</summary>
+internal static class TurnSpans
+{
+    /// <summary>Whether a context's turn that begins now is to have a span.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsWanted(out ActivityContext parent)
+    {
+        parent = default;
+        return IommufdTelemetry.Source.HasListeners() && IsWantedNow(out parent);
+    }
+
+    /// <summary>The span of a context's turn, from its begin to its answer. It is the current activity of the turn, where its calls of objects find it.</summary>
+    /// <param name="method">The method.</param>
+    /// <param name="parent">The caller's span.</param>
+    /// <param name="handle">The context.</param>
+    /// <param name="silo">The silo.</param>
+    public static Activity? Start(string method, ActivityContext parent, ContextHandle handle, SiloAddress? silo)
+    {
+        var span = CallSpan.Start(ActivityKind.Server, method, parent);
+        span?.SetContext(handle);
+        if (span is not null && silo is not null)
+        {
+            span.SetTag(SpanTags.ServerAddress, silo.Endpoint.Address.ToString()).SetTag(SpanTags.ServerPort, silo.Endpoint.Port);
+        }
+
+        return span;
+    }
+
+    /// <summary>Runs a turn within its span.</summary>
+    public static async ValueTask<TReply> RunAsync<TState, TReply>(Activity? span, TState state, Func<TState, ValueTask<TReply>> turn, Func<TReply, Errno> errnoOf)
+    {
+        try
+        {
+            var reply = await turn(state);
+            span?.End(errnoOf(reply));
+            return reply;
+        }
+        catch (Exception exception)
+        {
+            span?.End(exception);
+            throw;
+        }
+    }
+
+    /// <summary>Starts the span of an object's turn where the call belongs to a recorded trace: objects begin none.</summary>
+    public static Activity? StartObject(string grain, string method)
+        => IommufdTelemetry.Source.HasListeners() && CallMark.ReadTrace(out var parent) == true
+            ? CallSpan.Start(ActivityKind.Server, ObjectMethod(grain, method), parent)
+            : null;
+
+    /// <summary>What a method of an object is called: of IoasGrain.MapAsync, for example, <c>iommufd.Ioas/Map</c>.</summary>
+    public static string ObjectMethod(string grain, string method)
+        => $"{CallSpan.Prefix}{Trim(grain, "Grain")}/{Trim(method, "Async")}";
+
+    /// <summary>The method that a lambda calls, by its text: of <c>(grain, stamp, iova) => grain.UnmapAsync(stamp, iova)</c> it is UnmapAsync.</summary>
+    public static string CalledMethod(string lambda)
+    {
+        var body = lambda.AsSpan()[(lambda.IndexOf("=>", StringComparison.Ordinal) + 1)..];
+        var name = body[(body.IndexOf('.') + 1)..];
+        return name.IndexOf('(') is var end and > 0 ? name[..end].Trim().ToString() : SpanTags.Other;
+    }
+
+    private static bool IsWantedNow(out ActivityContext parent) => CallMark.ReadTrace(out parent) ?? RootSampling.Choose();
+
+    private static string Trim(string name, string end) => name.EndsWith(end, StringComparison.Ordinal) ? name[..^end.Length] : name;
+}
