@@ -69,14 +69,15 @@ public static class IoctlText
 
     /// <summary>An ioctl that was answered, in one line.</summary>
     /// <param name="ioctl">The ioctl.</param>
-    /// <returns>For example <c>IOMMU_DESTROY {size=8, id=1} = -1 EBUSY (IOAS 1 is held by device 2) &lt;12.3us&gt;</c>.</returns>
+    /// <returns>For example <c>IOMMU_DESTROY {size=8, id=1} = -1 EBUSY (IOAS 1 is held by device 2) &lt;12.3us&gt;</c>, without the time where it was not taken.</returns>
     public static string Describe(RecordedIoctl ioctl)
     {
         ArgumentNullException.ThrowIfNull(ioctl);
         var outcome = ioctl.Errno == Errno.None
             ? $"0 {Changes(ioctl.Command, ioctl.Argument, ioctl.Answer)}".TrimEnd()
             : $"-1 {ioctl.Errno}{(ioctl.Diagnostic is { } diagnostic ? $" ({DiagnosticText.Describe(diagnostic)})" : "")}";
-        return string.Create(CultureInfo.InvariantCulture, $"{Name(ioctl.Command)} {Decode(ioctl.Command, ioctl.Argument)} = {outcome} <{ioctl.Nanoseconds / 1000.0:0.0}us>");
+        var time = ioctl.Nanoseconds < 0 ? "" : string.Create(CultureInfo.InvariantCulture, $" <{ioctl.Nanoseconds / 1000.0:0.0}us>");
+        return $"{Name(ioctl.Command)} {Decode(ioctl.Command, ioctl.Argument)} = {outcome}{time}";
     }
 
     private static string Number(UapiField field, ulong value)

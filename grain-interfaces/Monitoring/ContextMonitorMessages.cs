@@ -19,7 +19,10 @@ public sealed record RecordedIoctl
     [Id(1)]
     public DateTime Time { get; init; }
 
-    /// <summary>How long its turn took, in nanoseconds, the journal included; of an ioctl in a batch, its part.</summary>
+    /// <summary>
+    /// How long its turn took, in nanoseconds, the journal included; of an ioctl in a batch, its part. -1 where it was not timed: it was answered without waiting for anything
+    /// else, which takes some microseconds, and nobody was looking.
+    /// </summary>
     [Id(2)]
     public long Nanoseconds { get; init; }
 

@@ -85,9 +85,9 @@ internal sealed partial class ContextGrain
         return reply;
     }
 
-    private IoctlReply Recorded(IoctlRequest? request, IoctlReply reply, long begun)
+    private IoctlReply Recorded(IoctlRequest? request, IoctlReply reply, long begun, bool hasWaited = false)
     {
-        _monitored?.Record(request, reply, begun);
+        _monitored?.Record(request, reply, begun, hasWaited);
         return reply;
     }
 }

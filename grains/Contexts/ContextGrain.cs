@@ -246,7 +246,7 @@ internal sealed partial class ContextGrain(
             reference?.Replies.Keep(request.Operation.Sequence, reply);
         }
 
-        return Recorded(request, reply, begun);
+        return Recorded(request, reply, begun, hasWaited: true);
     }
 
     private async Task<PutReply> PutAsync(ContextModel context, ReferenceId reference)

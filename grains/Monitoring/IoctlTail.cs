@@ -15,9 +15,11 @@ namespace IommuFd.Grains.Monitoring;
 internal sealed class IoctlTail(TimeProvider time)
 {
     /// <summary>How many are kept while nobody looks.</summary>
-    public const int Kept = 32;
+    public const int Kept = 16;
 
     private const int FirstSlots = 4;
+
+    private const long NotTimed = -1;
 
     /// <summary>For how long after somebody has looked many are kept.</summary>
     public static readonly TimeSpan WatchedFor = TimeSpan.FromSeconds(10);
@@ -26,7 +28,6 @@ internal sealed class IoctlTail(TimeProvider time)
     private Slot[] _slots = [];
     private int _count;
     private long _lookedAt;
-    private bool _isWatched;
 
     /// <summary>Names this life of the context.</summary>
     public long Activation { get; } = time.GetUtcNow().UtcTicks;
@@ -34,32 +35,31 @@ internal sealed class IoctlTail(TimeProvider time)
     /// <summary>How many there were.</summary>
     public long Last { get; private set; }
 
+    /// <summary>Whether somebody looks: then each ioctl is timed.</summary>
+    public bool IsWatched { get; private set; }
+
     /// <summary>How many there is room for.</summary>
     public int Capacity => _slots.Length;
 
     /// <summary>How long lies between two time stamps that are so far apart.</summary>
     public long Nanoseconds(long stamps) => (long)(stamps * _nanosecondsPerStamp);
 
+    /// <summary>Adds an ioctl of which nobody knows when it ended: at once, after it had begun.</summary>
+    public void Add(IoctlRequest? request, IoctlReply reply, long begun) => Next().Set(request, reply, begun, NotTimed);
+
     public void Add(IoctlRequest? request, IoctlReply reply, long begun, long ended)
     {
-        if (_isWatched)
-        {
-            Trim(ended);
-        }
-
+        Trim(ended);
         Next().Set(request, reply, ended, ended - begun);
     }
 
     /// <summary>Adds the ioctls of a batch, with equal parts of its time.</summary>
     public void AddBatch(IoctlRequest[] requests, IoctlReply[] replies, long begun, long ended)
     {
-        if (_isWatched)
-        {
-            Trim(ended);
-        }
+        Trim(ended);
 
         // Those that later ones of the batch would push out need not be kept first.
-        var limit = _isWatched ? TailRequest.MaxLimit : Kept;
+        var limit = IsWatched ? TailRequest.MaxLimit : Kept;
         var skipped = Math.Max(0, replies.Length - limit);
         if (skipped > 0)
         {
@@ -77,9 +77,9 @@ internal sealed class IoctlTail(TimeProvider time)
     /// <param name="now">The time stamp of now.</param>
     public void Trim(long now)
     {
-        if (_isWatched && time.GetElapsedTime(_lookedAt, now) > WatchedFor)
+        if (IsWatched && time.GetElapsedTime(_lookedAt, now) > WatchedFor)
         {
-            _isWatched = false;
+            IsWatched = false;
             if (_slots.Length > Kept)
             {
                 Resize(Kept);
@@ -90,7 +90,7 @@ internal sealed class IoctlTail(TimeProvider time)
     /// <summary>Shows the last ioctls, and keeps more of them from now on.</summary>
     public TailReply Read(TailRequest request)
     {
-        (_lookedAt, _isWatched) = (time.GetTimestamp(), true);
+        (_lookedAt, IsWatched) = (time.GetTimestamp(), true);
         if (request.After < 0)
         {
             return new TailReply(Errno.None, Activation, Last, 0, []);
@@ -103,7 +103,7 @@ internal sealed class IoctlTail(TimeProvider time)
         {
             var number = Last - shown + 1 + i;
             ref readonly var slot = ref _slots[number & (_slots.Length - 1)];
-            ioctls[i] = slot.Show(number, (now - time.GetElapsedTime(slot.Ended, stamp)).UtcDateTime, Nanoseconds(slot.Duration));
+            ioctls[i] = slot.Show(number, (now - time.GetElapsedTime(slot.Ended, stamp)).UtcDateTime, slot.Duration == NotTimed ? NotTimed : Nanoseconds(slot.Duration));
         }
 
         return new TailReply(Errno.None, Activation, Last, Last - after - shown, ioctls);
@@ -111,7 +111,7 @@ internal sealed class IoctlTail(TimeProvider time)
 
     private ref Slot Next()
     {
-        if (_count == _slots.Length && _count < (_isWatched ? TailRequest.MaxLimit : Kept))
+        if (_count == _slots.Length && _count < (IsWatched ? TailRequest.MaxLimit : Kept))
         {
             Resize(Math.Max(FirstSlots, _count * 2));
         }

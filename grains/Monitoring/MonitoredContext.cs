@@ -6,7 +6,8 @@ namespace IommuFd.Grains.Monitoring;
 
 // One life of a context on a silo, as those see it who look: its own turns write it, lists and figures of the silo read single words of it at any time.
 //
-// What is recorded of an ioctl costs two time stamps and a slot of the tail. Only its own turns touch the tail.
+// A time stamp costs more than all else that is recorded of an ioctl, and a good part of an ioctl that only needs the context. So the end of such a turn is looked at on the
+// clock only where somebody is looking, or the turn is one of the sample; of a turn that has waited for a grain or the journal, always. Only its own turns touch the tail.
 
 /// <summary>A context that is open on this silo, and what it has done here.</summary>
 internal sealed class MonitoredContext
@@ -77,20 +78,35 @@ internal sealed class MonitoredContext
     /// <param name="request">The ioctl; null where a client has sent none.</param>
     /// <param name="reply">The answer.</param>
     /// <param name="begun">When its turn began, as a time stamp.</param>
-    public void Record(IoctlRequest? request, IoctlReply reply, long begun)
+    /// <param name="hasWaited">Whether its turn has waited for something.</param>
+    public void Record(IoctlRequest? request, IoctlReply reply, long begun, bool hasWaited)
     {
-        var ended = _time.GetTimestamp();
         _statistics?.CountIoctl(request?.Command ?? 0, reply.Errno);
-        CountTurn(begun, ended);
         _ioctls++;
+        var isSampled = NextTurnIsSampled();
+        if (!hasWaited && !isSampled && !Tail.IsWatched)
+        {
+            Tail.Add(request, reply, begun);
+            return;
+        }
+
+        var ended = _time.GetTimestamp();
         Tail.Add(request, reply, begun, ended);
+        if (isSampled)
+        {
+            _statistics!.CountTurn(Tail.Nanoseconds(ended - begun));
+        }
     }
 
     /// <summary>Notes a batch that was answered: each of its ioctls, with its part of the time.</summary>
     public void Record(IoctlBatchRequest request, IoctlBatchReply reply, long begun)
     {
         var ended = _time.GetTimestamp();
-        CountTurn(begun, ended);
+        if (NextTurnIsSampled())
+        {
+            _statistics!.CountTurn(Tail.Nanoseconds(ended - begun));
+        }
+
         var (requests, replies) = (request.Requests, reply.Replies);
         if (replies.Length == 0)
         {
@@ -143,11 +159,5 @@ internal sealed class MonitoredContext
     private TimeSpan Left(TimeSpan lease, long lastSign)
         => lease - _time.GetElapsedTime(lastSign) is var left && left > TimeSpan.Zero ? left : TimeSpan.Zero;
 
-    private void CountTurn(long begun, long ended)
-    {
-        if (_statistics is not null && (++_turns + _sampleOffset) % SiloStatistics.SampledTurns == 0)
-        {
-            _statistics.CountTurn(Tail.Nanoseconds(ended - begun));
-        }
-    }
+    private bool NextTurnIsSampled() => _statistics is not null && (++_turns + _sampleOffset) % SiloStatistics.SampledTurns == 0;
 }

@@ -49,8 +49,8 @@ public sealed class MonitorCommandTests(MonitorFixture fixture) : IClassFixture<
         var ioas = await context.AllocateIoasAsync();
         await context.IoctlAsync(IommuCommand.Destroy, new IommuDestroy { Id = 77 });
         var last = await RunAsync("tail", $"{context.Handle}", "--no-follow");
-        Assert.Matches(@"\d\d:\d\d:\d\d\.\d{6} IOMMU_IOAS_ALLOC \{size=12, flags=0x0\} = 0 \{out_ioas_id=1\} <\d+\.\dus>", last);
-        Assert.Matches(@"IOMMU_DESTROY \{size=8, id=77\} = -1 ENOENT \(no object has the id 77\) <\d+\.\dus>", last);
+        Assert.Matches(@"\d\d:\d\d:\d\d\.\d{6} IOMMU_IOAS_ALLOC \{size=12, flags=0x0\} = 0 \{out_ioas_id=1\}", last);
+        Assert.Matches(@"IOMMU_DESTROY \{size=8, id=77\} = -1 ENOENT \(no object has the id 77\)", last);
         Assert.DoesNotContain("IOMMU_IOAS_ALLOC", await RunAsync("tail", $"{context.Handle}", "--no-follow", "--lines", "1"), StringComparison.Ordinal);
 
         await using var follower = fixture.StartCommandLine(Silo, "tail", $"{context.Handle}", "--lines", "1");

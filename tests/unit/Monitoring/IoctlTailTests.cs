@@ -83,8 +83,8 @@ public sealed class IoctlTailTests
 
     [Theory]
     [InlineData(1)]
-    [InlineData(31)]
-    [InlineData(33)]
+    [InlineData(15)]
+    [InlineData(17)]
     [InlineData(200)]
     public void A_batch_is_its_ioctls_with_equal_parts_of_its_time(int size)
     {
@@ -109,6 +109,18 @@ public sealed class IoctlTailTests
         var ioctl = _tail.Read(new TailRequest(0, 0, 1)).Ioctls[0];
         Expect.Sequence(argument[..RecordedIoctl.MaxArgumentBytes], ioctl.Argument, "the argument");
         Expect.Equal((answered.UtcDateTime, 12_500L, Errno.EBUSY), (ioctl.Time, ioctl.Nanoseconds, ioctl.Errno), "time, nanoseconds and errno");
+    }
+
+    [Fact]
+    public void An_ioctl_that_was_not_timed_says_so_and_has_the_time_it_began_at()
+    {
+        var begun = _time.GetUtcNow();
+        _tail.Add(Request(), new IoctlReply(), _time.GetTimestamp());
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Expect.That(!_tail.IsWatched, "Somebody looks, although nobody has looked yet.");
+        var ioctl = _tail.Read(new TailRequest(0, 0, 1)).Ioctls[0];
+        Expect.Equal((begun.UtcDateTime, -1L), (ioctl.Time, ioctl.Nanoseconds), "time and nanoseconds");
+        Expect.That(_tail.IsWatched, "Nobody looks, although somebody has just looked.");
     }
 
     private static IEnumerable<long> Numbers(long first, long last) => Enumerable.Range((int)first, (int)(last - first + 1)).Select(number => (long)number);

@@ -103,7 +103,7 @@ public sealed class SiloStatisticsTests : IDisposable
         var monitored = new MonitoredContext(ContextHandle.NewRandom(), new ContextModel(), _time, _statistics);
         for (var i = 0; i < 160; i++)
         {
-            monitored.Record(new IoctlRequest { Command = (uint)IommuCommand.Destroy }, new IoctlReply(), _time.GetTimestamp());
+            monitored.Record(new IoctlRequest { Command = (uint)IommuCommand.Destroy }, new IoctlReply(), _time.GetTimestamp(), hasWaited: false);
         }
 
         Expect.Equal((160L, 160L, 10L), (monitored.Ioctls, _statistics.Ioctls().Single().Count, _statistics.TurnTimes().Sum()), "ioctls of the context and the silo, and turns timed");
