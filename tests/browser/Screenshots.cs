@@ -61,7 +61,7 @@ public sealed class Screenshots(Browser browser)
             await tab.Page.SetViewportSizeAsync(width, 900);
             await tab.Page.EmulateMediaAsync(new() { ColorScheme = scheme });
             await tab.GoAsync(silo.Url(path), ready);
-            var picture = await tab.Page.ScreenshotAsync(new() { FullPage = true, Path = folder is null ? null : Path.Combine(folder, $"{name}.png") });
+            var picture = await tab.Page.ScreenshotAsync(new() { FullPage = name != "context" && !name.EndsWith("phone", StringComparison.Ordinal), Path = folder is null ? null : Path.Combine(folder, $"{name}.png") });
             Assert.True(picture.Length > 10_000, $"{name} is an empty picture");
         }
 
