@@ -151,22 +151,22 @@ public sealed partial class IommuContext : IAsyncDisposable
 
     internal ValueTask<IoctlBatchReply> SendBatchAsync(IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
         => TracedCalls.IsWanted
-            ? _traced.BatchAsync(requests.Length, (this, requests, stopAtFirstError, cancellationToken), static call => call.Item1.SendBatchUntracedAsync(call.requests, call.stopAtFirstError, call.cancellationToken))
-            : SendBatchUntracedAsync(requests, stopAtFirstError, cancellationToken);
+            ? _traced.BatchAsync(requests.Length, (this, requests, stopAtFirstError, cancellationToken), static call => call.Item1.SendBatchAsync(isTraced: true, call.requests, call.stopAtFirstError, call.cancellationToken))
+            : SendBatchAsync(isTraced: false, requests, stopAtFirstError, cancellationToken);
 
-    private async ValueTask<IoctlBatchReply> SendBatchUntracedAsync(IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
+    private async ValueTask<IoctlBatchReply> SendBatchAsync(bool isTraced, IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
     {
-        var call = new BatchCall(_session, _grain, requests, stopAtFirstError);
+        var call = new BatchCall(_session, _grain, requests, stopAtFirstError) { IsTraced = isTraced };
         return await call.StartAsync(await _session.BeginAsync(call, cancellationToken), cancellationToken);
     }
 
     private ValueTask<IoctlReply> SendAsync(in IoctlInput input, CancellationToken cancellationToken)
-        => TracedCalls.IsWanted ? SendTracedAsync(input, cancellationToken) : SendUntracedAsync(in input, cancellationToken);
+        => TracedCalls.IsWanted ? SendTracedAsync(input, cancellationToken) : SendAsync(isTraced: false, in input, cancellationToken);
 
     private ValueTask<IoctlReply> SendTracedAsync(IoctlInput input, CancellationToken cancellationToken)
-        => _traced.IoctlAsync(input.Command, (this, input, cancellationToken), static call => call.Item1.SendUntracedAsync(in call.input, call.cancellationToken));
+        => _traced.IoctlAsync(input.Command, (this, input, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, in call.input, call.cancellationToken));
 
-    private ValueTask<IoctlReply> SendUntracedAsync(in IoctlInput input, CancellationToken cancellationToken)
+    private ValueTask<IoctlReply> SendAsync(bool isTraced, in IoctlInput input, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         if (input.File?.Access is { } access && access.Context != Handle)
@@ -174,7 +174,7 @@ public sealed partial class IommuContext : IAsyncDisposable
             return SendElsewhereAsync(access.Context, input.ToRequest(), cancellationToken);
         }
 
-        var call = new IoctlCall(_session, _grain);
+        var call = new IoctlCall(_session, _grain) { IsTraced = isTraced };
         return _session.TryBegin(call, out var operation)
             ? call.StartAsync(input.ToRequest(operation), cancellationToken)
             : SendWhenRoomAsync(call, input, cancellationToken);
@@ -191,7 +191,13 @@ public sealed partial class IommuContext : IAsyncDisposable
     {
         try
         {
-            return await _core.Grain(context).IoctlAsync(request).AsTask().WaitAsync(cancellationToken);
+            ValueTask<IoctlReply> sent;
+            using (CallMark.Put(isTimed: false))
+            {
+                sent = _core.Grain(context).IoctlAsync(request);
+            }
+
+            return await sent.AsTask().WaitAsync(cancellationToken);
         }
         catch (Exception exception) when (IommufdTransportException.IsTransport(exception) && !cancellationToken.IsCancellationRequested)
         {

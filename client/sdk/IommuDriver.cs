@@ -93,14 +93,14 @@ public sealed class IommuDriver : IAsyncDisposable
     {
         cancellationToken.ThrowIfCancellationRequested();
         var reply = await (TracedCalls.IsWanted
-            ? _traced.DriverAsync(request, (this, operation, request, cancellationToken), static call => call.Item1.SendAsync(call.operation, call.request, call.cancellationToken))
-            : SendAsync(operation, request, cancellationToken));
+            ? _traced.DriverAsync(request, (this, operation, request, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, call.operation, call.request, call.cancellationToken))
+            : SendAsync(isTraced: false, operation, request, cancellationToken));
         return reply.Errno == Errno.None ? reply : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
     }
 
-    private async ValueTask<DriverReply> SendAsync(string operation, DriverRequest request, CancellationToken cancellationToken)
+    private async ValueTask<DriverReply> SendAsync(bool isTraced, string operation, DriverRequest request, CancellationToken cancellationToken)
     {
-        var call = new DriverCall(_session, _grain, _reference.Id, operation, request);
+        var call = new DriverCall(_session, _grain, _reference.Id, operation, request) { IsTraced = isTraced };
         if (!_session.TryBegin(call, out var name))
         {
             name = await _session.BeginAsync(call, cancellationToken);

@@ -17,6 +17,9 @@ internal abstract class SessionRequest
 {
     private int _began;
 
+    /// <summary>Whether it is sent within a span of ours. The others need not look for one.</summary>
+    public bool IsTraced { get; init; }
+
     /// <summary>The request's number in its session.</summary>
     public long Sequence { get; private set; }
 
@@ -116,7 +119,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
     {
         try
         {
-            return CallMark.IsTraced || CallMark.IsTimed() ? SendMarkedAsync(isRepeat) : SendAsync(isRepeat);
+            return IsTraced || CallMark.IsTimed() ? SendMarkedAsync(isRepeat) : SendAsync(isRepeat);
         }
         catch (Exception exception)
         {

@@ -13,6 +13,9 @@ internal static class CallMark
     private const string TraceState = "tracestate";
     private const string SentAt = "iommufd.sent";
 
+    // What a call has that is timed and belongs to no recorded trace, so that one look tells whether a call is marked at all. To others it is a trace that nobody records.
+    private const string Unrecorded = "00-00000000000000000000000000000001-0000000000000001-00";
+
     // The share of calls that say when they were sent.
     private const double TimedRatio = 1.0 / 1024;
 
@@ -40,21 +43,32 @@ internal static class CallMark
             Set(TraceParent, activity.Id);
             Set(TraceState, activity.TraceStateString);
         }
+        else if (isTimed && before.Item1 is null)
+        {
+            Set(TraceParent, Unrecorded);
+        }
 
         Set(SentAt, isTimed ? DateTime.UtcNow.Ticks : null);
         return new Scope(before);
     }
 
+    /// <summary>What says which trace the call belongs to that runs now; null where it is not marked at all.</summary>
+    public static object? Current
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => RequestContext.Get(TraceParent);
+    }
+
     /// <summary>Reads the trace that a call belongs to.</summary>
+    /// <param name="mark">Its <see cref="Current"/>.</param>
     /// <param name="parent">The caller's span; default where it has none.</param>
     /// <returns>Null where the call belongs to no trace; false where it belongs to one that is not recorded.</returns>
-    public static bool? ReadTrace(out ActivityContext parent)
+    public static bool? ReadTrace(object? mark, out ActivityContext parent)
     {
         parent = default;
-        return RequestContext.Get(TraceParent) is string header
-            && ActivityContext.TryParse(header, RequestContext.Get(TraceState) as string, isRemote: true, out parent)
-                ? (parent.TraceFlags & ActivityTraceFlags.Recorded) != 0
-                : null;
+        return mark is string header && ActivityContext.TryParse(header, RequestContext.Get(TraceState) as string, isRemote: true, out parent)
+            ? (parent.TraceFlags & ActivityTraceFlags.Recorded) != 0
+            : null;
     }
 
     /// <summary>How long ago the call was sent, by the clocks of both sides; null where it does not say.</summary>

@@ -10,8 +10,7 @@ internal sealed partial class ContextGrain
 
     public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request)
     {
-        telemetry?.NoteQueueTime();
-        if (!TurnSpans.IsWanted(out var parent))
+        if (!TurnSpans.IsWanted(telemetry, out var parent))
         {
             return IoctlTurnAsync(request);
         }
@@ -23,8 +22,7 @@ internal sealed partial class ContextGrain
 
     public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request)
     {
-        telemetry?.NoteQueueTime();
-        if (!TurnSpans.IsWanted(out var parent))
+        if (!TurnSpans.IsWanted(telemetry, out var parent))
         {
             return IoctlBatchTurnAsync(request);
         }
@@ -35,14 +33,11 @@ internal sealed partial class ContextGrain
     }
 
     public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation)
-    {
-        telemetry?.NoteQueueTime();
-        return TurnSpans.IsWanted(out var parent)
+        => TurnSpans.IsWanted(telemetry, out var parent)
             ? TurnSpans.RunAsync(
                 TurnSpans.Start(CallSpan.Driver(request), parent, Handle, Silo),
                 (this, reference, request, operation),
                 static turn => turn.Item1.DriverTurnAsync(turn.reference, turn.request, turn.operation),
                 static reply => reply.Errno)
             : DriverTurnAsync(reference, request, operation);
-    }
 }

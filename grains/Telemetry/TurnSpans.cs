@@ -11,12 +11,15 @@ namespace IommuFd.Grains.Telemetry;
 /// <summary>The spans of turns.</summary>
 internal static class TurnSpans
 {
-    /// <summary>Whether a context's turn that begins now is to have a span.</summary>
+    /// <summary>Whether a context's turn that begins now is to have a span. Notes how long its request has waited, if that is known.</summary>
+    /// <param name="telemetry">The silo's; null for none.</param>
+    /// <param name="parent">The caller's span, if there is one.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsWanted(out ActivityContext parent)
+    public static bool IsWanted(TurnTelemetry? telemetry, out ActivityContext parent)
     {
         parent = default;
-        return IommufdTelemetry.Source.HasListeners() && IsWantedNow(out parent);
+        var isTracing = IommufdTelemetry.Source.HasListeners();
+        return (isTracing || telemetry is { MeasuresQueueTime: true }) && IsWantedNow(telemetry, isTracing, out parent);
     }
 
     /// <summary>The span of a context's turn, from its begin to its answer. It is the current activity of the turn, where its calls of objects find it.</summary>
@@ -54,7 +57,7 @@ internal static class TurnSpans
 
     /// <summary>Starts the span of an object's turn where the call belongs to a recorded trace: objects begin none.</summary>
     public static Activity? StartObject(string grain, string method)
-        => IommufdTelemetry.Source.HasListeners() && CallMark.ReadTrace(out var parent) == true
+        => IommufdTelemetry.Source.HasListeners() && CallMark.ReadTrace(CallMark.Current, out var parent) == true
             ? CallSpan.Start(ActivityKind.Server, ObjectMethod(grain, method), parent)
             : null;
 
@@ -70,7 +73,17 @@ internal static class TurnSpans
         return name.IndexOf('(') is var end and > 0 ? name[..end].Trim().ToString() : SpanTags.Other;
     }
 
-    private static bool IsWantedNow(out ActivityContext parent) => CallMark.ReadTrace(out parent) ?? RootSampling.Choose();
+    private static bool IsWantedNow(TurnTelemetry? telemetry, bool isTracing, out ActivityContext parent)
+    {
+        parent = default;
+        if (CallMark.Current is not { } mark)
+        {
+            return isTracing && RootSampling.Choose();
+        }
+
+        telemetry?.NoteQueueTime();
+        return isTracing && (CallMark.ReadTrace(mark, out parent) ?? RootSampling.Choose());
+    }
 
     private static string Trim(string name, string end) => name.EndsWith(end, StringComparison.Ordinal) ? name[..^end.Length] : name;
 }

@@ -28,10 +28,13 @@ internal sealed class TurnTelemetry
             InstrumentNames.RecoveryDuration, "s", "How long it takes to make a context again from its journal.", advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] });
     }
 
+    /// <summary>Whether somebody wants to know how long requests wait.</summary>
+    public bool MeasuresQueueTime => _queueDuration.Enabled;
+
     /// <summary>Notes how long the request of this turn has waited, where it says when it was sent.</summary>
     public void NoteQueueTime()
     {
-        if (_queueDuration.Enabled && CallMark.ReadAge() is { } age)
+        if (CallMark.ReadAge() is { } age)
         {
             _queueDuration.Record(age.TotalSeconds);
         }
