@@ -115,7 +115,7 @@ public sealed class StateTests(Browser browser) : IAsyncLifetime
         await tab.Find("text=Active Silos").First.WaitForAsync();
 
         // Its figures are some seconds old; it asks again until it has them.
-        await tab.Find("a:text-is('Grains')").ClickAsync();
+        await tab.Find("a.nav-link[href='#/grains']").ClickAsync();
         await tab.Find("text=ContextGrain").First.WaitForAsync();
         Assert.DoesNotContain(context.Handle.ToString(), await tab.Page.ContentAsync(), StringComparison.OrdinalIgnoreCase);
     }
