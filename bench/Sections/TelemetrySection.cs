@@ -49,7 +49,7 @@ internal static class TelemetrySection
     private static Task CompareTelemetryAsync(BenchRun run, string section, Load load)
         => run.CompareAsync(
             section,
-            run.Options.IsQuick ? new Pace(15, TimeSpan.FromMilliseconds(40), AddsCpu: true) : new Pace(101, TimeSpan.FromMilliseconds(60), AddsCpu: true),
+            run.Options.IsQuick ? new Pace(15, TimeSpan.FromMilliseconds(40), AddsCpu: true) : new Pace(61, TimeSpan.FromMilliseconds(150), AddsCpu: true),
             new WatchedLoad("off", load, static () => null),
             (new WatchedLoad($"{load.Name}, off again", load, static () => null), null),
             (new WatchedLoad($"{load.Name}, metrics", load, static () => TelemetrySession.Start(traces: false)), null),
@@ -76,13 +76,15 @@ internal static class TelemetrySection
     /// <summary>A load that runs while something watches.</summary>
     private sealed class WatchedLoad(string name, Load load, Func<IDisposable?> watch) : Load(name)
     {
-        // The first calls after the switch find cold code.
-        private static readonly TimeSpan Settling = TimeSpan.FromMilliseconds(5);
+        // The first calls after the switch find cold code and caches.
+        private static readonly TimeSpan Settling = TimeSpan.FromMilliseconds(20);
 
         public override async Task<Rate> RunAsync(TimeSpan duration)
         {
             using (watch())
             {
+                // What subscribing has allocated, some megabytes, is collected here and not in the round.
+                GC.Collect();
                 await load.RunAsync(Settling);
                 return await load.RunAsync(duration);
             }

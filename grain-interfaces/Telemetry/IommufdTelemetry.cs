@@ -20,7 +20,7 @@ public static class IommufdTelemetry
     internal static readonly ActivitySource Source = new(SourceName, typeof(IommufdTelemetry).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0]);
 
     /// <summary>
-    /// Of the requests that belong to no trace, the share that begins one: 0 to 1. By default 0.001; where <c>OTEL_TRACES_SAMPLER</c> is set, what it says (see docs/operations.md).
+    /// Of the requests that belong to no trace, the share that begins one: 0 to 1. By default 0.00025; where <c>OTEL_TRACES_SAMPLER</c> is set, what it says (see docs/operations.md).
     /// Who begins no trace asks no sampler, so that untraced requests stay cheap.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">It is no share.</exception>

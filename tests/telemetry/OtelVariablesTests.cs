@@ -63,7 +63,7 @@ public sealed class OtelVariablesTests
     }
 
     [Theory]
-    [InlineData(null, null, 0.001)]
+    [InlineData(null, null, 0.00025)]
     [InlineData("always_on", null, 1.0)]
     [InlineData("parentbased_always_off", null, 0.0)]
     [InlineData("parentbased_traceidratio", "0.25", 0.25)]

@@ -374,7 +374,9 @@ public sealed class RetryTests
 
     private void Pass(TimeSpan duration) => _time.Pass(duration);
 
-    private IommufdClient Client() => new(_grain.Factory, new IommufdClientOptions { TimeProvider = _time, AttemptTimeout = 3 * Second });
+    private IommufdClientOptions Options => new() { TimeProvider = _time, AttemptTimeout = 3 * Second };
+
+    private IommufdClient Client() => new(_grain.Factory, Options);
 
     private Task<IommuContext> OpenAsync() => _client.OpenAsync();
 
@@ -387,7 +389,7 @@ public sealed class RetryTests
         var context = await OpenAsync();
         var driver = await _client.GetDriverAsync(context.Handle, "driver");
         var access = new AccessFile(context.Handle, new ReferenceId(9), new ObjectId(1));
-        var core = new ClientCore(_grain.Factory, new IommufdClientOptions { TimeProvider = _time });
+        var core = new ClientCore(_grain.Factory, Options);
         var file = new IommuFile(new UserFile("access 1", IsMemfd: false, 0) { Access = access }, core, new LeasedReference(context.Handle, _grain, access.Reference, default, null));
         (_grain.Failure, _grain.Put) = (failure, put);
         Array.ForEach(faults, _grain.Faults.Enqueue);
