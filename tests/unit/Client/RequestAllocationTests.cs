@@ -9,7 +9,7 @@ namespace IommuFd.UnitTests.Client;
 
 public sealed class RequestAllocationTests
 {
-    private const int Requests = 10_000;
+    private const int Requests = 100_000;
 
     // The argument, the request with its name, one object that is promise, attempt and place in the session's window, and the caller's own state machine. Before
     // requests were repeated, it was 592.
