@@ -13,6 +13,9 @@ namespace IommuFd.Client;
 /// </remarks>
 public sealed class IommufdClient
 {
+    // Handles that an open tries, should the leases of those that it opens end before it learns of them.
+    private const int MaxHandles = 3;
+
     private readonly ClientCore _core;
     private readonly long _id = Session.NewId();
 
@@ -35,11 +38,21 @@ public sealed class IommufdClient
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public async Task<IommuContext> OpenAsync(string? name = null, ContextMode? mode = null, CancellationToken cancellationToken = default)
     {
-        var handle = ContextHandle.NewRandom();
-        var session = new Session(_core);
-        var request = new OpenRequest(mode ?? _core.Options.DefaultMode, name ?? _core.Options.Name, session.Id, _id);
-        var grain = _core.Grain(handle);
-        return new IommuContext(handle, grain, session, await TakeAsync("open", () => grain.OpenAsync(request), cancellationToken));
+        for (var handles = 1; ; handles++)
+        {
+            var handle = ContextHandle.NewRandom();
+            var session = new Session(_core);
+            var request = new OpenRequest(mode ?? _core.Options.DefaultMode, name ?? _core.Options.Name, session.Id, _id);
+            var grain = _core.Grain(handle);
+            try
+            {
+                return new IommuContext(handle, grain, session, await TakeAsync("open", () => grain.OpenAsync(request), cancellationToken));
+            }
+            catch (IommufdException exception) when (exception.Errno == Errno.EEXIST && handles < MaxHandles)
+            {
+                // Nobody else has a random handle: an attempt of this call has opened it, and its lease was over before an answer came. It is closed; the next is another.
+            }
+        }
     }
 
     /// <summary>Opens a second file of an open context, as <c>dup</c> or a passed file descriptor does.</summary>

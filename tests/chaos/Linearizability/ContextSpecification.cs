@@ -30,6 +30,15 @@ internal sealed partial class ContextSpecification : ISpecification<ContextState
         _ => throw OutOfScope($"ioctl 0x{ioctl.Command:X}"),
     };
 
+    // What fails changes nothing, but for UNMAP, which has unmapped what lies before an area that it can't take.
+    public bool ChangesNothing(Ioctl ioctl, IoctlAnswer answer) => (IommuCommand)ioctl.Command switch
+    {
+        _ when answer.Errno != None => (IommuCommand)ioctl.Command != IommuCommand.IoasUnmap,
+        IommuCommand.Option => Read<IommuOption>(ioctl).Op == (ushort)IommuOptionOp.Get,
+        IommuCommand.TestCmd => Read<IommuTestCmd>(ioctl).Op == (uint)IommuTestOp.MdCheckMap,
+        _ => false,
+    };
+
     // IOMMU_DESTROY: what is held stays. What an object holds is let go with it.
     private static (ContextState, IoctlAnswer) Destroy(ContextState state, IommuDestroy cmd) => state.Find(cmd.Id) switch
     {

@@ -13,4 +13,9 @@ internal interface ISpecification<TState>
     /// <param name="ioctl">The ioctl.</param>
     /// <exception cref="NotSupportedException">The specification says nothing about such an ioctl.</exception>
     (TState Next, IoctlAnswer Answer) Apply(TState state, Ioctl ioctl);
+
+    /// <summary>Whether an ioctl that was answered so has changed nothing, in whatever state it was done.</summary>
+    /// <param name="ioctl">The ioctl.</param>
+    /// <param name="answer">What it was answered.</param>
+    bool ChangesNothing(Ioctl ioctl, IoctlAnswer answer);
 }

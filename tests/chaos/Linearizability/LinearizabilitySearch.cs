@@ -98,9 +98,15 @@ internal sealed class LinearizabilitySearch<TState>
         running.Sort((left, right) => _entries[left].Completed!.Value.CompareTo(_entries[right].Completed!.Value));
         foreach (var operation in running)
         {
-            // What fits and changes nothing can come now, whatever else is in the order: nothing has to be tried in its place.
+            // What fits now and could change nothing at any time can come now, whatever else is in the order: nothing has to be tried in its place. That it changes
+            // nothing now is not enough: it may be needed later, where it does.
+            if (!_specification.ChangesNothing(_entries[operation].Ioctl, _entries[operation].Answer))
+            {
+                continue;
+            }
+
             var (after, answer) = Apply(_state, operation);
-            if (answer == _entries[operation].Answer && after.Equals(_state) && !CanAnUnknownWait(operation, after))
+            if (answer == _entries[operation].Answer && !CanAnUnknownWait(operation, after))
             {
                 yield return operation;
                 yield break;

@@ -184,6 +184,17 @@ public sealed class RetryTests
     }
 
     [Fact]
+    public async Task An_open_whose_lease_was_over_before_its_answer_came_opens_another_handle()
+    {
+        _grain.OpenErrnos.Enqueue(Errno.EEXIST);
+        await OpenAsync();
+        Expect.Equal(2, _grain.Calls.OfType<OpenRequest>().Select(open => open.Session).Distinct().Count(), "sessions that were opened");
+
+        _grain.Errno = Errno.EEXIST;
+        Expect.Equal(Errno.EEXIST, (await Assert.ThrowsAsync<IommufdException>(OpenAsync)).Errno, "an open for which every handle is taken");
+    }
+
+    [Fact]
     public async Task A_bug_of_the_service_ends_a_request_also_when_it_is_repeated()
     {
         var context = await OpenAsync();

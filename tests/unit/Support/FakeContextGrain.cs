@@ -72,7 +72,10 @@ internal sealed class FakeContextGrain : IContextGrain
         return this;
     });
 
-    public Task<ReferenceReply> OpenAsync(OpenRequest request) => AnswerAsync(request, () => Reference(1));
+    public Task<ReferenceReply> OpenAsync(OpenRequest request) => AnswerAsync(request, () => Reference(1) with { Errno = OpenErrnos.TryDequeue(out var errno) ? errno : Errno });
+
+    /// <summary>What the next opens answer; behind that, <see cref="Errno"/>.</summary>
+    public Queue<Errno> OpenErrnos { get; } = new();
 
     public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request) => new(AnswerAsync(request, () => Ioctl(request), request.Operation));
 
