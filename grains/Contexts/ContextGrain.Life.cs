@@ -12,6 +12,7 @@ internal sealed partial class ContextGrain
     private const int LooksPerLease = 4;
 
     private IGrainTimer? _leaseTimer;
+    private long _lastLook;
     private long? _client;
 
     public Task<RenewReply> RenewAsync(ReferenceId[] references)
@@ -54,11 +55,30 @@ internal sealed partial class ContextGrain
             return;
         }
 
+        ForgiveStandstill(context);
         foreach (var reference in context.References.Where(reference => time.GetElapsedTime(reference.LastSign) > options.Value.Lease).ToList())
         {
             statistics?.CountLeaseExpiry();
             logger.LeaseExpired(Handle.ToShortString(), reference.Kind, reference.Id.Value, reference.Name);
             await PutAsync(context, reference.Id);
+        }
+    }
+
+    // A silo that stood still, paused or starved, has heard nobody meanwhile: what its owners sent waits behind this look. The time does not count against them.
+    private void ForgiveStandstill(ContextModel context)
+    {
+        var now = time.GetTimestamp();
+        var period = options.Value.Lease / LooksPerLease;
+        var late = time.GetElapsedTime(_lastLook, now) - period;
+        _lastLook = now;
+        if (late <= period)
+        {
+            return;
+        }
+
+        foreach (var reference in context.References)
+        {
+            reference.LastSign = Math.Min(now, reference.LastSign + (long)(late.TotalSeconds * time.TimestampFrequency));
         }
     }
 
@@ -74,6 +94,7 @@ internal sealed partial class ContextGrain
             reference.LastSign = now;
         }
 
+        _lastLook = now;
         if (options.Value.Lease > TimeSpan.Zero && _leaseTimer is null)
         {
             var period = options.Value.Lease / LooksPerLease;

@@ -45,7 +45,7 @@ public sealed class LinearizabilityTests(PostgresServer postgres, ITestOutputHel
             {
                 Duration = TimeSpan.FromSeconds(15),
                 Seed = Random.Shared.Next(1_000_000),
-                Lease = TimeSpan.FromSeconds(5),
+                Lease = TimeSpan.FromSeconds(10),
                 ClientProcesses = 2,
                 Contexts = 3,
                 Ioctls = 100,

@@ -120,6 +120,10 @@ internal sealed class ChaosRun
             {
                 Violate($"context {number}: something asked of it has not ended in {_options.Patience}");
             }
+            catch (IommufdException exception)
+            {
+                Violate($"context {number}: its opener was answered {exception.Message}");
+            }
             catch (IommufdTransportException exception)
             {
                 // Opening or closing was given up: it has ended, and its caller knows.

@@ -1,0 +1,28 @@
+using IommuFd.Client;
+using IommuFd.GrainInterfaces;
+
+namespace IommuFd.ClusterTests;
+
+/// <summary>A silo that stands still for longer than leases last, and goes on, does not hold that against those who could not reach it.</summary>
+[Collection(PostgresCollection.Name)]
+public sealed class StandstillTests(PostgresServer postgres)
+{
+    private static readonly TimeSpan Lease = TimeSpan.FromSeconds(2);
+
+    [Fact]
+    public async Task Leases_do_not_run_out_while_their_silo_is_paused()
+    {
+        await using var cluster = await SiloCluster.StartAsync(await postgres.CreateDatabaseAsync(), silos: 1, $"--Contexts:Lease={Lease}");
+        var client = new IommufdClient(await cluster.ConnectAsync());
+        var context = await client.OpenAsync("patient", ContextMode.Volatile);
+        var ioas = await context.AllocateIoasAsync();
+
+        // Nothing tells how long a process has been stopped but time itself.
+        await cluster.Silos[0].Process.SignalAsync("STOP");
+        await Task.Delay(3 * Lease);
+        await cluster.Silos[0].Process.SignalAsync("CONT");
+
+        await context.DestroyAsync(ioas);
+        Assert.False(context.IsLost, "the context is there, with its IOAS");
+    }
+}
