@@ -15,6 +15,8 @@ public sealed class RequestAllocationTests
     // requests were repeated, it was 592.
     private const int BytesForAnIoctl = 512;
 
+    private const int AllocationStep = 8;
+
     private readonly LaterGrain _grain = new();
 
     [Fact]
@@ -25,7 +27,9 @@ public sealed class RequestAllocationTests
         var before = GC.GetAllocatedBytesForCurrentThread();
         Run(context);
         var allocated = (GC.GetAllocatedBytesForCurrentThread() - before) / Requests;
-        Expect.That(allocated <= BytesForAnIoctl, $"An ioctl allocates {allocated} bytes; it should be {BytesForAnIoctl} at most.");
+
+        // Whatever an ioctl allocated more would be a step more for each; less than that is what the thread does now and then.
+        Expect.That(allocated < BytesForAnIoctl + AllocationStep, $"An ioctl allocates {allocated} bytes; it should be {BytesForAnIoctl}.");
     }
 
     private void Run(IommuContext context)
