@@ -15,6 +15,8 @@ internal sealed partial class ContextGrain
     private long _lastLook;
     private long? _client;
 
+    private TimeSpan LookPeriod => options.Value.Lease / LooksPerLease;
+
     public Task<RenewReply> RenewAsync(ReferenceId[] references)
     {
         if (_context is not { } context)
@@ -68,10 +70,9 @@ internal sealed partial class ContextGrain
     private void ForgiveStandstill(ContextModel context)
     {
         var now = time.GetTimestamp();
-        var period = options.Value.Lease / LooksPerLease;
-        var late = time.GetElapsedTime(_lastLook, now) - period;
+        var late = time.GetElapsedTime(_lastLook, now) - LookPeriod;
         _lastLook = now;
-        if (late <= period)
+        if (late <= LookPeriod)
         {
             return;
         }
@@ -97,8 +98,7 @@ internal sealed partial class ContextGrain
         _lastLook = now;
         if (options.Value.Lease > TimeSpan.Zero && _leaseTimer is null)
         {
-            var period = options.Value.Lease / LooksPerLease;
-            _leaseTimer = this.RegisterGrainTimer(SweepAsync, new GrainTimerCreationOptions { DueTime = period, Period = period });
+            _leaseTimer = this.RegisterGrainTimer(SweepAsync, new GrainTimerCreationOptions { DueTime = LookPeriod, Period = LookPeriod });
         }
     }
 

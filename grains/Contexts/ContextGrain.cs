@@ -16,7 +16,8 @@ namespace IommuFd.Grains.Contexts;
 //
 // A durable context answers nothing before it is in the journal, or before the journal has confirmed that this activation is still the context's. Where
 // that fails, this activation knows more than is written, or less: it leaves without an answer, and the next one begins with what is written.
-// .Durability.cs has that part, .Life.cs what begins and ends with the context, .Monitoring.cs what people see of it.
+// .Tracing.cs is where requests come in; .Durability.cs has the journal, .Life.cs what begins and ends with the context, .Handover.cs how it moves to another silo, .Monitoring.cs
+// what people see of it.
 
 /// <inheritdoc cref="IContextGrain"/>
 [KeepAlive]

@@ -23,11 +23,20 @@ internal enum FaultKind
 /// <param name="silos">The silos.</param>
 /// <param name="clients">The processes of clients.</param>
 /// <param name="seed">Where what is random comes from.</param>
-/// <param name="pausesOnly">Whether silos are paused and nothing else: only one that is paused can wake up and find that it has been followed.</param>
+/// <param name="kinds">What silos suffer; what stands there twice, twice as often.</param>
 /// <param name="log">Told each fault.</param>
-internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList<ClientSlot> clients, int seed, bool pausesOnly, Action<string> log) : IDisposable
+internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList<ClientSlot> clients, int seed, IReadOnlyList<FaultKind> kinds, Action<string> log) : IDisposable
 {
-    private const int Rolls = 10, PauseRoll = 7;
+    /// <summary>What silos suffer in a run.</summary>
+    public static readonly FaultKind[] Usual =
+    [
+        .. Enumerable.Repeat(FaultKind.KillSilo, 4),
+        .. Enumerable.Repeat(FaultKind.PauseSilo, 4),
+        .. Enumerable.Repeat(FaultKind.StopSilo, 2),
+    ];
+
+    /// <summary>Pauses alone: only a silo that was paused can wake up and find that it has been followed.</summary>
+    public static readonly FaultKind[] Pauses = [FaultKind.PauseSilo];
 
     private readonly int[] _counts = new int[Enum.GetValues<FaultKind>().Length];
     private readonly SemaphoreSlim _mayBeAway = new(silos.Count - 1);
@@ -68,10 +77,10 @@ internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList
         var index = TakeOne(random);
         try
         {
-            await ((pausesOnly ? PauseRoll : random.Next(Rolls)) switch
+            await (kinds[random.Next(kinds.Count)] switch
             {
-                < 4 => EndAsync(index, FaultKind.KillSilo, "KILL"),
-                <= PauseRoll => PauseAsync(index, Between(random, TimeSpan.FromSeconds(0.2), TimeSpan.FromSeconds(10)), stop),
+                FaultKind.KillSilo => EndAsync(index, FaultKind.KillSilo, "KILL"),
+                FaultKind.PauseSilo => PauseAsync(index, Between(random, TimeSpan.FromSeconds(0.2), TimeSpan.FromSeconds(10)), stop),
                 _ => EndAsync(index, FaultKind.StopSilo, "TERM"),
             });
         }

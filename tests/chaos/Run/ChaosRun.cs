@@ -53,7 +53,7 @@ internal sealed class ChaosRun
             var grains = await cluster.ConnectAsync();
             var random = new Random(_options.Seed);
             var silos = cluster.Silos.Select(silo => new SiloSlot(cluster, silo, () => TimeSpan.FromSeconds(3 * random.NextDouble()))).ToList();
-            using var faults = new FaultInjector(silos, clients, _options.Seed, _options.Broken, Log);
+            using var faults = new FaultInjector(silos, clients, _options.Seed, _options.Broken ? FaultInjector.Pauses : FaultInjector.Usual, Log);
 
             using var over = new CancellationTokenSource();
             var supervising = Task.WhenAll(silos.Select(silo => silo.SuperviseAsync(over.Token)));
@@ -67,7 +67,7 @@ internal sealed class ChaosRun
 
             await Leftovers.FindAsync(database, grains, _options.Lease, Violate);
             await over.CancelAsync();
-            await supervising.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            await EndedAsync(supervising);
             return Report(faults);
         }
         finally
@@ -95,6 +95,18 @@ internal sealed class ChaosRun
             Faults = Enum.GetValues<FaultKind>().ToDictionary(kind => kind, faults.Count),
             Violations = [.. _violations],
         };
+    }
+
+    private static async Task EndedAsync(Task cancelled)
+    {
+        try
+        {
+            await cancelled;
+        }
+        catch (OperationCanceledException)
+        {
+            // As it was told to.
+        }
     }
 
     private async Task RunLaneAsync(Round round, CancellationToken stop)

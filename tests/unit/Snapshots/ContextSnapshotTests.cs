@@ -10,7 +10,7 @@ using Xunit.Abstractions;
 namespace IommuFd.UnitTests.Snapshots;
 
 /// <summary>What a snapshot has of a context, and how the grains of its objects come into it and out of it.</summary>
-public sealed class ContextSnapshotTests(ITestOutputHelper output)
+public sealed partial class ContextSnapshotTests(ITestOutputHelper output)
 {
     private readonly OpenContext _context = new();
 
@@ -302,134 +302,6 @@ public sealed class ContextSnapshotTests(ITestOutputHelper output)
         ioas.Map(IommuIoasMapFlags.Readable, 0x1000, 0x1000, 0x1000, 0x1000, ref next);
         again.Map(IommuIoasMapFlags.Readable, 0x1000, 0x1000, 0x1000, 0x1000, ref nextAgain);
         Expect.Equal(Deep.Text(ioas.Table.FirstArea(new IovaRange(next, next))), Deep.Text(again.Table.FirstArea(new IovaRange(nextAgain, nextAgain))), "the next mapping, with the number of its pages");
-    }
-
-    [Fact]
-    public void Snapshots_are_small()
-    {
-        var fresh = Size(context => Repeat(100_000, () => context.Add()));
-        Report("an IOAS that was never used, 100,000 made in a row", fresh / 100_000.0, 0.01);
-
-        var random = new Random(1);
-        var churned = Size(context =>
-        {
-            Repeat(100_000, () => context.Add());
-            Repeat(100_000, () =>
-            {
-                context.Model.Remove((uint)random.Next(1, 100_001), out _);
-                context.Add();
-            });
-        });
-        Report("an IOAS that was never used, ids and serial numbers at random", churned / 100_000.0, 8);
-
-        var used = Size(context => Repeat(1_000, () => context.MapAnywhere(context.AllocateIoas(), 0x1000)));
-        Report("an IOAS with one area", used / 1_000.0, 140);
-
-        var regular = Size(context =>
-        {
-            var ioas = context.AllocateIoas();
-            for (ulong i = 0; i < 100_000; i++)
-            {
-                context.Map(ioas, TestDevices.ApertureStart + (i * 0x2000), 0x1000);
-            }
-        });
-        Report("an area of 100,000 alike", regular / 100_000.0, 0.01);
-
-        var irregular = Size(context =>
-        {
-            var (ioas, iova) = (context.AllocateIoas(), TestDevices.ApertureStart);
-            for (var i = 0; i < 20_000; i++)
-            {
-                context.Map(ioas, iova, (ulong)random.Next(1, 50) * 0x1000);
-                iova += (ulong)random.Next(50, 500) * 0x1000;
-            }
-        });
-        Report("an area of 20,000 of any size anywhere", irregular / 20_000.0, 24);
-
-        var devices = Size(context => Repeat(1_000, () => context.TryMockDomain(context.AllocateIoas())));
-        Report("an IOAS, a HWPT, a device and its owner", devices / 1_000.0, 220);
-
-        var hwpts = Size(context =>
-        {
-            var ioas = context.AllocateIoas();
-            var device = context.Bind(context.Driver(), "device");
-            Repeat(1_000, () => context.AllocateHwpt(device.Value, ioas));
-        });
-        Report("a HWPT of 1,000 on one IOAS", hwpts / 1_000.0, 80);
-        Report("a context without objects", Size(_ => { }), 80);
-
-        void Report(string what, double bytes, double most)
-        {
-            output.WriteLine($"{what}: {bytes:0.####} bytes");
-            Expect.That(bytes <= most, $"{what} takes {bytes:0.####} bytes, more than {most}.");
-        }
-    }
-
-    [Theory]
-    [InlineData(1_000)]
-    [InlineData(100_000)]
-    public void Times_of_a_context_with_many_objects(int objects)
-    {
-        // Another before, so that it is the code that is measured and not its compilation; and by the processor's time, since others use it too.
-        var other = new OpenContext();
-        Fill(other, 5_000);
-        Repeat(5, () => OpenContext.Restore(other.Capture()));
-        Fill(_context, objects);
-        GC.Collect();
-        var start = Environment.CpuUsage.TotalTime;
-        var snapshot = _context.CaptureSnapshot();
-        var captured = Environment.CpuUsage.TotalTime;
-        var bytes = Serialization.Serializer.SerializeToArray(snapshot);
-        var written = Environment.CpuUsage.TotalTime;
-        var read = Serialization.Serializer.Deserialize<ContextSnapshot>(bytes);
-        var decoded = Environment.CpuUsage.TotalTime;
-        var again = OpenContext.Restore(bytes);
-        var restored = Environment.CpuUsage.TotalTime;
-        output.WriteLine(
-            $"{_context.Objects.Count} objects, {bytes.Length:N0} bytes: capture {(captured - start).TotalMilliseconds:N1} ms, to bytes {(written - captured).TotalMilliseconds:N1} ms, "
-            + $"from bytes {(decoded - written).TotalMilliseconds:N1} ms, that and restore {(restored - decoded).TotalMilliseconds:N1} ms");
-        Expect.Equal((_context.Objects.Count, false), (again.Objects.Count, read is null || again.ObjectGrains.HasLost), "objects, and whether one was lost");
-    }
-
-    [Fact]
-    public void Times_of_a_context_with_a_million_IOASes()
-    {
-        Repeat(1_000_000, () => _context.Add());
-        var start = Environment.CpuUsage.TotalTime;
-        var bytes = _context.Capture();
-        var captured = Environment.CpuUsage.TotalTime;
-        var again = OpenContext.Restore(bytes);
-        output.WriteLine($"{bytes.Length:N0} bytes: capture {(captured - start).TotalMilliseconds:N0} ms, restore {(Environment.CpuUsage.TotalTime - captured).TotalMilliseconds:N0} ms");
-        Expect.Equal(1_000_000, again.Objects.Count, "objects");
-    }
-
-    // A third IOASes with an area, and on each a HWPT and an access.
-    private static void Fill(OpenContext context, int objects)
-    {
-        var driver = context.Driver();
-        var device = context.Bind(driver, "device");
-        for (var i = 0; i < objects / 3; i++)
-        {
-            var ioas = context.AllocateIoas();
-            context.Map(ioas, TestDevices.ApertureStart, 0x1000);
-            context.AllocateHwpt(device.Value, ioas);
-            context.AskOk(driver, new AttachAccessRequest(context.AskOk(driver, new CreateAccessRequest(true)), new ObjectId(ioas)));
-        }
-    }
-
-    private static int Size(Action<OpenContext> fill)
-    {
-        var context = new OpenContext();
-        fill(context);
-        return context.Capture().Length;
-    }
-
-    private static void Repeat(int count, Action action)
-    {
-        for (var i = 0; i < count; i++)
-        {
-            action();
-        }
     }
 
     private static OpenContext MakeAgain(OpenContext context)
