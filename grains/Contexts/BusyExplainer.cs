@@ -134,7 +134,7 @@ internal sealed class BusyExplainer
         }
 
         var target = hold.Target;
-        _frees.Add(target.Ref);
+        NoteFreed(target);
         var users = _users[target] = _users.GetValueOrDefault(target, target.Users) - 1;
         if (users == 1 && target is HwptEntry { IsAuto: true } && hold.Owner is DeviceEntry)
         {
@@ -159,11 +159,7 @@ internal sealed class BusyExplainer
             return;
         }
 
-        if (!_frees.Contains(entry.Ref))
-        {
-            _frees.Add(entry.Ref);
-        }
-
+        NoteFreed(entry);
         for (var hold = entry.FirstHeld; hold is not null; hold = hold.NextHeld)
         {
             if (entry is SelftestEntry && hold.Target is DeviceEntry device)
@@ -174,6 +170,15 @@ internal sealed class BusyExplainer
             {
                 Drop(hold);
             }
+        }
+    }
+
+    // Once, however many holds on it one step lets go: a device that goes may have held a HWPT for itself and for PASIDs.
+    private void NoteFreed(ObjectEntry entry)
+    {
+        if (!_frees.Contains(entry.Ref))
+        {
+            _frees.Add(entry.Ref);
         }
     }
 

@@ -68,6 +68,20 @@ public sealed class BusyExplainerTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void A_step_names_once_what_it_frees_of_several_holds()
+    {
+        var driver = _context.Driver();
+        var device = _context.AskOk(driver, new BindDeviceRequest(new DeviceDescription { Name = "device", PasidWidth = 4 }));
+        var hwpt = new ObjectId(_context.AllocateHwpt(device.Value, _context.AllocateIoas(), IommuHwptAllocFlags.Pasid));
+        _context.AskOk(driver, new AttachDeviceRequest(device, hwpt));
+        _context.AskOk(driver, new AttachDeviceRequest(device, hwpt, Pasid: 1));
+        Expect.Equal(3L, _context.Objects.Find(hwpt.Value)!.Users, "users of the HWPT, attached twice");
+
+        var step = Explain(_context, device.Value).Steps.Single();
+        Expect.Sequence([new ObjectRef(ObjectType.Device, device), new ObjectRef(ObjectType.HwptPaging, hwpt)], step.Frees, $"what it frees to {step}");
+    }
+
+    [Fact]
     public void More_steps_than_fit_are_cut_and_said_so()
     {
         var ioas = _context.AllocateIoas();
