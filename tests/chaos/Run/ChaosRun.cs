@@ -57,17 +57,18 @@ internal sealed class ChaosRun
 
             using var over = new CancellationTokenSource();
             var supervising = Task.WhenAll(silos.Select(silo => silo.SuperviseAsync(over.Token)));
-            using (var stop = new CancellationTokenSource(_options.Duration))
+            try
             {
-                var round = new Round(new IommufdClient(grains), clients, _options, _folder);
-                var injecting = faults.RunAsync(stop.Token);
-                await Task.WhenAll(Enumerable.Range(0, _options.Contexts).Select(_ => RunLaneAsync(round, stop.Token)));
-                await injecting;
+                await RunLanesAsync(new Round(new IommufdClient(grains), clients, _options, _folder), faults);
+                await Leftovers.FindAsync(database, grains, _options.Lease, Violate);
+            }
+            finally
+            {
+                // Before the cluster is taken down: what ends then is not to be started again.
+                await over.CancelAsync();
+                await EndedAsync(supervising);
             }
 
-            await Leftovers.FindAsync(database, grains, _options.Lease, Violate);
-            await over.CancelAsync();
-            await EndedAsync(supervising);
             return Report(faults);
         }
         finally
@@ -95,6 +96,21 @@ internal sealed class ChaosRun
             Faults = Enum.GetValues<FaultKind>().ToDictionary(kind => kind, faults.Count),
             Violations = [.. _violations],
         };
+    }
+
+    private async Task RunLanesAsync(Round round, FaultInjector faults)
+    {
+        using var stop = new CancellationTokenSource(_options.Duration);
+        var injecting = faults.RunAsync(stop.Token);
+        try
+        {
+            await Task.WhenAll(Enumerable.Range(0, _options.Contexts).Select(_ => RunLaneAsync(round, stop.Token)));
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await injecting;
+        }
     }
 
     private static async Task EndedAsync(Task cancelled)
