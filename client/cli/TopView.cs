@@ -26,7 +26,7 @@ internal static class TopView
         var active = overview.Silos.Where(silo => silo.Answered).ToList();
         var objects = active.SelectMany(silo => silo.Objects).GroupBy(count => count.Type, count => count.Count).Select(counts => (Type: counts.Key, Count: counts.Sum()));
         var kinds = string.Join(", ", objects.Where(kind => kind.Count > 0).Select(kind => $"{kind.Type.Label()} {kind.Count:N0}"));
-        return $"{active.Count:N0} silos, {active.Sum(silo => silo.Contexts):N0} contexts ({active.Sum(silo => silo.DurableContexts):N0} durable), "
+        return $"{active.Count:N0} silo{(active.Count == 1 ? "" : "s")}, {active.Sum(silo => silo.Contexts):N0} contexts ({active.Sum(silo => silo.DurableContexts):N0} durable), "
             + $"{active.Sum(silo => Rate(overview, silo)):N0} ioctls/s{(kinds.Length == 0 ? "" : $"; objects: {kinds}")}";
     }
 
@@ -43,7 +43,7 @@ internal static class TopView
                     $"{Seconds(overview, silo, RateSeconds).Sum(sample => sample.Errors) / (double)RateSeconds:N0}",
                 ]
                 : ["-", "-", "-", "-", "-"];
-            table.AddRow([Markup.Escape(silo.Address), silo is { Answered: false, Status: "Active" } ? "silent" : silo.Status.ToLowerInvariant(), .. figures]);
+            table.AddRow([Markup.Escape(SiloText.Endpoint(silo.Address)), silo is { Answered: false, Status: "Active" } ? "silent" : silo.Status.ToLowerInvariant(), .. figures]);
         }
 
         return table;
@@ -67,7 +67,7 @@ internal static class TopView
         foreach (var (context, rate) in rows)
         {
             table.AddRow(
-                $"{context.Tag}", context.Handle, Markup.Escape(context.Opener), Markup.Escape(context.Silo), $"{context.Objects:N0}",
+                $"{context.Tag}", context.Handle, Markup.Escape(context.Opener), Markup.Escape(SiloText.Endpoint(context.Silo)), $"{context.Objects:N0}",
                 rate is { } perSecond ? $"{perSecond:N0}" : "-", $"{context.Ioctls:N0}");
         }
 

@@ -68,14 +68,6 @@ internal static class Words
         };
     }
 
-    /// <summary>A silo's address and port, without Orleans' letter before them and the time of its start behind them.</summary>
-    public static string Silo(string address)
-    {
-        var text = address.StartsWith('S') ? address[1..] : address;
-        var last = text.LastIndexOf(':');
-        return last > 0 && text.LastIndexOf(':', last - 1) > 0 && !text.EndsWith(']') ? text[..last] : text;
-    }
-
     public static string Mode(ContextMode mode) => mode == ContextMode.Durable ? "durable" : "volatile";
 
     public static string Access(IommuIoasMapFlags flags)
