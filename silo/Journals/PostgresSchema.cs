@@ -1,6 +1,6 @@
 namespace IommuFd.Silo.Journals;
 
-/// <summary>The tables of a PostgreSQL store, as the steps that lead from an empty database to this version's. The same tables as <see cref="SqliteSchema"/>.</summary>
+/// <summary>The tables of a PostgreSQL store, as the steps that lead from an empty database to this version's.</summary>
 internal static class PostgresSchema
 {
     /// <summary>Where the version is kept.</summary>

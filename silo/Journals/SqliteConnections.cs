@@ -13,11 +13,11 @@ internal sealed class SqliteConnections(string path, JournalSynchronous synchron
     private readonly SemaphoreSlim _writing = new(1);
     private readonly SemaphoreSlim _reading = new(MaxReaders);
     private readonly ConcurrentBag<SqliteSession> _readers = [];
-    private SqliteSession? _writer;
+    private SqliteWriter? _writer;
     private bool _disposed;
 
     /// <summary>Does something on the connection for writes, alone in this process.</summary>
-    public async Task<T> WriteAsync<T>(Func<SqliteSession, T> write, CancellationToken cancellationToken)
+    public async Task<T> WriteAsync<T>(Func<SqliteWriter, T> write, CancellationToken cancellationToken)
     {
         await _writing.WaitAsync(cancellationToken);
         try
@@ -26,7 +26,7 @@ internal sealed class SqliteConnections(string path, JournalSynchronous synchron
                 () =>
                 {
                     ObjectDisposedException.ThrowIf(_disposed, this);
-                    _writer ??= Open();
+                    _writer ??= new SqliteWriter(Open());
                     try
                     {
                         return write(_writer);

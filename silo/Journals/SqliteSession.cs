@@ -1,5 +1,6 @@
 using System.Globalization;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Journaling;
 using Microsoft.Data.Sqlite;
 
 namespace IommuFd.Silo.Journals;
@@ -39,7 +40,7 @@ internal sealed class SqliteSession : IDisposable
     }
 
     /// <summary>Does something in one transaction. Where it throws, the connection must be disposed of, which rolls back.</summary>
-    /// <param name="begin"><c>BEGIN IMMEDIATE</c> has the file's lock for writes from the start; taken later, it might be refused for what was read in between.</param>
+    /// <param name="begin">How it begins.</param>
     /// <param name="body">What to do.</param>
     public T InTransaction<T>(string begin, Func<T> body)
     {
@@ -73,8 +74,23 @@ internal sealed class SqliteSession : IDisposable
         }
     }
 
+    /// <summary>Runs SQL that has an integer or nothing.</summary>
+    /// <returns>The first column of its first row; null where there is none.</returns>
+    public long? ReadInteger(string sql, params ReadOnlySpan<object> parameters)
+    {
+        using var reader = Prepared(sql, parameters).ExecuteReader();
+        return reader.Read() ? reader.GetInt64(0) : null;
+    }
+
+    /// <summary>Where the snapshot ends of the journal that a write is for; null where the write is fenced.</summary>
+    public long? SnapshotPosition(JournalWrite write, byte[] key)
+        => ReadInteger("SELECT snapshot_position FROM journal_contexts WHERE handle = ?1 AND epoch = ?2 AND released_at IS NULL", key, write.Epoch);
+
+    /// <summary>Bytes of a row; null where there are none.</summary>
+    public static byte[]? Bytes(SqliteDataReader row, int column) => row.IsDBNull(column) ? null : row.GetFieldValue<byte[]>(column);
+
     /// <summary>A handle as the store has it: 16 bytes whose order is that of its digits.</summary>
-    public static byte[] Key(ContextHandle handle) => handle.Value.ToByteArray(bigEndian: true);
+    public static byte[] Key(Guid handle) => handle.ToByteArray(bigEndian: true);
 
     /// <summary>The handle that a key is of.</summary>
     public static ContextHandle Handle(byte[] key) => new(new Guid(key, bigEndian: true));

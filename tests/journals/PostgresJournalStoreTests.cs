@@ -3,12 +3,13 @@ using IommuFd.Silo.Journals;
 using IommuFd.TestSupport;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
+using Xunit.Abstractions;
 
 namespace IommuFd.JournalTests;
 
 /// <summary>What PostgreSQL has to do beyond what every store must.</summary>
 [Collection(PostgresCollection.Name)]
-public sealed class PostgresJournalStoreTests(PostgresServer server) : JournalStoreTests
+public sealed class PostgresJournalStoreTests(PostgresServer server, ITestOutputHelper output) : JournalStoreTests(output)
 {
     [Fact]
     public async Task A_server_that_crashes_in_the_middle_of_commits_loses_nothing_that_was_reported()

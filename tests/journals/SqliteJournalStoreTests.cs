@@ -1,14 +1,16 @@
 using System.Diagnostics;
 using System.Globalization;
+using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Journaling;
 using IommuFd.Silo.Journals;
 using IommuFd.TestSupport;
 using Microsoft.Data.Sqlite;
+using Xunit.Abstractions;
 
 namespace IommuFd.JournalTests;
 
 /// <summary>What SQLite has to do beyond what every store must.</summary>
-public sealed class SqliteJournalStoreTests : JournalStoreTests
+public sealed class SqliteJournalStoreTests(ITestOutputHelper output) : JournalStoreTests(output)
 {
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(2);
 
@@ -139,11 +141,92 @@ public sealed class SqliteJournalStoreTests : JournalStoreTests
         using var session = new SqliteSession(Place.Settings.Path, JournalSynchronous.Full, TimeSpan.FromSeconds(10));
         session.Read($"PRAGMA max_page_count = {pages}", _ => false);
 
-        var full = Assert.Throws<SqliteException>(() => session.Execute("INSERT INTO journal_records (handle, position, frame) VALUES (?1, 2, ?2)", SqliteSession.Key(handle), new byte[1 << 20]));
+        var full = Assert.Throws<SqliteException>(() => session.Execute("INSERT INTO journal_runs (handle, position, frame) VALUES (?1, 2, ?2)", SqliteSession.Key(handle.Value), new byte[1 << 20]));
 
         Assert.EndsWith("could not commit: the disk is full.", SqliteErrors.ToStore(full, "commit", "the file", TimeSpan.Zero).Message, StringComparison.Ordinal);
         Assert.Equal(1, Assert.Single(await ReadAllAsync(Store, handle)).Position);
         await AppendAsync(handle, 1, 2, [2]);
+    }
+
+    [Fact]
+    public async Task A_file_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it()
+    {
+        var path = Path.Combine(Path.GetDirectoryName(Place.Settings.Path)!, "first.db");
+        var handle = Handle("27206f7220313d31202d2d0000000000");
+        using (var session = new SqliteSession(path, JournalSynchronous.Full, TimeSpan.FromSeconds(1)))
+        {
+            session.Execute(SqliteSchema.CreateVersions);
+            session.Execute("INSERT INTO journal_schema (version) VALUES (1)");
+            session.Execute(SqliteSchema.Migrations[0]);
+            session.Execute("INSERT INTO journal_contexts (handle, epoch, owner, snapshot_position) VALUES (?1, 4, 'silo-1', 1)", SqliteSession.Key(handle.Value));
+            session.Execute("INSERT INTO journal_snapshots (handle, frame) VALUES (?1, x'10')", SqliteSession.Key(handle.Value));
+            session.Execute("INSERT INTO journal_records (handle, position, frame) VALUES (?1, 2, x'02'), (?1, 3, x'0303')", SqliteSession.Key(handle.Value));
+        }
+
+        await using var store = Place.OpenStore(new JournalSettings { Path = path });
+        await store.InitializeAsync(default);
+
+        Assert.Equal(JournalOutcome.Committed, await CommitAsync(store, new AppendRecord(handle, 4, 4, [4])));
+        Assert.Equal([[2], [3, 3], [4]], (await ReadAllAsync(store, handle)).Select(entry => entry.Frame));
+        var head = (await store.AcquireAsync(handle, Owner, default))!;
+        Assert.Equal((5L, 1L, (byte)0x10), (head.Epoch, head.SnapshotPosition, Assert.Single(head.Snapshot!)));
+        Assert.Equal([[2], [3, 3], [4]], (await ReadAllAsync(store, handle)).Select(entry => entry.Frame));
+    }
+
+    [Theory]
+    [InlineData("places", 24, "the place where a frame begins")]
+    [InlineData("places", 28, "the length of a frame")]
+    [InlineData("frames", 3, "a frame")]
+    public async Task Damage_in_the_tail_is_about_one_record_only(string column, int offset, string what)
+    {
+        // Of three records in one row, the second is hit: its place begins at 32, its frame at 8.
+        ContextHandle[] handles = [await CreateAsync(), await CreateAsync(), await CreateAsync()];
+        await Store.CommitAsync([.. handles.Select((handle, i) => new AppendRecord(handle, 1, 1, [.. Enumerable.Repeat((byte)i, 8)]))], default);
+        var row = (byte[])(await Place.QueryAsync($"SELECT {column} FROM journal_tail"))!;
+        row[(column == "places" ? 32 : 8) + offset] ^= 0x80;
+        await Place.ExecuteAsync($"UPDATE journal_tail SET {column} = @row", ("row", row));
+
+        foreach (var isSorted in (bool[])[false, true])
+        {
+            if (isSorted)
+            {
+                await Store.AcquireAsync(handles[0], Owner, default);
+                Assert.Equal(0L, await Place.QueryAsync("SELECT count(*) FROM journal_tail"));
+            }
+
+            for (var i = 0; i < handles.Length; i++)
+            {
+                var frame = Assert.Single(await ReadAllAsync(Store, handles[i])).Frame;
+                Assert.True(frame.SequenceEqual(Enumerable.Repeat((byte)i, 8)) == (i != 1), $"with {what} damaged, sorted: {isSorted}, record {i} is {Convert.ToHexString(frame)}");
+            }
+        }
+    }
+
+    [Fact]
+    public async Task The_oldest_of_a_long_tail_is_sorted_and_runs_of_a_context_are_read_in_pieces()
+    {
+        const int Rounds = 45;
+        const int Bytes = 450_000;
+        ContextHandle[] handles = [await CreateAsync(), await CreateAsync()];
+        for (var position = 1; position <= Rounds; position++)
+        {
+            await Store.CommitAsync([.. handles.Select(handle => new AppendRecord(handle, 1, position, [.. Enumerable.Repeat((byte)position, Bytes)]))], default);
+        }
+
+        var (tail, runs) = (await CountAsync("journal_tail"), await CountAsync("journal_runs"));
+        Assert.True(tail is > 0 and < Rounds, $"{tail} commits of {Rounds} are in the tail.");
+        Assert.True(runs > 0 && runs < 2 * (Rounds - tail), $"{runs} runs were made of {2 * (Rounds - tail)} records.");
+        foreach (var pageBytes in (int[])[1, 1_200_000, int.MaxValue])
+        {
+            foreach (var handle in handles)
+            {
+                var entries = await ReadAllAsync(Store, handle, pageBytes);
+                Assert.Equal(Enumerable.Range(1, Rounds).Select(i => (long)i), entries.Select(entry => entry.Position));
+                Assert.All(entries, entry => Assert.Equal((Bytes, (byte)entry.Position), (entry.Frame.Length, entry.Frame[^1])));
+            }
+        }
+
+        async Task<long> CountAsync(string table) => (long)(await Place.QueryAsync($"SELECT count(*) FROM {table}"))!;
     }
 
     protected override Task<JournalPlace> CreatePlaceAsync() => Task.FromResult<JournalPlace>(new SqliteJournalPlace());

@@ -15,6 +15,9 @@ public abstract class JournalPlace : IAsyncDisposable
     /// <summary>What a silo must be told to keep its journals here.</summary>
     public JournalSettings Settings { get; protected init; } = new();
 
+    /// <summary>The table of records.</summary>
+    public virtual string Records => "journal_records";
+
     /// <summary>Makes a store on this place.</summary>
     /// <param name="settings">Other settings than <see cref="Settings"/>.</param>
     public abstract IJournalStore OpenStore(JournalSettings? settings = null);
@@ -30,20 +33,23 @@ public abstract class JournalPlace : IAsyncDisposable
     /// <summary>Takes the last byte from the frame of a context's last record, as a write does that was torn.</summary>
     public async Task TruncateLastRecordAsync(ContextHandle handle)
     {
-        const string Last = "journal_records WHERE handle = @handle AND position = (SELECT max(position) FROM journal_records WHERE handle = @handle)";
-        await ReplaceFrameAsync(Last, handle, 0, frame => frame[..^1]);
+        var last = $"{Records} WHERE handle = @handle AND position = (SELECT max(position) FROM {Records} WHERE handle = @handle)";
+        await ReplaceFrameAsync(last, handle, 0, frame => frame[..^1]);
     }
 
     /// <summary>Inverts the lowest bit in the middle of a record's frame.</summary>
     public Task FlipByteInRecordAsync(ContextHandle handle, long position)
-        => ReplaceFrameAsync("journal_records WHERE handle = @handle AND position = @position", handle, position, Flip);
+        => ReplaceFrameAsync($"{Records} WHERE handle = @handle AND position = @position", handle, position, Flip);
 
     /// <summary>Inverts the lowest bit in the middle of a snapshot's frame.</summary>
     public Task FlipByteInSnapshotAsync(ContextHandle handle) => ReplaceFrameAsync("journal_snapshots WHERE handle = @handle", handle, 0, Flip);
 
     /// <summary>Removes a record, so that there is a gap where it was.</summary>
-    public Task DeleteRecordAsync(ContextHandle handle, long position)
-        => ChangeOneAsync("DELETE FROM journal_records WHERE handle = @handle AND position = @position", ("handle", Key(handle)), ("position", position));
+    public async Task DeleteRecordAsync(ContextHandle handle, long position)
+    {
+        await SortAsync();
+        await ChangeOneAsync($"DELETE FROM {Records} WHERE handle = @handle AND position = @position", ("handle", Key(handle)), ("position", position));
+    }
 
     /// <summary>Makes all released contexts released so much earlier.</summary>
     public abstract Task AgeReleasedAsync(TimeSpan by);
@@ -71,6 +77,9 @@ public abstract class JournalPlace : IAsyncDisposable
         Add(command, parameters);
         return await command.ExecuteScalarAsync();
     }
+
+    /// <summary>Puts each record into a row of its own in <see cref="Records"/>.</summary>
+    protected virtual Task SortAsync() => Task.CompletedTask;
 
     /// <summary>Opens a connection past all stores.</summary>
     public abstract Task<DbConnection> ConnectAsync();
@@ -100,6 +109,7 @@ public abstract class JournalPlace : IAsyncDisposable
 
     private async Task ReplaceFrameAsync(string rows, ContextHandle handle, long position, Func<byte[], byte[]> replace)
     {
+        await SortAsync();
         var (table, where) = (rows.Split(' ')[0], rows[rows.IndexOf("WHERE", StringComparison.Ordinal)..]);
         (string, object)[] parameters = [("handle", Key(handle)), ("position", position)];
         var frame = await QueryAsync($"SELECT frame FROM {rows}", parameters) as byte[] ?? throw new InvalidOperationException($"There is no {rows} of {handle}.");

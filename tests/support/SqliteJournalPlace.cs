@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Runtime.InteropServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Journaling;
 using IommuFd.Silo.Journals;
@@ -19,8 +20,44 @@ public sealed class SqliteJournalPlace : JournalPlace
     public override IJournalStore OpenStore(JournalSettings? settings = null) => new SqliteJournalStore(settings ?? Settings);
 
     /// <inheritdoc/>
+    public override string Records => "journal_runs";
+
+    /// <inheritdoc/>
     public override Task AgeReleasedAsync(TimeSpan by)
         => ExecuteAsync("UPDATE journal_contexts SET released_at = released_at - @by", ("by", (long)by.TotalMilliseconds));
+
+    /// <summary>A store sorts its tail when it is opened; runs are taken apart, into rows of one record, which a store reads as well.</summary>
+    protected override async Task SortAsync()
+    {
+        await (await OpenInitializedStoreAsync()).DisposeAsync();
+        await using var connection = (SqliteConnection)await ConnectAsync();
+        await using var transaction = connection.BeginTransaction();
+        var runs = new List<(byte[] Handle, long Position, byte[] Frames, byte[] Lengths)>();
+        await using (var command = new SqliteCommand("SELECT handle, position, frame, lengths FROM journal_runs WHERE lengths IS NOT NULL", connection, transaction))
+        await using (var reader = await command.ExecuteReaderAsync())
+        {
+            while (await reader.ReadAsync())
+            {
+                runs.Add((reader.GetFieldValue<byte[]>(0), reader.GetInt64(1), reader.GetFieldValue<byte[]>(2), reader.GetFieldValue<byte[]>(3)));
+            }
+        }
+
+        await using var replace = new SqliteCommand("REPLACE INTO journal_runs (handle, position, frame) VALUES (@handle, @position, @frame)", connection, transaction);
+        foreach (var (handle, position, frames, lengths) in runs)
+        {
+            var offset = 0;
+            foreach (var (i, length) in MemoryMarshal.Cast<byte, int>(lengths).ToArray().Index())
+            {
+                replace.Parameters.Clear();
+                replace.Parameters.AddWithValue("handle", handle);
+                replace.Parameters.AddWithValue("position", position + i);
+                replace.Parameters.AddWithValue("frame", frames[offset..(offset += length)]);
+                await replace.ExecuteNonQueryAsync();
+            }
+        }
+
+        await transaction.CommitAsync();
+    }
 
     /// <inheritdoc/>
     public override async Task<DbConnection> ConnectAsync()

@@ -1,0 +1,219 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Journaling;
+
+namespace IommuFd.Silo.Journals;
+
+/// <summary>
+/// The connection of a SQLite store that writes, each time in one transaction. Used by one thread at a time. Where anything throws, it must be disposed of, which rolls
+/// back, and with it goes what it knows.
+/// </summary>
+internal sealed class SqliteWriter(SqliteSession session) : IDisposable
+{
+    private const int MaxKnown = 1_000_000;
+
+    private readonly SqliteTail _tail = new(session);
+
+    // What a record would have to be looked up for: half of what it costs. It holds as long as nobody else has changed the file, which SQLite tells (PRAGMA data_version);
+    // then each journal is looked up once more.
+    private readonly Dictionary<Guid, KnownJournal> _known = [];
+    private long _version;
+
+    /// <summary>Sets the file and its tables up, and sorts what earlier writers have left.</summary>
+    public bool Initialize(Action<SqliteSession> setUpFile, Action<SqliteSession> setUpTables)
+    {
+        setUpFile(session);
+        return InTransaction(() =>
+        {
+            setUpTables(session);
+            _tail.Sort();
+            return true;
+        });
+    }
+
+    /// <summary>Creates a journal.</summary>
+    public long? Create(ContextHandle handle, string owner)
+        => InTransaction<long?>(() =>
+        {
+            if (session.Execute(
+                "INSERT INTO journal_contexts (handle, epoch, owner, snapshot_position) VALUES (?1, 1, ?2, 0) ON CONFLICT DO NOTHING",
+                SqliteSession.Key(handle.Value), owner) == 0)
+            {
+                return null;
+            }
+
+            Know(handle, new KnownJournal(1));
+            return 1;
+        });
+
+    /// <summary>Takes a journal over.</summary>
+    public JournalHead? Acquire(ContextHandle handle, string owner)
+        => InTransaction(() =>
+        {
+            var key = SqliteSession.Key(handle.Value);
+            if (session.Execute("UPDATE journal_contexts SET epoch = epoch + 1, owner = ?2 WHERE handle = ?1", key, owner) == 0)
+            {
+                return null;
+            }
+
+            _tail.Sort();
+            JournalHead? head = null;
+            session.Read(
+                "SELECT epoch, snapshot_position, frame, released FROM journal_contexts LEFT JOIN journal_snapshots USING (handle) WHERE handle = ?1",
+                row =>
+                {
+                    head = new JournalHead(row.GetInt64(0), row.GetInt64(1), SqliteSession.Bytes(row, 2), SqliteSession.Bytes(row, 3));
+                    return false;
+                },
+                key);
+            _known.Remove(handle.Value);
+            if (head is { Released: null })
+            {
+                Know(handle, new KnownJournal(head.Epoch) { Last = _tail.LastSorted(key) });
+            }
+
+            return head;
+        });
+
+    /// <summary>Makes the writes of a commit.</summary>
+    public JournalOutcome[] Commit(IReadOnlyList<JournalWrite> writes)
+        => InTransaction(() =>
+        {
+            _version = session.ReadInteger("PRAGMA data_version")!.Value;
+            var outcomes = new JournalOutcome[writes.Count];
+            for (var i = 0; i < outcomes.Length; i++)
+            {
+                outcomes[i] = Make(writes[i]);
+            }
+
+            _tail.End();
+            return outcomes;
+        });
+
+    /// <summary>Forgets released contexts.</summary>
+    public int Purge(TimeSpan age)
+        => InTransaction(() =>
+        {
+            // What the tail has of them must not become another life's of the same handle.
+            _tail.Sort();
+            return session.Execute(
+                """
+                DELETE FROM journal_contexts WHERE handle IN (
+                    SELECT handle FROM journal_contexts WHERE released_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1 LIMIT ?2)
+                """,
+                (long)age.TotalMilliseconds, JournalLimits.MaxPurged);
+        });
+
+    public void Dispose() => session.Dispose();
+
+    // Whoever writes has the file's lock from the start; taken later, it might be refused for what was read in between.
+    private T InTransaction<T>(Func<T> body) => session.InTransaction("BEGIN IMMEDIATE", body);
+
+    private JournalOutcome Make(JournalWrite write)
+    {
+        if (Find(write) is not { } journal)
+        {
+            return JournalOutcome.Fenced;
+        }
+
+        JournalLimits.CheckPlace(write, journal.SnapshotPosition);
+        switch (write)
+        {
+            case AppendRecord append:
+                journal.Take(append);
+                _tail.Add(append);
+                break;
+
+            case StoreSnapshot snapshot:
+                journal.SnapshotPosition = snapshot.Position;
+                Store(snapshot);
+                break;
+
+            case ReleaseJournal release:
+                _known.Remove(release.Handle.Value);
+                Release(release);
+                break;
+        }
+
+        return JournalOutcome.Committed;
+    }
+
+    /// <summary>The journal that a write is for; null where the write is fenced.</summary>
+    private KnownJournal? Find(JournalWrite write)
+    {
+        if (_known.TryGetValue(write.Handle.Value, out var journal) && journal.Version == _version)
+        {
+            return journal.Epoch == write.Epoch ? journal : null;
+        }
+
+        var key = SqliteSession.Key(write.Handle.Value);
+        if (session.SnapshotPosition(write, key) is not { } snapshotPosition)
+        {
+            return null;
+        }
+
+        if (journal?.Epoch != write.Epoch)
+        {
+            // Its last record may be in the tail, which has no index.
+            _tail.Sort();
+            journal = new KnownJournal(write.Epoch) { Last = _tail.LastSorted(key) };
+            Know(write.Handle, journal);
+        }
+
+        (journal.SnapshotPosition, journal.Version) = (snapshotPosition, _version);
+        return journal;
+    }
+
+    private void Know(ContextHandle handle, KnownJournal journal)
+    {
+        if (_known.Count >= MaxKnown)
+        {
+            // Many of them have other silos by now. Those that go on are looked up again.
+            _known.Clear();
+        }
+
+        _known[handle.Value] = journal;
+    }
+
+    private void Store(StoreSnapshot snapshot)
+    {
+        var key = SqliteSession.Key(snapshot.Handle.Value);
+        session.Execute("INSERT INTO journal_snapshots (handle, frame) VALUES (?1, ?2) ON CONFLICT (handle) DO UPDATE SET frame = excluded.frame", key, snapshot.Frame);
+        session.Execute("UPDATE journal_contexts SET snapshot_position = ?2 WHERE handle = ?1", key, snapshot.Position);
+        session.Execute($"DELETE FROM journal_runs WHERE handle = ?1 AND position <= ?2 AND {SqliteSchema.LastPosition} <= ?2", key, snapshot.Position);
+    }
+
+    private void Release(ReleaseJournal release)
+    {
+        var key = SqliteSession.Key(release.Handle.Value);
+        session.Execute(
+            "UPDATE journal_contexts SET released = ?2, released_at = CAST(unixepoch('subsec') * 1000 AS INTEGER), snapshot_position = 0 WHERE handle = ?1",
+            key, release.Frame);
+        session.Execute("DELETE FROM journal_snapshots WHERE handle = ?1", key);
+        session.Execute("DELETE FROM journal_runs WHERE handle = ?1", key);
+    }
+
+    /// <summary>An open journal under an epoch that somebody has written with here. No other connection writes with it: an epoch is one activation's.</summary>
+    private sealed class KnownJournal(long epoch)
+    {
+        public long Epoch => epoch;
+
+        public long SnapshotPosition { get; set; }
+
+        /// <summary>The position of the last record.</summary>
+        public long Last { get; set; }
+
+        /// <summary>The file's version that this was found in; -1 where it was not looked for yet.</summary>
+        public long Version { get; set; } = -1;
+
+        public void Take(AppendRecord append)
+        {
+            if (append.Position <= Last)
+            {
+                throw new JournalStoreException(
+                    $"Context {append.Handle.ToShortString()} has a record at position {append.Position} already, or behind it, which is a bug of the writer.");
+            }
+
+            Last = append.Position;
+        }
+    }
+}
