@@ -16,7 +16,7 @@ internal sealed class SqliteTail(SqliteSession session)
     // Long enough that a hundred contexts at work have each a snapshot behind what is sorted, short enough that sorting it all holds nobody up for long.
     private const int MaxBytes = 32 * 1024 * 1024;
 
-    // Sorted at a time: a few milliseconds' work.
+    // Sorted at a time at least: a few milliseconds' work.
     private const int SortedBytes = 1024 * 1024;
 
     // SQLite takes values below 10^9 bytes. A larger record has a row for itself.
@@ -51,7 +51,7 @@ internal sealed class SqliteTail(SqliteSession session)
         Flush();
         if (_bytes > MaxBytes)
         {
-            Sort(SortedBytes);
+            Sort(Math.Max(SortedBytes, _bytes - MaxBytes));
         }
     }
 
