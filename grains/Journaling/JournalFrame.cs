@@ -43,8 +43,6 @@ internal static class JournalFrame
         Span<byte> place = stackalloc byte[16 + sizeof(long)];
         handle.TryWriteBytes(place);
         BinaryPrimitives.WriteInt64LittleEndian(place[16..], position);
-        var hash = new XxHash3(unchecked((long)XxHash3.HashToUInt64(place)));
-        hash.Append(content);
-        return hash.GetCurrentHashAsUInt64();
+        return XxHash3.HashToUInt64(content, unchecked((long)XxHash3.HashToUInt64(place)));
     }
 }

@@ -81,6 +81,13 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
         var handles = new HashSet<Guid>();
         while (await _queue.Reader.WaitToReadAsync())
         {
+            if (batch.Count > 1)
+            {
+                // Several are at work, and those that were just answered write again when their turns have run: behind those, in the pool's queue, there is more to take than the
+                // first that comes. One alone waits for nobody.
+                await Task.Yield();
+            }
+
             var bytes = Take(batch, handles);
             await CommitAsync(batch, bytes);
         }
