@@ -17,10 +17,8 @@ public sealed class AllocationTests
     public void Pre_validation_and_decoding_allocate_nothing()
     {
         var requests = Make(new Random(Seed));
-        Run(requests);
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        var (passed, failed, sum) = Run(requests);
-        var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        var (passed, failed, sum) = (0, 0, 0UL);
+        var allocated = Allocations.Of(() => (passed, failed, sum) = Run(requests));
 
         Expect.Equal(0L, allocated, $"bytes allocated over {Requests} requests of seed {Seed}, of which {passed} passed and {failed} failed (sum {sum})");
         Expect.That(passed > 10_000 && failed > 10_000, $"Of seed {Seed}, {passed} requests passed and {failed} failed: the requests say little.");
@@ -35,10 +33,7 @@ public sealed class AllocationTests
             ids.TryAllocate(out _);
         }
 
-        Churn(ids);
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        Churn(ids);
-        Expect.Equal(0L, GC.GetAllocatedBytesForCurrentThread() - before, "bytes allocated by taking and freeing ids");
+        Expect.Equal(0L, Allocations.Of(() => Churn(ids)), "bytes allocated by taking and freeing ids");
 
         static void Churn(IdAllocator ids)
         {
