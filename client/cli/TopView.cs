@@ -106,7 +106,8 @@ internal static class TopView
         var table = new Table().Border(TableBorder.Simple);
         foreach (var column in columns)
         {
-            table.AddColumn(column);
+            // An address is to be copied: where room is short, others give way.
+            table.AddColumn(new TableColumn(column) { NoWrap = column == "silo" });
         }
 
         return table;
