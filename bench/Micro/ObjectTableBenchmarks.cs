@@ -1,5 +1,5 @@
 using BenchmarkDotNet.Attributes;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Ioas;
 
 namespace IommuFd.Bench.Micro;

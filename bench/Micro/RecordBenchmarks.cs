@@ -1,7 +1,7 @@
 using BenchmarkDotNet.Attributes;
 using IommuFd.Bench.Sections;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Monitoring;
 
 namespace IommuFd.Bench.Micro;

@@ -1,9 +1,9 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Hwpts;
 using IommuFd.Grains.Objects.Ioas;
-using IommuFd.Grains.Objects.Selftests;
+using IommuFd.Grains.Selftest;
 using IommuFd.Uapi;
 
 namespace IommuFd.Bench.Sections;

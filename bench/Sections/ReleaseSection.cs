@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using IommuFd.Bench.Harness;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Model;
 
 namespace IommuFd.Bench.Sections;
 

@@ -1,5 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Calls;
 using Orleans.Placement;
 
 namespace IommuFd.Bench.Yardsticks;

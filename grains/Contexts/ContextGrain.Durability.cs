@@ -1,5 +1,7 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
 using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Contexts;

@@ -1,27 +1,11 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
 using Orleans.Runtime.Placement;
 
 namespace IommuFd.Grains.Contexts;
 
 // A durable context comes back from its journal, wherever it is called. A volatile one is in its silo's memory alone: where the silo stops in order, it is written down between two turns
 // and made again on another silo, by Orleans' migration of activations. Its object grains would leave their silo by themselves, each at its time, so what they have travels with the context.
-
-/// <summary>A volatile context on its way to another silo.</summary>
-/// <param name="Snapshot">The context.</param>
-/// <param name="Epoch">The epoch that its objects' grains had; the next one is greater.</param>
-[GenerateSerializer, Immutable, Alias("IommuFd.ContextPackage")]
-internal sealed record ContextPackage([property: Id(0)] ContextSnapshot Snapshot, [property: Id(1)] long Epoch);
-
-/// <summary>What a silo that stops asks of its contexts.</summary>
-[Alias("IommuFd.IContextHandover")]
-internal interface IContextHandover : IGrainWithGuidKey
-{
-    /// <summary>Moves the context to another silo, where it is a volatile one. Who calls it meanwhile is told to call again.</summary>
-    /// <param name="destination">The silo.</param>
-    /// <returns>When it is ready to go.</returns>
-    [Alias("HandOver")]
-    Task HandOverAsync(SiloAddress destination);
-}
 
 /// <content>How a volatile context moves from a silo that stops to another one.</content>
 internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationParticipant

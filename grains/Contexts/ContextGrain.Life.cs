@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Monitoring;
 using IommuFd.Uapi;
 

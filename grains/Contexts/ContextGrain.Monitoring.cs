@@ -1,5 +1,7 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Inspection;
 using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Monitoring;
 using IommuFd.Uapi;
 

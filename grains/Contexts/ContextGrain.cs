@@ -1,6 +1,10 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
 using IommuFd.Grains.Configuration;
+using IommuFd.Grains.Dispatch;
+using IommuFd.Grains.Inspection;
 using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Monitoring;
 using IommuFd.Grains.Telemetry;
 using IommuFd.Uapi;

@@ -1,6 +1,6 @@
 using System.Numerics;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Snapshots;
+using IommuFd.Grains.Encoding;
 
 namespace IommuFd.Grains.IoPagetable;
 

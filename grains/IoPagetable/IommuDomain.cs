@@ -1,5 +1,5 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Snapshots;
+using IommuFd.Grains.Encoding;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;

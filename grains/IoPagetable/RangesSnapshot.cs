@@ -1,5 +1,5 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Snapshots;
+using IommuFd.Grains.Encoding;
 
 namespace IommuFd.Grains.IoPagetable;
 

@@ -1,5 +1,5 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Model;
 using Orleans.Serialization;
 
 namespace IommuFd.Grains.Journaling;

@@ -1,6 +1,6 @@
 using System.Globalization;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Model;
 
 namespace IommuFd.Grains.Monitoring;
 

@@ -1,7 +1,7 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Encoding;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Ioas;
-using IommuFd.Grains.Snapshots;
 
 namespace IommuFd.Grains.Objects.Accesses;
 

@@ -1,8 +1,8 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
-using IommuFd.Grains.Emulation;
+using IommuFd.Grains.Encoding;
+using IommuFd.Grains.Iommus;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Hwpts;
-using IommuFd.Grains.Snapshots;
 
 namespace IommuFd.Grains.Objects.Devices;
 

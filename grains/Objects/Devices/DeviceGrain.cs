@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Emulation;
-using IommuFd.Grains.Snapshots;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Encoding;
+using IommuFd.Grains.Iommus;
 using IommuFd.Uapi;
 using Orleans.Placement;
 

@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
-using IommuFd.Grains.Emulation;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Iommus;
+using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Devices;

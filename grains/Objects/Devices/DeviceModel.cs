@@ -1,6 +1,6 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Emulation;
-using IommuFd.Grains.Snapshots;
+using IommuFd.Grains.Encoding;
+using IommuFd.Grains.Iommus;
 
 namespace IommuFd.Grains.Objects.Devices;
 

@@ -1,8 +1,8 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
-using IommuFd.Grains.Emulation;
+using IommuFd.Grains.Encoding;
+using IommuFd.Grains.Iommus;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Ioas;
-using IommuFd.Grains.Snapshots;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Hwpts;

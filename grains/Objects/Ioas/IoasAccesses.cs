@@ -1,6 +1,6 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Encoding;
 using IommuFd.Grains.IoPagetable;
-using IommuFd.Grains.Snapshots;
 
 namespace IommuFd.Grains.Objects.Ioas;
 

@@ -1,5 +1,5 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Hwpts;
 
 namespace IommuFd.Grains.Objects.Ioas;

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Snapshots;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Encoding;
 using IommuFd.Uapi;
 using Orleans.Placement;
 

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Ioas;

@@ -1,7 +1,7 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Emulation;
+using IommuFd.Grains.Encoding;
 using IommuFd.Grains.IoPagetable;
-using IommuFd.Grains.Snapshots;
+using IommuFd.Grains.Iommus;
 
 namespace IommuFd.Grains.Objects.Ioas;
 

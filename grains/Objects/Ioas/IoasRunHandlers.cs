@@ -1,5 +1,7 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Dispatch;
+using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Ioas;

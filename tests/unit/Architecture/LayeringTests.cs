@@ -1,7 +1,8 @@
 using System.Reflection;
 using IommuFd.Client;
-using IommuFd.Grains.Contexts;
-using IommuFd.Grains.Objects;
+using IommuFd.Grains.Dispatch;
+using IommuFd.Grains.Inspection;
+using IommuFd.Grains.Model;
 using IommuFd.Silo;
 using IommuFd.UnitTests.Architecture.Samples;
 using IommuFd.UnitTests.Support;
@@ -78,7 +79,7 @@ public sealed class LayeringTests
     }
 
     [Theory]
-    [InlineData(typeof(HostThatKnowsAModel), "uses IommuFd.Grains.Contexts.ObjectTable")]
+    [InlineData(typeof(HostThatKnowsAModel), "uses IommuFd.Grains.Model.ObjectTable")]
     [InlineData(typeof(HostThatKnowsAGrain), "uses IommuFd.Grains.Objects.Devices.DeviceGrain")]
     public void The_rule_of_the_silo_finds_a_type_that_breaks_it(Type host, string expected)
         => Expect.Sequence([$"{host.FullName} {expected}"], Rules.BreaksHosting(host), $"what {host.Name} is found to do");
@@ -111,7 +112,7 @@ public sealed class LayeringTests
     // An object's folder has its grain, its model and its handlers; the shared folder the table of rows. Whatever else is there is part of the model.
     private static IEnumerable<Type> Models()
         => TypeReferences.Written(GrainsAssembly).Where(type
-            => IsIn(type, "IommuFd.Grains.Objects", "IommuFd.Grains.IoPagetable", "IommuFd.Grains.Emulation")
+            => IsIn(type, "IommuFd.Grains.Objects", "IommuFd.Grains.IoPagetable", "IommuFd.Grains.Iommus")
                 && !Rules.IsObjectGrain(type)
                 && type != typeof(ObjectTypes) && type != typeof(ObjectTypeRow)
                 && !type.Name.EndsWith("Handlers", StringComparison.Ordinal) && !type.Name.EndsWith("Handler", StringComparison.Ordinal))

@@ -1,6 +1,10 @@
 #pragma warning disable CS9113, CA1822, CA1812 // Samples are there to break rules, not to run.
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Devices;
 using IommuFd.Uapi;
+
 
 namespace IommuFd.UnitTests.Architecture.Samples;
 
@@ -103,7 +107,7 @@ internal sealed class ModelThatKnowsAGrain
 
 internal sealed class HostThatKnowsAModel
 {
-    public object Table() => new Grains.Contexts.ObjectTable();
+    public object Table() => new Grains.Model.ObjectTable();
 }
 
 internal sealed class HostThatKnowsAGrain

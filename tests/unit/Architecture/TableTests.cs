@@ -1,7 +1,6 @@
 using System.Reflection;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
-using IommuFd.Grains.Objects;
+using IommuFd.Grains.Dispatch;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Monitoring;
 using IommuFd.UnitTests.Support;
 using Microsoft.Extensions.Time.Testing;

@@ -1,5 +1,5 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Monitoring;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;

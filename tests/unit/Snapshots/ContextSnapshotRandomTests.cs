@@ -1,6 +1,8 @@
 using System.Globalization;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Dispatch;
+using IommuFd.Grains.Inspection;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Objects.Graph;
 using IommuFd.UnitTests.Support;

@@ -1,5 +1,8 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Dispatch;
+using IommuFd.Grains.Inspection;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Accesses;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Objects.Graph;

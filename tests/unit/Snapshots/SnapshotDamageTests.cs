@@ -1,12 +1,12 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Encoding;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Journaling;
-using IommuFd.Grains.Objects;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Hwpts;
 using IommuFd.Grains.Objects.Ioas;
-using IommuFd.Grains.Snapshots;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Objects.Graph;
 using IommuFd.UnitTests.Support;

@@ -1,5 +1,5 @@
 using System.Runtime.CompilerServices;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Model;
 
 namespace IommuFd.UnitTests.Support;
 

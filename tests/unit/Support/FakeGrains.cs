@@ -1,5 +1,6 @@
 using System.Reflection;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Dispatch;
+using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging.Abstractions;
 

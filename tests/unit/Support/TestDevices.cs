@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Objects.Devices;
 using IommuFd.Uapi;
 

@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Accesses;
 using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Hwpts;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Dispatch;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 using Xunit.Abstractions;

@@ -1,6 +1,5 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Contexts;
-using IommuFd.Grains.Objects;
+using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 

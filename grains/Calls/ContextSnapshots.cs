@@ -1,0 +1,66 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Encoding;
+using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Ioas;
+
+namespace IommuFd.Grains.Calls;
+
+/// <summary>Writes contexts down, and makes them again.</summary>
+internal static class ContextSnapshots
+{
+    // Grains that are asked at once.
+    private const int Concurrency = 128;
+
+    /// <summary>Writes a context down, with the state of its objects' grains. Between turns.</summary>
+    /// <returns>The snapshot; of no use where <paramref name="grains"/> <see cref="ObjectGrains.HasLost">have lost</see> something then.</returns>
+    public static async ValueTask<ContextSnapshot> CaptureAsync(ContextModel context, ObjectGrains grains)
+    {
+        var called = context.Objects.After(0).Where(grains.WasCalled).ToList();
+        var states = new ObjectSnapshot?[called.Count];
+        await Parallelism.ForEachAsync(Enumerable.Range(0, called.Count), Concurrency, async i => states[i] = await grains.SnapshotAsync(called[i]));
+
+        // A grain whose state is its first one is like one that was never called.
+        var (ids, kept) = (new ColumnWriter(), new List<ObjectSnapshot>());
+        for (var i = 0; i < called.Count; i++)
+        {
+            if (states[i] is { IsFirstState: false } state)
+            {
+                ids.Add(called[i].Id.Value);
+                kept.Add(state);
+            }
+        }
+
+        return context.Save() with { Stateful = ids.ToColumn(), States = kept.Count == 0 ? null : [.. kept] };
+    }
+
+    /// <summary>
+    /// Makes a context as it was written down. The objects' grains begin a life of the epoch that <paramref name="grains"/> has; where one fails,
+    /// <paramref name="grains"/> <see cref="ObjectGrains.HasLost">have lost</see> something.
+    /// </summary>
+    /// <exception cref="InvalidDataException">The snapshot makes no sense.</exception>
+    public static async ValueTask<ContextModel> RestoreAsync(ContextSnapshot snapshot, ObjectGrains grains)
+    {
+        var context = ContextModel.Restore(snapshot);
+        var ids = snapshot.Stateful.Read();
+        var stateful = new List<(ObjectEntry Entry, ObjectSnapshot State)>();
+        var last = 0U;
+        foreach (var state in snapshot.States ?? [])
+        {
+            var id = ids.Next<uint>();
+            SnapshotDamage.Require(id > last, "The objects that have a state do not ascend.");
+            stateful.Add((context.Objects.Find(id) ?? throw SnapshotDamage.Of("A state is that of no object."), SnapshotDamage.Expect<ObjectSnapshot>(state)));
+            last = id;
+        }
+
+        ids.End();
+        await Parallelism.ForEachAsync(stateful, Concurrency, async item =>
+        {
+            var size = await grains.RestoreAsync(item.Entry, item.State);
+            if (item.Entry is IoasEntry ioas)
+            {
+                context.NoteSize(ioas, size);
+            }
+        });
+        return context;
+    }
+}

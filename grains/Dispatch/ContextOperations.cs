@@ -1,0 +1,57 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Dispatch;
+
+/// <summary>What requests that are no single ioctl do to a context, whether they come from a caller or from the journal.</summary>
+internal static class ContextOperations
+{
+    /// <summary>Runs ioctls in order. Neighbours that one object's grain can take together travel together.</summary>
+    public static async ValueTask<IoctlBatchReply> BatchAsync(IoctlScope scope, IoctlBatchRequest request)
+    {
+        var requests = request.Requests;
+        var replies = new List<IoctlReply>(requests.Length);
+        while (replies.Count < requests.Length && !(request.StopAtFirstError && replies.Count > 0 && replies[^1].Errno != Errno.None))
+        {
+            var rest = new ArraySegment<IoctlRequest>(requests, replies.Count, requests.Length - replies.Count);
+            if (IoasRunHandlers.TryFind(scope, rest, out var run))
+            {
+                await IoasRunHandlers.RunAsync(scope, run, rest, request.StopAtFirstError, replies);
+            }
+            else
+            {
+                replies.Add(await IoctlDispatcher.DispatchAsync(scope, rest[0]));
+            }
+        }
+
+        return new IoctlBatchReply { Replies = [.. replies] };
+    }
+
+    /// <summary>Whether a batch that was answered so has changed the context, or may have.</summary>
+    public static bool Changes(IoctlBatchRequest request, IoctlBatchReply reply)
+    {
+        for (var i = 0; i < reply.Replies.Length; i++)
+        {
+            if (IoctlDispatcher.Changes(request.Requests[i], reply.Replies[i]))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Puts a reference back. What a driver has made ends with it, but where everything does.</summary>
+    /// <returns>EBADF without such a reference. Where it was the last, the context is no longer open, and the caller releases it.</returns>
+    public static async ValueTask<Errno> PutAsync(IoctlScope scope, ReferenceId reference)
+    {
+        if (scope.Context.References.Count > 1 && scope.Context.FindDriver(reference) is { } driver)
+        {
+            await DriverHandler.AbandonAsync(scope, driver);
+        }
+
+        return scope.Context.Put(reference);
+    }
+}

@@ -1,0 +1,188 @@
+using System.Numerics;
+
+namespace IommuFd.Grains.Encoding;
+
+// Numbers of a snapshot by columns. What was made one after the other has neighbouring ids, serial numbers and addresses, and steps that repeat: so a column
+// is written as its steps, and steps that repeat once with their count. 10^6 objects that were made in a row take some bytes, any others about one or two
+// bytes each and column.
+//
+// A column is a sequence of groups: a varint of twice a count, plus 1 for a run; then the step of the run, or as many steps as the count says. A step is the
+// difference to the number before, the first one's to 0, modulo 2^64, zigzag and as a varint. No numbers are no bytes.
+//
+// A column is a value of its own for the serializer (NumberColumnCodec), since a snapshot can have millions of them: an array it would look up among all
+// that it has written, to find out whether it is the same once more.
+
+/// <summary>A list of numbers, written down. The default has none.</summary>
+/// <param name="Bytes">The column; null for no numbers.</param>
+[Immutable, Alias("IommuFd.NumberColumn")]
+internal readonly record struct NumberColumn(byte[]? Bytes)
+{
+    public ColumnReader Read() => new(Bytes);
+}
+
+/// <summary>Writes a column of numbers.</summary>
+internal sealed class ColumnWriter
+{
+    // A shorter run takes no less room by itself than among other steps.
+    private const int ShortestRun = 3;
+
+    // So that the head of their group is one byte, which grows with them.
+    private const int MostSteps = 63;
+
+    private byte[] _bytes = [];
+    private int _length;
+    private int _group = -1;
+    private ulong _last;
+    private ulong _step;
+    private ulong _repeats;
+
+    public void Add(ulong number)
+    {
+        var step = number - _last;
+        _last = number;
+        if (step == _step && _repeats > 0)
+        {
+            _repeats++;
+            return;
+        }
+
+        EndRepeats();
+        (_step, _repeats) = (step, 1);
+    }
+
+    public NumberColumn ToColumn()
+    {
+        EndRepeats();
+        return _length == 0 ? default : new NumberColumn(_bytes[.._length]);
+    }
+
+    private void EndRepeats()
+    {
+        if (_repeats >= ShortestRun)
+        {
+            WriteVarint((_repeats << 1) | 1);
+            WriteStep(_step);
+            (_group, _repeats) = (-1, 0);
+        }
+
+        for (; _repeats > 0; _repeats--)
+        {
+            if (_group < 0 || _bytes[_group] == MostSteps * 2)
+            {
+                _group = _length;
+                WriteVarint(0);
+            }
+
+            _bytes[_group] += 2;
+            WriteStep(_step);
+        }
+    }
+
+    private void WriteStep(ulong step) => WriteVarint((step << 1) ^ (ulong)((long)step >> 63));
+
+    private void WriteVarint(ulong value)
+    {
+        const int Longest = 10;
+        if (_bytes.Length - _length < Longest)
+        {
+            Array.Resize(ref _bytes, Math.Max(_bytes.Length * 2, Longest * 2));
+        }
+
+        for (; value >= 0x80; value >>= 7)
+        {
+            _bytes[_length++] = (byte)(value | 0x80);
+        }
+
+        _bytes[_length++] = (byte)value;
+    }
+}
+
+/// <summary>Reads a column of numbers. Columns that belong together are read side by side, and must be equally long.</summary>
+/// <param name="bytes">The column; null for one without numbers.</param>
+internal sealed class ColumnReader(byte[]? bytes)
+{
+    private readonly byte[] _bytes = bytes ?? [];
+    private int _position;
+    private ulong _last;
+    private ulong _step;
+    private ulong _left;
+    private bool _isRun;
+
+    /// <summary>The next number; false behind the last.</summary>
+    /// <exception cref="System.IO.InvalidDataException">This is no column.</exception>
+    public bool TryNext(out ulong number)
+    {
+        number = _last;
+        if (_left == 0)
+        {
+            if (_position == _bytes.Length)
+            {
+                return false;
+            }
+
+            var head = ReadVarint();
+            (_left, _isRun) = (head >> 1, (head & 1) != 0);
+            SnapshotDamage.Require(_left > 0, "A group of a column has no number.");
+            _step = _isRun ? ReadStep() : 0;
+        }
+
+        _left--;
+        number = _last += _isRun ? _step : ReadStep();
+        return true;
+    }
+
+    /// <summary>The next number, which must fit where it is there; false behind the last.</summary>
+    /// <typeparam name="T">What it must fit.</typeparam>
+    public bool TryNext<T>(out T number)
+        where T : IBinaryInteger<T>
+    {
+        var isThere = TryNext(out var any);
+        number = isThere ? Fit<T>(any) : T.Zero;
+        return isThere;
+    }
+
+    /// <summary>The next number, which must be there.</summary>
+    public ulong Next()
+    {
+        SnapshotDamage.Require(TryNext(out var number), "A column is shorter than the one that it belongs to.");
+        return number;
+    }
+
+    /// <summary>The next number, which must be there and fit.</summary>
+    /// <typeparam name="T">What it must fit.</typeparam>
+    public T Next<T>()
+        where T : IBinaryInteger<T>
+        => Fit<T>(Next());
+
+    /// <summary>Makes sure that there is no further number.</summary>
+    public void End() => SnapshotDamage.Require(_left == 0 && _position == _bytes.Length, "A column is longer than the one that it belongs to.");
+
+    private static T Fit<T>(ulong number)
+        where T : IBinaryInteger<T>
+    {
+        var fitting = T.CreateTruncating(number);
+        SnapshotDamage.Require(fitting >= T.Zero && ulong.CreateTruncating(fitting) == number, "A number of a column is greater than any of its kind.");
+        return fitting;
+    }
+
+    private ulong ReadStep()
+    {
+        var zigzag = ReadVarint();
+        return (zigzag >> 1) ^ (0 - (zigzag & 1));
+    }
+
+    private ulong ReadVarint()
+    {
+        var value = 0UL;
+        for (var shift = 0; ; shift += 7)
+        {
+            SnapshotDamage.Require(_position < _bytes.Length && shift < 64, "A column ends within a number, or has one that is too great.");
+            var part = _bytes[_position++];
+            value |= (ulong)(part & 0x7F) << shift;
+            if (part < 0x80)
+            {
+                return value;
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Accesses;
+using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Objects.Hwpts;
+using IommuFd.Grains.Selftest;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Inspection;
+
+// What must be let go before an object can be destroyed, found by doing it on a sketch: which holds are dropped by then, and which objects are gone. Whoever holds must be
+// free itself before it can be destroyed, so that holders' holders come first. Each hold has one way to be let go:
+//
+//   a driver's named hold        the driver drops it
+//   a HWPT on its IOAS           the HWPT is destroyed; an automatic one goes by itself with its last device
+//   a device on its HWPT         its driver detaches it; a selftest's device goes with the selftest object, which the program destroys
+//   an access on its IOAS        its driver detaches it; one that is a file goes when the program closes that
+//   a driver on what it made     the driver unbinds the device, or destroys the access; the object goes with that
+//
+// Named holds are dropped first: an automatic HWPT that nobody else holds then goes with its last device, and needs no step of its own.
+
+/// <summary>Says why an object is busy, and what to do about it. Reads only, in one step.</summary>
+internal sealed class BusyExplainer
+{
+    private readonly List<BusyStep> _steps = [];
+    private readonly HashSet<Hold> _dropped = [];
+    private readonly HashSet<ObjectEntry> _gone = [];
+    private readonly Dictionary<ObjectEntry, long> _users = [];
+    private List<ObjectRef> _frees = [];
+
+    private BusyExplainer()
+    {
+    }
+
+    private bool IsFull => _steps.Count > BusyExplanation.MaxSteps;
+
+    /// <summary>Explains an object; ENOENT where there is none of this id.</summary>
+    public static BusyExplanation Explain(ContextModel context, ObjectId id)
+    {
+        if (context.Objects.Find(id.Value) is not { } entry)
+        {
+            return new BusyExplanation(Errno.ENOENT, new ObjectRef(ObjectType.Any, id), 0, [], false);
+        }
+
+        var explainer = new BusyExplainer();
+        explainer.Free(entry);
+        return new BusyExplanation(Errno.None, entry.Ref, entry.Users, [.. explainer._steps.Take(BusyExplanation.MaxSteps)], explainer.IsFull)
+        {
+            GoesWithLastStep = !explainer.IsFull && explainer._gone.Contains(entry),
+        };
+    }
+
+    private void Free(ObjectEntry entry)
+    {
+        foreach (var hold in Holders(entry).Where(IsNamed))
+        {
+            Do(BusyStepKind.DropHold, entry, hold, () => Drop(hold));
+        }
+
+        foreach (var hold in Holders(entry).Where(hold => !IsNamed(hold)))
+        {
+            LetGo(entry, hold);
+        }
+    }
+
+    private void LetGo(ObjectEntry entry, Hold hold)
+    {
+        switch (hold.Owner)
+        {
+            case ContextReference:
+                Do(entry is DeviceEntry ? BusyStepKind.UnbindDevice : BusyStepKind.DestroyAccess, entry, hold, () => End((DrivenEntry)entry));
+                break;
+            case DeviceEntry { DriverHold.Owner: SelftestEntry selftest }:
+                Destroy(selftest, hold);
+                break;
+            case DeviceEntry device:
+                Do(BusyStepKind.DetachDevice, device, hold, () => Drop(hold), device.PasidOf(hold));
+                break;
+            case AccessEntry { DriverHold.Owner: ContextReference { Session: 0, Name: TestAccessHandlers.FileName } } access:
+                Do(BusyStepKind.DestroyAccess, access, hold, () => End(access));
+                break;
+            case AccessEntry access:
+                Do(BusyStepKind.DetachAccess, access, hold, () => Drop(hold));
+                break;
+            case ObjectEntry other:
+                Destroy(other, hold);
+                break;
+            default:
+                throw new InvalidOperationException($"Nobody knows how {hold.Owner} lets go.");
+        }
+    }
+
+    private void Destroy(ObjectEntry entry, Hold hold)
+    {
+        Free(entry);
+        if (!_gone.Contains(entry))
+        {
+            Do(BusyStepKind.Destroy, entry, hold, () => Remove(entry));
+        }
+    }
+
+    private void Do(BusyStepKind kind, ObjectEntry entry, Hold hold, Action change, uint pasid = 0)
+    {
+        if (IsFull)
+        {
+            return;
+        }
+
+        _frees = [];
+        change();
+        var owner = kind == BusyStepKind.Destroy ? null : hold.Owner is DrivenEntry driven ? driven.DriverHold?.Owner : hold.Owner;
+        var driver = owner as ContextReference;
+        _steps.Add(new BusyStep(kind, entry.Ref, driver?.Id ?? default, hold.Id, driver?.Name ?? "", hold.Why, [.. _frees]) { Pasid = pasid });
+    }
+
+    // The holders that are left. What is not built yet is nobody's to let go.
+    private IEnumerable<Hold> Holders(ObjectEntry entry)
+    {
+        for (var hold = entry.FirstHolder; hold is not null && !IsFull; hold = hold.NextHolder)
+        {
+            if (!_dropped.Contains(hold) && hold.Owner is not ObjectEntry { IsFinalized: false })
+            {
+                yield return hold;
+            }
+        }
+    }
+
+    private void Drop(Hold hold)
+    {
+        if (!_dropped.Add(hold))
+        {
+            return;
+        }
+
+        var target = hold.Target;
+        NoteFreed(target);
+        var users = _users[target] = _users.GetValueOrDefault(target, target.Users) - 1;
+        if (users == 1 && target is HwptEntry { IsAuto: true } && hold.Owner is DeviceEntry)
+        {
+            Remove(target);
+        }
+    }
+
+    // A driver ends what it has made: nobody else holds that.
+    private void End(DrivenEntry entry)
+    {
+        Remove(entry);
+        if (entry.DriverHold is { } hold)
+        {
+            _dropped.Add(hold);
+        }
+    }
+
+    private void Remove(ObjectEntry entry)
+    {
+        if (!_gone.Add(entry))
+        {
+            return;
+        }
+
+        NoteFreed(entry);
+        for (var hold = entry.FirstHeld; hold is not null; hold = hold.NextHeld)
+        {
+            if (entry is SelftestEntry && hold.Target is DeviceEntry device)
+            {
+                End(device);
+            }
+            else
+            {
+                Drop(hold);
+            }
+        }
+    }
+
+    // Once, however many holds on it one step lets go: a device that goes may have held a HWPT for itself and for PASIDs.
+    private void NoteFreed(ObjectEntry entry)
+    {
+        if (!_frees.Contains(entry.Ref))
+        {
+            _frees.Add(entry.Ref);
+        }
+    }
+
+    private static bool IsNamed(Hold hold) => hold.Id != default;
+}

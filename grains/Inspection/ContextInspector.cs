@@ -1,0 +1,60 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Model;
+
+namespace IommuFd.Grains.Inspection;
+
+/// <summary>Shows a context and a page of its objects. Reads only, and takes the table's part of the page in one step, between turns or their awaits.</summary>
+internal static class ContextInspector
+{
+    // States that are asked for at once.
+    private const int StateConcurrency = 64;
+
+    public static async Task<ObjectInspection?> InspectObjectAsync(ContextModel context, ObjectGrains grains, ObjectId id, StatePage page)
+        => context.Objects.Find(id.Value) is { } entry ? Show(entry) with { State = await grains.InspectAsync(entry, page) } : null;
+
+    public static async Task<ContextInspection> InspectAsync(
+        ContextModel context, ObjectGrains grains, string silo, InspectRequest request, CancellationToken cancellationToken)
+    {
+        var limit = Math.Clamp(request.Limit, 0, IoctlLimits.MaxInspectionPage);
+        var entries = context.Objects.After(request.After.Value).Take(limit + 1).ToList();
+        var hasMore = entries.Count > limit;
+        if (hasMore)
+        {
+            entries.RemoveAt(limit);
+        }
+
+        var inspection = new ContextInspection
+        {
+            Mode = context.Mode,
+            Silo = silo,
+            RlimitMode = context.RlimitMode,
+            TempMemoryLimit = context.TempMemoryLimit,
+            CompatIoas = context.CompatIoas?.Id ?? default,
+            References = [.. context.References.Take(IoctlLimits.MaxListed).Select(reference
+                => new ReferenceInspection(reference.Id, reference.Kind, reference.Name, reference.HeldCount))],
+            ObjectCount = context.Objects.Count,
+            Objects = [.. entries.Select(Show)],
+            HasMore = hasMore,
+        };
+
+        if (request.WithState)
+        {
+            var objects = inspection.Objects;
+            await Parallelism.ForEachAsync(Enumerable.Range(0, objects.Length), StateConcurrency, async i =>
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+
+                // Turns may have run since the page was taken: an object that is gone has no state, and its id may be another's.
+                if (context.Objects.Find(entries[i].Id.Value) == entries[i])
+                {
+                    objects[i] = objects[i] with { State = await grains.InspectAsync(entries[i], page: default) };
+                }
+            });
+        }
+
+        return inspection;
+    }
+
+    private static ObjectInspection Show(ObjectEntry entry) => new(entry.Ref, entry.Users, entry.DescribeHolders(IoctlLimits.MaxListed), null);
+}

@@ -1,0 +1,148 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Model;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Inspection;
+
+// The table's holds as a graph for people. It is read in one step, so that it is one state of the context.
+
+/// <summary>Follows who holds whom.</summary>
+internal sealed class GraphWalker
+{
+    private readonly int _limit;
+    private readonly Dictionary<HoldOwner, int> _places = [];
+    private readonly List<HoldOwner> _owners = [];
+    private readonly List<(Hold Hold, int Holder, int Held)> _edges = [];
+    private bool _isTruncated;
+
+    private GraphWalker(int limit) => _limit = limit;
+
+    public static HolderGraph Walk(ContextModel context, GraphRequest request)
+    {
+        var walker = new GraphWalker(Math.Clamp(request.Limit, 1, IoctlLimits.MaxInspectionPage));
+        if (request.Root == default)
+        {
+            walker.TakeAll(context);
+        }
+        else if (context.Objects.Find(request.Root.Value) is { } root)
+        {
+            walker.TakeFrom(root, request.Direction);
+        }
+        else
+        {
+            return new HolderGraph { Errno = Errno.ENOENT };
+        }
+
+        return new HolderGraph
+        {
+            Nodes = [.. walker._owners.Select(Show)],
+            Edges = [.. walker._edges.Select(edge => new GraphEdge(edge.Holder, edge.Held, edge.Hold.Why))],
+            IsTruncated = walker._isTruncated,
+        };
+    }
+
+    private void TakeAll(ContextModel context)
+    {
+        foreach (var owner in context.HoldingDrivers.Concat<HoldOwner>(context.Objects.After(0)))
+        {
+            if (!TryTake(owner, out _))
+            {
+                break;
+            }
+        }
+
+        for (var place = 0; place < _owners.Count; place++)
+        {
+            for (var hold = _owners[place].FirstHeld; hold is not null; hold = hold.NextHeld)
+            {
+                if (_places.TryGetValue(hold.Target, out var held))
+                {
+                    _edges.Add((hold, place, held));
+                }
+            }
+        }
+    }
+
+    private void TakeFrom(ObjectEntry root, GraphDirection direction)
+    {
+        TryTake(root, out var start);
+        if (direction.HasFlag(GraphDirection.Holders))
+        {
+            Follow(start, static owner => owner is ObjectEntry entry ? Holders(entry) : [], static hold => hold.Owner, (hold, from, to) => _edges.Add((hold, to, from)));
+        }
+
+        if (direction.HasFlag(GraphDirection.Held))
+        {
+            Follow(start, Held, static hold => hold.Target, (hold, from, to) => _edges.Add((hold, from, to)));
+        }
+    }
+
+    // Breadth first, so that what is near comes before what is far.
+    private void Follow(int start, Func<HoldOwner, IEnumerable<Hold>> holds, Func<Hold, HoldOwner> next, Action<Hold, int, int> add)
+    {
+        var queue = new Queue<int>([start]);
+        var seen = new HashSet<int> { start };
+        while (queue.TryDequeue(out var from))
+        {
+            foreach (var hold in holds(_owners[from]))
+            {
+                if (!TryTake(next(hold), out var to))
+                {
+                    continue;
+                }
+
+                add(hold, from, to);
+                if (seen.Add(to))
+                {
+                    queue.Enqueue(to);
+                }
+            }
+        }
+    }
+
+    private bool TryTake(HoldOwner owner, out int place)
+    {
+        if (_places.TryGetValue(owner, out place))
+        {
+            return true;
+        }
+
+        if (_owners.Count == _limit)
+        {
+            _isTruncated = true;
+            return false;
+        }
+
+        place = _owners.Count;
+        _places.Add(owner, place);
+        _owners.Add(owner);
+        return true;
+    }
+
+    private static IEnumerable<Hold> Holders(ObjectEntry entry)
+    {
+        for (var hold = entry.FirstHolder; hold is not null; hold = hold.NextHolder)
+        {
+            // What is not built yet is nobody's to see, although it may hold already.
+            if (hold.Owner is not ObjectEntry { IsFinalized: false })
+            {
+                yield return hold;
+            }
+        }
+    }
+
+    private static IEnumerable<Hold> Held(HoldOwner owner)
+    {
+        for (var hold = owner.FirstHeld; hold is not null; hold = hold.NextHeld)
+        {
+            yield return hold;
+        }
+    }
+
+    private static GraphNode Show(HoldOwner owner) => owner switch
+    {
+        ObjectEntry entry => new GraphNode(entry.Ref, default, entry.Name, entry.Users),
+        ContextReference reference => new GraphNode(default, reference.Id, reference.Name, 0),
+        _ => throw new ArgumentOutOfRangeException(nameof(owner), owner, "No such holder."),
+    };
+}

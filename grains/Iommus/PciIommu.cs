@@ -1,0 +1,48 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Iommus;
+
+/// <summary>
+/// A plain IOMMU as PCs have one: 48 bits of IOVAs in pages of 4 KiB, and the window in which PCI devices signal interrupts, which can't be mapped. For
+/// programs that map what real machines map and don't want the selftest's corners.
+/// </summary>
+internal sealed class PciIommu : IommuDriver
+{
+    private const IommuHwptAllocFlags PagingFlags = IommuHwptAllocFlags.DirtyTracking | IommuHwptAllocFlags.Pasid;
+
+    private static readonly IovaRange Aperture = new(0, (1UL << 48) - 1);
+
+    // Where x86 machines take writes for interrupts.
+    private static readonly IovaRange InterruptWindow = new(0xFEE0_0000, 0xFEEF_FFFF);
+
+    public override string Name => DeviceDescription.PciIommu;
+
+    public override IovaRange[] ReservedRegions(DeviceDescription device) => [InterruptWindow, .. device.ReservedRegions];
+
+    public override Errno AllocateDomain(DeviceDescription device, IommuHwptAllocFlags flags, HwptUserData? data, out IommuDomain? domain)
+    {
+        domain = null;
+        var tracksDirty = flags.HasFlag(IommuHwptAllocFlags.DirtyTracking);
+        if ((flags & ~PagingFlags) != 0 || data is not null || (tracksDirty && !TracksDirty(device)))
+        {
+            return Errno.EOPNOTSUPP;
+        }
+
+        domain = new IommuDomain(Name, Aperture, PageSizes.Page, tracksDirty);
+        return Errno.None;
+    }
+
+    public override EmulatedDevice CreateDevice(DeviceDescription device) => new PciDevice();
+
+    // It says nothing of itself, as drivers without hw_info.
+    private sealed class PciDevice : EmulatedDevice
+    {
+        public override Errno HwInfo(ref IommuHwInfoType type, out byte[] data)
+        {
+            (type, data) = (IommuHwInfoType.Default, []);
+            return Errno.None;
+        }
+    }
+}

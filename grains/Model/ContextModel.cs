@@ -1,0 +1,247 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Model;
+
+// The state of a context apart from its objects' own: the kernel's struct iommufd_ctx with its file's reference count. Pure and
+// synchronous; the grain calls it in turns.
+//
+// Always: the context is open exactly while it has a reference. Ioctls are answered while one of them is a file's; a driver's
+// alone only puts the release off. A driver's holds belong to its reference and go with it, so that no count outlives the one
+// who could drop it.
+//
+// .References.cs has the references; .Snapshot.cs writes the context down and makes it again.
+
+/// <summary>A context: its table of objects, its options and who refers to it.</summary>
+internal sealed partial class ContextModel
+{
+    private readonly SortedDictionary<long, ContextReference> _references = [];
+    private readonly Dictionary<long, Hold> _driverHolds = [];
+    private readonly Dictionary<string, DeviceGroup> _groups = [];
+    private int _files;
+    private long _lastNumber;
+
+    public ObjectTable Objects { get; } = new();
+
+    /// <summary>The value of IOMMU_OPTION_RLIMIT_MODE.</summary>
+    public uint RlimitMode { get; set; }
+
+    /// <summary>The IOAS that VFIO compatibility uses. No users count: destroying it clears it, as in the kernel.</summary>
+    public ObjectEntry? CompatIoas { get; set; }
+
+    /// <summary>What <c>IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT</c> has set, in bytes. Nothing here needs memory that it would bound.</summary>
+    public uint TempMemoryLimit { get; set; } = 65536;
+
+    public ContextMode Mode { get; private set; }
+
+    /// <summary>When it was opened, in ticks of UTC, as its opener's silo had it; 0 where a version wrote it down that did not know. Nothing is decided by it.</summary>
+    public long OpenedTicks { get; private set; }
+
+    /// <summary>The areas and the ranges, reserved and allowed, of all IOASes.</summary>
+    public long Areas { get; private set; }
+
+    /// <summary>How many areas and ranges the IOASes can have together. A limit of the silo's, and no part of what the context is: what has happened is done again without it.</summary>
+    public long MaxAreas { get; set; } = long.MaxValue;
+
+    public bool IsOpen => _references.Count > 0;
+
+    /// <summary>Whether a file refers to the context, so that it answers ioctls.</summary>
+    public bool AnswersIoctls => _files > 0;
+
+    public IReadOnlyCollection<ContextReference> References => _references.Values;
+
+    /// <summary>The drivers' references that hold something.</summary>
+    public IEnumerable<ContextReference> HoldingDrivers => _references.Values.Where(reference => reference.FirstHeld is not null);
+
+    /// <summary>Takes the first reference.</summary>
+    public ReferenceReply Open(ContextMode mode, string name, long session = 0, long openedTicks = 0)
+    {
+        if (IsOpen)
+        {
+            // Asked again by the one who has it.
+            if (FindSession(session) is { } opened)
+            {
+                return new ReferenceReply(Errno.None, opened.Id, default, Mode, null);
+            }
+
+            return Refuse(Errno.EEXIST, DiagnosticReason.ContextAlreadyOpen);
+        }
+
+        if (!Enum.IsDefined(mode) || !IsName(name))
+        {
+            return Refuse(Errno.EINVAL, DiagnosticReason.InvalidName);
+        }
+
+        (Mode, OpenedTicks) = (mode, openedTicks);
+        return Refer(ReferenceKind.File, name, session);
+    }
+
+    /// <summary>Takes a further reference.</summary>
+    public ReferenceReply Get(ReferenceKind kind, string name, long session = 0)
+    {
+        if (FindSession(session) is { } taken)
+        {
+            return new ReferenceReply(Errno.None, taken.Id, default, Mode, null);
+        }
+
+        // A file can only be duplicated while there is one; a driver looks the context up by its file too.
+        if (!AnswersIoctls)
+        {
+            return Refuse(Errno.EBADF, DiagnosticReason.ContextNotOpen);
+        }
+
+        if (!IsName(name) || !Enum.IsDefined(kind))
+        {
+            return Refuse(Errno.EINVAL, DiagnosticReason.InvalidName);
+        }
+
+        if (_references.Count >= IoctlLimits.MaxReferences)
+        {
+            return new ReferenceReply(
+                Errno.EMFILE, default, default, Mode, new IoctlDiagnostic { Reason = DiagnosticReason.TooManyReferences, Limit = IoctlLimits.MaxReferences });
+        }
+
+        return Refer(kind, name, session);
+    }
+
+    /// <summary>Puts a reference back, with the holds it owns.</summary>
+    /// <returns>0, or EBADF without such a reference. The caller releases the context where it is no longer open.</returns>
+    public Errno Put(ReferenceId id)
+    {
+        if (!_references.Remove(id.Value, out var reference))
+        {
+            return Errno.EBADF;
+        }
+
+        while (reference.FirstHeld is { } hold)
+        {
+            DropHold(hold);
+        }
+
+        Unlink(reference);
+        if (reference.Kind == ReferenceKind.File)
+        {
+            _files--;
+        }
+
+        _sessions.Remove(reference.Session);
+        return Errno.None;
+    }
+
+    /// <summary>Takes a reference back that nobody was told of: the next one gets its number, as if it had never been.</summary>
+    public void Abort(ContextReference reference)
+    {
+        Put(reference.Id);
+        _lastNumber -= reference.Id.Value == _lastNumber ? 1 : 0;
+    }
+
+    /// <summary>Lets a driver's reference hold an object.</summary>
+    public DriverReply HoldObject(ReferenceId id, ObjectId target, ObjectType type, string why)
+    {
+        if (FindDriver(id) is not { } driver)
+        {
+            return OperationResult.Fail(Errno.EBADF, DiagnosticReason.ReferenceNotFound).ToDriverReply();
+        }
+
+        if (!IsName(why))
+        {
+            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.InvalidName).ToDriverReply();
+        }
+
+        if (Objects.Find(target.Value, type) is not { } entry)
+        {
+            return OperationResult.NotFound(Objects, target.Value).ToDriverReply();
+        }
+
+        // Its driver must be able to end it at any time.
+        if (entry is DrivenEntry)
+        {
+            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.LeafObject, entry).ToDriverReply();
+        }
+
+        var hold = Hold.RefToUsers(driver, entry, why, new HoldId(++_lastNumber));
+        _driverHolds.Add(hold.Id.Value, hold);
+        return new DriverReply(Errno.None, entry.Id, Hold: hold.Id);
+    }
+
+    /// <summary>A hold that a driver has taken by name, or null.</summary>
+    public Hold? FindHold(HoldId id) => _driverHolds.GetValueOrDefault(id.Value);
+
+    /// <summary>Drops a hold of a driver's reference.</summary>
+    public DriverReply DropObject(ReferenceId id, HoldId holdId)
+    {
+        if (FindDriver(id) is not { } driver)
+        {
+            return OperationResult.Fail(Errno.EBADF, DiagnosticReason.ReferenceNotFound).ToDriverReply();
+        }
+
+        if (!_driverHolds.TryGetValue(holdId.Value, out var hold) || hold.Owner != driver)
+        {
+            return new DriverReply(Errno.ENOENT, Diagnostic: new IoctlDiagnostic { Reason = DiagnosticReason.HoldNotFound, Value = (ulong)holdId.Value });
+        }
+
+        DropHold(hold);
+        return new DriverReply(Errno.None, Hold: holdId);
+    }
+
+    /// <summary>Removes an object that nobody holds (<c>iommufd_object_remove</c>).</summary>
+    public Errno Remove(uint id, out ObjectEntry? entry)
+    {
+        var errno = Objects.Remove(id, leaveTombstone: false, out entry);
+        if (errno == Errno.None && entry is IoasEntry ioas)
+        {
+            NoteSize(ioas, 0);
+            CompatIoas = CompatIoas == ioas ? null : CompatIoas;
+        }
+
+        return errno;
+    }
+
+    /// <summary>Notes how many areas and ranges an IOAS has.</summary>
+    public void NoteSize(IoasEntry ioas, int size)
+    {
+        Areas += size - ioas.Size;
+        ioas.Size = size;
+    }
+
+    /// <summary>ENOMEM where there is no room for more areas or ranges; success where there is.</summary>
+    public OperationResult CheckRoom(long more)
+        => Areas + more <= MaxAreas ? default : new(Errno.ENOMEM, default, new IoctlDiagnostic { Reason = DiagnosticReason.TooManyObjects, Limit = (ulong)MaxAreas });
+
+    /// <summary>The group that a device belongs to, with the devices of it that are bound already. A device without a named group has its own.</summary>
+    public DeviceGroup GroupOf(DeviceDescription device)
+    {
+        if (device.Group is not { } name)
+        {
+            return new DeviceGroup(null);
+        }
+
+        if (!_groups.TryGetValue(name, out var group))
+        {
+            _groups.Add(name, group = new DeviceGroup(name));
+        }
+
+        return group;
+    }
+
+    /// <summary>Forgets a group that has no bound device any more.</summary>
+    public void RemoveGroup(DeviceGroup group)
+    {
+        if (group is { Name: { } name, Bound.Count: 0 })
+        {
+            _groups.Remove(name);
+        }
+    }
+
+    private void DropHold(Hold hold)
+    {
+        _driverHolds.Remove(hold.Id.Value);
+        hold.Drop();
+    }
+
+    internal static bool IsName(string? name) => name is { Length: > 0 and <= IoctlLimits.MaxNameLength };
+
+    private ReferenceReply Refuse(Errno errno, DiagnosticReason reason) => new(errno, default, default, Mode, new IoctlDiagnostic { Reason = reason });
+}

@@ -1,0 +1,24 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Encoding;
+
+namespace IommuFd.Grains.Model;
+
+// An object that a driver has made and not an ioctl: a device or an access. Its driver holds it for as long as it uses it, so that DESTROY
+// answers EBUSY, and nobody else can, so that the driver can end it at any time.
+
+/// <summary>An object that a driver has made.</summary>
+internal abstract class DrivenEntry(ObjectId id, ObjectType type, long serial) : ObjectEntry(id, type, serial)
+{
+    /// <summary>The driver's hold.</summary>
+    public Hold? DriverHold { get; set; }
+
+    /// <summary>Finds the driver's hold, the only one that there is.</summary>
+    public override void Relink(EntrySnapshot? snapshot)
+    {
+        SnapshotDamage.Require(FirstHolder is { NextHolder: null }, "An object that a driver has made is held by others than one driver.");
+        DriverHold = FirstHolder;
+    }
+
+    /// <summary>The driver, for people.</summary>
+    public string DriverName => DriverHold is { } hold ? hold.Owner.Describe(hold).ToString() : "";
+}

@@ -1,0 +1,56 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Model;
+
+/// <summary>Makes the replies of ioctls that fail: each with its errno, its reason and the numbers that a person wants to see.</summary>
+internal static class Failure
+{
+    public static IoctlReply Reply(Errno errno, DiagnosticReason reason, ulong value = 0, ulong limit = 0)
+        => new() { Errno = errno, Diagnostic = new IoctlDiagnostic { Reason = reason, Value = value, Limit = limit } };
+
+    /// <summary>EOPNOTSUPP: a known field has a value that isn't supported.</summary>
+    public static IoctlReply Unsupported(DiagnosticReason reason, ulong value) => Reply(Errno.EOPNOTSUPP, reason, value);
+
+    /// <summary>ENOENT: no object has the id, or one of another type.</summary>
+    public static IoctlReply ObjectNotFound(ObjectTable objects, uint id) => new() { Errno = Errno.ENOENT, Diagnostic = NotFound(objects, id) };
+
+    /// <summary>EBUSY: somebody holds the object.</summary>
+    public static IoctlReply ObjectHeld(ObjectEntry entry) => new()
+    {
+        Errno = Errno.EBUSY,
+        Diagnostic = new IoctlDiagnostic
+        {
+            Reason = DiagnosticReason.ObjectHeld,
+            ObjectId = entry.Id,
+            ObjectType = entry.Type,
+            Holders = entry.DescribeHolders(IoctlLimits.MaxListed),
+            HolderCount = entry.Users - 1,
+        },
+    };
+
+    /// <summary>EBUSY: the context has objects.</summary>
+    public static IoctlReply ContextHasObjects(ObjectTable objects) => new()
+    {
+        Errno = Errno.EBUSY,
+        Diagnostic = new IoctlDiagnostic
+        {
+            Reason = DiagnosticReason.ContextHasObjects,
+            Holders = [.. objects.After(0).Take(IoctlLimits.MaxListed).Select(entry => new Holder(entry.Type, entry.Id, "", default))],
+            HolderCount = objects.Count,
+        },
+    };
+
+    /// <summary>What an object has answered, as the ioctl's answer. Where it gave no reason, it does not have the life that was meant.</summary>
+    public static IoctlReply Of<TReply>(TReply reply, ObjectEntry entry)
+        where TReply : struct, IObjectReply<TReply>
+        => new() { Errno = reply.Errno, Diagnostic = reply.Diagnostic ?? Unreachable(entry) };
+
+    /// <summary>The object's grain failed or has lost its state.</summary>
+    public static IoctlDiagnostic Unreachable(ObjectEntry entry)
+        => new() { Reason = DiagnosticReason.ObjectUnreachable, ObjectId = entry.Id, ObjectType = entry.Type };
+
+    public static IoctlDiagnostic NotFound(ObjectTable objects, uint id) => objects.Find(id) is { } other
+        ? new IoctlDiagnostic { Reason = DiagnosticReason.ObjectOfOtherType, ObjectId = other.Id, ObjectType = other.Type }
+        : new IoctlDiagnostic { Reason = DiagnosticReason.ObjectNotFound, ObjectId = new ObjectId(id) };
+}
