@@ -3,16 +3,6 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-/// <summary>How pinned memory is accounted: the value of <c>IOMMU_OPTION_RLIMIT_MODE</c>.</summary>
-public enum RlimitMode
-{
-    /// <summary>To the user, the default.</summary>
-    User = 0,
-
-    /// <summary>To the process, as VFIO does.</summary>
-    Process = 1,
-}
-
 /// <content>The commands, typed. Each throws <see cref="IommufdException"/> with the errno that Linux answers, or <see cref="IommufdTransportException"/>.</content>
 public sealed partial class IommuContext
 {

@@ -2,16 +2,6 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Client;
 
-/// <summary>What is known of a request that got no answer.</summary>
-public enum TransportOutcome
-{
-    /// <summary>It did not run: nothing has changed, and it can be sent again.</summary>
-    NotRun = 0,
-
-    /// <summary>It may have run or not. It will not run any more once a later request of the same file or driver was answered; inspect the context then.</summary>
-    Unknown,
-}
-
 /// <summary>
 /// A request got no answer, however often it was sent: a silo or the way to it failed, for longer than <see cref="IommufdClientOptions.RetryFor"/>. What an ioctl
 /// answers is never reported like this.

@@ -1,4 +1,3 @@
-using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Ioas;

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Model;
 
 namespace IommuFd.Grains.Calls;

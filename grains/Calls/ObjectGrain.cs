@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Encoding;
+using IommuFd.Grains.Model;
 using IommuFd.Grains.Telemetry;
 using IommuFd.Uapi;
 

@@ -1,4 +1,4 @@
-using IommuFd.Grains.Model;
+using IommuFd.Grains.Encoding;
 
 namespace IommuFd.Grains.Contexts;
 

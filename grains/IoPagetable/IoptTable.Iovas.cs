@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Numerics;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable.Trees;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;

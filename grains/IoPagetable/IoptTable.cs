@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable.Trees;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable.Trees;
 
 namespace IommuFd.Grains.IoPagetable;
 

@@ -1,5 +1,5 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Model;
+using IommuFd.Grains.Encoding;
 using Orleans.Serialization;
 
 namespace IommuFd.Grains.Journaling;

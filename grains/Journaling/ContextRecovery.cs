@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
+using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
 using Microsoft.Extensions.Logging;
 using Orleans.Serialization;

@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Encoding;
 
 namespace IommuFd.Grains.Model;
 

@@ -3,6 +3,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Accesses;
+using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Selftest;

@@ -2,6 +2,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Iommus;
+using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using Orleans.Placement;
 

@@ -1,4 +1,7 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Ioas;

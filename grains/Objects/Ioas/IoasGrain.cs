@@ -2,6 +2,8 @@ using System.Runtime.InteropServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
+using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using Orleans.Placement;
 

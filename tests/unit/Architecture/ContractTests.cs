@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
 using IommuFd.Grains.Model;
 using IommuFd.UnitTests.Support;
 

@@ -1,4 +1,4 @@
-using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
 
 namespace IommuFd.UnitTests.Architecture;
 

@@ -1,9 +1,12 @@
 #pragma warning disable CS9113, CA1822, CA1812 // Samples are there to break rules, not to run.
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
+
+
 
 
 namespace IommuFd.UnitTests.Architecture.Samples;

@@ -1,6 +1,5 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Inspection;
-using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 
@@ -185,5 +184,5 @@ public sealed class GraphWalkerTests
         => GraphWalker.Walk(_context.Model, new GraphRequest(new ObjectId(root), direction, limit));
 
     private void Hold(uint owner, uint target, string why)
-        => Grains.Contexts.Hold.RefToUsers(_context.Objects.Find(owner)!, _context.Objects.Find(target)!, why);
+        => Grains.Model.Hold.RefToUsers(_context.Objects.Find(owner)!, _context.Objects.Find(target)!, why);
 }

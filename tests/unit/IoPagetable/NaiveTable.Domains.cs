@@ -1,4 +1,3 @@
-using IommuFd.GrainInterfaces;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Uapi;
 

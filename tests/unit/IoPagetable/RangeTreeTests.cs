@@ -1,6 +1,6 @@
 using CsCheck;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.IoPagetable.Trees;
 
 namespace IommuFd.UnitTests.IoPagetable;
 

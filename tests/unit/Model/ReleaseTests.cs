@@ -134,7 +134,7 @@ public sealed class ReleaseTests
         return entries;
     }
 
-    private void Hold(uint owner, uint target) => Grains.Contexts.Hold.RefToUsers(_objects.Find(owner)!, _objects.Find(target)!, "test");
+    private void Hold(uint owner, uint target) => Grains.Model.Hold.RefToUsers(_objects.Find(owner)!, _objects.Find(target)!, "test");
 
     private void ExpectEmpty(ObjectEntry[] entries)
     {

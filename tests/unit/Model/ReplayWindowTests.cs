@@ -1,6 +1,5 @@
 using CsCheck;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
 using IommuFd.UnitTests.Support;
 

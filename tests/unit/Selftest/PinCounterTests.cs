@@ -1,4 +1,6 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Grains.Selftest;
 using IommuFd.UnitTests.Support;
 

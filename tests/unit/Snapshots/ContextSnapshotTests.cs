@@ -1,7 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Iommus;
-using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Ioas;

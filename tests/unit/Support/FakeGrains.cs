@@ -1,5 +1,8 @@
 using System.Reflection;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Encoding;
+using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Ioas;

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Dispatch;
+using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging.Abstractions;

@@ -1,0 +1,26 @@
+using IommuFd.Uapi;
+
+namespace IommuFd.GrainInterfaces;
+
+/// <summary>What a driver's request answered.</summary>
+/// <param name="Errno">0 on success; EBADF without such a context or driver's reference, ENOENT where the object is not this driver's.</param>
+/// <param name="Id">The object made, or the HWPT that the device is attached to; 0 for none.</param>
+/// <param name="Pin">The pin made.</param>
+/// <param name="Memory">The memory behind the IOVAs of a pin or a copy, in their order.</param>
+/// <param name="Diagnostic">Why it failed; null on success.</param>
+/// <param name="Hold">The hold taken.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.DriverReply")]
+public sealed record DriverReply(
+    [property: Id(0)] Errno Errno,
+    [property: Id(1)] ObjectId Id = default,
+    [property: Id(2)] uint Pin = 0,
+    [property: Id(3)] UserMemoryPiece[]? Memory = null,
+    [property: Id(4)] IoctlDiagnostic? Diagnostic = null,
+    [property: Id(5)] HoldId Hold = default);
+
+/// <summary>A piece of the caller's memory, or of a file, that IOVAs map.</summary>
+/// <param name="File">The file; null for memory of the caller.</param>
+/// <param name="Address">The caller's address, or the offset in the file.</param>
+/// <param name="Length">Bytes.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.UserMemoryPiece")]
+public readonly record struct UserMemoryPiece([property: Id(0)] IoptFile? File, [property: Id(1)] ulong Address, [property: Id(2)] ulong Length);

@@ -1,0 +1,67 @@
+using IommuFd.Uapi;
+
+namespace IommuFd.GrainInterfaces;
+
+/// <summary>A reference to a context, as an inspection shows it.</summary>
+/// <param name="Id">The reference.</param>
+/// <param name="Kind">Why it is there.</param>
+/// <param name="Name">Who has it.</param>
+/// <param name="Holds">Objects that it holds.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.ReferenceInspection")]
+public sealed record ReferenceInspection(
+    [property: Id(0)] ReferenceId Id,
+    [property: Id(1)] ReferenceKind Kind,
+    [property: Id(2)] string Name,
+    [property: Id(3)] int Holds);
+
+/// <summary>Asks for a page of a context's objects.</summary>
+/// <param name="After">Only objects with greater ids; 0 starts at the first.</param>
+/// <param name="Limit">At most so many objects, 0 to <see cref="IoctlLimits.MaxInspectionPage"/>; more are cut to that.</param>
+/// <param name="WithState">Whether each object's grain is asked for its state.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.InspectRequest")]
+public sealed record InspectRequest([property: Id(0)] ObjectId After, [property: Id(1)] int Limit, [property: Id(2)] bool WithState);
+
+/// <summary>A context and a page of its objects.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.ContextInspection")]
+public sealed class ContextInspection
+{
+    /// <summary>0; EBADF without such a context, and then nothing else is set.</summary>
+    [Id(0)]
+    public Errno Errno { get; init; }
+
+    /// <summary>The mode.</summary>
+    [Id(1)]
+    public ContextMode Mode { get; init; }
+
+    /// <summary>The silo that runs the context.</summary>
+    [Id(2)]
+    public string Silo { get; init; } = "";
+
+    /// <summary>The value of <c>IOMMU_OPTION_RLIMIT_MODE</c>: 0 or 1.</summary>
+    [Id(3)]
+    public uint RlimitMode { get; init; }
+
+    /// <summary>The compatibility IOAS; 0 for none.</summary>
+    [Id(4)]
+    public ObjectId CompatIoas { get; init; }
+
+    /// <summary>The first <see cref="IoctlLimits.MaxListed"/> references, oldest first.</summary>
+    [Id(5)]
+    public ReferenceInspection[] References { get; init; } = [];
+
+    /// <summary>Objects that the context has, on all pages.</summary>
+    [Id(6)]
+    public long ObjectCount { get; init; }
+
+    /// <summary>The page, by ascending id.</summary>
+    [Id(7)]
+    public ObjectInspection[] Objects { get; init; } = [];
+
+    /// <summary>Whether there are objects behind this page.</summary>
+    [Id(8)]
+    public bool HasMore { get; init; }
+
+    /// <summary>The value of <c>IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT</c>, in bytes.</summary>
+    [Id(9)]
+    public uint TempMemoryLimit { get; init; }
+}

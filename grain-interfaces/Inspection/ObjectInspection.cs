@@ -1,0 +1,13 @@
+namespace IommuFd.GrainInterfaces;
+
+/// <summary>An object, as an inspection shows it.</summary>
+/// <param name="Object">Its kind and id.</param>
+/// <param name="Users">Its users count: 1 for the table's own, and 1 for each holder.</param>
+/// <param name="Holders">The first <see cref="IoctlLimits.MaxListed"/> that hold it.</param>
+/// <param name="State">What its grain knows, where that was asked for.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.ObjectInspection")]
+public sealed record ObjectInspection(
+    [property: Id(0)] ObjectRef Object,
+    [property: Id(1)] long Users,
+    [property: Id(2)] Holder[] Holders,
+    [property: Id(3)] ObjectState? State);

@@ -1,0 +1,54 @@
+namespace IommuFd.GrainInterfaces;
+
+// An ioctl as it travels. The caller's side copies in and reports facts about its memory; it decides nothing, so that every
+// errno is decided in one place. All sizes are bounded here, whatever the caller's struct claims.
+
+/// <summary>One ioctl, with everything of the caller's memory that it needs.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoctlRequest")]
+public sealed class IoctlRequest
+{
+    /// <summary>The full ioctl number: anything that a program may pass.</summary>
+    [Id(0)]
+    public uint Command { get; init; }
+
+    /// <summary>
+    /// The leading bytes of the argument that can be read: as many as its first u32 says, at most <see cref="IoctlLimits.MaxArgumentBytes"/>.
+    /// Fewer than four mean that not even that u32 can be read.
+    /// </summary>
+    [Id(1)]
+    public byte[] Argument { get; init; } = [];
+
+    /// <summary>What is behind <see cref="Argument"/>.</summary>
+    [Id(2)]
+    public ArgumentTail Tail { get; init; }
+
+    /// <summary>Leading bytes of the argument that can be written, at most as many as its first u32 says.</summary>
+    [Id(3)]
+    public uint WritableBytes { get; init; }
+
+    /// <summary>Those buffers of the command's descriptor that have a length; null where there is none. One that is missing reads as unreadable.</summary>
+    [Id(4)]
+    public UserBuffer[]? Buffers { get; init; }
+
+    /// <summary>The open file that the argument names; null where it names none, or one that isn't open.</summary>
+    [Id(5)]
+    public UserFile? File { get; init; }
+
+    /// <summary>The request's name. Not looked at within a batch, which has its own.</summary>
+    [Id(6)]
+    public OperationId Operation { get; init; }
+
+    /// <summary>The same request under a name.</summary>
+    /// <param name="operation">The name.</param>
+    /// <returns>The request.</returns>
+    public IoctlRequest Named(OperationId operation) => new()
+    {
+        Command = Command,
+        Argument = Argument,
+        Tail = Tail,
+        WritableBytes = WritableBytes,
+        Buffers = Buffers,
+        File = File,
+        Operation = operation,
+    };
+}

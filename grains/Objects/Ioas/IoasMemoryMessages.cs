@@ -1,0 +1,71 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.Model;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Objects.Ioas;
+
+// What accesses and page tables ask of the memory that an IOAS maps.
+
+/// <summary>IOVAs that an access wants to pin or to copy.</summary>
+/// <param name="Access">The access.</param>
+/// <param name="Iova">The first IOVA.</param>
+/// <param name="Length">Bytes.</param>
+/// <param name="Flags">Whether to write, and how the IOVA is meant.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoasAccessRequest")]
+internal readonly record struct IoasAccessRequest(
+    [property: Id(0)] ObjectId Access, [property: Id(1)] ulong Iova, [property: Id(2)] ulong Length, [property: Id(3)] IommuTestAccessFlags Flags);
+
+/// <summary>The caller's memory that pages are compared with.</summary>
+/// <param name="Address">The first address; 0 compares nothing.</param>
+/// <param name="ReadableBytes">Leading bytes that can be read.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.ExpectedMemory")]
+internal readonly record struct ExpectedMemory([property: Id(0)] ulong Address, [property: Id(1)] ulong ReadableBytes);
+
+/// <summary>IOVAs of a page table whose dirty bits are read or set.</summary>
+/// <param name="Hwpt">The HWPT.</param>
+/// <param name="Iova">The first IOVA.</param>
+/// <param name="Length">Bytes.</param>
+/// <param name="PageSize">Bytes that one bit stands for.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.DirtyRange")]
+internal readonly record struct DirtyRange(
+    [property: Id(0)] ObjectId Hwpt, [property: Id(1)] ulong Iova, [property: Id(2)] ulong Length, [property: Id(3)] ulong PageSize);
+
+/// <summary>Bytes of a bitmap that have a bit set.</summary>
+/// <param name="Offset">Where they lie, in bytes from the bitmap's start.</param>
+/// <param name="Bits">The bytes; bit 0 of a byte is the lowest IOVA.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.BitmapPiece")]
+internal sealed record BitmapPiece([property: Id(0)] ulong Offset, [property: Id(1)] byte[] Bits);
+
+/// <summary>The dirty bits of a range.</summary>
+/// <param name="Errno">
+/// 0; EOPNOTSUPP where the domain tracks nothing, EINVAL for a range that is not aligned, EOVERFLOW past the last IOVA, ENOMEM
+/// for more bits than one reply carries.
+/// </param>
+/// <param name="Pieces">The parts of the bitmap that are not zero, ascending.</param>
+/// <param name="Diagnostic">Why it failed; null on success.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.DirtyBitmapReply")]
+internal readonly record struct DirtyBitmapReply(
+    [property: Id(0)] Errno Errno, [property: Id(1)] BitmapPiece[] Pieces, [property: Id(2)] IoctlDiagnostic? Diagnostic) : IObjectReply<DirtyBitmapReply>
+{
+    /// <inheritdoc/>
+    public static DirtyBitmapReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
+}
+
+/// <summary>A run of the caller's pages that an IOAS has pinned.</summary>
+/// <param name="Pages">The pages that they belong to. Whoever shares these shares the pin.</param>
+/// <param name="Range">The caller's addresses, in whole pages.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.PinnedRun")]
+internal readonly record struct PinnedRun([property: Id(0)] PagesId Pages, [property: Id(1)] IovaRange Range);
+
+/// <summary>What an IOAS has pinned of the caller's memory.</summary>
+/// <param name="Errno">0; ENOMEM for more runs than one reply carries.</param>
+/// <param name="Runs">The runs, in no order.</param>
+/// <param name="Diagnostic">Why it failed; null on success.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.PinnedReply")]
+internal readonly record struct PinnedReply(
+    [property: Id(0)] Errno Errno, [property: Id(1)] PinnedRun[] Runs, [property: Id(2)] IoctlDiagnostic? Diagnostic) : IObjectReply<PinnedReply>
+{
+    /// <inheritdoc/>
+    public static PinnedReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
+}

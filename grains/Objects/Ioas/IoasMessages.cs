@@ -1,0 +1,70 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.Model;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Objects.Ioas;
+
+/// <summary>What to map, and how.</summary>
+/// <param name="Flags">The mapping's flags.</param>
+/// <param name="Address">The caller's address, or the offset in the file.</param>
+/// <param name="Length">Bytes.</param>
+/// <param name="Iova">Where to map with FIXED_IOVA.</param>
+/// <param name="ReadableBytes">Leading bytes of the caller's memory that can be read; unused for a file.</param>
+/// <param name="WritableBytes">Leading bytes of the caller's memory that can be written; unused for a file.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoasMapRequest")]
+internal readonly record struct IoasMapRequest(
+    [property: Id(0)] IommuIoasMapFlags Flags,
+    [property: Id(1)] ulong Address,
+    [property: Id(2)] ulong Length,
+    [property: Id(3)] ulong Iova,
+    [property: Id(4)] ulong ReadableBytes,
+    [property: Id(5)] ulong WritableBytes);
+
+/// <summary>One map or unmap among several.</summary>
+/// <param name="IsUnmap">Whether to unmap: then only the IOVA and the length count.</param>
+/// <param name="Request">What to map and how.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoasStep")]
+internal readonly record struct IoasStep([property: Id(0)] bool IsUnmap, [property: Id(1)] IoasMapRequest Request);
+
+/// <summary>What several maps and unmaps answered.</summary>
+/// <param name="Errno">0; EIO for a life that is not here, and then nothing ran.</param>
+/// <param name="Replies">One reply for each that ran, in order.</param>
+/// <param name="Diagnostic">Why nothing ran; null where something did.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.IoasStepsReply")]
+internal readonly record struct IoasStepsReply(
+    [property: Id(0)] Errno Errno, [property: Id(1)] ObjectReply[] Replies, [property: Id(2)] IoctlDiagnostic? Diagnostic) : IObjectReply<IoasStepsReply>
+{
+    /// <inheritdoc/>
+    public static IoasStepsReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
+}
+
+/// <summary>What the source of a copy answered.</summary>
+/// <param name="Errno">0; EINVAL for no bytes, EOVERFLOW past the last IOVA, ENOENT where an IOVA is not mapped.</param>
+/// <param name="Slices">The pages, a slice for each area.</param>
+/// <param name="Diagnostic">Why it failed; null on success.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.PagesReply")]
+internal readonly record struct PagesReply(
+    [property: Id(0)] Errno Errno, [property: Id(1)] PagesSlice[] Slices, [property: Id(2)] IoctlDiagnostic? Diagnostic) : IObjectReply<PagesReply>
+{
+    /// <inheritdoc/>
+    public static PagesReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
+}
+
+/// <summary>What IOVA ranges an IOAS has.</summary>
+/// <param name="Errno">0; EMSGSIZE where there are more than there is room for, EFAULT where one can't be written.</param>
+/// <param name="Count">Ranges that there are.</param>
+/// <param name="Alignment">Alignment of IOVAs in bytes.</param>
+/// <param name="Ranges">The ranges to write, as the ABI has them.</param>
+/// <param name="Diagnostic">Why it failed; null on success.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.IovaRangesReply")]
+internal readonly record struct IovaRangesReply(
+    [property: Id(0)] Errno Errno,
+    [property: Id(1)] uint Count,
+    [property: Id(2)] ulong Alignment,
+    [property: Id(3)] byte[] Ranges,
+    [property: Id(4)] IoctlDiagnostic? Diagnostic) : IObjectReply<IovaRangesReply>
+{
+    /// <inheritdoc/>
+    public static IovaRangesReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, 0, 0, [], diagnostic);
+}

@@ -1,0 +1,178 @@
+using System.Net;
+using System.Net.Sockets;
+using IommuFd.ClusterTests.Ioctls;
+
+namespace IommuFd.ClusterTests.Operations;
+
+/// <summary>The server as a person runs it: in a process of its own.</summary>
+public sealed class ServerProcessTests
+{
+    [Fact]
+    public async Task The_silo_says_where_it_listens_answers_clients_and_stops_cleanly_on_Ctrl_C()
+    {
+        var (siloPort, gatewayPort) = (Ports.Free(), Ports.Free());
+        await using var silo = ChildProcess.Start("iommufd-silo.dll", $"--Silo:SiloPort={siloPort}", $"--Silo:GatewayPort={gatewayPort}");
+        await silo.WaitForLineAsync("Ctrl-C drains and stops it.");
+        Assert.Contains($"clients  127.0.0.1:{gatewayPort}", silo.Output, StringComparison.Ordinal);
+
+        await using var demo = ChildProcess.Start("iommufd.dll", "demo", "--gateway", $"127.0.0.1:{gatewayPort}");
+        Assert.True(await demo.WaitForExitAsync() == 0, demo.Output);
+
+        await silo.SignalAsync("INT");
+        Assert.True(await silo.WaitForExitAsync() == 0, silo.Output);
+        Assert.Contains("silo stopped", silo.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_silo_says_where_its_dashboard_is_and_it_is_there()
+    {
+        var port = Ports.Free();
+        await using var silo = ChildProcess.Start("iommufd-silo.dll", "--Dashboard:Enabled=true", $"--Dashboard:Port={port}", "--Silo:SiloPort=0", "--Silo:GatewayPort=0", "--Journal:Store=none");
+        await silo.WaitForLineAsync("Ctrl-C drains and stops it.");
+        Assert.Contains($"look at  http://127.0.0.1:{port}/   no token is needed", silo.Output, StringComparison.Ordinal);
+
+        using var http = new HttpClient();
+        Assert.Contains("Overview", await http.GetStringAsync($"http://127.0.0.1:{port}/"), StringComparison.Ordinal);
+        Assert.NotEmpty(await http.GetByteArrayAsync($"http://127.0.0.1:{port}/_framework/blazor.web.js"));
+
+        await using var second = ChildProcess.Start("iommufd-silo.dll", "--Dashboard:Enabled=true", $"--Dashboard:Port={port}", "--Silo:SiloPort=0", "--Silo:GatewayPort=0", "--Journal:Store=none");
+        Assert.Equal(2, await second.WaitForExitAsync());
+        Assert.Contains($"Dashboard:Port is {port}, and something listens", second.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_second_silo_on_the_same_ports_is_refused_and_the_first_goes_on()
+    {
+        string[] ports = [$"--Silo:SiloPort={Ports.Free()}", $"--Silo:GatewayPort={Ports.Free()}", "--Journal:Store=none"];
+        await using var first = ChildProcess.Start("iommufd-silo.dll", ports);
+        await first.WaitForLineAsync("Ctrl-C drains and stops it.");
+
+        await using var second = ChildProcess.Start("iommufd-silo.dll", ports);
+        Assert.Equal(2, await second.WaitForExitAsync());
+        Assert.Contains($"Silo:SiloPort is {ports[0].Split('=')[1]}, and something listens", second.Output, StringComparison.Ordinal);
+
+        await using var health = ChildProcess.Start("iommufd-silo.dll", ["--health", .. ports]);
+        Assert.True(await health.WaitForExitAsync() == 0, health.Output);
+    }
+
+    [Fact]
+    public async Task Of_two_silos_that_start_at_once_on_the_same_ports_one_is_refused()
+    {
+        string[] ports = [$"--Silo:SiloPort={Ports.Free()}", $"--Silo:GatewayPort={Ports.Free()}", "--Journal:Store=none"];
+        await using var one = ChildProcess.Start("iommufd-silo.dll", ports);
+        await using var other = ChildProcess.Start("iommufd-silo.dll", ports);
+
+        await Eventually.TrueAsync(() => Task.FromResult(IsUp(one) ^ IsUp(other) && IsRefused(one) ^ IsRefused(other)), "one is up, the other is refused");
+
+        static bool IsUp(ChildProcess silo) => silo.Output.Contains("silo is up", StringComparison.Ordinal);
+        static bool IsRefused(ChildProcess silo) => silo.Output.Contains("something listens", StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_port_of_another_program_is_refused()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
+        await using var silo = ChildProcess.Start("iommufd-silo.dll", "--Silo:SiloPort=0", $"--Silo:GatewayPort={port}", "--Journal:Store=none");
+
+        Assert.Equal(2, await silo.WaitForExitAsync());
+        Assert.Contains($"Silo:GatewayPort is {port}, and something listens on 127.0.0.1:{port} already", silo.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_silo_that_is_not_there_is_unhealthy()
+    {
+        await using var health = ChildProcess.Start("iommufd-silo.dll", "--health", $"--Silo:GatewayPort={Ports.Free()}");
+
+        Assert.Equal(1, await health.WaitForExitAsync());
+        Assert.Contains("unhealthy", health.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--Silo:Clustering:Provider=nowhere", "Silo:Clustering:Provider")]
+    [InlineData("--Silo:Clustering:Provider=postgres", "Silo:Clustering:ConnectionString: is missing")]
+    [InlineData("--Silo:FailureDetection:MissedProbes=0", "Silo:FailureDetection:MissedProbes: ")]
+    [InlineData("--Silo:FailureDetection:MaxProbeTimeout=00:00:00.5", "Silo:FailureDetection:MaxProbeTimeout: is 00:00:00.5000000, less than ProbeTimeout")]
+    [InlineData("--Silo:FailureDetection:Votes=11", "Silo:FailureDetection:Votes: is 11, more than the 10 silos")]
+    [InlineData("--Silo:Tls:CertificatePath=/nowhere.pfx", "Silo:Tls:CertificatePath: is '/nowhere.pfx', which is no file")]
+    [InlineData("--Dashboard:Address=0.0.0.0", "Dashboard:Address: is 0.0.0.0, which others can reach, so Dashboard:Token")]
+    [InlineData("--Dashboard:TokenFile=/nowhere", "Dashboard:TokenFile: is '/nowhere', which is no file")]
+    [InlineData("--Silo:Tls:CaPath=/nowhere.pem", "Silo:Tls:CaPath: is set, but CertificatePath is not")]
+    public async Task A_setting_of_a_section_that_makes_no_sense_is_named_with_its_section(string argument, string message)
+    {
+        await using var silo = ChildProcess.Start("iommufd-silo.dll", argument, "--Dashboard:Enabled=true", "--Journal:Store=none");
+
+        Assert.Equal(2, await silo.WaitForExitAsync());
+        Assert.Contains(message, silo.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Telemetry_goes_where_the_environment_says()
+    {
+        using var collector = new TcpListener(IPAddress.Loopback, 0);
+        collector.Start();
+        Dictionary<string, string> environment = new()
+        {
+            ["OTEL_EXPORTER_OTLP_ENDPOINT"] = $"http://{collector.LocalEndpoint}",
+            ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf",
+            ["OTEL_METRIC_EXPORT_INTERVAL"] = "200",
+        };
+        await using var silo = ChildProcess.Start(environment, "iommufd-silo.dll", "--Silo:SiloPort=0", "--Silo:GatewayPort=0", "--Journal:Store=none");
+
+        using var limit = new CancellationTokenSource(Eventually.Limit);
+        using var connection = await collector.AcceptTcpClientAsync(limit.Token);
+        using var reader = new StreamReader(connection.GetStream());
+        Assert.Matches("^POST /v1/(metrics|traces) HTTP/1.1$", await reader.ReadLineAsync(limit.Token));
+    }
+
+    [Fact]
+    public async Task A_setting_that_makes_no_sense_is_named()
+    {
+        await using var silo = ChildProcess.Start("iommufd-silo.dll", "--Silo:Address=nowhere");
+
+        Assert.Equal(2, await silo.WaitForExitAsync());
+        Assert.Contains("Silo:Address is 'nowhere'", silo.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_gateway_that_nobody_listens_on_is_named()
+    {
+        var port = Ports.Free();
+        await using var demo = ChildProcess.Start("iommufd.dll", "demo", "--gateway", $"127.0.0.1:{port}");
+
+        Assert.Equal(2, await demo.WaitForExitAsync());
+        Assert.Contains($"answers at 127.0.0.1:{port}", demo.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Of_several_gateways_one_that_answers_is_enough()
+    {
+        var gatewayPort = Ports.Free();
+        await using var silo = ChildProcess.Start("iommufd-silo.dll", "--Silo:SiloPort=0", $"--Silo:GatewayPort={gatewayPort}", "--Journal:Store=none");
+        await silo.WaitForLineAsync("Ctrl-C drains and stops it.");
+
+        await using var demo = ChildProcess.Start("iommufd.dll", "demo", "--gateway", $"127.0.0.1:{Ports.Free()}", "--gateway", $"127.0.0.1:{gatewayPort}");
+        Assert.True(await demo.WaitForExitAsync() == 0, demo.Output);
+    }
+
+    [Fact]
+    public async Task A_mismatch_in_a_trace_is_exit_status_1()
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            // Linux answers ENOENT (2) here; the trace claims EBUSY (16).
+            await File.WriteAllTextAsync(path, """{"group":"made","seed":1,"steps":[{"fd":0,"cmd":15232,"in":"0800000001000000","errno":16}]}""");
+            await using var replay = ChildProcess.Start("iommufd.dll", "conformance", path);
+
+            Assert.True(await replay.WaitForExitAsync() == 1, replay.Output);
+            Assert.Contains("made seed 1, step 0: IOMMU_DESTROY {size=8, id=1}", replay.Output, StringComparison.Ordinal);
+            Assert.Contains("1 sequences, 1 ioctls, 1 mismatches", replay.Output, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+}
