@@ -26,7 +26,7 @@ internal sealed class OrphanSweeper(
     private const int Concurrency = 16;
 
     /// <summary>How long the last words of a released context are kept for whoever asks again.</summary>
-    internal static readonly TimeSpan KeepLastWords = TimeSpan.FromHours(1);
+    internal static readonly TimeSpan KeepReleased = TimeSpan.FromHours(1);
 
     private static readonly TimeSpan RetryPeriod = TimeSpan.FromSeconds(5);
 
@@ -50,7 +50,7 @@ internal sealed class OrphanSweeper(
             after = page[^1].Handle;
         }
 
-        await journal.Store.PurgeAsync(KeepLastWords, cancellationToken);
+        await journal.Store.PurgeAsync(KeepReleased, cancellationToken);
         return count;
     }
 
@@ -67,7 +67,7 @@ internal sealed class OrphanSweeper(
         while (await NextAsync(timer, stoppingToken))
         {
             var version = membership.CurrentSnapshot.Version;
-            if ((version == swept && time.GetElapsedTime(last) < KeepLastWords) || !IsSweeper())
+            if ((version == swept && time.GetElapsedTime(last) < KeepReleased) || !IsSweeper())
             {
                 continue;
             }

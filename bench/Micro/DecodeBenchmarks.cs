@@ -1,6 +1,7 @@
 using BenchmarkDotNet.Attributes;
 using IommuFd.Bench.Sections;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
 using IommuFd.Grains.Dispatch;
 using IommuFd.Uapi;
 
@@ -34,6 +35,6 @@ public class DecodeBenchmarks
     private static T Decode<T>(IoctlRequest request)
         where T : unmanaged
         => IoctlDispatcher.Prevalidate(request, out _).Errno == Errno.None
-            ? new IoctlCall(IoctlTable.Find(request.Command)!, request).Read<T>()
+            ? new IoctlCommand(IoctlTable.Find(request.Command)!, request).Read<T>()
             : throw new InvalidOperationException("The request was to pass.");
 }

@@ -63,7 +63,7 @@ internal static class TelemetryHooks
         var marked = 0;
         for (var i = 0; i < Ioctls; i++)
         {
-            marked += TracedCalls.IsWanted || CallMark.IsTimed() ? 1 : 0;
+            marked += TracedCalls.IsWanted || CallHeaders.IsTimed() ? 1 : 0;
         }
 
         return marked;
@@ -76,7 +76,7 @@ internal static class TelemetryHooks
         for (var i = 0; i < Ioctls; i++)
         {
             traced += TurnSpans.IsWanted(telemetry, out _) ? 1 : 0;
-            traced += CallMark.IsTraced ? 1 : 0;
+            traced += CallHeaders.IsTraced ? 1 : 0;
         }
 
         return traced;

@@ -97,5 +97,5 @@ internal sealed class RelayGrain : Grain, IRelayGrain
         => await ForEachAsync(first, count, leaf => leaf.EndAsync());
 
     private Task ForEachAsync(long first, int count, Func<IPingGrain, ValueTask> action)
-        => Parallelism.ForEachAsync(Enumerable.Range(0, count), degree: 128, i => action(GrainFactory.GetGrain<IPingGrain>(first + i)));
+        => GrainParallel.ForEachAsync(Enumerable.Range(0, count), degree: 128, i => action(GrainFactory.GetGrain<IPingGrain>(first + i)));
 }

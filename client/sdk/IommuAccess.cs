@@ -9,14 +9,14 @@ public sealed class IommuAccess : IAsyncDisposable
 {
     private readonly IommuDriver _driver;
     private readonly ICallerMemory _memory;
-    private readonly Ownership<DriverReply> _ownership;
+    private readonly ReleaseOnce<DriverReply> _ownership;
 
     internal IommuAccess(IommuDriver driver, ObjectId id, ICallerMemory memory)
     {
         _driver = driver;
         _memory = memory;
         Id = id;
-        _ownership = new Ownership<DriverReply>(cancellationToken => driver.RunAsync("destroy access", new DestroyAccessRequest(id), cancellationToken).AsTask());
+        _ownership = new ReleaseOnce<DriverReply>(cancellationToken => driver.RunAsync("destroy access", new DestroyAccessRequest(id), cancellationToken).AsTask());
     }
 
     /// <summary>The access's id.</summary>

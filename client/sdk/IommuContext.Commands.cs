@@ -91,7 +91,7 @@ public sealed partial class IommuContext
             return RunTracedAsync<T>(input, cancellationToken);
         }
 
-        var call = new IoctlCall<T>(_session, _grain);
+        var call = new IoctlOperation<T>(_session, _grain);
         return _session.TryBegin(call, out var operation) ? call.StartAsync(input.ToRequest(operation), cancellationToken) : RunWhenRoomAsync(call, input, cancellationToken);
     }
 
@@ -99,7 +99,7 @@ public sealed partial class IommuContext
         where T : unmanaged
         => IoctlResult.From(input.Command, await SendTracedAsync(input, cancellationToken)).ThrowIfFailed().Read<T>();
 
-    private async ValueTask<T> RunWhenRoomAsync<T>(IoctlCall<T> call, IoctlInput input, CancellationToken cancellationToken)
+    private async ValueTask<T> RunWhenRoomAsync<T>(IoctlOperation<T> call, IoctlInput input, CancellationToken cancellationToken)
         where T : unmanaged
     {
         var operation = await _session.BeginAsync(call, cancellationToken);

@@ -14,7 +14,7 @@ public sealed partial class IommuContext : IAsyncDisposable
     private readonly IContextGrain _grain;
     private readonly Session _session;
     private readonly LeasedReference _reference;
-    private readonly Ownership<ReleaseReport?> _file;
+    private readonly ReleaseOnce<ReleaseReport?> _file;
     private readonly TracedCalls _traced;
 
     internal IommuContext(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply opened)
@@ -174,13 +174,13 @@ public sealed partial class IommuContext : IAsyncDisposable
             return SendElsewhereAsync(access.Context, input.ToRequest(), cancellationToken);
         }
 
-        var call = new IoctlCall(_session, _grain) { IsTraced = isTraced };
+        var call = new IoctlOperation(_session, _grain) { IsTraced = isTraced };
         return _session.TryBegin(call, out var operation)
             ? call.StartAsync(input.ToRequest(operation), cancellationToken)
             : SendWhenRoomAsync(call, input, cancellationToken);
     }
 
-    private async ValueTask<IoctlReply> SendWhenRoomAsync(IoctlCall call, IoctlInput input, CancellationToken cancellationToken)
+    private async ValueTask<IoctlReply> SendWhenRoomAsync(IoctlOperation call, IoctlInput input, CancellationToken cancellationToken)
     {
         var operation = await _session.BeginAsync(call, cancellationToken);
         return await call.StartAsync(input.ToRequest(operation), cancellationToken);
@@ -192,7 +192,7 @@ public sealed partial class IommuContext : IAsyncDisposable
         try
         {
             ValueTask<IoctlReply> sent;
-            using (CallMark.Put(isTimed: false))
+            using (CallHeaders.Put(isTimed: false))
             {
                 sent = _core.Grain(context).IoctlAsync(request);
             }

@@ -6,13 +6,13 @@ namespace IommuFd.Client;
 public sealed class IommuDevice : IAsyncDisposable
 {
     private readonly IommuDriver _driver;
-    private readonly Ownership<DriverReply> _ownership;
+    private readonly ReleaseOnce<DriverReply> _ownership;
 
     internal IommuDevice(IommuDriver driver, ObjectId id)
     {
         _driver = driver;
         Id = id;
-        _ownership = new Ownership<DriverReply>(cancellationToken => driver.RunAsync("unbind", new UnbindDeviceRequest(id), cancellationToken).AsTask());
+        _ownership = new ReleaseOnce<DriverReply>(cancellationToken => driver.RunAsync("unbind", new UnbindDeviceRequest(id), cancellationToken).AsTask());
     }
 
     /// <summary>The device's id, by which ioctls name it.</summary>

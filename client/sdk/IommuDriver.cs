@@ -9,7 +9,7 @@ public sealed class IommuDriver : IAsyncDisposable
     private readonly IContextGrain _grain;
     private readonly Session _session;
     private readonly LeasedReference _reference;
-    private readonly Ownership<ReleaseReport?> _ownership;
+    private readonly ReleaseOnce<ReleaseReport?> _ownership;
     private readonly TracedCalls _traced;
 
     internal IommuDriver(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply taken)

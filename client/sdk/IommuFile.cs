@@ -6,7 +6,7 @@ namespace IommuFd.Client;
 public sealed class IommuFile : IAsyncDisposable
 {
     private readonly LeasedReference _reference;
-    private readonly Ownership<ReleaseReport?> _ownership;
+    private readonly ReleaseOnce<ReleaseReport?> _ownership;
 
     internal IommuFile(UserFile file, ClientCore core, LeasedReference reference)
     {

@@ -5,13 +5,13 @@ namespace IommuFd.Client;
 /// <summary>A driver's users count on an object.</summary>
 public sealed class IommuHold : IAsyncDisposable
 {
-    private readonly Ownership<HoldId> _ownership;
+    private readonly ReleaseOnce<HoldId> _ownership;
 
     internal IommuHold(ObjectId target, HoldId id, Func<HoldId, CancellationToken, Task<HoldId>> drop)
     {
         Target = target;
         Id = id;
-        _ownership = new Ownership<HoldId>(cancellationToken => drop(id, cancellationToken));
+        _ownership = new ReleaseOnce<HoldId>(cancellationToken => drop(id, cancellationToken));
     }
 
     /// <summary>The object.</summary>

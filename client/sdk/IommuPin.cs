@@ -5,13 +5,13 @@ namespace IommuFd.Client;
 /// <summary>Pages that an access has pinned. Disposing it unpins them.</summary>
 public sealed class IommuPin : IAsyncDisposable
 {
-    private readonly Ownership<DriverReply> _ownership;
+    private readonly ReleaseOnce<DriverReply> _ownership;
 
     internal IommuPin(IovaRange range, IReadOnlyList<UserMemoryPiece> memory, Func<CancellationToken, Task<DriverReply>> unpin)
     {
         Range = range;
         Memory = memory;
-        _ownership = new Ownership<DriverReply>(unpin);
+        _ownership = new ReleaseOnce<DriverReply>(unpin);
     }
 
     /// <summary>The IOVAs.</summary>

@@ -33,7 +33,7 @@ internal static class RootSampling
 
     /// <summary>Whether this one begins a trace.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool Choose() => _takesAll || Countdown.Take(ref _left, _ratio);
+    public static bool Choose() => _takesAll || SampleEvery.Take(ref _left, _ratio);
 
     /// <summary>The share that the variables of OpenTelemetry's specification ask for.</summary>
     /// <param name="sampler"><c>OTEL_TRACES_SAMPLER</c>.</param>

@@ -16,7 +16,7 @@ internal static class ContextSnapshots
     {
         var called = context.Objects.After(0).Where(grains.WasCalled).ToList();
         var states = new ObjectSnapshot?[called.Count];
-        await Parallelism.ForEachAsync(Enumerable.Range(0, called.Count), Concurrency, async i => states[i] = await grains.SnapshotAsync(called[i]));
+        await GrainParallel.ForEachAsync(Enumerable.Range(0, called.Count), Concurrency, async i => states[i] = await grains.SnapshotAsync(called[i]));
 
         // A grain whose state is its first one is like one that was never called.
         var (ids, kept) = (new ColumnWriter(), new List<ObjectSnapshot>());
@@ -46,13 +46,13 @@ internal static class ContextSnapshots
         foreach (var state in snapshot.States ?? [])
         {
             var id = ids.Next<uint>();
-            SnapshotDamage.Require(id > last, "The objects that have a state do not ascend.");
-            stateful.Add((context.Objects.Find(id) ?? throw SnapshotDamage.Of("A state is that of no object."), SnapshotDamage.Expect<ObjectSnapshot>(state)));
+            SnapshotFormat.Require(id > last, "The objects that have a state do not ascend.");
+            stateful.Add((context.Objects.Find(id) ?? throw SnapshotFormat.Of("A state is that of no object."), SnapshotFormat.Expect<ObjectSnapshot>(state)));
             last = id;
         }
 
         ids.End();
-        await Parallelism.ForEachAsync(stateful, Concurrency, async item =>
+        await GrainParallel.ForEachAsync(stateful, Concurrency, async item =>
         {
             var size = await grains.RestoreAsync(item.Entry, item.State);
             if (item.Entry is IoasEntry ioas)

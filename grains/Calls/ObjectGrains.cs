@@ -53,7 +53,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         ValueTask<TReply> reply;
         try
         {
-            reply = CallMark.IsTraced
+            reply = CallHeaders.IsTraced
                 ? CallTracedAsync(entry, called, argument, call, callText)
                 : call((TGrain)called.Grain, Stamp(entry, called), argument);
         }
@@ -91,7 +91,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     /// <exception cref="InvalidDataException">It is no state of such an object.</exception>
     public async ValueTask<int> RestoreAsync(ObjectEntry entry, ObjectSnapshot snapshot)
     {
-        SnapshotDamage.Require(ObjectTypes.Get(entry.Type).Grain is not null, "There is a state of an object that has no grain.");
+        SnapshotFormat.Require(ObjectTypes.Get(entry.Type).Grain is not null, "There is a state of an object that has no grain.");
         var called = AddCalled(entry);
         called.HasAnswered = true;
         try
@@ -115,7 +115,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     /// <summary>Ends every grain, of a context that is gone. Their order no longer matters: no grain calls another.</summary>
     public async Task DestroyAllAsync()
     {
-        await Parallelism.ForEachAsync(_called.Values, ReleaseConcurrency, EndAsync);
+        await GrainParallel.ForEachAsync(_called.Values, ReleaseConcurrency, EndAsync);
         _called.Clear();
     }
 
@@ -179,7 +179,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         try
         {
             ValueTask<TReply> reply;
-            using (CallMark.Put(isTimed: false))
+            using (CallHeaders.Put(isTimed: false))
             {
                 reply = call((TGrain)called.Grain, Stamp(entry, called), argument);
             }

@@ -15,7 +15,7 @@ public static class ContextServices
     /// <returns>The services.</returns>
     public static IServiceCollection AddContexts(this IServiceCollection services, ContextOptions options)
     {
-        services.AddSingleton<ContextCensus>();
+        services.AddSingleton<ContextQuota>();
         services.AddSingleton<ContextDirectory>();
         services.AddSingleton<SiloStatistics>();
         services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, SiloHandover>();

@@ -10,7 +10,7 @@ namespace IommuFd.Grains.Contexts;
 internal sealed partial class ContextGrain
 {
     private ContextJournal? _journal;
-    private LastWords? _lastWords;
+    private ReleasedReply? _lastWords;
     private IoctlDiagnostic? _damage;
     private string? _unavailable;
 
@@ -72,7 +72,7 @@ internal sealed partial class ContextGrain
 
     private async Task ResumeAsync(RecoveredContext recovered, long begun)
     {
-        (_lastWords, _damage, _journal, _grains) = (recovered.LastWords, recovered.Damage, recovered.Journal, recovered.Grains);
+        (_lastWords, _damage, _journal, _grains) = (recovered.ReleasedReply, recovered.Damage, recovered.Journal, recovered.Grains);
         if (recovered.Context is { IsOpen: true } context)
         {
             statistics?.CountRecovery();
@@ -239,7 +239,7 @@ internal sealed partial class ContextGrain
         throw Abandon("another activation has taken over");
     }
 
-    private async ValueTask EndJournalAsync(LastWords words)
+    private async ValueTask EndJournalAsync(ReleasedReply words)
     {
         if (_journal is { } log)
         {

@@ -48,7 +48,7 @@ internal sealed partial class ContextGrain
         if (_context is not { } context)
         {
             // A journal without a record is that of an opener who got no answer, and asks no more.
-            await EndJournalAsync(new LastWords(default, new PutReply(Errno.None, new ReleaseReport(0, [], []), null)));
+            await EndJournalAsync(new ReleasedReply(default, new PutReply(Errno.None, new ReleaseReport(0, [], []), null)));
             LeaveUnlessOpen();
             return;
         }

@@ -30,7 +30,7 @@ internal sealed partial class ContextGrain(
     TimeProvider time,
     IOptions<ContextOptions> options,
     Serializer serializer,
-    ContextCensus? census = null,
+    ContextQuota? census = null,
     IJournal? journal = null,
     ContextDirectory? directory = null,
     SiloStatistics? statistics = null,
@@ -284,7 +284,7 @@ internal sealed partial class ContextGrain(
         }
 
         var reply = new PutReply(Errno.None, new ReleaseReport(destroyed.Count, Refs(destroyed), Refs(stuck)), null);
-        await EndJournalAsync(new LastWords(last, reply));
+        await EndJournalAsync(new ReleasedReply(last, reply));
         await grains.DestroyAllAsync();
         _grains = null;
         CountNoMore();

@@ -9,7 +9,7 @@ namespace IommuFd.Grains.Dispatch;
 internal static class DestroyHandler
 {
     /// <summary>ENOENT without such an object, EBUSY where somebody holds it, else the object is gone when this answers.</summary>
-    public static ValueTask<IoctlReply> Destroy(IoctlScope scope, IoctlCall call)
+    public static ValueTask<IoctlReply> Destroy(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuDestroy>();
         if (scope.Context.Objects.Find(cmd.Id) is { Users: 1 } entry && ObjectTypes.Get(entry.Type).Destroy is { } destroy)

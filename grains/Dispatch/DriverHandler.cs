@@ -42,10 +42,10 @@ internal static class DriverHandler
     /// <summary>Ends what a driver has made, because the driver is gone.</summary>
     public static async ValueTask AbandonAsync(IoctlScope scope, ContextReference driver)
     {
-        var made = new List<DrivenEntry>();
+        var made = new List<DriverOwnedEntry>();
         for (var hold = driver.FirstHeld; hold is not null; hold = hold.NextHeld)
         {
-            if (hold.Target is DrivenEntry entry && entry.DriverHold == hold)
+            if (hold.Target is DriverOwnedEntry entry && entry.DriverHold == hold)
             {
                 made.Add(entry);
             }
@@ -117,11 +117,11 @@ internal static class DriverHandler
 
     private static async ValueTask<DriverReply> OfAsync<T>(
         IoctlScope scope, ContextReference driver, ObjectId id, Func<IoctlScope, T, ValueTask<OperationResult>> run)
-        where T : DrivenEntry
+        where T : DriverOwnedEntry
         => Find<T>(scope, driver, id) is { } entry ? (await run(scope, entry)).ToDriverReply() : NotFound(scope, id);
 
     private static T? Find<T>(IoctlScope scope, ContextReference driver, ObjectId id)
-        where T : DrivenEntry
+        where T : DriverOwnedEntry
         => scope.Context.Objects.Find<T>(id.Value) is { } entry && entry.DriverHold?.Owner == driver ? entry : null;
 
     private static DriverReply NotFound(IoctlScope scope, ObjectId id) => OperationResult.NotFound(scope.Context.Objects, id.Value).ToDriverReply();

@@ -19,7 +19,7 @@ namespace IommuFd.Grains.Dispatch;
 internal delegate bool ChangeRule(IoctlRequest request, Errno errno);
 
 /// <summary>Runs a command that has passed pre-validation.</summary>
-internal delegate ValueTask<IoctlReply> IoctlHandler(IoctlScope scope, IoctlCall call);
+internal delegate ValueTask<IoctlReply> IoctlHandler(IoctlScope scope, IoctlCommand call);
 
 /// <summary>Leads an ioctl to its handler.</summary>
 internal static class IoctlDispatcher
@@ -59,7 +59,7 @@ internal static class IoctlDispatcher
 
         var row = Table[index]!.Value;
         return row.Handler is { } handler
-            ? handler(scope, new IoctlCall(row.Descriptor, request))
+            ? handler(scope, new IoctlCommand(row.Descriptor, request))
             : ValueTask.FromResult(Failure.Unsupported(DiagnosticReason.NotImplemented, request.Command));
     }
 

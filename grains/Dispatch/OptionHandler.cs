@@ -11,9 +11,9 @@ internal static class OptionHandler
 {
     /// <summary>Whether an IOMMU_OPTION that was answered so has changed something: getting never does.</summary>
     public static bool Changes(IoctlRequest request, Errno errno)
-        => errno == Errno.None && new IoctlCall(IoctlTable.Get(IommuCommand.Option), request).Read<IommuOption>().Op != (ushort)IommuOptionOp.Get;
+        => errno == Errno.None && new IoctlCommand(IoctlTable.Get(IommuCommand.Option), request).Read<IommuOption>().Op != (ushort)IommuOptionOp.Get;
 
-    public static ValueTask<IoctlReply> Option(IoctlScope scope, IoctlCall call)
+    public static ValueTask<IoctlReply> Option(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuOption>();
         if (cmd.Reserved != 0)
@@ -30,7 +30,7 @@ internal static class OptionHandler
     }
 
     // Setting needs CAP_SYS_RESOURCE in Linux; callers here are taken to have it.
-    private static IoctlReply RlimitMode(ContextModel context, IoctlCall call, IommuOption cmd)
+    private static IoctlReply RlimitMode(ContextModel context, IoctlCommand call, IommuOption cmd)
     {
         if (cmd.ObjectId != 0)
         {

@@ -2,7 +2,7 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.Encoding;
 
-// A context written down. What there can be very many of stands in columns (NumberColumns), so that a context of 10^6 IOASes is small; what differs from kind
+// A context written down. What there can be very many of stands in columns (DeltaColumns), so that a context of 10^6 IOASes is small; what differs from kind
 // to kind is a record of that kind's folder: an EntrySnapshot of what the table has, an ObjectSnapshot of what the object's grain has.
 
 /// <summary>A context and all its objects, written down.</summary>
@@ -38,7 +38,7 @@ internal sealed record ContextSnapshot
 
     /// <summary>The ids of the objects whose grains have a state, ascending: a column.</summary>
     [Id(8)]
-    public NumberColumn Stateful { get; init; }
+    public DeltaColumn Stateful { get; init; }
 
     /// <summary>Their states; null for none.</summary>
     [Id(9)]
@@ -79,7 +79,7 @@ internal sealed record ReplaySnapshot
 
     /// <summary>The numbers of the requests, ascending: a column.</summary>
     [Id(1)]
-    public NumberColumn Sequences { get; init; }
+    public DeltaColumn Sequences { get; init; }
 
     /// <summary>What they were answered; null for none.</summary>
     [Id(2)]
@@ -92,19 +92,19 @@ internal sealed record HoldsSnapshot
 {
     /// <summary>Twice the id of an object, or of a reference and 1 more: a column.</summary>
     [Id(0)]
-    public NumberColumn Owners { get; init; }
+    public DeltaColumn Owners { get; init; }
 
     /// <summary>Ids of what they hold: a column.</summary>
     [Id(1)]
-    public NumberColumn Targets { get; init; }
+    public DeltaColumn Targets { get; init; }
 
     /// <summary>The numbers that drivers drop them by, 0 for others: a column.</summary>
     [Id(2)]
-    public NumberColumn Ids { get; init; }
+    public DeltaColumn Ids { get; init; }
 
     /// <summary>Which of the texts says why: a column.</summary>
     [Id(3)]
-    public NumberColumn Whys { get; init; }
+    public DeltaColumn Whys { get; init; }
 
     /// <summary>Why holds are held.</summary>
     [Id(4)]
@@ -121,15 +121,15 @@ internal sealed record EntriesSnapshot
 
     /// <summary>Ids: a column.</summary>
     [Id(1)]
-    public NumberColumn Ids { get; init; }
+    public DeltaColumn Ids { get; init; }
 
     /// <summary>Serial numbers, ascending: a column.</summary>
     [Id(2)]
-    public NumberColumn Serials { get; init; }
+    public DeltaColumn Serials { get; init; }
 
     /// <summary>Twice the <see cref="ObjectType"/>, and 1 more where there is data: a column.</summary>
     [Id(3)]
-    public NumberColumn Kinds { get; init; }
+    public DeltaColumn Kinds { get; init; }
 
     /// <summary>The data of those that have some; null for none.</summary>
     [Id(4)]
@@ -137,5 +137,5 @@ internal sealed record EntriesSnapshot
 
     /// <summary>Ids that no object has or will have: a column.</summary>
     [Id(5)]
-    public NumberColumn Tombstones { get; init; }
+    public DeltaColumn Tombstones { get; init; }
 }

@@ -68,7 +68,7 @@ internal sealed class BusyExplainer
         switch (hold.Owner)
         {
             case ContextReference:
-                Do(entry is DeviceEntry ? BusyStepKind.UnbindDevice : BusyStepKind.DestroyAccess, entry, hold, () => End((DrivenEntry)entry));
+                Do(entry is DeviceEntry ? BusyStepKind.UnbindDevice : BusyStepKind.DestroyAccess, entry, hold, () => End((DriverOwnedEntry)entry));
                 break;
             case DeviceEntry { DriverHold.Owner: SelftestEntry selftest }:
                 Destroy(selftest, hold);
@@ -108,7 +108,7 @@ internal sealed class BusyExplainer
 
         _frees = [];
         change();
-        var owner = kind == BusyStepKind.Destroy ? null : hold.Owner is DrivenEntry driven ? driven.DriverHold?.Owner : hold.Owner;
+        var owner = kind == BusyStepKind.Destroy ? null : hold.Owner is DriverOwnedEntry driven ? driven.DriverHold?.Owner : hold.Owner;
         var driver = owner as ContextReference;
         _steps.Add(new BusyStep(kind, entry.Ref, driver?.Id ?? default, hold.Id, driver?.Name ?? "", hold.Why, [.. _frees]) { Pasid = pasid });
     }
@@ -142,7 +142,7 @@ internal sealed class BusyExplainer
     }
 
     // A driver ends what it has made: nobody else holds that.
-    private void End(DrivenEntry entry)
+    private void End(DriverOwnedEntry entry)
     {
         Remove(entry);
         if (entry.DriverHold is { } hold)

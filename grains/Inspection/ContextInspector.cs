@@ -41,7 +41,7 @@ internal static class ContextInspector
         if (request.WithState)
         {
             var objects = inspection.Objects;
-            await Parallelism.ForEachAsync(Enumerable.Range(0, objects.Length), StateConcurrency, async i =>
+            await GrainParallel.ForEachAsync(Enumerable.Range(0, objects.Length), StateConcurrency, async i =>
             {
                 cancellationToken.ThrowIfCancellationRequested();
 

@@ -75,7 +75,7 @@ internal sealed class DirtyPages(ulong pageSize)
     }
 
     /// <summary>Writes the set down: which words, and their bits, as two columns.</summary>
-    public (NumberColumn Words, NumberColumn Bits) Save()
+    public (DeltaColumn Words, DeltaColumn Bits) Save()
     {
         var (words, bits) = (new ColumnWriter(), new ColumnWriter());
         foreach (var (index, value) in _words.OrderBy(word => word.Key))
@@ -88,13 +88,13 @@ internal sealed class DirtyPages(ulong pageSize)
     }
 
     /// <summary>Adds what was written down to an empty set.</summary>
-    public void Restore(NumberColumn words, NumberColumn bits)
+    public void Restore(DeltaColumn words, DeltaColumn bits)
     {
         var (indexes, values) = (words.Read(), bits.Read());
         while (indexes.TryNext(out var index))
         {
             var value = values.Next();
-            SnapshotDamage.Require(value != 0 && index <= (ulong.MaxValue >> _shift) / WordBits && _words.TryAdd(index, value), "A word of dirty pages has none, or is there twice.");
+            SnapshotFormat.Require(value != 0 && index <= (ulong.MaxValue >> _shift) / WordBits && _words.TryAdd(index, value), "A word of dirty pages has none, or is there twice.");
             Count += BitOperations.PopCount(value);
         }
 

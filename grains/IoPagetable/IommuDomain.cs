@@ -76,7 +76,7 @@ internal class IommuDomain
     /// <summary>Gives a domain that was just made the state of the one that was written down.</summary>
     public virtual void Load(DomainSnapshot snapshot)
     {
-        SnapshotDamage.Require(CanTrackDirty || (!snapshot.TracksDirty && snapshot.DirtyWords == default), "A domain tracks dirty pages that can't.");
+        SnapshotFormat.Require(CanTrackDirty || (!snapshot.TracksDirty && snapshot.DirtyWords == default), "A domain tracks dirty pages that can't.");
         TracksDirty = snapshot.TracksDirty;
         _dirty?.Restore(snapshot.DirtyWords, snapshot.DirtyBits);
     }
@@ -130,9 +130,9 @@ internal record DomainSnapshot
 
     /// <summary>Words of the bitmap of dirty pages, by 64 pages each: a column.</summary>
     [Id(6)]
-    public NumberColumn DirtyWords { get; init; }
+    public DeltaColumn DirtyWords { get; init; }
 
     /// <summary>Their bits: a column.</summary>
     [Id(7)]
-    public NumberColumn DirtyBits { get; init; }
+    public DeltaColumn DirtyBits { get; init; }
 }

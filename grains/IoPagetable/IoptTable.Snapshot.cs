@@ -32,7 +32,7 @@ internal sealed partial class IoptTable
     public static IoptTable Restore(TableSnapshot? snapshot, IReadOnlyCollection<IommuDomain> domains, IEnumerable<IovaRange> pins)
     {
         snapshot ??= new TableSnapshot();
-        SnapshotDamage.Require(snapshot.PinningAccesses >= 0, "There are less than no accesses.");
+        SnapshotFormat.Require(snapshot.PinningAccesses >= 0, "There are less than no accesses.");
         var table = new IoptTable
         {
             LargePagesDisabled = snapshot.LargePagesDisabled,
@@ -45,7 +45,7 @@ internal sealed partial class IoptTable
         table.RestoreAreas(snapshot.Areas);
         if (table.FaultOfTable() is { } fault)
         {
-            throw SnapshotDamage.Of(fault);
+            throw SnapshotFormat.Of(fault);
         }
 
         foreach (var pin in pins)
@@ -98,7 +98,7 @@ internal sealed partial class IoptTable
     private void RestoreAllowed(RangesSnapshot? saved)
     {
         IommuIovaRange[] ranges = [.. (saved?.ToRanges() ?? []).Select(range => new IommuIovaRange { Start = range.Start, Last = range.Last })];
-        SnapshotDamage.Require(AllowedRanges.Create(ranges, out _allowed) == Errno.None, "The allowed ranges overlap, or have a single IOVA.");
+        SnapshotFormat.Require(AllowedRanges.Create(ranges, out _allowed) == Errno.None, "The allowed ranges overlap, or have a single IOVA.");
     }
 
     // Pages that several areas share are written once. PagesId tells them apart, wherever they come from.
@@ -140,13 +140,13 @@ internal sealed partial class IoptTable
         while (starts.TryNext(out var start))
         {
             var (length, number, prot) = (lengths.Next(), pagesOf.Next<int>(), prots.Next());
-            SnapshotDamage.Require(
+            SnapshotFormat.Require(
                 IovaRange.TryOfLength(start, length, out var range) && length > 0 && (before is null || start > before.Range.Last) && number < pages.Count && prot <= (ulong)IommuProt.All,
                 "An area is no mapping, or not behind the one before it.");
             before = new IoptArea(range, pages[number], startBytes.Next(), (IommuProt)prot);
             if (FaultOf(before) is { } fault)
             {
-                throw SnapshotDamage.Of(fault);
+                throw SnapshotFormat.Of(fault);
             }
 
             Insert(before);
@@ -169,7 +169,7 @@ internal sealed partial class IoptTable
             }
         }
 
-        throw SnapshotDamage.Of("A pinned range is not mapped.");
+        throw SnapshotFormat.Of("A pinned range is not mapped.");
     }
 }
 
@@ -203,23 +203,23 @@ internal sealed record AreasSnapshot
 {
     /// <summary>First IOVAs: a column.</summary>
     [Id(0)]
-    public NumberColumn Starts { get; init; }
+    public DeltaColumn Starts { get; init; }
 
     /// <summary>Bytes: a column.</summary>
     [Id(1)]
-    public NumberColumn Lengths { get; init; }
+    public DeltaColumn Lengths { get; init; }
 
     /// <summary>Which of the pages lie behind: a column.</summary>
     [Id(2)]
-    public NumberColumn PagesOf { get; init; }
+    public DeltaColumn PagesOf { get; init; }
 
     /// <summary>Where they start in their pages: a column.</summary>
     [Id(3)]
-    public NumberColumn StartBytes { get; init; }
+    public DeltaColumn StartBytes { get; init; }
 
     /// <summary>What DMA may do, as <see cref="IommuProt"/>: a column.</summary>
     [Id(4)]
-    public NumberColumn Prots { get; init; }
+    public DeltaColumn Prots { get; init; }
 
     /// <summary>The pages, each once.</summary>
     [Id(5)]

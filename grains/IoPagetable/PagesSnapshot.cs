@@ -58,12 +58,12 @@ internal sealed class PagesWriter
     {
         var (starts, counts, unpinnable) = (saved.Starts.Read(), saved.PageCounts.Read(), saved.Unpinnable.Read());
         var (fileOf, writable, ioases, numbers) = (saved.FileOf.Read(), saved.Writable.Read(), saved.Ioases.Read(), saved.Numbers.Read());
-        var files = Array.ConvertAll(saved.Files ?? [], file => new IoptFile(SnapshotDamage.Expect<string>(file)));
+        var files = Array.ConvertAll(saved.Files ?? [], file => new IoptFile(SnapshotFormat.Expect<string>(file)));
         var pages = new List<IoptPages>();
         while (starts.TryNext(out var start))
         {
             var (count, file, mayWrite) = (counts.Next(), fileOf.Next<int>(), writable.Next());
-            SnapshotDamage.Require(file <= files.Length && mayWrite <= 1 && PageSizes.OffsetOf(start) == 0, "Pages are of no file, or begin within a page.");
+            SnapshotFormat.Require(file <= files.Length && mayWrite <= 1 && PageSizes.OffsetOf(start) == 0, "Pages are of no file, or begin within a page.");
             pages.Add(new IoptPages
             {
                 Id = new PagesId(ioases.Next<long>(), numbers.Next<long>()),
@@ -90,29 +90,29 @@ internal sealed record PagesSnapshot
 
     /// <summary>0 for memory of the caller, or 1 more than the number of the file: a column.</summary>
     [Id(1)]
-    public NumberColumn FileOf { get; init; }
+    public DeltaColumn FileOf { get; init; }
 
     /// <summary>Addresses, or offsets in the file: a column.</summary>
     [Id(2)]
-    public NumberColumn Starts { get; init; }
+    public DeltaColumn Starts { get; init; }
 
     /// <summary>Numbers of pages: a column.</summary>
     [Id(3)]
-    public NumberColumn PageCounts { get; init; }
+    public DeltaColumn PageCounts { get; init; }
 
     /// <summary>Numbers of pages that can't be pinned: a column.</summary>
     [Id(4)]
-    public NumberColumn Unpinnable { get; init; }
+    public DeltaColumn Unpinnable { get; init; }
 
     /// <summary>1 where DMA may write, else 0: a column.</summary>
     [Id(5)]
-    public NumberColumn Writable { get; init; }
+    public DeltaColumn Writable { get; init; }
 
     /// <summary>The serial numbers of the IOASes that they were first mapped in: a column.</summary>
     [Id(6)]
-    public NumberColumn Ioases { get; init; }
+    public DeltaColumn Ioases { get; init; }
 
     /// <summary>Their numbers there: a column.</summary>
     [Id(7)]
-    public NumberColumn Numbers { get; init; }
+    public DeltaColumn Numbers { get; init; }
 }

@@ -9,15 +9,15 @@ internal sealed record RangesSnapshot
 {
     /// <summary>First IOVAs: a column.</summary>
     [Id(0)]
-    public NumberColumn Starts { get; init; }
+    public DeltaColumn Starts { get; init; }
 
     /// <summary>Bytes less 1: a column.</summary>
     [Id(1)]
-    public NumberColumn Spans { get; init; }
+    public DeltaColumn Spans { get; init; }
 
     /// <summary>The ids of the devices that own them, 0 for nobody: a column. No numbers where ranges have no owners.</summary>
     [Id(2)]
-    public NumberColumn Owners { get; init; }
+    public DeltaColumn Owners { get; init; }
 
     public static RangesSnapshot Of(ReadOnlySpan<IovaRange> ranges)
     {
@@ -37,7 +37,7 @@ internal sealed record RangesSnapshot
         while (starts.TryNext(out var start))
         {
             var span = spans.Next();
-            SnapshotDamage.Require(span <= ulong.MaxValue - start, "A range passes the last IOVA.");
+            SnapshotFormat.Require(span <= ulong.MaxValue - start, "A range passes the last IOVA.");
             ranges.Add(new IovaRange(start, start + span));
         }
 

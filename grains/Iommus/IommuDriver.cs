@@ -38,7 +38,7 @@ internal abstract class IommuDriver
     /// <summary>Makes a domain of this driver's again, without the state that it <see cref="IommuDomain.Load"/>s.</summary>
     public virtual IommuDomain RestoreDomain(DomainSnapshot snapshot)
     {
-        SnapshotDamage.Require(
+        SnapshotFormat.Require(
             snapshot.ApertureStart <= snapshot.ApertureLast && BitOperations.IsPow2(snapshot.PageSize) && snapshot.PageSize <= PageSizes.Page,
             "A domain has an aperture or pages that none can have.");
         return new IommuDomain(snapshot.Iommu, new IovaRange(snapshot.ApertureStart, snapshot.ApertureLast), snapshot.PageSize, snapshot.CanTrackDirty);
@@ -73,7 +73,7 @@ internal abstract class EmulatedDevice
     public virtual HardwareSnapshot? Save() => null;
 
     /// <summary>Brings hardware that was just made into the state that was written down.</summary>
-    public virtual void Load(HardwareSnapshot snapshot) => throw SnapshotDamage.Of("There is a state of hardware that has none.");
+    public virtual void Load(HardwareSnapshot snapshot) => throw SnapshotFormat.Of("There is a state of hardware that has none.");
 }
 
 /// <summary>The state of one device's hardware, written down. Each IOMMU whose devices have one has its record.</summary>

@@ -80,8 +80,8 @@ internal sealed class SelftestIommu : IommuDriver
 
         public override void Load(HardwareSnapshot snapshot)
         {
-            var cache = SnapshotDamage.Expect<SelftestHardwareSnapshot>(snapshot).Cache;
-            SnapshotDamage.Require(cache?.Length == _cache.Length, "A device has a cache of another size.");
+            var cache = SnapshotFormat.Expect<SelftestHardwareSnapshot>(snapshot).Cache;
+            SnapshotFormat.Require(cache?.Length == _cache.Length, "A device has a cache of another size.");
             cache.CopyTo(_cache, 0);
         }
 

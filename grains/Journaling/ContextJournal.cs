@@ -53,6 +53,6 @@ internal sealed class ContextJournal(IJournal journal, Serializer serializer, Co
     }
 
     /// <summary>Ends the journal of a context that is released.</summary>
-    public ValueTask<JournalOutcome> ReleaseAsync(LastWords words)
+    public ValueTask<JournalOutcome> ReleaseAsync(ReleasedReply words)
         => journal.WriteAsync(new ReleaseJournal(handle, epoch, JournalFrame.Encode(handle.Value, 0, serializer.SerializeToArray(words))));
 }

@@ -11,9 +11,9 @@ namespace IommuFd.Grains.Journaling;
 /// <param name="Context">The context; null where it is released or damaged. Not open where nothing was ever answered.</param>
 /// <param name="Grains">The grains of its objects. Where they have lost something, the context is not whole, and to be left.</param>
 /// <param name="Journal">Its journal, taken over.</param>
-/// <param name="LastWords">What its last reference was answered; null where it is not released.</param>
+/// <param name="ReleasedReply">What its last reference was answered; null where it is not released.</param>
 /// <param name="Damage">Why it can't be made again; null where it can.</param>
-internal sealed record RecoveredContext(ContextModel? Context, ObjectGrains? Grains, ContextJournal? Journal, LastWords? LastWords, IoctlDiagnostic? Damage);
+internal sealed record RecoveredContext(ContextModel? Context, ObjectGrains? Grains, ContextJournal? Journal, ReleasedReply? ReleasedReply, IoctlDiagnostic? Damage);
 
 /// <summary>Makes contexts again from their journals.</summary>
 internal sealed class ContextRecovery(IJournal journal, Serializer serializer, IGrainFactory grainFactory, ILogger logger, int snapshotAfterBytes)
@@ -33,7 +33,7 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
 
         if (head.Released is { } released)
         {
-            return Decode<LastWords>(handle, 0, released) is { } words ? new RecoveredContext(null, null, null, words, null) : Damaged(handle, DiagnosticReason.JournalDamaged, 0);
+            return Decode<ReleasedReply>(handle, 0, released) is { } words ? new RecoveredContext(null, null, null, words, null) : Damaged(handle, DiagnosticReason.JournalDamaged, 0);
         }
 
         var log = new ContextJournal(journal, serializer, handle, head.Epoch, snapshotAfterBytes) { Position = head.SnapshotPosition };

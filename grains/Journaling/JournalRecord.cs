@@ -37,7 +37,7 @@ internal sealed record OpenRecord([property: Id(0)] OpenRequest Request, [proper
     public long OpenedTicks { get; init; }
 
     public override ValueTask<bool> ReplayAsync(IoctlScope scope)
-        => ValueTask.FromResult(Answers.Agree(Reply, scope.Context.Open(ContextMode.Durable, Request.Name, Request.Session, OpenedTicks)));
+        => ValueTask.FromResult(ReplyComparer.Agree(Reply, scope.Context.Open(ContextMode.Durable, Request.Name, Request.Session, OpenedTicks)));
 }
 
 /// <summary>A further reference was taken.</summary>
@@ -45,7 +45,7 @@ internal sealed record OpenRecord([property: Id(0)] OpenRequest Request, [proper
 internal sealed record GetRecord([property: Id(0)] GetRequest Request, [property: Id(1)] ReferenceReply Reply) : JournalRecord
 {
     public override ValueTask<bool> ReplayAsync(IoctlScope scope)
-        => ValueTask.FromResult(Answers.Agree(Reply, scope.Context.Get(Request.Kind, Request.Name, Request.Session)));
+        => ValueTask.FromResult(ReplyComparer.Agree(Reply, scope.Context.Get(Request.Kind, Request.Name, Request.Session)));
 }
 
 /// <summary>A reference was put that was not the last: by its owner, or because its lease was over.</summary>
@@ -66,7 +66,7 @@ internal sealed record IoctlRecord([property: Id(0)] IoctlRequest Request, [prop
     {
         var reply = await IoctlDispatcher.DispatchAsync(scope, Request);
         Keep(scope.Context, Request.Operation, Reply);
-        return Answers.Agree(Reply, reply);
+        return ReplyComparer.Agree(Reply, reply);
     }
 }
 
@@ -78,7 +78,7 @@ internal sealed record BatchRecord([property: Id(0)] IoctlBatchRequest Request, 
     {
         var reply = await ContextOperations.BatchAsync(scope, Request);
         Keep(scope.Context, Request.Operation, Reply);
-        return Answers.Agree(Reply, reply);
+        return ReplyComparer.Agree(Reply, reply);
     }
 }
 
@@ -91,10 +91,10 @@ internal sealed record DriverRecord(
     {
         var reply = await DriverHandler.RunAsync(scope, Reference, Request);
         Keep(scope.Context, Operation, Reply);
-        return Answers.Agree(Reply, reply);
+        return ReplyComparer.Agree(Reply, reply);
     }
 }
 
 /// <summary>The last words of a context: what whoever put its last reference was answered, for when that is asked again.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.LastWords")]
-internal sealed record LastWords([property: Id(0)] ReferenceId Reference, [property: Id(1)] PutReply Reply);
+internal sealed record ReleasedReply([property: Id(0)] ReferenceId Reference, [property: Id(1)] PutReply Reply);

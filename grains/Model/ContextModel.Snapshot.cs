@@ -26,7 +26,7 @@ internal sealed partial class ContextModel
     /// <exception cref="System.IO.InvalidDataException">The snapshot makes no sense.</exception>
     public static ContextModel Restore(ContextSnapshot snapshot)
     {
-        SnapshotDamage.Require(Enum.IsDefined(snapshot.Mode), "There is no such mode.");
+        SnapshotFormat.Require(Enum.IsDefined(snapshot.Mode), "There is no such mode.");
         var context = new ContextModel
         {
             Mode = snapshot.Mode,
@@ -35,17 +35,17 @@ internal sealed partial class ContextModel
             TempMemoryLimit = snapshot.TempMemoryLimit,
             _lastNumber = snapshot.LastNumber,
         };
-        foreach (var reference in SnapshotDamage.Expect<ReferenceSnapshot[]>(snapshot.References))
+        foreach (var reference in SnapshotFormat.Expect<ReferenceSnapshot[]>(snapshot.References))
         {
-            context.Restore(SnapshotDamage.Expect<ReferenceSnapshot>(reference));
+            context.Restore(SnapshotFormat.Expect<ReferenceSnapshot>(reference));
         }
 
-        var entries = context.Objects.Restore(SnapshotDamage.Expect<EntriesSnapshot>(snapshot.Entries), context);
+        var entries = context.Objects.Restore(SnapshotFormat.Expect<EntriesSnapshot>(snapshot.Entries), context);
         context.Restore(snapshot.Holds);
         entries.ForEach(made => made.Entry.Relink(made.Data));
         if (snapshot.CompatIoas != 0)
         {
-            context.CompatIoas = context.Objects.Find<IoasEntry>(snapshot.CompatIoas) ?? throw SnapshotDamage.Of("The IOAS for VFIO compatibility is no IOAS.");
+            context.CompatIoas = context.Objects.Find<IoasEntry>(snapshot.CompatIoas) ?? throw SnapshotFormat.Of("The IOAS for VFIO compatibility is no IOAS.");
         }
 
         return context;
@@ -53,7 +53,7 @@ internal sealed partial class ContextModel
 
     private void Restore(ReferenceSnapshot saved)
     {
-        SnapshotDamage.Require(
+        SnapshotFormat.Require(
             saved.Id > 0 && saved.Id <= _lastNumber && Enum.IsDefined(saved.Kind) && IsName(saved.Name) && FindSession(saved.Session) is null && !_references.ContainsKey(saved.Id),
             "A reference has a number, a name, a kind or a session that it can't have.");
         var id = new ReferenceId(saved.Id);
@@ -66,7 +66,7 @@ internal sealed partial class ContextModel
     private HoldsSnapshot? SaveHolds()
     {
         var (owners, targets, ids, whys, texts) = (new ColumnWriter(), new ColumnWriter(), new ColumnWriter(), new ColumnWriter(), new Dictionary<string, int>());
-        foreach (var hold in HoldOrder.OldestFirst(Objects.BySerial(), _references.Values))
+        foreach (var hold in HoldTopology.OldestFirst(Objects.BySerial(), _references.Values))
         {
             owners.Add(hold.Owner is ContextReference reference ? ((ulong)reference.Id.Value * 2) + 1 : (ulong)((ObjectEntry)hold.Owner).Id.Value * 2);
             targets.Add(hold.Target.Id.Value);
@@ -86,15 +86,15 @@ internal sealed partial class ContextModel
         var (owners, targets, ids, whys) = (saved.Owners.Read(), saved.Targets.Read(), saved.Ids.Read(), saved.Whys.Read());
         while (owners.TryNext(out var number))
         {
-            var owner = FindOwner(number) ?? throw SnapshotDamage.Of("A hold has no owner.");
-            var target = Objects.Find(targets.Next<uint>()) ?? throw SnapshotDamage.Of("A hold has no target.");
+            var owner = FindOwner(number) ?? throw SnapshotFormat.Of("A hold has no owner.");
+            var target = Objects.Find(targets.Next<uint>()) ?? throw SnapshotFormat.Of("A hold has no target.");
             var why = whys.Next<int>();
-            SnapshotDamage.Require(why < saved.Texts?.Length && saved.Texts[why] is not null, "A hold does not say why.");
+            SnapshotFormat.Require(why < saved.Texts?.Length && saved.Texts[why] is not null, "A hold does not say why.");
             var hold = Hold.RefToUsers(owner, target, saved.Texts[why], new HoldId(ids.Next<long>()));
             if (hold.Id != default)
             {
-                SnapshotDamage.Require(
-                    hold.Id.Value <= _lastNumber && target is not DrivenEntry && owner is ContextReference { Kind: ReferenceKind.Driver } && _driverHolds.TryAdd(hold.Id.Value, hold),
+                SnapshotFormat.Require(
+                    hold.Id.Value <= _lastNumber && target is not DriverOwnedEntry && owner is ContextReference { Kind: ReferenceKind.Driver } && _driverHolds.TryAdd(hold.Id.Value, hold),
                     "A driver has a hold that it can't have.");
             }
         }

@@ -156,7 +156,7 @@ internal sealed partial class ContextModel
         }
 
         // Its driver must be able to end it at any time.
-        if (entry is DrivenEntry)
+        if (entry is DriverOwnedEntry)
         {
             return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.LeafObject, entry).ToDriverReply();
         }

@@ -43,7 +43,7 @@ internal abstract class ObjectEntry(ObjectId id, ObjectType type, long serial) :
 
     /// <summary>Finds its holds among those that are there again. Kinds that hold nothing have none to find.</summary>
     /// <param name="snapshot">What <see cref="Save"/> wrote.</param>
-    public virtual void Relink(EntrySnapshot? snapshot) => SnapshotDamage.Require(FirstHeld is null, "An object of a kind that holds nothing holds something.");
+    public virtual void Relink(EntrySnapshot? snapshot) => SnapshotFormat.Require(FirstHeld is null, "An object of a kind that holds nothing holds something.");
 
     /// <summary>Makes the entry one that is gone, with its table: what it held is counted without it already.</summary>
     public void Forget()

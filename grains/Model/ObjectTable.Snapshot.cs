@@ -62,12 +62,12 @@ internal sealed partial class ObjectTable
         var made = new List<(ObjectEntry, EntrySnapshot?)>();
         while (serials.TryNext(out var serial))
         {
-            SnapshotDamage.Require(serial > (ulong)_lastSerial && serial <= (ulong)snapshot.LastSerial, "The serial numbers do not ascend to the last one.");
+            SnapshotFormat.Require(serial > (ulong)_lastSerial && serial <= (ulong)snapshot.LastSerial, "The serial numbers do not ascend to the last one.");
             _lastSerial = (long)serial;
             var (kind, hasData) = Math.DivRem(kinds.Next<int>(), 2);
-            SnapshotDamage.Require(hasData == 0 || data < snapshot.Data?.Length, "There is less data than there are objects with data.");
-            var saved = hasData == 0 ? null : SnapshotDamage.Expect<EntrySnapshot>(snapshot.Data![data++]);
-            var row = ObjectTypes.Find((ObjectType)kind) ?? throw SnapshotDamage.Of($"There is no kind {kind} of object.");
+            SnapshotFormat.Require(hasData == 0 || data < snapshot.Data?.Length, "There is less data than there are objects with data.");
+            var saved = hasData == 0 ? null : SnapshotFormat.Expect<EntrySnapshot>(snapshot.Data![data++]);
+            var row = ObjectTypes.Find((ObjectType)kind) ?? throw SnapshotFormat.Of($"There is no kind {kind} of object.");
             var id = Take(ids.Next<uint>(), snapshot.LastSerial);
             var entry = row.Restore(context, id, _lastSerial, saved);
             _entries[id.Value] = entry;
@@ -77,7 +77,7 @@ internal sealed partial class ObjectTable
 
         ids.End();
         kinds.End();
-        SnapshotDamage.Require(data == (snapshot.Data?.Length ?? 0), "There is more data than there are objects with data.");
+        SnapshotFormat.Require(data == (snapshot.Data?.Length ?? 0), "There is more data than there are objects with data.");
         for (var tombstones = snapshot.Tombstones.Read(); tombstones.TryNext(out var tombstone);)
         {
             Take((uint)Math.Min(tombstone, uint.MaxValue), snapshot.LastSerial);
@@ -90,7 +90,7 @@ internal sealed partial class ObjectTable
     // As many ids were given out as there are serial numbers, the lowest free one each time.
     private ObjectId Take(uint id, long lastSerial)
     {
-        SnapshotDamage.Require(id is > 0 and <= IdAllocator.Max && id <= lastSerial && _ids.TryTake(id), "Two objects have one id, or an object has an id that none can have.");
+        SnapshotFormat.Require(id is > 0 and <= IdAllocator.Max && id <= lastSerial && _ids.TryTake(id), "Two objects have one id, or an object has an id that none can have.");
         if (id >= _entries.Length)
         {
             Array.Resize(ref _entries, (int)Math.Min(Math.Max(16, id * 2L), Array.MaxLength));
@@ -99,7 +99,7 @@ internal sealed partial class ObjectTable
         return new ObjectId(id);
     }
 
-    private NumberColumn SaveTombstones()
+    private DeltaColumn SaveTombstones()
     {
         if (_ids.Count == Count)
         {

@@ -45,14 +45,14 @@ internal sealed class ReplayWindow
         var sequences = snapshot.Sequences.Read();
         foreach (var answer in snapshot.Answers ?? [])
         {
-            SnapshotDamage.Require(answer is IoctlReply or IoctlBatchReply or DriverReply, "An answer is none.");
+            SnapshotFormat.Require(answer is IoctlReply or IoctlBatchReply or DriverReply, "An answer is none.");
             var sequence = sequences.Next<long>();
-            SnapshotDamage.Require(sequence > snapshot.Settled && !window._answers.ContainsKey(sequence), "A request has two answers, or is settled.");
+            SnapshotFormat.Require(sequence > snapshot.Settled && !window._answers.ContainsKey(sequence), "A request has two answers, or is settled.");
             window.Keep(sequence, answer);
         }
 
         sequences.End();
-        SnapshotDamage.Require(window._answers.Count <= IoctlLimits.MaxUnsettled, "A session has too many unsettled answers.");
+        SnapshotFormat.Require(window._answers.Count <= IoctlLimits.MaxUnsettled, "A session has too many unsettled answers.");
         return window;
     }
 

@@ -14,7 +14,7 @@ internal sealed class SelftestEntry(ObjectId id, long serial) : ObjectEntry(id, 
     /// <summary>Finds the device, the only thing that it holds.</summary>
     public override void Relink(EntrySnapshot? snapshot)
     {
-        SnapshotDamage.Require(FirstHeld is { NextHeld: null, Target: DeviceEntry }, "The owner of an emulated device holds something else than one device.");
+        SnapshotFormat.Require(FirstHeld is { NextHeld: null, Target: DeviceEntry }, "The owner of an emulated device holds something else than one device.");
         Device = (DeviceEntry)FirstHeld.Target;
     }
 }

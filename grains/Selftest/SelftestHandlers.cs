@@ -15,7 +15,7 @@ internal static class SelftestHandlers
     private static readonly DeviceDescription[] MockDevices = [.. Enumerable.Range(0, (int)KnownFlags + 1).Select(flags => Describe((IommuTestDeviceFlags)flags))];
 
     /// <summary>IOMMU_TEST_OP_MOCK_DOMAIN and _MOCK_DOMAIN_FLAGS.</summary>
-    public static async ValueTask<IoctlReply> MockDomain(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> MockDomain(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuTestCmd>();
         var fields = cmd.Fields.As<IommuTestMockDomain>();
@@ -50,7 +50,7 @@ internal static class SelftestHandlers
     }
 
     /// <summary>IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE. An answer that can't be written is found out before anything is replaced.</summary>
-    public static async ValueTask<IoctlReply> Replace(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> Replace(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuTestCmd>();
         if (scope.Context.Objects.Find<SelftestEntry>(cmd.Id) is not { Device: { } device })

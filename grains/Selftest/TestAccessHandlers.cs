@@ -24,7 +24,7 @@ internal static class TestAccessHandlers
     private static readonly int FileOffset = (int)Marshal.OffsetOf<IommuTestCmd>(nameof(IommuTestCmd.Fields));
 
     /// <summary>IOMMU_TEST_OP_CREATE_ACCESS.</summary>
-    public static async ValueTask<IoctlReply> Create(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> Create(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuTestCmd>();
         var flags = (IommuTestCreateAccessFlags)cmd.Fields.As<IommuTestCreateAccess>().Flags;
@@ -58,7 +58,7 @@ internal static class TestAccessHandlers
     }
 
     /// <summary>IOMMU_TEST_OP_ACCESS_PAGES.</summary>
-    public static async ValueTask<IoctlReply> Pages(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> Pages(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuTestCmd>();
         var fields = cmd.Fields.As<IommuTestAccessPages>();
@@ -91,7 +91,7 @@ internal static class TestAccessHandlers
     }
 
     /// <summary>IOMMU_TEST_OP_DESTROY_ACCESS_PAGES.</summary>
-    public static async ValueTask<IoctlReply> DestroyPages(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> DestroyPages(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuTestCmd>();
         if (Find(scope, call) is not { } access)
@@ -103,7 +103,7 @@ internal static class TestAccessHandlers
     }
 
     /// <summary>IOMMU_TEST_OP_ACCESS_RW: what is to be copied goes back with the answer, and the caller's side copies it.</summary>
-    public static async ValueTask<IoctlReply> Rw(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> Rw(IoctlScope scope, IoctlCommand call)
     {
         var fields = call.Read<IommuTestCmd>().Fields.As<IommuTestAccessRw>();
         var flags = (IommuTestAccessFlags)fields.Flags;
@@ -132,7 +132,7 @@ internal static class TestAccessHandlers
     }
 
     /// <summary>IOMMU_TEST_OP_ACCESS_REPLACE_IOAS.</summary>
-    public static async ValueTask<IoctlReply> ReplaceIoas(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> ReplaceIoas(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuTestCmd>();
         return Find(scope, call) is { } access
@@ -142,7 +142,7 @@ internal static class TestAccessHandlers
 
     // What pinning and copying check first, in this order.
     private static IoctlReply? Check(
-        IoctlScope scope, IoctlCall call, ulong length, IommuTestAccessFlags flags, IommuTestAccessFlags known, out AccessEntry access)
+        IoctlScope scope, IoctlCommand call, ulong length, IommuTestAccessFlags flags, IommuTestAccessFlags known, out AccessEntry access)
     {
         access = null!;
         if (length > IoctlLimits.MaxAccessBytes)
@@ -165,7 +165,7 @@ internal static class TestAccessHandlers
     }
 
     // A file says itself what it leads to, and may be anything that a client made up.
-    private static AccessEntry? Find(IoctlScope scope, IoctlCall call)
+    private static AccessEntry? Find(IoctlScope scope, IoctlCommand call)
         => call.File?.Access is { } file
             && file.Context == scope.Grains.Handle
             && scope.Context.Objects.Find<AccessEntry>(file.Access.Value) is { DriverHold.Owner: ContextReference owner } access

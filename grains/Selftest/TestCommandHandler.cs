@@ -10,7 +10,7 @@ namespace IommuFd.Grains.Selftest;
 /// <summary>IOMMU_TEST_CMD: what the kernel's selftest does to a context from the driver's side.</summary>
 internal static class TestCommandHandler
 {
-    public static ValueTask<IoctlReply> Run(IoctlScope scope, IoctlCall call)
+    public static ValueTask<IoctlReply> Run(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuTestCmd>();
         return (IommuTestOp)cmd.Op switch

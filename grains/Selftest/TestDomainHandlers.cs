@@ -12,7 +12,7 @@ namespace IommuFd.Grains.Selftest;
 internal static class TestDomainHandlers
 {
     /// <summary>IOMMU_TEST_OP_MD_CHECK_MAP.</summary>
-    public static async ValueTask<IoctlReply> CheckMap(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> CheckMap(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuTestCmd>();
         var fields = cmd.Fields.As<IommuTestCheckMap>();
@@ -33,7 +33,7 @@ internal static class TestDomainHandlers
     /// IOMMU_TEST_OP_MD_CHECK_REFS: a page is pinned once by all that share the same pages, in whichever IOAS, and once more for others that map it.
     /// Linux sees the pins of all contexts, here those of this one are seen.
     /// </summary>
-    public static async ValueTask<IoctlReply> CheckRefs(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> CheckRefs(IoctlScope scope, IoctlCommand call)
     {
         var fields = call.Read<IommuTestCmd>().Fields.As<IommuTestCheckRefs>();
         if (((fields.Length | fields.Uptr) & (PageSizes.Page - 1)) != 0 || fields.Uptr + fields.Length < fields.Length)
@@ -68,7 +68,7 @@ internal static class TestDomainHandlers
     }
 
     /// <summary>IOMMU_TEST_OP_DIRTY. An answer that can't be written is found out before a page is made dirty.</summary>
-    public static async ValueTask<IoctlReply> Dirty(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> Dirty(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuTestCmd>();
         var fields = cmd.Fields.As<IommuTestDirty>();

@@ -57,7 +57,7 @@ internal static class TurnSpans
 
     /// <summary>Starts the span of an object's turn where the call belongs to a recorded trace: objects begin none.</summary>
     public static Activity? StartObject(string grain, string method)
-        => IommufdTelemetry.Source.HasListeners() && CallMark.ReadTrace(CallMark.Current, out var parent) == true
+        => IommufdTelemetry.Source.HasListeners() && CallHeaders.ReadTrace(CallHeaders.Current, out var parent) == true
             ? CallSpan.Start(ActivityKind.Server, ObjectMethod(grain, method), parent)
             : null;
 
@@ -76,13 +76,13 @@ internal static class TurnSpans
     private static bool IsWantedNow(TurnTelemetry? telemetry, bool isTracing, out ActivityContext parent)
     {
         parent = default;
-        if (CallMark.Current is not { } mark)
+        if (CallHeaders.Current is not { } mark)
         {
             return isTracing && RootSampling.Choose();
         }
 
         telemetry?.NoteQueueTime();
-        return isTracing && (CallMark.ReadTrace(mark, out parent) ?? RootSampling.Choose());
+        return isTracing && (CallHeaders.ReadTrace(mark, out parent) ?? RootSampling.Choose());
     }
 
     private static string Trim(string name, string end) => name.EndsWith(end, StringComparison.Ordinal) ? name[..^end.Length] : name;

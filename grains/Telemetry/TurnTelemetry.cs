@@ -34,7 +34,7 @@ internal sealed class TurnTelemetry
     /// <summary>Notes how long the request of this turn has waited, where it says when it was sent.</summary>
     public void NoteQueueTime()
     {
-        if (CallMark.ReadAge() is { } age)
+        if (CallHeaders.ReadAge() is { } age)
         {
             _queueDuration.Record(age.TotalSeconds);
         }

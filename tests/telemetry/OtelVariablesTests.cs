@@ -83,7 +83,7 @@ public sealed class OtelVariablesTests
         var (left, taken) = (0, 0);
         for (var i = 0; i < Tries; i++)
         {
-            taken += Countdown.Take(ref left, ratio) ? 1 : 0;
+            taken += SampleEvery.Take(ref left, ratio) ? 1 : 0;
         }
 
         // Six standard deviations.

@@ -35,7 +35,7 @@ internal sealed class ClientCore
     public LeaseKeeper Leases { get; }
 
     /// <summary>The right to put a reference back, which is used once. From then on its lease is not renewed.</summary>
-    public Ownership<ReleaseReport?> Owner(string operation, LeasedReference reference) => new(cancellationToken =>
+    public ReleaseOnce<ReleaseReport?> Owner(string operation, LeasedReference reference) => new(cancellationToken =>
     {
         Leases.Remove(reference);
         return Transport.PutAsync(operation, reference.Grain, reference.Id, cancellationToken);

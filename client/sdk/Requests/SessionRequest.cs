@@ -119,7 +119,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
     {
         try
         {
-            return IsTraced || CallMark.IsTimed() ? SendMarkedAsync(isRepeat) : SendAsync(isRepeat);
+            return IsTraced || CallHeaders.IsTimed() ? SendMarkedAsync(isRepeat) : SendAsync(isRepeat);
         }
         catch (Exception exception)
         {
@@ -135,7 +135,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
             TracedCalls.NoteRepeat();
         }
 
-        using (CallMark.Put(isTimed: !isRepeat))
+        using (CallHeaders.Put(isTimed: !isRepeat))
         {
             return SendAsync(isRepeat);
         }
@@ -234,7 +234,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
 }
 
 /// <summary>An ioctl of a file.</summary>
-internal class IoctlCall(Session session, IContextGrain grain) : SessionRequest<IoctlReply>(session)
+internal class IoctlOperation(Session session, IContextGrain grain) : SessionRequest<IoctlReply>(session)
 {
     private IoctlRequest _request = null!;
 
@@ -255,7 +255,7 @@ internal class IoctlCall(Session session, IContextGrain grain) : SessionRequest<
 }
 
 /// <summary>An ioctl of a file whose answer is a struct: decoded where it is awaited, which saves a state machine in between.</summary>
-internal sealed class IoctlCall<T>(Session session, IContextGrain grain) : IoctlCall(session, grain), IValueTaskSource<T>
+internal sealed class IoctlOperation<T>(Session session, IContextGrain grain) : IoctlOperation(session, grain), IValueTaskSource<T>
     where T : unmanaged
 {
     public new ValueTask<T> StartAsync(IoctlRequest request, CancellationToken cancellationToken) => new(this, Start(request, cancellationToken));

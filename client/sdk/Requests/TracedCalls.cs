@@ -65,7 +65,7 @@ internal sealed class TracedCalls(ContextHandle handle, string cluster)
     /// <summary>Notes that a request is sent again, on its call's span if there is one.</summary>
     public static void NoteRepeat()
     {
-        if (CallMark.IsTraced)
+        if (CallHeaders.IsTraced)
         {
             Activity.Current?.AddEvent(new ActivityEvent("iommufd.retry"));
         }

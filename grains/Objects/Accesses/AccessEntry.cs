@@ -12,7 +12,7 @@ namespace IommuFd.Grains.Objects.Accesses;
 /// <param name="id">Its id.</param>
 /// <param name="serial">Its serial number.</param>
 /// <param name="needsPinPages">Whether it pins pages.</param>
-internal sealed class AccessEntry(ObjectId id, long serial, bool needsPinPages) : DrivenEntry(id, ObjectType.Access, serial)
+internal sealed class AccessEntry(ObjectId id, long serial, bool needsPinPages) : DriverOwnedEntry(id, ObjectType.Access, serial)
 {
     private Hold? _attachment;
     private uint _nextPin;
@@ -38,7 +38,7 @@ internal sealed class AccessEntry(ObjectId id, long serial, bool needsPinPages) 
 
     public static AccessEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot)
     {
-        var access = SnapshotDamage.Expect<AccessEntrySnapshot>(snapshot);
+        var access = SnapshotFormat.Expect<AccessEntrySnapshot>(snapshot);
         return new AccessEntry(id, serial, access.NeedsPinPages) { _nextPin = access.NextPin };
     }
 
@@ -47,7 +47,7 @@ internal sealed class AccessEntry(ObjectId id, long serial, bool needsPinPages) 
     public override void Relink(EntrySnapshot? snapshot)
     {
         base.Relink(snapshot);
-        SnapshotDamage.Require(FirstHeld is null or { NextHeld: null, Target: IoasEntry }, "An access holds something else than one IOAS.");
+        SnapshotFormat.Require(FirstHeld is null or { NextHeld: null, Target: IoasEntry }, "An access holds something else than one IOAS.");
         _attachment = FirstHeld;
     }
 

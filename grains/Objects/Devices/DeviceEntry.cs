@@ -11,7 +11,7 @@ namespace IommuFd.Grains.Objects.Devices;
 /// <param name="serial">Its serial number.</param>
 /// <param name="device">The device.</param>
 /// <param name="group">Its group.</param>
-internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription device, DeviceGroup group) : DrivenEntry(id, ObjectType.Device, serial)
+internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription device, DeviceGroup group) : DriverOwnedEntry(id, ObjectType.Device, serial)
 {
     // Hardly any device has PASIDs that are attached.
     private SortedDictionary<uint, Hold>? _pasids;
@@ -33,8 +33,8 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
     /// <summary>Makes a device again, among those of its group that are older.</summary>
     public static DeviceEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot)
     {
-        var description = SnapshotDamage.Expect<DeviceEntrySnapshot>(snapshot).Device;
-        SnapshotDamage.Require(description is not null && description.IsSound() && IommuDriver.Find(description.Iommu) is not null, "A device is not one that could have been bound.");
+        var description = SnapshotFormat.Expect<DeviceEntrySnapshot>(snapshot).Device;
+        SnapshotFormat.Require(description is not null && description.IsSound() && IommuDriver.Find(description.Iommu) is not null, "A device is not one that could have been bound.");
         var device = new DeviceEntry(id, serial, description, context.GroupOf(description));
         device.Group.Bound.Add(device);
         return device;
@@ -45,12 +45,12 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
     public override void Relink(EntrySnapshot? snapshot)
     {
         base.Relink(snapshot);
-        var column = SnapshotDamage.Expect<DeviceEntrySnapshot>(snapshot).Pasids;
+        var column = SnapshotFormat.Expect<DeviceEntrySnapshot>(snapshot).Pasids;
         var pasids = column.Read();
         for (var hold = FirstHeld; hold is not null; hold = hold.NextHeld)
         {
             var pasid = column == default ? DeviceGroup.NoPasid : pasids.Next<uint>();
-            SnapshotDamage.Require(hold.Target is HwptEntry && HoldAt(pasid) is null, "A device is attached to something else than one HWPT for itself and each PASID.");
+            SnapshotFormat.Require(hold.Target is HwptEntry && HoldAt(pasid) is null, "A device is attached to something else than one HWPT for itself and each PASID.");
             SetHold(pasid, hold);
         }
 
@@ -98,7 +98,7 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
     }
 
     // What each hold is for, in the order of the holds.
-    private NumberColumn SavePasids()
+    private DeltaColumn SavePasids()
     {
         if (_pasids is not { Count: > 0 })
         {
@@ -127,5 +127,5 @@ internal sealed record DeviceEntrySnapshot : EntrySnapshot
 
     /// <summary>The PASIDs that are attached, 0 for the device itself, in the order of its holds: a column. No numbers where only itself is, or nothing.</summary>
     [Id(1)]
-    public NumberColumn Pasids { get; init; }
+    public DeltaColumn Pasids { get; init; }
 }

@@ -44,7 +44,7 @@ internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<
 
     protected override ObjectSnapshot Snapshot(DeviceModel model) => model.Save();
 
-    protected override DeviceModel Restore(ObjectStamp stamp, ObjectSnapshot snapshot) => DeviceModel.Restore(SnapshotDamage.Expect<DeviceSnapshot>(snapshot));
+    protected override DeviceModel Restore(ObjectStamp stamp, ObjectSnapshot snapshot) => DeviceModel.Restore(SnapshotFormat.Expect<DeviceSnapshot>(snapshot));
 
     // What people see of a device stands in its context's table.
     protected override ObjectState? Inspect(DeviceModel model, StatePage page) => null;

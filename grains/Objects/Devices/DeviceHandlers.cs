@@ -65,7 +65,7 @@ internal static class DeviceHandlers
     }
 
     /// <summary>IOMMU_GET_HW_INFO.</summary>
-    public static async ValueTask<IoctlReply> GetHwInfo(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> GetHwInfo(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuHwInfo>();
         if ((cmd.Flags & ~(uint)IommuHwInfoFlags.InputType) != 0)
@@ -106,7 +106,7 @@ internal static class DeviceHandlers
     }
 
     /// <summary>IOMMU_TEST_OP_DEV_CHECK_CACHE.</summary>
-    public static async ValueTask<IoctlReply> CheckCache(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> CheckCache(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuTestCmd>();
         if (scope.Context.Objects.Find<DeviceEntry>(cmd.Id) is not { } device)

@@ -22,7 +22,7 @@ internal sealed class DeviceModel
         var model = new DeviceModel();
         if (snapshot.Hardware is not null)
         {
-            SnapshotDamage.Require(snapshot.Device is { } device && device.IsSound() && IommuDriver.Find(device.Iommu) is not null, "Hardware is that of no device.");
+            SnapshotFormat.Require(snapshot.Device is { } device && device.IsSound() && IommuDriver.Find(device.Iommu) is not null, "Hardware is that of no device.");
             model.HardwareOf(snapshot.Device).Load(snapshot.Hardware);
         }
 

@@ -31,9 +31,9 @@ internal sealed class HwptEntry(ObjectId id, long serial, IoasEntry ioas, string
 
     public static HwptEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot)
     {
-        var saved = SnapshotDamage.Expect<HwptEntrySnapshot>(snapshot);
-        var ioas = context.Objects.Find<IoasEntry>(saved.Ioas) ?? throw SnapshotDamage.Of($"HWPT {id} mirrors {saved.Ioas}, which is no IOAS that is older.");
-        SnapshotDamage.Require(IommuDriver.Find(saved.Iommu) is not null, "A HWPT is of an IOMMU that there is not.");
+        var saved = SnapshotFormat.Expect<HwptEntrySnapshot>(snapshot);
+        var ioas = context.Objects.Find<IoasEntry>(saved.Ioas) ?? throw SnapshotFormat.Of($"HWPT {id} mirrors {saved.Ioas}, which is no IOAS that is older.");
+        SnapshotFormat.Require(IommuDriver.Find(saved.Iommu) is not null, "A HWPT is of an IOMMU that there is not.");
         var hwpt = new HwptEntry(id, serial, ioas, saved.Iommu, saved.Flags, saved.IsAuto);
         if (hwpt.IsAuto)
         {
@@ -46,7 +46,7 @@ internal sealed class HwptEntry(ObjectId id, long serial, IoasEntry ioas, string
     public override EntrySnapshot Save() => new HwptEntrySnapshot { Ioas = Ioas.Id.Value, Iommu = Iommu, Flags = Flags, IsAuto = IsAuto };
 
     public override void Relink(EntrySnapshot? snapshot)
-        => SnapshotDamage.Require(FirstHeld is { NextHeld: null } hold && hold.Target == Ioas, "A HWPT holds something else than its IOAS.");
+        => SnapshotFormat.Require(FirstHeld is { NextHeld: null } hold && hold.Target == Ioas, "A HWPT holds something else than its IOAS.");
 
     public HwptState Describe() => new() { Ioas = Ioas.Id, IsAuto = IsAuto, Flags = Flags, Iommu = Iommu };
 }

@@ -17,7 +17,7 @@ internal static class HwptHandlers
     private const IommuHwptAllocFlags NestedFlags = IommuHwptAllocFlags.FaultIdValid | IommuHwptAllocFlags.Pasid;
 
     /// <summary>IOMMU_HWPT_ALLOC.</summary>
-    public static async ValueTask<IoctlReply> Alloc(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> Alloc(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuHwptAlloc>();
         if (cmd.Reserved != 0)
@@ -54,7 +54,7 @@ internal static class HwptHandlers
     }
 
     /// <summary>IOMMU_HWPT_SET_DIRTY_TRACKING.</summary>
-    public static async ValueTask<IoctlReply> SetDirtyTracking(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> SetDirtyTracking(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuHwptSetDirtyTracking>();
         if ((cmd.Flags & ~(uint)IommuHwptSetDirtyTrackingFlags.Enable) != 0)
@@ -74,7 +74,7 @@ internal static class HwptHandlers
     }
 
     /// <summary>IOMMU_HWPT_GET_DIRTY_BITMAP. Bits are added to those that the bitmap has; where it can't be written, they are lost, as in Linux.</summary>
-    public static async ValueTask<IoctlReply> GetDirtyBitmap(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> GetDirtyBitmap(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuHwptGetDirtyBitmap>();
         if ((cmd.Flags & ~(uint)IommuHwptGetDirtyBitmapFlags.NoClear) != 0)

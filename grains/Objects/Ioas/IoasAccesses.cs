@@ -113,18 +113,18 @@ internal sealed class IoasAccesses
         while (ids.TryNext<uint>(out var number))
         {
             var id = new ObjectId(number);
-            SnapshotDamage.Require(!accesses.Contains(id), "An access is there twice.");
+            SnapshotFormat.Require(!accesses.Contains(id), "An access is there twice.");
             accesses.Add(id, needs.Next() != 0);
             for (var left = counts.Next(); left > 0; left--)
             {
                 var pin = pins.Next<uint>();
-                SnapshotDamage.Require(accesses.PinCount < ranges.Count && !accesses._accesses[id].Pins.ContainsKey(pin), "A pin is there twice, or has no range.");
+                SnapshotFormat.Require(accesses.PinCount < ranges.Count && !accesses._accesses[id].Pins.ContainsKey(pin), "A pin is there twice, or has no range.");
                 accesses.AddPin(id, pin, ranges[(int)accesses.PinCount]);
             }
         }
 
         Array.ForEach([needs, counts, pins], column => column.End());
-        SnapshotDamage.Require(accesses.PinCount == ranges.Count, "A pinned range is that of no pin.");
+        SnapshotFormat.Require(accesses.PinCount == ranges.Count, "A pinned range is that of no pin.");
         return accesses;
     }
 
@@ -147,19 +147,19 @@ internal sealed record AccessesSnapshot
 {
     /// <summary>Ids: a column.</summary>
     [Id(0)]
-    public NumberColumn Ids { get; init; }
+    public DeltaColumn Ids { get; init; }
 
     /// <summary>1 for those that pin pages, else 0: a column.</summary>
     [Id(1)]
-    public NumberColumn NeedPinPages { get; init; }
+    public DeltaColumn NeedPinPages { get; init; }
 
     /// <summary>How many pins they have: a column.</summary>
     [Id(2)]
-    public NumberColumn PinCounts { get; init; }
+    public DeltaColumn PinCounts { get; init; }
 
     /// <summary>The numbers of the pins, access by access: a column.</summary>
     [Id(3)]
-    public NumberColumn Pins { get; init; }
+    public DeltaColumn Pins { get; init; }
 
     /// <summary>What they pin; null for nothing.</summary>
     [Id(4)]

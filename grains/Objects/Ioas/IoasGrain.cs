@@ -149,7 +149,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
 
     protected override ObjectSnapshot Snapshot(IoasModel model) => model.Save();
 
-    protected override IoasModel Restore(ObjectStamp stamp, ObjectSnapshot snapshot) => IoasModel.Restore(stamp.Serial, SnapshotDamage.Expect<IoasSnapshot>(snapshot));
+    protected override IoasModel Restore(ObjectStamp stamp, ObjectSnapshot snapshot) => IoasModel.Restore(stamp.Serial, SnapshotFormat.Expect<IoasSnapshot>(snapshot));
 
     protected override int SizeOf(IoasModel model) => model.Size;
 

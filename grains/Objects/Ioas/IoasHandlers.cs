@@ -9,7 +9,7 @@ namespace IommuFd.Grains.Objects.Ioas;
 internal static class IoasHandlers
 {
     /// <summary>IOMMU_IOAS_ALLOC.</summary>
-    public static ValueTask<IoctlReply> Alloc(IoctlScope scope, IoctlCall call)
+    public static ValueTask<IoctlReply> Alloc(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuIoasAlloc>();
         if (cmd.Flags != 0)
@@ -38,7 +38,7 @@ internal static class IoasHandlers
     }
 
     /// <summary>IOMMU_VFIO_IOAS.</summary>
-    public static ValueTask<IoctlReply> VfioIoas(IoctlScope scope, IoctlCall call)
+    public static ValueTask<IoctlReply> VfioIoas(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuVfioIoas>();
         return ValueTask.FromResult(cmd.Reserved == 0
@@ -47,7 +47,7 @@ internal static class IoasHandlers
     }
 
     /// <summary>IOMMU_IOAS_CHANGE_PROCESS: nothing changes here but whose memory is accounted, which nobody can see; what Linux refuses is refused.</summary>
-    public static async ValueTask<IoctlReply> ChangeProcess(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> ChangeProcess(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuIoasChangeProcess>();
         if (cmd.Reserved != 0)
@@ -70,7 +70,7 @@ internal static class IoasHandlers
     }
 
     /// <summary>IOMMU_OPTION with IOMMU_OPTION_HUGE_PAGES. An answer that can't be written is found out before anything is set.</summary>
-    public static ValueTask<IoctlReply> HugePages(IoctlScope scope, IoctlCall call, IommuOption cmd)
+    public static ValueTask<IoctlReply> HugePages(IoctlScope scope, IoctlCommand call, IommuOption cmd)
     {
         if (scope.Context.Objects.Find<IoasEntry>(cmd.ObjectId) is not { } ioas)
         {
@@ -100,7 +100,7 @@ internal static class IoasHandlers
         }
     }
 
-    private static async ValueTask<IoctlReply> HugePagesAsync(IoctlScope scope, ObjectEntry ioas, IoctlCall call, IommuOption cmd)
+    private static async ValueTask<IoctlReply> HugePagesAsync(IoctlScope scope, ObjectEntry ioas, IoctlCommand call, IommuOption cmd)
     {
         var answer = await scope.Grains.CallAsync<IIoasGrain, IommuOption, ObjectReply>(
             ioas, cmd, static (grain, stamp, cmd) => grain.HugePagesAsync(stamp, (IommuOptionOp)cmd.Op, cmd.Val64));
@@ -113,7 +113,7 @@ internal static class IoasHandlers
         return call.Respond(in cmd);
     }
 
-    private static IoctlReply VfioIoas(ContextModel context, IoctlCall call, IommuVfioIoas cmd)
+    private static IoctlReply VfioIoas(ContextModel context, IoctlCommand call, IommuVfioIoas cmd)
     {
         switch ((IommuVfioIoasOp)cmd.Op)
         {

@@ -13,7 +13,7 @@ namespace IommuFd.Grains.Objects.Ioas;
 internal static class IoasMappingHandlers
 {
     /// <summary>IOMMU_IOAS_MAP.</summary>
-    public static ValueTask<IoctlReply> Map(IoctlScope scope, IoctlCall call)
+    public static ValueTask<IoctlReply> Map(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuIoasMap>();
         var flags = (IommuIoasMapFlags)cmd.Flags;
@@ -38,7 +38,7 @@ internal static class IoasMappingHandlers
         => new((IommuIoasMapFlags)cmd.Flags, cmd.UserVa, cmd.Length, cmd.Iova, memory.ReadableBytes, memory.WritableBytes);
 
     /// <summary>IOMMU_IOAS_MAP_FILE.</summary>
-    public static ValueTask<IoctlReply> MapFile(IoctlScope scope, IoctlCall call)
+    public static ValueTask<IoctlReply> MapFile(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuIoasMapFile>();
         var flags = (IommuIoasMapFlags)cmd.Flags;
@@ -60,7 +60,7 @@ internal static class IoasMappingHandlers
     }
 
     /// <summary>IOMMU_IOAS_UNMAP.</summary>
-    public static ValueTask<IoctlReply> Unmap(IoctlScope scope, IoctlCall call)
+    public static ValueTask<IoctlReply> Unmap(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuIoasUnmap>();
         return RunAsync(
@@ -70,7 +70,7 @@ internal static class IoasMappingHandlers
     }
 
     /// <summary>IOMMU_IOAS_COPY. The source gives its pages before the destination is looked up, as in Linux.</summary>
-    public static async ValueTask<IoctlReply> Copy(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> Copy(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuIoasCopy>();
         var flags = (IommuIoasMapFlags)cmd.Flags;
@@ -103,7 +103,7 @@ internal static class IoasMappingHandlers
     }
 
     /// <summary>IOMMU_IOAS_IOVA_RANGES.</summary>
-    public static async ValueTask<IoctlReply> IovaRanges(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> IovaRanges(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuIoasIovaRanges>();
         if (IoasModel.CheckReserved(cmd.Reserved) != Errno.None)
@@ -140,7 +140,7 @@ internal static class IoasMappingHandlers
     }
 
     /// <summary>IOMMU_IOAS_ALLOW_IOVAS.</summary>
-    public static async ValueTask<IoctlReply> AllowIovas(IoctlScope scope, IoctlCall call)
+    public static async ValueTask<IoctlReply> AllowIovas(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuIoasAllowIovas>();
         if (IoasModel.CheckReserved(cmd.Reserved) != Errno.None)
@@ -185,7 +185,7 @@ internal static class IoasMappingHandlers
     // What the commands that answer one number have in common: look up, make sure of the answer, call, answer.
     private static ValueTask<IoctlReply> RunAsync<T, TArgument>(
         IoctlScope scope,
-        IoctlCall call,
+        IoctlCommand call,
         uint ioasId,
         T cmd,
         TArgument argument,
@@ -204,7 +204,7 @@ internal static class IoasMappingHandlers
 
     private static async ValueTask<IoctlReply> CallAsync<T, TArgument>(
         IoctlScope scope,
-        IoctlCall call,
+        IoctlCommand call,
         IoasEntry ioas,
         T cmd,
         TArgument argument,

@@ -42,14 +42,14 @@ internal sealed partial class IoasModel
         var hwpts = snapshot.Hwpts.Read();
         foreach (var saved in snapshot.Domains ?? [])
         {
-            SnapshotDamage.Require(domains.TryAdd(new ObjectId(hwpts.Next<uint>()), Restore(saved)), "A HWPT has two domains.");
+            SnapshotFormat.Require(domains.TryAdd(new ObjectId(hwpts.Next<uint>()), Restore(saved)), "A HWPT has two domains.");
         }
 
         hwpts.End();
-        SnapshotDamage.Require(snapshot.IdleDomains >= 0 && snapshot.IdleDomains <= domains.Count, "More domains are idle than there are.");
+        SnapshotFormat.Require(snapshot.IdleDomains >= 0 && snapshot.IdleDomains <= domains.Count, "More domains are idle than there are.");
         var accesses = snapshot.Accesses is { } known ? IoasAccesses.Restore(known) : null;
         var table = IoptTable.Restore(snapshot.Table, [.. domains.Values.Take(domains.Count - snapshot.IdleDomains)], accesses?.Pins ?? []);
-        SnapshotDamage.Require((accesses?.PinningCount ?? 0) == (snapshot.Table?.PinningAccesses ?? 0), "Accesses pin pages that the table does not know.");
+        SnapshotFormat.Require((accesses?.PinningCount ?? 0) == (snapshot.Table?.PinningAccesses ?? 0), "Accesses pin pages that the table does not know.");
         var ioas = new IoasModel(serial)
         {
             Table = table,
@@ -67,7 +67,7 @@ internal sealed partial class IoasModel
     private static IommuDomain Restore(DomainSnapshot saved)
     {
         var driver = saved?.Iommu is { } name ? IommuDriver.Find(name) : null;
-        var domain = (driver ?? throw SnapshotDamage.Of("A domain is of an IOMMU that there is not.")).RestoreDomain(saved!);
+        var domain = (driver ?? throw SnapshotFormat.Of("A domain is of an IOMMU that there is not.")).RestoreDomain(saved!);
         domain.Load(saved!);
         return domain;
     }
@@ -87,7 +87,7 @@ internal sealed record IoasSnapshot : ObjectSnapshot
 
     /// <summary>The HWPTs of the domains: a column.</summary>
     [Id(2)]
-    public NumberColumn Hwpts { get; init; }
+    public DeltaColumn Hwpts { get; init; }
 
     /// <summary>The domains, in the table's order; null for none.</summary>
     [Id(3)]

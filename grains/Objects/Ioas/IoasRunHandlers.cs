@@ -111,7 +111,7 @@ internal static class IoasRunHandlers
             && IoasModel.CheckMap((IommuIoasMapFlags)cmd.Flags, cmd.Reserved, cmd.Iova, cmd.Length) == Errno.None;
     }
 
-    private static IoctlCall Call(IommuCommand command, IoctlRequest request) => new(IoctlTable.Get(command), request);
+    private static IoctlCommand Call(IommuCommand command, IoctlRequest request) => new(IoctlTable.Get(command), request);
 
     /// <summary>A run and the IOAS that it is on.</summary>
     internal readonly record struct Run(IoasEntry Ioas, IoasStep[] Steps);

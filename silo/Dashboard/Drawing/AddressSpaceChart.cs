@@ -8,9 +8,9 @@ namespace IommuFd.Silo.Dashboard.Drawing;
 /// <summary>The pieces of an address space, and where each is drawn: fractions of the whole width.</summary>
 public sealed class AddressSpaceChart
 {
-    private AddressSpaceChart(IReadOnlyList<Piece> pieces) => Pieces = pieces;
+    private AddressSpaceChart(IReadOnlyList<AddressSpacePiece> pieces) => Pieces = pieces;
 
-    public IReadOnlyList<Piece> Pieces { get; }
+    public IReadOnlyList<AddressSpacePiece> Pieces { get; }
 
     /// <param name="ioas">The IOAS, with a page of its areas.</param>
     /// <param name="shown">The part that the page is of: of what lies outside, it is not known what is mapped.</param>
@@ -26,11 +26,11 @@ public sealed class AddressSpaceChart
         var ends = cuts.ToList();
         var weights = Enumerable.Range(0, ends.Count - 1).Select(i => Math.Max(1, (double)UInt128.Log2(ends[i + 1] - ends[i]) - 8)).ToList();
         var (total, left) = (weights.Sum(), 0.0);
-        var pieces = new List<Piece>();
+        var pieces = new List<AddressSpacePiece>();
         for (var i = 0; i < weights.Count; i++)
         {
             var range = new IovaRange((ulong)ends[i], (ulong)(ends[i + 1] - 1));
-            pieces.Add(new Piece(
+            pieces.Add(new AddressSpacePiece(
                 range,
                 Array.Find(ioas.Areas, area => area.Range.Overlaps(range)),
                 Array.Exists(ioas.Reserved, reserved => reserved.Overlaps(range)),
@@ -51,4 +51,4 @@ public sealed class AddressSpaceChart
 /// <param name="IsAllowed">Whether automatic IOVAs are taken from there.</param>
 /// <param name="Left">Where it begins.</param>
 /// <param name="Width">How wide it is.</param>
-public sealed record Piece(IovaRange Range, IoasArea? Area, bool IsReserved, bool IsAllowed, double Left, double Width);
+public sealed record AddressSpacePiece(IovaRange Range, IoasArea? Area, bool IsReserved, bool IsAllowed, double Left, double Width);

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.ClusterTests.Ioctls;

@@ -60,7 +60,7 @@ public sealed class AllocationTests
             }
 
             passed++;
-            var call = new IoctlCall(IoctlTable.Get((IommuCommand)request.Command), request);
+            var call = new IoctlCommand(IoctlTable.Get((IommuCommand)request.Command), request);
             sum += (ulong)index + Decode(call, (IommuCommand)request.Command);
             foreach (var buffer in (UserBufferDescriptor[])IoctlTable.Get((IommuCommand)request.Command).Buffers)
             {
@@ -71,7 +71,7 @@ public sealed class AllocationTests
         return (passed, failed, sum);
     }
 
-    private static ulong Decode(IoctlCall call, IommuCommand command) => command switch
+    private static ulong Decode(IoctlCommand call, IommuCommand command) => command switch
     {
         IommuCommand.Destroy => call.Read<IommuDestroy>().Id,
         IommuCommand.IoasAlloc => call.Read<IommuIoasAlloc>().Flags,

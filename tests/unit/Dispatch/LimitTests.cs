@@ -91,7 +91,7 @@ public sealed class LimitTests
     [Fact]
     public void One_context_too_many_of_an_opener_is_EMFILE_and_of_a_silo_ENFILE()
     {
-        var census = new ContextCensus(Options.Create(new ContextOptions { MaxContextsPerClient = 2, MaxContexts = 3 }));
+        var census = new ContextQuota(Options.Create(new ContextOptions { MaxContextsPerClient = 2, MaxContexts = 3 }));
         Expect.Sequence(
             [Errno.None, Errno.None, Errno.EMFILE, Errno.None, Errno.ENFILE],
             new long[] { 1, 1, 1, 2, 2 }.Select(client => census.TryAdd(client, out _)),

@@ -80,7 +80,7 @@ internal static class RandomStep
         (string, Errno, object) OfOwner(ObjectType type, Func<ObjectId, DriverRequest> make)
         {
             var id = new ObjectId(Of(type));
-            var owner = context.Objects.Find<DrivenEntry>(id.Value)?.DriverHold?.Owner as ContextReference;
+            var owner = context.Objects.Find<DriverOwnedEntry>(id.Value)?.DriverHold?.Owner as ContextReference;
             var request = make(id);
             return Driver(request, context.Ask(random.Next(8) == 0 ? driver : owner?.Id ?? driver, request));
         }

@@ -1,7 +1,7 @@
 namespace IommuFd.Grains.Calls;
 
 /// <summary>Several calls under way at once within a grain's turn. Unlike <see cref="Parallel"/>, everything stays on the grain's own scheduler.</summary>
-internal static class Parallelism
+internal static class GrainParallel
 {
     /// <summary>Runs an action for each item, at most <paramref name="degree"/> of them under way at once.</summary>
     public static async Task ForEachAsync<T>(IEnumerable<T> items, int degree, Func<T, ValueTask> action)

@@ -7,7 +7,7 @@ namespace IommuFd.GrainInterfaces;
 // and, with few calls, when they were sent. It travels in the RequestContext, which costs a dictionary on both sides: so only traced and timed calls have one.
 
 /// <summary>Marks on calls, and what is read from them.</summary>
-internal static class CallMark
+internal static class CallHeaders
 {
     private const string TraceParent = "traceparent";
     private const string TraceState = "tracestate";
@@ -31,7 +31,7 @@ internal static class CallMark
 
     /// <summary>Whether the call that is about to be sent is to be timed. Answers for one call.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsTimed() => Countdown.Take(ref _left, TimedRatio);
+    public static bool IsTimed() => SampleEvery.Take(ref _left, TimedRatio);
 
     /// <summary>Marks the calls that are sent until the scope is disposed of, on this very thread, with the current activity.</summary>
     /// <param name="isTimed">Whether they say when they were sent.</param>

@@ -7,22 +7,22 @@ namespace IommuFd.Grains.Encoding;
 
 /// <summary>Writes columns as what they are, bytes, without asking whether the same was written before.</summary>
 [RegisterSerializer]
-internal sealed class NumberColumnCodec : IFieldCodec<NumberColumn>
+internal sealed class DeltaColumnCodec : IFieldCodec<DeltaColumn>
 {
-    public void WriteField<TBufferWriter>(ref Writer<TBufferWriter> writer, uint fieldIdDelta, Type? expectedType, NumberColumn value)
+    public void WriteField<TBufferWriter>(ref Writer<TBufferWriter> writer, uint fieldIdDelta, Type? expectedType, DeltaColumn value)
         where TBufferWriter : IBufferWriter<byte>
     {
         ReferenceCodec.MarkValueField(writer.Session);
-        writer.WriteFieldHeader(fieldIdDelta, expectedType, typeof(NumberColumn), WireType.LengthPrefixed);
+        writer.WriteFieldHeader(fieldIdDelta, expectedType, typeof(DeltaColumn), WireType.LengthPrefixed);
         writer.WriteVarUInt32((uint)(value.Bytes?.Length ?? 0));
         writer.Write(value.Bytes);
     }
 
-    public NumberColumn ReadValue<TInput>(ref Reader<TInput> reader, Field field)
+    public DeltaColumn ReadValue<TInput>(ref Reader<TInput> reader, Field field)
     {
         ReferenceCodec.MarkValueField(reader.Session);
         field.EnsureWireType(WireType.LengthPrefixed);
         var length = reader.ReadVarUInt32();
-        return length == 0 ? default : new NumberColumn(reader.ReadBytes(length));
+        return length == 0 ? default : new DeltaColumn(reader.ReadBytes(length));
     }
 }

@@ -6,7 +6,7 @@ namespace IommuFd.GrainInterfaces;
 // drawn when one was: by a geometric distribution, which is what deciding each by itself would give. Threads share nothing.
 
 /// <summary>Takes a random share of what happens, at the cost of a decrement.</summary>
-internal static class Countdown
+internal static class SampleEvery
 {
     /// <summary>How many to count to the next that is taken, each being taken with such a probability.</summary>
     /// <returns>1 or more.</returns>

@@ -9,13 +9,13 @@ namespace IommuFd.Grains.Encoding;
 // A column is a sequence of groups: a varint of twice a count, plus 1 for a run; then the step of the run, or as many steps as the count says. A step is the
 // difference to the number before, the first one's to 0, modulo 2^64, zigzag and as a varint. No numbers are no bytes.
 //
-// A column is a value of its own for the serializer (NumberColumnCodec), since a snapshot can have millions of them: an array it would look up among all
+// A column is a value of its own for the serializer (DeltaColumnCodec), since a snapshot can have millions of them: an array it would look up among all
 // that it has written, to find out whether it is the same once more.
 
 /// <summary>A list of numbers, written down. The default has none.</summary>
 /// <param name="Bytes">The column; null for no numbers.</param>
 [Immutable, Alias("IommuFd.NumberColumn")]
-internal readonly record struct NumberColumn(byte[]? Bytes)
+internal readonly record struct DeltaColumn(byte[]? Bytes)
 {
     public ColumnReader Read() => new(Bytes);
 }
@@ -50,10 +50,10 @@ internal sealed class ColumnWriter
         (_step, _repeats) = (step, 1);
     }
 
-    public NumberColumn ToColumn()
+    public DeltaColumn ToColumn()
     {
         EndRepeats();
-        return _length == 0 ? default : new NumberColumn(_bytes[.._length]);
+        return _length == 0 ? default : new DeltaColumn(_bytes[.._length]);
     }
 
     private void EndRepeats()
@@ -122,7 +122,7 @@ internal sealed class ColumnReader(byte[]? bytes)
 
             var head = ReadVarint();
             (_left, _isRun) = (head >> 1, (head & 1) != 0);
-            SnapshotDamage.Require(_left > 0, "A group of a column has no number.");
+            SnapshotFormat.Require(_left > 0, "A group of a column has no number.");
             _step = _isRun ? ReadStep() : 0;
         }
 
@@ -144,7 +144,7 @@ internal sealed class ColumnReader(byte[]? bytes)
     /// <summary>The next number, which must be there.</summary>
     public ulong Next()
     {
-        SnapshotDamage.Require(TryNext(out var number), "A column is shorter than the one that it belongs to.");
+        SnapshotFormat.Require(TryNext(out var number), "A column is shorter than the one that it belongs to.");
         return number;
     }
 
@@ -155,13 +155,13 @@ internal sealed class ColumnReader(byte[]? bytes)
         => Fit<T>(Next());
 
     /// <summary>Makes sure that there is no further number.</summary>
-    public void End() => SnapshotDamage.Require(_left == 0 && _position == _bytes.Length, "A column is longer than the one that it belongs to.");
+    public void End() => SnapshotFormat.Require(_left == 0 && _position == _bytes.Length, "A column is longer than the one that it belongs to.");
 
     private static T Fit<T>(ulong number)
         where T : IBinaryInteger<T>
     {
         var fitting = T.CreateTruncating(number);
-        SnapshotDamage.Require(fitting >= T.Zero && ulong.CreateTruncating(fitting) == number, "A number of a column is greater than any of its kind.");
+        SnapshotFormat.Require(fitting >= T.Zero && ulong.CreateTruncating(fitting) == number, "A number of a column is greater than any of its kind.");
         return fitting;
     }
 
@@ -176,7 +176,7 @@ internal sealed class ColumnReader(byte[]? bytes)
         var value = 0UL;
         for (var shift = 0; ; shift += 7)
         {
-            SnapshotDamage.Require(_position < _bytes.Length && shift < 64, "A column ends within a number, or has one that is too great.");
+            SnapshotFormat.Require(_position < _bytes.Length && shift < 64, "A column ends within a number, or has one that is too great.");
             var part = _bytes[_position++];
             value |= (ulong)(part & 0x7F) << shift;
             if (part < 0x80)

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Options;
 namespace IommuFd.Grains.Contexts;
 
 /// <summary>How many contexts a silo has, and whose they are. Thread-safe: every context of the silo counts itself.</summary>
-internal sealed class ContextCensus(IOptions<ContextOptions> options)
+internal sealed class ContextQuota(IOptions<ContextOptions> options)
 {
     private readonly ConcurrentDictionary<long, int> _byClient = [];
     private int _count;

@@ -1,7 +1,7 @@
 namespace IommuFd.Client;
 
 /// <summary>Something of the service's that the SDK's user has to let go of: a reference or a hold.</summary>
-internal sealed class Ownership<T>(Func<CancellationToken, Task<T>> letGo) : IAsyncDisposable
+internal sealed class ReleaseOnce<T>(Func<CancellationToken, Task<T>> letGo) : IAsyncDisposable
 {
     private int _ended;
 

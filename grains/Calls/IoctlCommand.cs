@@ -6,7 +6,7 @@ using IommuFd.Uapi;
 namespace IommuFd.Grains.Calls;
 
 /// <summary>An ioctl that has passed pre-validation, as its handler sees it (the kernel's <c>iommufd_ucmd</c>).</summary>
-internal readonly struct IoctlCall(IoctlDescriptor descriptor, IoctlRequest request)
+internal readonly struct IoctlCommand(IoctlDescriptor descriptor, IoctlRequest request)
 {
     private static readonly UserBuffer NoBuffer = new();
 

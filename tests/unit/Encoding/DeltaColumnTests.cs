@@ -4,7 +4,7 @@ using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Encoding;
 
-public sealed class NumberColumnTests
+public sealed class DeltaColumnTests
 {
     private static readonly Gen<ulong[]> Numbers = Gen.Frequency(
         (3, Gen.ULong[0, 3]), (2, Gen.ULong[0, 1000]), (1, Gen.ULong), (1, Gen.OneOf<ulong>(0UL, 1, ulong.MaxValue, 1UL << 63, (1UL << 63) - 1))).Array[0, 60];
@@ -51,12 +51,12 @@ public sealed class NumberColumnTests
     [InlineData(new byte[] { 4, 2 })]
     [InlineData(new byte[] { 0x80 })]
     [InlineData(new byte[] { 2, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1 })]
-    public void What_is_no_column_is_found_out(byte[] bytes) => Assert.Throws<InvalidDataException>(() => Read(new NumberColumn(bytes)).Count());
+    public void What_is_no_column_is_found_out(byte[] bytes) => Assert.Throws<InvalidDataException>(() => Read(new DeltaColumn(bytes)).Count());
 
     [Fact]
     public void Columns_that_belong_together_are_equally_long()
     {
-        Assert.Throws<InvalidDataException>(() => default(NumberColumn).Read().Next());
+        Assert.Throws<InvalidDataException>(() => default(DeltaColumn).Read().Next());
         Assert.Throws<InvalidDataException>(() => Write([5]).Read().End());
         var run = Write([1, 2, 3, 4]).Read();
         run.Next();
@@ -73,14 +73,14 @@ public sealed class NumberColumnTests
         Assert.Throws<InvalidDataException>(() => Write([1UL << 31]).Read().TryNext<int>(out _));
     }
 
-    private static NumberColumn Write(ulong[] numbers)
+    private static DeltaColumn Write(ulong[] numbers)
     {
         var writer = new ColumnWriter();
         Array.ForEach(numbers, writer.Add);
         return writer.ToColumn();
     }
 
-    private static IEnumerable<ulong> Read(NumberColumn column)
+    private static IEnumerable<ulong> Read(DeltaColumn column)
     {
         var reader = column.Read();
         while (reader.TryNext(out var number))

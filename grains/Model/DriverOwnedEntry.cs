@@ -7,7 +7,7 @@ namespace IommuFd.Grains.Model;
 // answers EBUSY, and nobody else can, so that the driver can end it at any time.
 
 /// <summary>An object that a driver has made.</summary>
-internal abstract class DrivenEntry(ObjectId id, ObjectType type, long serial) : ObjectEntry(id, type, serial)
+internal abstract class DriverOwnedEntry(ObjectId id, ObjectType type, long serial) : ObjectEntry(id, type, serial)
 {
     /// <summary>The driver's hold.</summary>
     public Hold? DriverHold { get; set; }
@@ -15,7 +15,7 @@ internal abstract class DrivenEntry(ObjectId id, ObjectType type, long serial) :
     /// <summary>Finds the driver's hold, the only one that there is.</summary>
     public override void Relink(EntrySnapshot? snapshot)
     {
-        SnapshotDamage.Require(FirstHolder is { NextHolder: null }, "An object that a driver has made is held by others than one driver.");
+        SnapshotFormat.Require(FirstHolder is { NextHolder: null }, "An object that a driver has made is held by others than one driver.");
         DriverHold = FirstHolder;
     }
 

@@ -5,7 +5,7 @@ using IommuFd.UnitTests.Support;
 namespace IommuFd.UnitTests.Model;
 
 /// <summary>The order of holds in which they can be taken again, so that who holds and who is held have them as before.</summary>
-public sealed class HoldOrderTests
+public sealed class HoldTopologyTests
 {
     [Theory]
     [InlineData(1)]
@@ -33,7 +33,7 @@ public sealed class HoldOrderTests
                 }
             }
 
-            var order = HoldOrder.OldestFirst(objects, references).ToList();
+            var order = HoldTopology.OldestFirst(objects, references).ToList();
             Expect.Equal(holds.Count, order.Distinct().Count(), $"holds in the order, seed {seed}, round {round}");
             var (again, referencesAgain) = Graph(objects.Length, references.Length);
             foreach (var hold in order)
@@ -59,7 +59,7 @@ public sealed class HoldOrderTests
             Hold.RefToUsers(objects[i], objects[1 - (i % 2)], "second");
         }
 
-        Expect.Equal(200_000, HoldOrder.OldestFirst(objects, []).Count(), "holds in the order");
+        Expect.Equal(200_000, HoldTopology.OldestFirst(objects, []).Count(), "holds in the order");
     }
 
     private static (ObjectEntry[] Objects, ContextReference[] References) Graph(int objects, int references)

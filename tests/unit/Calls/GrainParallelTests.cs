@@ -3,10 +3,10 @@ using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Calls;
 
-public sealed class ParallelismTests
+public sealed class GrainParallelTests
 {
     // What waits goes on within the call that ends the wait, on this thread, as it does in turns of one grain.
-    public ParallelismTests() => SynchronizationContext.SetSynchronizationContext(null);
+    public GrainParallelTests() => SynchronizationContext.SetSynchronizationContext(null);
 
     [Theory]
     [InlineData(0, 4)]
@@ -18,7 +18,7 @@ public sealed class ParallelismTests
     {
         var waiting = new Queue<(int Item, TaskCompletionSource Done)>();
         var started = new List<int>();
-        var all = Parallelism.ForEachAsync(Enumerable.Range(0, items), degree, item =>
+        var all = GrainParallel.ForEachAsync(Enumerable.Range(0, items), degree, item =>
         {
             started.Add(item);
             var done = new TaskCompletionSource();
@@ -42,7 +42,7 @@ public sealed class ParallelismTests
     public async Task Items_that_do_not_wait_are_done_at_once()
     {
         var done = new List<int>();
-        var all = Parallelism.ForEachAsync(Enumerable.Range(0, 1000), 8, item =>
+        var all = GrainParallel.ForEachAsync(Enumerable.Range(0, 1000), 8, item =>
         {
             done.Add(item);
             return ValueTask.CompletedTask;
@@ -56,7 +56,7 @@ public sealed class ParallelismTests
     public async Task An_item_that_fails_fails_the_whole_after_the_others_are_done()
     {
         var waiting = new Queue<(int Item, TaskCompletionSource Done)>();
-        var all = Parallelism.ForEachAsync(Enumerable.Range(0, 10), 2, item =>
+        var all = GrainParallel.ForEachAsync(Enumerable.Range(0, 10), 2, item =>
         {
             var done = new TaskCompletionSource();
             waiting.Enqueue((item, done));

@@ -13,7 +13,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace IommuFd.UnitTests.Snapshots;
 
 /// <summary>Snapshots that make no sense are found out before anything is made of them that makes none either.</summary>
-public sealed class SnapshotDamageTests
+public sealed class SnapshotFormatTests
 {
     private static readonly (string Name, Func<ContextSnapshot, ContextSnapshot> Damage)[] Damages =
     [
@@ -168,7 +168,7 @@ public sealed class SnapshotDamageTests
 
     [Fact]
     public void It_is_known_as_such_when_a_grain_of_another_silo_says_so()
-        => Expect.Equal("The snapshot makes no sense: why.", Assert.IsType<InvalidDataException>(SnapshotDamage.Of("why.").RoundTrip()).Message, "the message");
+        => Expect.Equal("The snapshot makes no sense: why.", Assert.IsType<InvalidDataException>(SnapshotFormat.Of("why.").RoundTrip()).Message, "the message");
 
     [Fact]
     public async Task A_grain_that_fails_while_a_journal_is_read_is_no_damage()
@@ -217,14 +217,14 @@ public sealed class SnapshotDamageTests
         return (await recovery.RecoverAsync(context.Handle, CancellationToken.None))!;
     }
 
-    private static NumberColumn Column(params ulong[] numbers)
+    private static DeltaColumn Column(params ulong[] numbers)
     {
         var writer = new ColumnWriter();
         Array.ForEach(numbers, writer.Add);
         return writer.ToColumn();
     }
 
-    private static ulong[] Numbers(NumberColumn column)
+    private static ulong[] Numbers(DeltaColumn column)
     {
         var (reader, numbers) = (column.Read(), new List<ulong>());
         while (reader.TryNext(out var number))

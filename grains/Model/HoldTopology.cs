@@ -5,7 +5,7 @@ namespace IommuFd.Grains.Model;
 // does as well: a hold comes when it is the oldest that is left in both of its lists.
 
 /// <summary>Puts holds into an order that makes their lists again.</summary>
-internal sealed class HoldOrder
+internal sealed class HoldTopology
 {
     // The oldest hold that is left of each list; those of objects by their ids.
     private readonly Dictionary<ContextReference, Hold> _heldByReferences = [];
@@ -14,7 +14,7 @@ internal sealed class HoldOrder
     private readonly Stack<Hold> _waiting = [];
     private long _left;
 
-    private HoldOrder(uint lastId)
+    private HoldTopology(uint lastId)
     {
         _heldByObjects = new Hold?[lastId + 1];
         _holders = new Hold?[lastId + 1];
@@ -25,7 +25,7 @@ internal sealed class HoldOrder
     /// <param name="references">All references.</param>
     public static IEnumerable<Hold> OldestFirst(IReadOnlyCollection<ObjectEntry> objects, IReadOnlyCollection<ContextReference> references)
     {
-        var order = new HoldOrder(objects.Count == 0 ? 0 : objects.Max(entry => entry.Id.Value));
+        var order = new HoldTopology(objects.Count == 0 ? 0 : objects.Max(entry => entry.Id.Value));
         foreach (var reference in references)
         {
             order.SetHeld(reference, OldestHeld(reference));

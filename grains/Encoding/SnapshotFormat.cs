@@ -3,7 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 namespace IommuFd.Grains.Encoding;
 
 /// <summary>What is wrong with a snapshot that makes no sense. Its frame was whole, so that it was written so: by a bug, or by a version that knew more.</summary>
-internal static class SnapshotDamage
+internal static class SnapshotFormat
 {
     /// <summary>Makes sure that a snapshot keeps a rule.</summary>
     /// <exception cref="InvalidDataException">It does not.</exception>
