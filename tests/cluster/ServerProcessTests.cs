@@ -12,7 +12,7 @@ public sealed class ServerProcessTests
         var (siloPort, gatewayPort) = (Ports.Free(), Ports.Free());
         await using var silo = ChildProcess.Start("iommufd-silo.dll", $"--Silo:SiloPort={siloPort}", $"--Silo:GatewayPort={gatewayPort}");
         await silo.WaitForLineAsync("Ctrl-C drains and stops it.");
-        Assert.Contains($"clients  127.0.0.1:{gatewayPort}", silo.Output, StringComparison.Ordinal);
+        Assert.Contains($"clients    127.0.0.1:{gatewayPort}", silo.Output, StringComparison.Ordinal);
 
         await using var demo = ChildProcess.Start("iommufd.dll", "demo", "--gateway", $"127.0.0.1:{gatewayPort}");
         Assert.True(await demo.WaitForExitAsync() == 0, demo.Output);
@@ -28,7 +28,7 @@ public sealed class ServerProcessTests
         var port = Ports.Free();
         await using var silo = ChildProcess.Start("iommufd-silo.dll", "--Dashboard:Enabled=true", $"--Dashboard:Port={port}", "--Silo:SiloPort=0", "--Silo:GatewayPort=0", "--Journal:Store=none");
         await silo.WaitForLineAsync("Ctrl-C drains and stops it.");
-        Assert.Contains($"look at  http://127.0.0.1:{port}/   no token is needed", silo.Output, StringComparison.Ordinal);
+        Assert.Contains($"dashboard  http://127.0.0.1:{port}/   needs no token", silo.Output, StringComparison.Ordinal);
 
         using var http = new HttpClient();
         Assert.Contains("Overview", await http.GetStringAsync($"http://127.0.0.1:{port}/"), StringComparison.Ordinal);
@@ -36,7 +36,7 @@ public sealed class ServerProcessTests
 
         await using var second = ChildProcess.Start("iommufd-silo.dll", "--Dashboard:Enabled=true", $"--Dashboard:Port={port}", "--Silo:SiloPort=0", "--Silo:GatewayPort=0", "--Journal:Store=none");
         Assert.Equal(2, await second.WaitForExitAsync());
-        Assert.Contains($"Dashboard:Port is {port}, and something listens", second.Output, StringComparison.Ordinal);
+        Assert.Contains($"Dashboard:Port is {port}, but 127.0.0.1:{port} is already in use", second.Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -48,7 +48,7 @@ public sealed class ServerProcessTests
 
         await using var second = ChildProcess.Start("iommufd-silo.dll", ports);
         Assert.Equal(2, await second.WaitForExitAsync());
-        Assert.Contains($"Silo:SiloPort is {ports[0].Split('=')[1]}, and something listens", second.Output, StringComparison.Ordinal);
+        Assert.Contains($"Silo:SiloPort is {ports[0].Split('=')[1]}, but 127.0.0.1:{ports[0].Split('=')[1]} is already in use", second.Output, StringComparison.Ordinal);
 
         await using var health = ChildProcess.Start("iommufd-silo.dll", ["--health", .. ports]);
         Assert.True(await health.WaitForExitAsync() == 0, health.Output);
@@ -76,7 +76,7 @@ public sealed class ServerProcessTests
         await using var silo = ChildProcess.Start("iommufd-silo.dll", "--Silo:SiloPort=0", $"--Silo:GatewayPort={port}", "--Journal:Store=none");
 
         Assert.Equal(2, await silo.WaitForExitAsync());
-        Assert.Contains($"Silo:GatewayPort is {port}, and something listens on 127.0.0.1:{port} already", silo.Output, StringComparison.Ordinal);
+        Assert.Contains($"Silo:GatewayPort is {port}, but 127.0.0.1:{port} is already in use", silo.Output, StringComparison.Ordinal);
     }
 
     [Fact]
