@@ -96,7 +96,7 @@ public sealed class ServerProcessTests
     [InlineData("--Silo:FailureDetection:Votes=11", "Silo:FailureDetection:Votes: is 11; it must not exceed ProbedSilos, 10")]
     [InlineData("--Silo:Tls:CertificatePath=/nowhere.pfx", "Silo:Tls:CertificatePath: is '/nowhere.pfx', but there is no such file")]
     [InlineData("--Dashboard:Address=0.0.0.0", "Dashboard:Address: is 0.0.0.0, which others can reach, so Dashboard:Token")]
-    [InlineData("--Dashboard:TokenFile=/nowhere", "Dashboard:TokenFile: is '/nowhere', which is no file")]
+    [InlineData("--Dashboard:TokenFile=/nowhere", "Dashboard:TokenFile: is '/nowhere', but there is no such file")]
     [InlineData("--Silo:Tls:CaPath=/nowhere.pem", "Silo:Tls:CaPath: is set, but CertificatePath is not")]
     public async Task A_setting_of_a_section_that_makes_no_sense_is_named_with_its_section(string argument, string message)
     {
