@@ -85,8 +85,8 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
         {
             if (batch.Count > 1)
             {
-                // With several writers active, yield once: those just acknowledged run first, from the pool's queue, and queue their next writes.
-                // Otherwise the next batch would hold only the first of them. A lone writer does not wait.
+                // With several writers active, yield once: those just acknowledged are ahead in the pool's queue and add their next writes first.
+                // Otherwise the next batch would hold only the first of these. A lone writer does not wait.
                 await Task.Yield();
             }
 

@@ -15,7 +15,7 @@ internal sealed class ClusterHistory
     /// <summary>How many seconds the current figures cover.</summary>
     public const int Recent = 10;
 
-    /// <summary>How many silos that have left keep their past: the latest.</summary>
+    /// <summary>How many departed silos keep their past: the latest ones.</summary>
     private const int MaxDeparted = 64;
 
     private readonly Dictionary<string, SiloPast> _silos = [];
