@@ -64,9 +64,9 @@ internal sealed partial class ContextGrain
     {
         DiagnosticReason.JournalDamaged or DiagnosticReason.JournalDiverged => Errno.EIO,
         DiagnosticReason.OperationSettled => Errno.ESTALE,
-        DiagnosticReason.TooManyUnsettled => Errno.ENOMEM,
+        DiagnosticReason.TooManyUnsettled or DiagnosticReason.TooManyUnsettledBytes => Errno.ENOMEM,
         DiagnosticReason.NoJournal => Errno.EOPNOTSUPP,
-        DiagnosticReason.RequestTooLarge => Errno.E2BIG,
+        DiagnosticReason.RequestTooLarge or DiagnosticReason.BatchTooLong => Errno.E2BIG,
         _ => Errno.EBADF,
     };
 
@@ -133,7 +133,7 @@ internal sealed partial class ContextGrain
             case OperationStanding.New when reference.Replies.Bytes <= options.Value.MaxUnsettledBytes:
                 return true;
             case OperationStanding.New:
-                failure = Failure.Because(DiagnosticReason.TooManyUnsettled, limit: (ulong)options.Value.MaxUnsettledBytes);
+                failure = Failure.Because(DiagnosticReason.TooManyUnsettledBytes, limit: (ulong)options.Value.MaxUnsettledBytes);
                 return false;
             case OperationStanding.Settled:
                 failure = Failure.Because(DiagnosticReason.OperationSettled, (ulong)operation.Sequence);

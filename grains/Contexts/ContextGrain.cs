@@ -128,12 +128,12 @@ internal sealed partial class ContextGrain(
 
         if (request.Requests.Length > IoctlLimits.MaxBatch)
         {
-            return BatchReply(TooLarge(request.Requests.Length, IoctlLimits.MaxBatch));
+            return BatchReply(Failure.Because(DiagnosticReason.BatchTooLong, (ulong)request.Requests.Length, IoctlLimits.MaxBatch));
         }
 
         if (WireSize.Of(request.Requests) is var bytes && bytes > options.Value.MaxRequestBytes)
         {
-            return BatchReply(TooLarge(bytes, options.Value.MaxRequestBytes));
+            return BatchReply(Failure.Because(DiagnosticReason.RequestTooLarge, (ulong)bytes, (ulong)options.Value.MaxRequestBytes));
         }
 
         var begun = time.GetTimestamp();
@@ -156,8 +156,6 @@ internal sealed partial class ContextGrain(
 
         _monitored?.Record(request, reply, begun);
         return reply;
-
-        static IoctlDiagnostic TooLarge(long value, int limit) => Failure.Because(DiagnosticReason.RequestTooLarge, (ulong)value, (ulong)limit);
 
         static IoctlBatchReply BatchReply(IoctlDiagnostic failure) => new() { Errno = ErrnoOf(failure), Diagnostic = failure };
     }
