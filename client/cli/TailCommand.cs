@@ -6,8 +6,8 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Cli;
 
-// A context keeps its last ioctls for whoever looks, and more of them while somebody does. So this asks again and again from where it has got to; what was too much in
-// between is counted. After a failover the context is another activation, whose numbers begin anew.
+// A context keeps its last ioctls, and more of them while somebody looks. So this command asks repeatedly for the ioctls after the last one shown, and counts those
+// that were no longer kept. After a failover the context is another activation, whose numbers restart.
 
 /// <summary><c>iommufd tail HANDLE</c>: shows the ioctls of a context as they happen.</summary>
 internal static class TailCommand
@@ -16,9 +16,9 @@ internal static class TailCommand
 
     public static Command Create()
     {
-        var lines = new Option<int>("--lines", "-n") { Description = "Shows so many of the last ioctls first.", DefaultValueFactory = _ => 10 };
-        var follow = new Option<bool>("--follow", "-f") { Description = "Goes on with those that come, until Ctrl-C. The default." };
-        var noFollow = new Option<bool>("--no-follow") { Description = "Ends after the last ioctls." };
+        var lines = new Option<int>("--lines", "-n") { Description = "How many of the last ioctls to show first.", DefaultValueFactory = _ => 10 };
+        var follow = new Option<bool>("--follow", "-f") { Description = "Goes on with new ioctls until Ctrl-C. The default." };
+        var noFollow = new Option<bool>("--no-follow") { Description = "Ends after the last ioctls, without waiting for new ones." };
         var command = ContextTarget.CreateCommand("tail", "Shows the ioctls of a context as they happen, decoded in the manner of strace.");
         foreach (var option in (Option[])[lines, follow, noFollow])
         {
@@ -29,7 +29,7 @@ internal static class TailCommand
         {
             if (options.GetValue(follow) && options.GetValue(noFollow))
             {
-                options.AddError("--follow and --no-follow exclude each other.");
+                options.AddError("--follow and --no-follow can't be used together.");
             }
         });
         command.SetAction(async (options, cancellationToken) =>
@@ -71,12 +71,12 @@ internal static class TailCommand
 
             if (reply.Activation != last.Activation)
             {
-                Console.WriteLine("--- the context was made again on another silo");
+                Console.WriteLine("--- the context was restored on another silo");
             }
 
             if (reply.Missed > 0)
             {
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"--- {reply.Missed:N0} ioctls missed"));
+                Console.WriteLine($"--- {Format.Count(reply.Missed, "ioctl")} missed");
             }
 
             Write(reply);
@@ -84,7 +84,7 @@ internal static class TailCommand
         }
     }
 
-    // Plain text, so that it can be piped: whatever a program has named its devices, no part of it is markup.
+    // Plain text, so that it can be piped, and so that no name in an argument is taken for markup.
     private static void Write(TailReply reply)
     {
         foreach (var ioctl in reply.Ioctls)

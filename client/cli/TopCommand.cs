@@ -4,10 +4,10 @@ using Spectre.Console;
 
 namespace IommuFd.Cli;
 
-/// <summary><c>iommufd top</c>: shows what the silos of a cluster do, again and again.</summary>
+/// <summary><c>iommufd top</c>: shows what the silos of a cluster do, and refreshes it.</summary>
 internal static class TopCommand
 {
-    // Contexts that are asked for, of which the busiest are shown.
+    // How many contexts are asked for; the busiest of them are shown.
     private const int Asked = ContextQuery.MaxLimit;
 
     private static readonly ContextQuery Busiest = new("", ContextOrder.Ioctls, Descending: true, 0, Asked);
@@ -15,7 +15,7 @@ internal static class TopCommand
     public static Command Create()
     {
         var once = new Option<bool>("--once") { Description = "Prints the table once and ends." };
-        var interval = new Option<double>("--interval") { Description = "Seconds between two looks.", DefaultValueFactory = _ => 1 };
+        var interval = new Option<double>("--interval") { Description = "Seconds between two refreshes.", DefaultValueFactory = _ => 1 };
         var command = new Command("top", "Shows silos, ioctl rates and times, errors and the busiest contexts, live. q or Ctrl-C ends it.") { once, interval };
         ConnectionOptions.AddTo(command);
         command.SetAction(async (options, cancellationToken) =>
@@ -98,5 +98,5 @@ internal static class TopCommand
     }
 }
 
-/// <summary>What was seen at a time.</summary>
+/// <summary>What one look at the cluster saw, and when.</summary>
 internal sealed record TopLook(ClusterOverview Overview, ContextPage Contexts, long TimeStamp);
