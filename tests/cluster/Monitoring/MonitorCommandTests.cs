@@ -100,7 +100,7 @@ public sealed class MonitorCommandTests(MonitorFixture fixture) : IClassFixture<
         Assert.Contains($"{fixture.Cluster.Silos.Count} silos", shown, StringComparison.Ordinal);
         Assert.Contains("objects: IOAS", shown, StringComparison.Ordinal);
         Assert.Contains("ENOENT", shown, StringComparison.Ordinal);
-        Assert.Contains("active", shown, StringComparison.Ordinal);
+        Assert.Contains("Active", shown, StringComparison.Ordinal);
         Assert.DoesNotContain($"{context.Handle}", shown, StringComparison.Ordinal);
 
         await using var live = fixture.StartCommandLine(Silo, "top", "--interval", "0.1");
