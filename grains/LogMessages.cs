@@ -58,4 +58,7 @@ internal static partial class LogMessages
 
     [LoggerMessage(1017, LogLevel.Debug, "Context {Handle} with {Objects} objects is handed over to {Silo}")]
     public static partial void ContextHandedOver(this ILogger logger, string handle, string silo, int objects);
+
+    [LoggerMessage(1018, LogLevel.Error, "Bug: {Type} {Id} of context {Handle} has users {Users} in the table and {GrainUsers} in its grain; it was not destroyed")]
+    public static partial void UsersDisagree(this ILogger logger, ObjectType type, ObjectId id, string handle, long users, long grainUsers);
 }

@@ -239,4 +239,7 @@ public enum DiagnosticReason
 
     /// <summary>EMFILE: there are <c>Limit</c> references or contexts of one opener already.</summary>
     TooManyReferences,
+
+    /// <summary>EIO: the grain of <c>ObjectId</c> counts <c>Value</c> users, the context's table <c>Limit</c>. A bug of the service: the object stays.</summary>
+    UsersDisagree,
 }

@@ -63,6 +63,7 @@ public static class DiagnosticText
             DiagnosticReason.UnalignedAreas => $"an area is not aligned to pages",
             DiagnosticReason.MapsProcessMemory => $"IOAS {id} maps memory of a process, only mappings of files can be moved",
             DiagnosticReason.ObjectUnreachable => $"the grain of {type} {id} did not answer or has lost its state",
+            DiagnosticReason.UsersDisagree => $"a bug of the service: {type} {id} has users {limit} in its context's table and {value} in its grain, so it was not destroyed",
             DiagnosticReason.DeviceAttached => $"device {id} is attached already",
             DiagnosticReason.DeviceNotAttached => $"device {id} is not attached",
             DiagnosticReason.GroupAttachedElsewhere => $"the devices of its IOMMU group are attached to HWPT {id}",

@@ -10,4 +10,12 @@ public sealed record ObjectInspection(
     [property: Id(0)] ObjectRef Object,
     [property: Id(1)] long Users,
     [property: Id(2)] Holder[] Holders,
-    [property: Id(3)] ObjectState? State);
+    [property: Id(3)] ObjectState? State)
+{
+    /// <summary>
+    /// The users count that the object's grain derives from what it has; the same as <see cref="Users"/>, or there is a bug. Null where the
+    /// state was not asked for, or no grain knows the object.
+    /// </summary>
+    [Id(9)]
+    public long? GrainUsers { get; init; }
+}

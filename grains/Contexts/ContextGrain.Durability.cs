@@ -56,7 +56,7 @@ internal sealed partial class ContextGrain
         // Where the silo stops, its objects' grains leave at the same time: calling them would make empty ones elsewhere.
         if (_journal is not null && _grains is { } grains && reason.ReasonCode != DeactivationReasonCode.ShuttingDown)
         {
-            await grains.DestroyAllAsync();
+            await grains.EndAllAsync();
         }
     }
 

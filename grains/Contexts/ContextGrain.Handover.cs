@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
+using IommuFd.Grains.Model;
 using Orleans.Runtime.Placement;
 
 namespace IommuFd.Grains.Contexts;
@@ -33,7 +34,7 @@ internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationPa
         CountNoMore();
         RequestContext.Set(IPlacementDirector.PlacementHintKey, destination);
         MigrateOnIdle();
-        await grains.DestroyAllAsync();
+        await grains.EndAllAsync();
         logger.ContextHandedOver(Handle.ToShortString(), destination.ToString(), context.Objects.Count);
     }
 
@@ -51,7 +52,7 @@ internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationPa
     {
         // The clock of the silo that it came from may have been ahead of this one's.
         _grains = new ObjectGrains(GrainFactory, Handle, Math.Max(time.GetUtcNow().UtcTicks, package.Epoch + 1), logger);
-        var context = await ContextSnapshots.RestoreAsync(package.Snapshot, _grains);
+        var context = await ContextSnapshots.RestoreAsync(package.Snapshot, _grains, ObjectKinds.All);
         _package = null;
         if (_grains.HasLost)
         {

@@ -89,7 +89,7 @@ internal sealed partial class ContextGrain
         _monitored = new MonitoredContext(Handle, _context!, time, statistics);
         directory?.Add(_monitored);
         _context!.Objects.MaxObjects = options.Value.MaxObjects;
-        _context.MaxAreas = options.Value.MaxAreas;
+        _grains!.MaxAreas = options.Value.MaxAreas;
         var now = time.GetTimestamp();
         foreach (var reference in _context.References)
         {

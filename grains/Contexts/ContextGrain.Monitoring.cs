@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Inspection;
 using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
@@ -70,7 +71,7 @@ internal sealed partial class ContextGrain
     private async Task<PutReply> DropHoldAsync(ContextModel context, DropStuckHoldRequest request)
     {
         var (driver, held) = (context.FindDriver(request.Reference), context.FindHold(request.Hold)?.Target.Id ?? default);
-        var reply = context.DropObject(request.Reference, request.Hold);
+        var reply = await DriverHandler.DropAsync(Scope, request.Reference, request.Hold);
         await LastAsync(reply.Errno == Errno.None ? new DriverRecord(request.Reference, new DropHoldRequest(request.Hold), default, reply) : null);
         if (reply.Errno == Errno.None)
         {

@@ -285,7 +285,7 @@ internal sealed partial class ContextGrain(
 
         var reply = new PutReply(Errno.None, new ReleaseReport(destroyed.Count, Refs(destroyed), Refs(stuck)), null);
         await EndJournalAsync(new ReleasedReply(last, reply));
-        await grains.DestroyAllAsync();
+        await grains.EndAllAsync();
         _grains = null;
         CountNoMore();
         logger.ContextReleased(Handle.ToShortString(), destroyed.Count, stuck.Count);

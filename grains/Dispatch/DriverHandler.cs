@@ -20,8 +20,8 @@ internal static class DriverHandler
 
         return request switch
         {
-            HoldObjectRequest hold => ValueTask.FromResult(scope.Context.HoldObject(reference, hold.Target, hold.Type, hold.Why)),
-            DropHoldRequest drop => ValueTask.FromResult(scope.Context.DropObject(reference, drop.Hold)),
+            HoldObjectRequest hold => HoldAsync(scope, reference, hold),
+            DropHoldRequest drop => DropAsync(scope, reference, drop.Hold),
             BindDeviceRequest bind => ValueTask.FromResult(DeviceHandlers.Bind(scope, driver, bind.Device).ToDriverReply()),
             CreateAccessRequest create => ValueTask.FromResult(CreateAccess(scope, driver, create)),
             UnbindDeviceRequest unbind => OfDeviceAsync(scope, driver, unbind.Device, UnbindAsync),
@@ -39,22 +39,51 @@ internal static class DriverHandler
         };
     }
 
-    /// <summary>Ends what a driver has made, because the driver is gone.</summary>
-    public static async ValueTask AbandonAsync(IoctlScope scope, ContextReference driver)
+    /// <summary>Drops a hold of a driver's reference, in the table and in the object's grain. The table decides: a driver can always drop what it holds.</summary>
+    public static async ValueTask<DriverReply> DropAsync(IoctlScope scope, ReferenceId reference, HoldId id)
     {
-        var made = new List<DriverOwnedEntry>();
-        for (var hold = driver.FirstHeld; hold is not null; hold = hold.NextHeld)
+        var target = scope.Context.FindHold(id)?.Target;
+        var reply = scope.Context.DropObject(reference, id);
+        if (reply.Errno == Errno.None)
         {
-            if (hold.Target is DriverOwnedEntry entry && entry.DriverHold == hold)
-            {
-                made.Add(entry);
-            }
+            await scope.Grains.DropAsync(target!);
         }
 
-        foreach (var entry in made)
+        return reply;
+    }
+
+    /// <summary>Ends what a driver has made, and drops what it holds, because the driver is gone.</summary>
+    public static async ValueTask AbandonAsync(IoctlScope scope, ContextReference driver)
+    {
+        foreach (var hold in driver.Held().ToList())
         {
-            await ObjectTypes.Get(entry.Type).Abandon!(scope, entry);
+            if (hold.Id != default)
+            {
+                await DropAsync(scope, driver.Id, hold.Id);
+            }
+            else if (hold.Target is DriverOwnedEntry entry)
+            {
+                await GrainKind.Of(entry).EndForDriverAsync(scope, entry);
+            }
         }
+    }
+
+    private static async ValueTask<DriverReply> HoldAsync(IoctlScope scope, ReferenceId reference, HoldObjectRequest request)
+    {
+        var reply = scope.Context.HoldObject(reference, request.Target, request.Type, request.Why);
+        if (reply.Errno != Errno.None)
+        {
+            return reply;
+        }
+
+        var counted = await scope.Grains.HoldAsync(scope.Context.FindHold(reply.Hold)!.Target);
+        if (counted.Succeeded)
+        {
+            return reply;
+        }
+
+        scope.Context.DropObject(reference, reply.Hold);
+        return counted.ToDriverReply();
     }
 
     private static async ValueTask<OperationResult> UnbindAsync(IoctlScope scope, DeviceEntry device)

@@ -11,7 +11,7 @@ internal static class ContextInspector
     private const int StateConcurrency = 64;
 
     public static async Task<ObjectInspection?> InspectObjectAsync(ContextModel context, ObjectGrains grains, ObjectId id, StatePage page)
-        => context.Objects.Find(id.Value) is { } entry ? Show(entry) with { State = await grains.InspectAsync(entry, page) } : null;
+        => context.Objects.Find(id.Value) is { } entry ? await ShowAsync(Show(entry), grains, entry, page) : null;
 
     public static async Task<ContextInspection> InspectAsync(
         ContextModel context, ObjectGrains grains, string silo, InspectRequest request, CancellationToken cancellationToken)
@@ -48,12 +48,18 @@ internal static class ContextInspector
                 // Turns may have run since the page was taken: an object that is gone has no state, and its id may be another's.
                 if (context.Objects.Find(entries[i].Id.Value) == entries[i])
                 {
-                    objects[i] = objects[i] with { State = await grains.InspectAsync(entries[i], page: default) };
+                    objects[i] = await ShowAsync(objects[i], grains, entries[i], page: default);
                 }
             });
         }
 
         return inspection;
+    }
+
+    private static async ValueTask<ObjectInspection> ShowAsync(ObjectInspection shown, ObjectGrains grains, ObjectEntry entry, StatePage page)
+    {
+        var (state, users) = await grains.InspectAsync(entry, page);
+        return shown with { State = state, GrainUsers = users };
     }
 
     private static ObjectInspection Show(ObjectEntry entry) => new(entry.Ref, entry.Users, entry.DescribeHolders(IoctlLimits.MaxListed), null);

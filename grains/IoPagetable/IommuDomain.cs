@@ -53,6 +53,9 @@ internal class IommuDomain
     /// <summary>Whether it tracks them now.</summary>
     public bool TracksDirty { get; private set; }
 
+    /// <summary>Devices, and PASIDs of theirs, that are attached to it. Not saved: the context, which names them, tells them again.</summary>
+    public long Users { get; set; }
+
     /// <summary>Pages that are dirty.</summary>
     public long DirtyCount => _dirty?.Count ?? 0;
 

@@ -48,12 +48,12 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
 
             try
             {
-                context = await ContextSnapshots.RestoreAsync(snapshot, grains);
+                context = await ContextSnapshots.RestoreAsync(snapshot, grains, ObjectKinds.All);
             }
             catch (InvalidDataException exception)
             {
                 logger.JournalUnreadable(exception, handle.ToShortString(), head.SnapshotPosition);
-                await grains.DestroyAllAsync();
+                await grains.EndAllAsync();
                 return Damaged(handle, DiagnosticReason.JournalDamaged, 0);
             }
         }
@@ -67,7 +67,7 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
 
         if (damage is { } reason)
         {
-            await grains.DestroyAllAsync();
+            await grains.EndAllAsync();
             return Damaged(handle, reason, (ulong)log.Position + 1);
         }
 

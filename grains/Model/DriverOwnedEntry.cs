@@ -7,7 +7,7 @@ namespace IommuFd.Grains.Model;
 // answers EBUSY, and nobody else can, so that the driver can end it at any time.
 
 /// <summary>An object that a driver has made.</summary>
-internal abstract class DriverOwnedEntry(ObjectId id, ObjectType type, long serial) : ObjectEntry(id, type, serial)
+internal abstract class DriverOwnedEntry(ObjectId id, ObjectKind kind, long serial) : ObjectEntry(id, kind, serial)
 {
     /// <summary>The driver's hold.</summary>
     public Hold? DriverHold { get; set; }

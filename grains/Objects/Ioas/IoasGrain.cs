@@ -153,6 +153,10 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
 
     protected override int SizeOf(IoasModel model) => model.Size;
 
+    protected override long? Holders(IoasModel model, ObjectId part) => model.Holders(part);
+
+    protected override void RemovePart(IoasModel model, ObjectId part) => model.RemovePart(part);
+
     protected override ObjectState? Inspect(IoasModel model, StatePage page)
         => page.Part == default ? IoasInspector.Show(model, page) : IoasInspector.ShowPart(model, page.Part);
 

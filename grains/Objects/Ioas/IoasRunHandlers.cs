@@ -36,7 +36,7 @@ internal static class IoasRunHandlers
         }
 
         // Where there may not be room for all of it, each asks for itself.
-        if (steps is not { Count: > 1 } || !scope.Context.CheckRoom(steps.Count).Succeeded)
+        if (steps is not { Count: > 1 } || !scope.Grains.CheckRoom(steps.Count).Succeeded)
         {
             return false;
         }
@@ -56,7 +56,6 @@ internal static class IoasRunHandlers
             return;
         }
 
-        IoasMappingHandlers.NoteSize(scope, run.Ioas, answer.Replies[^1]);
         for (var i = 0; i < answer.Replies.Length; i++)
         {
             replies.Add(Reply(run, requests[i], run.Steps[i].IsUnmap, answer.Replies[i]));
@@ -108,7 +107,7 @@ internal static class IoasRunHandlers
         ioasId = cmd.IoasId;
         step = new IoasStep(IsUnmap: false, IoasMappingHandlers.RequestOf(cmd, call.Buffer(0)));
         return call.CanRespond<IommuIoasMap>()
-            && IoasModel.CheckMap((IommuIoasMapFlags)cmd.Flags, cmd.Reserved, cmd.Iova, cmd.Length) == Errno.None;
+            && IoasChecks.Map((IommuIoasMapFlags)cmd.Flags, cmd.Reserved, cmd.Iova, cmd.Length) == Errno.None;
     }
 
     private static IoctlCommand Call(IommuCommand command, IoctlRequest request) => new(IoctlTable.Get(command), request);

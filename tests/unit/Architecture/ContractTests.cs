@@ -20,7 +20,7 @@ public sealed class ContractTests
         [.. TypeReferences.Written(Contracts).Concat(TypeReferences.Written(GrainsAssembly)).Where(type => type.IsDefined(typeof(GenerateSerializerAttribute), inherit: false))];
 
     private static readonly Type[] Grains =
-        [.. TypeReferences.Written(Contracts).Where(type => type.IsInterface && typeof(IAddressable).IsAssignableFrom(type))];
+        [.. TypeReferences.Written(Contracts).Concat(TypeReferences.Written(GrainsAssembly)).Where(type => type.IsInterface && typeof(IAddressable).IsAssignableFrom(type))];
 
     // An exception can't be immutable: the runtime writes down where it was thrown.
     public static TheoryData<string> MessageNames => [.. Messages.Where(type => !type.IsSubclassOf(typeof(Exception))).Select(type => type.Name)];
@@ -108,7 +108,7 @@ public sealed class ContractTests
                 open.Enqueue(part);
             }
 
-            if (type.Assembly != Contracts || type.IsEnum || type.HasElementType || !seen.Add(type))
+            if ((type.Assembly != Contracts && type.Assembly != GrainsAssembly) || type.IsEnum || type.HasElementType || !seen.Add(type))
             {
                 continue;
             }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Inspection;
+using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Objects.Graph;
 using IommuFd.UnitTests.Support;

@@ -65,6 +65,7 @@ public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
                     var after = $"after step {step}, {name}, {where}";
                     Expect.Equal(Deep.Text(reply), Deep.Text(RandomRequest.Run(again, driver, new Random(choices)).Reply), $"the answer {after}");
                     GraphInvariants.CheckUsers(again, after);
+                    GraphInvariants.CheckGrainUsers(again, after);
                     var (successes, failures) = answers.GetValueOrDefault(name);
                     var failed = reply is IoctlReply { Errno: not Errno.None } or DriverReply { Errno: not Errno.None };
                     answers[name] = failed ? (successes, failures + 1) : (successes + 1, failures);
@@ -97,6 +98,7 @@ public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
         Expect.Equal(Show(original), Show(again), $"an inspection {where}");
         Expect.Equal(Deep.Text(original.CaptureSnapshot()), Deep.Text(again.CaptureSnapshot()), $"a snapshot {where}");
         GraphInvariants.CheckUsers(again, where);
+        GraphInvariants.CheckGrainUsers(again, where);
         GraphInvariants.CheckAttachments(again, where, driversHold: true);
         GraphInvariants.CheckGrains(again, where);
         Expect.That(!again.ObjectGrains.HasLost, $"A grain was lost {where}.");
@@ -107,7 +109,10 @@ public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
         var everything = new InspectRequest(default, IoctlLimits.MaxInspectionPage, WithState: true);
         var inspection = ContextInspector.InspectAsync(context.Model, context.ObjectGrains, "", everything, CancellationToken.None).GetAwaiter().GetResult();
         var graph = GraphWalker.Walk(context.Model, new GraphRequest(default, GraphDirection.Both, IoctlLimits.MaxInspectionPage));
-        return $"{Deep.Text(inspection)}\n{Deep.Text(graph)}\n{context.FullSnapshot()}";
+
+        // A grain that is in its first state is not called by a restore, and then counts nothing: CheckGrainUsers compares those that do.
+        var objects = Array.ConvertAll(inspection.Objects, shown => shown with { GrainUsers = null });
+        return $"{inspection.ObjectCount} {Deep.Text(objects)} {Deep.Text(inspection.References)}\n{Deep.Text(graph)}\n{context.FullSnapshot()}";
     }
 
     // A driver goes before the context, as one that is unloaded, and then everything.

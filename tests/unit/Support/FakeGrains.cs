@@ -111,9 +111,16 @@ internal sealed class FakeIoas : IIoasGrain
 
     public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses) => Noted("FindPinned", stamp).FindPinnedAsync(stamp, addresses);
 
-    public ValueTask DestroyAsync(ObjectStamp stamp) => Noted("Destroy", stamp).DestroyAsync(stamp);
+    public ValueTask<ObjectReply> DestroyAsync(ObjectStamp stamp, ObjectId part, DestroyMode mode) => Noted("Destroy", stamp).DestroyAsync(stamp, part, mode);
 
-    public async ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page)
+    // Looking is no call that counts.
+    public ValueTask<long?> UsersAsync(ObjectStamp stamp, ObjectId part) => _activation.UsersAsync(stamp, part);
+
+    public ValueTask<ObjectReply> HoldAsync(ObjectStamp stamp, ObjectId part) => Noted("Hold", stamp).HoldAsync(stamp, part);
+
+    public ValueTask<ObjectReply> DropAsync(ObjectStamp stamp, ObjectId part) => Noted("Drop", stamp).DropAsync(stamp, part);
+
+    public async ValueTask<ObjectReading?> InspectAsync(ObjectStamp stamp, StatePage page)
     {
         Note("Inspect", stamp);
         await Gate;

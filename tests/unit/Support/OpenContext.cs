@@ -5,6 +5,7 @@ using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace IommuFd.UnitTests.Support;
@@ -15,17 +16,17 @@ internal sealed class OpenContext
     /// <summary>The epoch of the context's life, as its objects' grains are told.</summary>
     public const long Epoch = 7;
 
-    public OpenContext()
+    public OpenContext(IGrainFactory? factory = null, ILogger? logger = null)
     {
         Expect.Equal(Errno.None, Model.Open(ContextMode.Volatile, "test").Errno, "opening the context");
-        ObjectGrains = new ObjectGrains(Grains.Factory, Handle, Epoch, NullLogger.Instance);
+        ObjectGrains = new ObjectGrains(factory ?? Grains.Factory, Handle, Epoch, logger ?? NullLogger.Instance);
     }
 
     private OpenContext(byte[] snapshot, FakeGrains? grains, long epoch)
     {
         Grains = grains ?? Grains;
         ObjectGrains = new ObjectGrains(Grains.Factory, Handle, epoch, NullLogger.Instance);
-        Model = Now(ContextSnapshots.RestoreAsync(Serialization.Serializer.Deserialize<ContextSnapshot>(snapshot)!, ObjectGrains), "restoring the context");
+        Model = Now(ContextSnapshots.RestoreAsync(Serialization.Serializer.Deserialize<ContextSnapshot>(snapshot)!, ObjectGrains, ObjectKinds.All), "restoring the context");
     }
 
     public ContextHandle Handle { get; } = new(new Guid("00112233-4455-6677-8899-aabbccddeeff"));

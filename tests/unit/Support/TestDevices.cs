@@ -180,7 +180,7 @@ internal static class TestDevices
     {
         var state = context.ObjectGrains.InspectAsync(context.Objects.Find(ioas)!, new StatePage(0, IoctlLimits.MaxInspectionPage)).AsTask();
         Expect.That(state.IsCompleted, $"IOAS {ioas} did not show its state at once.");
-        return (IoasState)state.Result!;
+        return (IoasState)state.Result.State!;
     }
 
     /// <summary>The HWPT that a device is attached to; 0 for none.</summary>

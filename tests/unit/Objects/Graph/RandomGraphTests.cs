@@ -56,6 +56,7 @@ public sealed class RandomGraphTests(ITestOutputHelper output)
             var (successes, failures) = answers.GetValueOrDefault(name);
             answers[name] = errno == Errno.None ? (successes + 1, failures) : (successes, failures + 1);
             GraphInvariants.CheckUsers(context, after);
+            GraphInvariants.CheckGrainUsers(context, after);
             if (compare)
             {
                 GraphInvariants.CheckAttachments(context, after);
@@ -81,6 +82,7 @@ public sealed class RandomGraphTests(ITestOutputHelper output)
         Expect.Equal(0, driver.HeldCount, $"what a driver that is gone still holds {where}");
         Expect.Equal(Errno.None, context.Model.Put(drivers[0]), "putting the first driver's reference");
         GraphInvariants.CheckUsers(context, $"without the first driver {where}");
+        GraphInvariants.CheckGrainUsers(context, $"without the first driver {where}");
         GraphInvariants.CheckAttachments(context, $"without the first driver {where}");
         GraphInvariants.CheckGrains(context, $"without the first driver {where}");
 
