@@ -4,7 +4,7 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Silo.Dashboard;
 
-/// <summary>How numbers, times and states are written on the pages.</summary>
+/// <summary>Formats numbers, times and states for the pages.</summary>
 internal static class Words
 {
     private static readonly string[] ByteUnits = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -29,7 +29,7 @@ internal static class Words
 
     public static string Hex(ulong value) => $"0x{value:X}";
 
-    /// <summary>Bytes with a unit; 0 is 0, so that a length of 2^64 has to be said otherwise.</summary>
+    /// <summary>Bytes with a unit. 0 means 0 here; the overload for ranges formats a length of 2^64.</summary>
     public static string Bytes(ulong bytes)
     {
         var size = (double)bytes;
@@ -44,7 +44,7 @@ internal static class Words
 
     public static string Bytes(IovaRange range) => range == IovaRange.All ? "16 EiB" : Bytes(range.LengthBytes);
 
-    /// <summary>How long something took.</summary>
+    /// <summary>A duration with its unit.</summary>
     public static string Took(TimeSpan? time) => time is { } took ? Took(took.TotalMicroseconds * 1000) : "–";
 
     public static string Took(double nanoseconds) => nanoseconds switch
@@ -55,7 +55,7 @@ internal static class Words
         _ => $"{Digits(nanoseconds / 1e9)} s",
     };
 
-    /// <summary>How long ago something was, or how long it is until then, in its two largest units.</summary>
+    /// <summary>A time span in its two largest units.</summary>
     public static string Span(TimeSpan time)
     {
         time = time < TimeSpan.Zero ? TimeSpan.Zero : time;
@@ -73,13 +73,13 @@ internal static class Words
     public static string Access(IommuIoasMapFlags flags)
         => $"{(flags.HasFlag(IommuIoasMapFlags.Readable) ? 'r' : '-')}{(flags.HasFlag(IommuIoasMapFlags.Writeable) ? 'w' : '-')}";
 
-    /// <summary>What is known of an object, in a line.</summary>
+    /// <summary>An object's state in one line.</summary>
     public static string State(ObjectState? state) => state switch
     {
         IoasState ioas => $"{Count(ioas.AreaCount, "area")}, {Bytes(ioas.FreeBytes)} free{(ioas.HugePages ? "" : ", huge pages off")}{(ioas.Pins == 0 ? "" : $", {Count(ioas.Pins, "pin")}")}",
         DeviceState device => $"{device.Device}{(device.Device.Group is { } group ? $" of group {group}" : "")}, {(device.Hwpt == default ? "not attached" : $"attached to HWPT {device.Hwpt}")}",
         HwptState hwpt => $"of IOAS {hwpt.Ioas}{(hwpt.IsAuto ? ", automatic" : "")}{(hwpt.Flags == IommuHwptAllocFlags.None ? "" : $", {hwpt.Flags}")}{(hwpt.TracksDirtyPages ? $", {Count(hwpt.DirtyPages, "dirty page")}" : "")}",
-        AccessState access => access.Ioas == default ? "not attached" : $"to IOAS {access.Ioas}, {Count(access.Pins, "pin")} of {Bytes(access.PinnedBytes)}",
+        AccessState access => access.Ioas == default ? "not attached" : $"attached to IOAS {access.Ioas}, {Count(access.Pins, "pin")} of {Bytes(access.PinnedBytes)}",
         SelftestState selftest => $"owns device {selftest.Device}",
         _ => "",
     };
