@@ -5,8 +5,8 @@ namespace IommuFd.GrainInterfaces;
 /// <summary>
 /// A context: what opening <c>/dev/iommu</c> creates. Its key is its <see cref="ContextHandle"/>. Each call is one turn. Turns don't
 /// interleave, so they stand in for the kernel's locks. Only inspections and renewals interleave: they see the state between two steps of a
+/// running turn. A call that the activation must not answer, because it can't make the outcome durable, throws
 /// <see cref="ContextUnavailableException"/>: send it again under the same name. No call throws for a caller's mistake: each answers an errno.
-/// <see cref="ContextUnavailableException"/>: send it again under the same name. No call throws for a caller's mistake: each answers an
 /// </summary>
 [Alias("IommuFd.IContextGrain")]
 public interface IContextGrain : IGrainWithGuidKey

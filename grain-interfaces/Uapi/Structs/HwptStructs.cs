@@ -84,8 +84,7 @@ public struct IommuHwInfo
 }
 
 /// <summary>
-/// <c>struct iommu_hwpt_set_dirty_tracking</c>, the argument of <c>IOMMU_HWPT_SET_DIRTY_TRACKING</c>: switches dirty tracking of a HWPT on
-/// or off.
+/// <c>struct iommu_hwpt_set_dirty_tracking</c>, the argument of <c>IOMMU_HWPT_SET_DIRTY_TRACKING</c>: switches a HWPT's dirty tracking on or off.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuHwptSetDirtyTracking

@@ -20,8 +20,7 @@ public struct IommuIoasAlloc
 }
 
 /// <summary>
-/// <c>struct iommu_ioas_allow_iovas</c>, the argument of <c>IOMMU_IOAS_ALLOW_IOVAS</c>: replaces the list of IOVA ranges that must stay
-/// available.
+/// <c>struct iommu_ioas_allow_iovas</c>, the argument of <c>IOMMU_IOAS_ALLOW_IOVAS</c>: replaces the IOVA ranges that must stay available.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuIoasAllowIovas
