@@ -103,7 +103,7 @@ internal sealed partial class ContextGrain
     }
 
     private IoctlDiagnostic Obstacle()
-        => _unavailable is null ? _damage ?? new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen } : throw new ContextUnavailableException(_unavailable);
+        => _unavailable is null ? _damage ?? Failure.Because(DiagnosticReason.ContextNotOpen) : throw new ContextUnavailableException(_unavailable);
 
     /// <summary>Lets a request begin that was not done before and is not settled.</summary>
     /// <param name="context">The context.</param>
@@ -123,7 +123,7 @@ internal sealed partial class ContextGrain
         reference = context.FindSession(operation.Session);
         if (reference is null)
         {
-            failure = new IoctlDiagnostic { Reason = DiagnosticReason.SessionNotFound };
+            failure = Failure.Because(DiagnosticReason.SessionNotFound);
             return false;
         }
 
@@ -133,13 +133,13 @@ internal sealed partial class ContextGrain
             case OperationStanding.New when reference.Replies.Bytes <= options.Value.MaxUnsettledBytes:
                 return true;
             case OperationStanding.New:
-                failure = new IoctlDiagnostic { Reason = DiagnosticReason.TooManyUnsettled, Limit = (ulong)options.Value.MaxUnsettledBytes };
+                failure = Failure.Because(DiagnosticReason.TooManyUnsettled, limit: (ulong)options.Value.MaxUnsettledBytes);
                 return false;
             case OperationStanding.Settled:
-                failure = new IoctlDiagnostic { Reason = DiagnosticReason.OperationSettled, Value = (ulong)operation.Sequence };
+                failure = Failure.Because(DiagnosticReason.OperationSettled, (ulong)operation.Sequence);
                 return false;
             case OperationStanding.Full:
-                failure = new IoctlDiagnostic { Reason = DiagnosticReason.TooManyUnsettled, Limit = IoctlLimits.MaxUnsettled };
+                failure = Failure.Because(DiagnosticReason.TooManyUnsettled, limit: IoctlLimits.MaxUnsettled);
                 return false;
             default:
                 return false;
@@ -209,12 +209,12 @@ internal sealed partial class ContextGrain
     {
         if (_lastWords is not null)
         {
-            return new ReferenceReply(Errno.EEXIST, default, default, ContextMode.Durable, new IoctlDiagnostic { Reason = DiagnosticReason.ContextAlreadyOpen });
+            return new ReferenceReply(Errno.EEXIST, default, default, ContextMode.Durable, Failure.Because(DiagnosticReason.ContextAlreadyOpen));
         }
 
         if (journal is null)
         {
-            return Refused(new IoctlDiagnostic { Reason = DiagnosticReason.NoJournal });
+            return Refused(Failure.Because(DiagnosticReason.NoJournal));
         }
 
         // A journal without a record is that of an opener who got no answer.

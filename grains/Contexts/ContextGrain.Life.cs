@@ -112,7 +112,7 @@ internal sealed partial class ContextGrain
 
         if (census.TryAdd(client, out var limit) is var errno && errno != Errno.None)
         {
-            return new ReferenceReply(errno, default, default, default, new IoctlDiagnostic { Reason = DiagnosticReason.TooManyReferences, Limit = (ulong)limit });
+            return new ReferenceReply(errno, default, default, default, Failure.Because(DiagnosticReason.TooManyReferences, limit: (ulong)limit));
         }
 
         _client = client;

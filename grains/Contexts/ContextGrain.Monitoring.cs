@@ -41,7 +41,7 @@ internal sealed partial class ContextGrain
             _ => Task.FromResult(Refuse(Errno.EOPNOTSUPP, DiagnosticReason.UnsupportedOp)),
         };
 
-        static PutReply Refuse(Errno errno, DiagnosticReason reason) => new(errno, null, new IoctlDiagnostic { Reason = reason });
+        static PutReply Refuse(Errno errno, DiagnosticReason reason) => new(errno, null, Failure.Because(reason));
     }
 
     // All references go in one step, so that nobody sees the context with a part of them. Whoever puts one of them later finds no context.
@@ -58,7 +58,7 @@ internal sealed partial class ContextGrain
     {
         if (context.FindDriver(request.Reference) is not { } driver)
         {
-            return new PutReply(Errno.EBADF, null, new IoctlDiagnostic { Reason = DiagnosticReason.ReferenceNotFound });
+            return new PutReply(Errno.EBADF, null, Failure.Because(DiagnosticReason.ReferenceNotFound));
         }
 
         var holds = driver.HeldCount;

@@ -157,7 +157,7 @@ internal sealed partial class ContextGrain(
         _monitored?.Record(request, reply, begun);
         return reply;
 
-        static IoctlDiagnostic TooLarge(long value, int limit) => new() { Reason = DiagnosticReason.RequestTooLarge, Value = (ulong)value, Limit = (ulong)limit };
+        static IoctlDiagnostic TooLarge(long value, int limit) => Failure.Because(DiagnosticReason.RequestTooLarge, (ulong)value, (ulong)limit);
 
         static IoctlBatchReply BatchReply(IoctlDiagnostic failure) => new() { Errno = ErrnoOf(failure), Diagnostic = failure };
     }
@@ -267,7 +267,7 @@ internal sealed partial class ContextGrain(
         if (context.IsOpen || errno != Errno.None)
         {
             await LastAsync(errno == Errno.None ? new PutRecord(reference) : null);
-            return new PutReply(errno, null, errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.ReferenceNotFound });
+            return new PutReply(errno, null, errno == Errno.None ? null : Failure.Because(DiagnosticReason.ReferenceNotFound));
         }
 
         return await ReleaseAsync(context, _grains!, reference);

@@ -128,7 +128,7 @@ internal static class DriverHandler
 
     private static DriverReply? TooLarge(ulong length) => length <= IoctlLimits.MaxAccessBytes
         ? null
-        : new DriverReply(Errno.ENOMEM, Diagnostic: new IoctlDiagnostic { Reason = DiagnosticReason.RequestTooLarge, Value = length, Limit = IoctlLimits.MaxAccessBytes });
+        : new DriverReply(Errno.ENOMEM, Diagnostic: Failure.Because(DiagnosticReason.RequestTooLarge, length, IoctlLimits.MaxAccessBytes));
 
     private static IoasAccessRequest Request(ObjectId access, ulong iova, ulong length, bool write)
         => new(access, iova, length, write ? IommuTestAccessFlags.Write : IommuTestAccessFlags.None);

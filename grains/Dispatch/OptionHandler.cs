@@ -37,7 +37,7 @@ internal static class OptionHandler
             return new IoctlReply
             {
                 Errno = Errno.EOPNOTSUPP,
-                Diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.OptionTakesNoObject, ObjectId = new ObjectId(cmd.ObjectId) },
+                Diagnostic = Failure.Because(DiagnosticReason.OptionTakesNoObject, about: new ObjectRef(ObjectType.Any, new ObjectId(cmd.ObjectId))),
             };
         }
 

@@ -1,3 +1,4 @@
+using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;

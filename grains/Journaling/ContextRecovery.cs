@@ -127,7 +127,7 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
 
     private RecoveredContext Damaged(ContextHandle handle, DiagnosticReason reason, ulong position)
     {
-        var damage = new IoctlDiagnostic { Reason = reason, Value = position };
+        var damage = Failure.Because(reason, position);
         logger.JournalUnusable(handle.ToShortString(), damage.ToString());
         return new RecoveredContext(null, null, null, null, damage);
     }

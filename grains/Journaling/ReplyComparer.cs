@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Model;
 
 namespace IommuFd.Grains.Journaling;
 

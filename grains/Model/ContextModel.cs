@@ -100,7 +100,7 @@ internal sealed partial class ContextModel
         if (_references.Count >= IoctlLimits.MaxReferences)
         {
             return new ReferenceReply(
-                Errno.EMFILE, default, default, Mode, new IoctlDiagnostic { Reason = DiagnosticReason.TooManyReferences, Limit = IoctlLimits.MaxReferences });
+                Errno.EMFILE, default, default, Mode, Failure.Because(DiagnosticReason.TooManyReferences, limit: IoctlLimits.MaxReferences));
         }
 
         return Refer(kind, name, session);
@@ -179,7 +179,7 @@ internal sealed partial class ContextModel
 
         if (!_driverHolds.TryGetValue(holdId.Value, out var hold) || hold.Owner != driver)
         {
-            return new DriverReply(Errno.ENOENT, Diagnostic: new IoctlDiagnostic { Reason = DiagnosticReason.HoldNotFound, Value = (ulong)holdId.Value });
+            return new DriverReply(Errno.ENOENT, Diagnostic: Failure.Because(DiagnosticReason.HoldNotFound, (ulong)holdId.Value));
         }
 
         DropHold(hold);
@@ -208,7 +208,7 @@ internal sealed partial class ContextModel
 
     /// <summary>ENOMEM where there is no room for more areas or ranges; success where there is.</summary>
     public OperationResult CheckRoom(long more)
-        => Areas + more <= MaxAreas ? default : new(Errno.ENOMEM, default, new IoctlDiagnostic { Reason = DiagnosticReason.TooManyObjects, Limit = (ulong)MaxAreas });
+        => Areas + more <= MaxAreas ? default : new(Errno.ENOMEM, default, Failure.Because(DiagnosticReason.TooManyObjects, limit: (ulong)MaxAreas));
 
     /// <summary>The group that a device belongs to, with the devices of it that are bound already. A device without a named group has its own.</summary>
     public DeviceGroup GroupOf(DeviceDescription device)
@@ -243,5 +243,5 @@ internal sealed partial class ContextModel
 
     internal static bool IsName(string? name) => name is { Length: > 0 and <= IoctlLimits.MaxNameLength };
 
-    private ReferenceReply Refuse(Errno errno, DiagnosticReason reason) => new(errno, default, default, Mode, new IoctlDiagnostic { Reason = reason });
+    private ReferenceReply Refuse(Errno errno, DiagnosticReason reason) => new(errno, default, default, Mode, Failure.Because(reason));
 }

@@ -79,7 +79,7 @@ internal static class AccessHandlers
     {
         if (access.Ioas is not { } ioas)
         {
-            return new OperationResult(Errno.ENOENT, default, new IoctlDiagnostic { Reason = DiagnosticReason.PinNotFound, Value = pin });
+            return new OperationResult(Errno.ENOENT, default, Failure.Because(DiagnosticReason.PinNotFound, pin));
         }
 
         return OperationResult.Of(

@@ -23,7 +23,7 @@ internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<
         var errno = model.HardwareOf(device).HwInfo(ref type, out var data);
         return Reply(errno == Errno.None
             ? new HwInfoReply(errno, type, data, IommuDriver.Of(device).Capabilities(device), null)
-            : HwInfoReply.Failed(errno, new IoctlDiagnostic { Reason = DiagnosticReason.UnsupportedOption, Value = (uint)type }));
+            : HwInfoReply.Failed(errno, Failure.Because(DiagnosticReason.UnsupportedOption, (uint)type)));
     }
 
     public ValueTask<ObjectReply> CheckCacheAsync(ObjectStamp stamp, DeviceDescription device, uint entry, uint expected)
@@ -37,7 +37,7 @@ internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<
         var actual = entry < (uint)cache.Length ? cache[(int)entry] : 0;
         return Reply(entry < (uint)cache.Length && actual == expected
             ? new ObjectReply(Errno.None, actual)
-            : ObjectReply.Failed(Errno.EINVAL, new IoctlDiagnostic { Reason = DiagnosticReason.UnexpectedCache, Value = actual }));
+            : ObjectReply.Failed(Errno.EINVAL, Failure.Because(DiagnosticReason.UnexpectedCache, actual)));
     }
 
     protected override DeviceModel Build(ObjectStamp stamp) => new();

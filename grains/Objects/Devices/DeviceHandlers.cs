@@ -137,7 +137,7 @@ internal static class DeviceHandlers
         {
             Errno = fits ? Errno.None : Errno.EFAULT,
             Buffers = [new UserBufferWrite(cmd.DataUptr, data[..copied]) { ZeroBytes = cmd.DataLen - (uint)copied }],
-            Diagnostic = fits ? null : new IoctlDiagnostic { Reason = DiagnosticReason.BufferFault, Value = writableBytes, Limit = cmd.DataLen },
+            Diagnostic = fits ? null : Failure.Because(DiagnosticReason.BufferFault, writableBytes, cmd.DataLen),
         };
     }
 }

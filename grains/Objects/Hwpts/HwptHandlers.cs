@@ -137,7 +137,7 @@ internal static class HwptHandlers
             || (flags.HasFlag(IommuHwptAllocFlags.DirtyTracking) && !IommuDriver.Of(device.Device).TracksDirty(device.Device))
             || flags.HasFlag(IommuHwptAllocFlags.FaultIdValid | IommuHwptAllocFlags.NestParent))
         {
-            return new OperationResult(Errno.EOPNOTSUPP, default, new IoctlDiagnostic { Reason = DiagnosticReason.IommuLacksFeature, Value = cmd.Flags });
+            return new OperationResult(Errno.EOPNOTSUPP, default, Failure.Because(DiagnosticReason.IommuLacksFeature, cmd.Flags));
         }
 
         var objects = scope.Context.Objects;
@@ -171,7 +171,7 @@ internal static class HwptHandlers
         var iommu = IommuDriver.Of(device.Device);
         if (((IommuHwptAllocFlags)cmd.Flags & ~NestedFlags) != 0 || cmd.DataLen == 0 || !iommu.CanNest)
         {
-            return new OperationResult(Errno.EOPNOTSUPP, default, new IoctlDiagnostic { Reason = DiagnosticReason.IommuLacksFeature, Value = cmd.Flags });
+            return new OperationResult(Errno.EOPNOTSUPP, default, Failure.Because(DiagnosticReason.IommuLacksFeature, cmd.Flags));
         }
 
         return parent.IsAuto || !parent.Flags.HasFlag(IommuHwptAllocFlags.NestParent) || parent.Iommu != iommu.Name

@@ -142,7 +142,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         }
 
         var errno = ioas.CheckChangeProcess();
-        return Answer(ioas, errno, 0, errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.MapsProcessMemory });
+        return Answer(ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.MapsProcessMemory));
     }
 
     protected override IoasModel Build(ObjectStamp stamp) => new(stamp.Serial);
