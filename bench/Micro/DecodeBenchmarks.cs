@@ -36,5 +36,5 @@ public class DecodeBenchmarks
         where T : unmanaged
         => IoctlDispatcher.Prevalidate(request, out _).Errno == Errno.None
             ? new IoctlCommand(IoctlTable.Find(request.Command)!, request).Read<T>()
-            : throw new InvalidOperationException("The request was to pass.");
+            : throw new InvalidOperationException("The request did not pass the checks.");
 }

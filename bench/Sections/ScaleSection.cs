@@ -9,7 +9,7 @@ internal static class ScaleSection
 {
     private const string Section = "scale";
 
-    // A prime that none of the sizes is a multiple of, so that the ids jump about and all of them come up.
+    // A prime that divides none of the sizes, so that the ids jump about and all of them come up.
     private const uint AllOver = 7919;
 
     private static readonly int[] Sizes = [10, 10_000, 1_000_000];

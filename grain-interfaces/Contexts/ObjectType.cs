@@ -3,7 +3,7 @@ namespace IommuFd.GrainInterfaces;
 /// <summary>The kinds of object that a context's table can have.</summary>
 public enum ObjectType
 {
-    /// <summary>Any kind: in a look-up, no particular one is asked for.</summary>
+    /// <summary>Any kind: in a lookup, no particular kind is required.</summary>
     Any = 0,
 
     /// <summary><c>IOMMUFD_OBJ_IOAS</c>: an IO address space.</summary>
@@ -18,11 +18,11 @@ public enum ObjectType
     /// <summary><c>IOMMUFD_OBJ_ACCESS</c>: a driver's access to the memory that an IOAS maps.</summary>
     Access,
 
-    /// <summary><c>IOMMUFD_OBJ_SELFTEST</c>: the owner of an emulated device that <c>IOMMU_TEST_CMD</c> has made.</summary>
+    /// <summary><c>IOMMUFD_OBJ_SELFTEST</c>: the owner of an emulated device that <c>IOMMU_TEST_CMD</c> created.</summary>
     Selftest,
 }
 
-/// <summary>The names of object kinds, as people who know iommufd write them.</summary>
+/// <summary>The names of object kinds, as used for iommufd.</summary>
 public static class ObjectTypeText
 {
     /// <summary>The name of a kind.</summary>

@@ -2,9 +2,9 @@ namespace IommuFd.GrainInterfaces;
 
 /// <summary>An object, as an inspection shows it.</summary>
 /// <param name="Object">Its kind and id.</param>
-/// <param name="Users">Its users count: 1 for the table's own, and 1 for each holder.</param>
-/// <param name="Holders">The first <see cref="IoctlLimits.MaxListed"/> that hold it.</param>
-/// <param name="State">What its grain knows, where that was asked for.</param>
+/// <param name="Users">Its users count: 1 for the table, and 1 for each hold on it.</param>
+/// <param name="Holders">The first <see cref="IoctlLimits.MaxListed"/> holders.</param>
+/// <param name="State">Its grain's state, if requested.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.ObjectInspection")]
 public sealed record ObjectInspection(
     [property: Id(0)] ObjectRef Object,

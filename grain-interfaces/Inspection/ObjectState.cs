@@ -1,5 +1,5 @@
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>What an object's own grain knows of it. Each kind of object has its record.</summary>
+/// <summary>What an inspection shows of an object's state. Each kind of object derives its own record.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.ObjectState")]
 public abstract record ObjectState;

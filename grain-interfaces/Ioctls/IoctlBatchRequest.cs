@@ -1,6 +1,6 @@
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>Several ioctls that run in one turn, in order, with nothing of others between them.</summary>
+/// <summary>Several ioctls that run in one turn, in order, with no other request between them.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoctlBatchRequest")]
 public sealed class IoctlBatchRequest
 {
@@ -8,7 +8,7 @@ public sealed class IoctlBatchRequest
     [Id(0)]
     public IoctlRequest[] Requests { get; init; } = [];
 
-    /// <summary>Whether the first that fails is the last that runs.</summary>
+    /// <summary>Whether the batch stops after the first ioctl that fails.</summary>
     [Id(1)]
     public bool StopAtFirstError { get; init; }
 

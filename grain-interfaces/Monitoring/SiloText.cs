@@ -1,9 +1,9 @@
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>Writes silos as people know them.</summary>
+/// <summary>Formats silos for people.</summary>
 public static class SiloText
 {
-    /// <summary>A silo's address and port, without Orleans' letter before them and the time of its start behind them.</summary>
+    /// <summary>A silo's address and port, without Orleans' letter before them and the generation behind them.</summary>
     /// <param name="address">The address, as membership has it.</param>
     /// <returns>For example <c>127.0.0.1:11111</c>.</returns>
     public static string Endpoint(string address)

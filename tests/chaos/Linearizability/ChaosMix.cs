@@ -3,16 +3,17 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Chaos.Linearizability;
 
-// Clients that share a context and draw from few ids and few IOVAs, so that nearly every ioctl is about something that another client has just changed. A client
-// remembers what its own ioctls have made, which others may have destroyed since, and of which the ids may be others' by now: that is the point.
+// Clients share a context and draw from few ids and few IOVAs, so that nearly every ioctl concerns something that another client has just
+// changed. A client remembers what its own ioctls created. Other clients may have destroyed those objects since, and the ids may belong to
+// others by now: that is the point.
 
-/// <summary>What one client does to a shared context: ioctls that <see cref="ContextSpecification"/> knows, drawn by a seed.</summary>
+/// <summary>One client's random ioctls on a shared context, all of them known to <see cref="ContextSpecification"/>.</summary>
 internal sealed class ChaosMix
 {
-    /// <summary>The highest id that is drawn. Few objects more than these are ever alive.</summary>
+    /// <summary>The highest id that is drawn. Only a few more objects than this are ever alive.</summary>
     public const int MostIds = 8;
 
-    /// <summary>Pages of the memory that the caller supplies: the longest mapping, and as many other places for it to start.</summary>
+    /// <summary>The minimum pages of the caller's memory: the longest mapping, and as many other places for it to start.</summary>
     public const int LeastPages = 2 * LongestPages;
 
     private const int LongestPages = 4;
@@ -29,10 +30,11 @@ internal sealed class ChaosMix
     private readonly Stack<uint> _surplus = [];
     private int _crowded;
 
-    /// <summary>A client's mix.</summary>
-    /// <param name="seed">Decides what is drawn, with what the client learns.</param>
-    /// <param name="memory">The address of the caller's memory, at a page: what MAP maps lies there. The same for all clients, or their CHECK_MAPs check little.</param>
-    /// <param name="pages">Its pages, at least <see cref="LeastPages"/>. All of them can be read and written.</param>
+    /// <summary>Creates a client's mix.</summary>
+    /// <param name="seed">Decides what is drawn, together with what the client learns.</param>
+    /// <param name="memory">The page-aligned address of the caller's memory, from which MAP maps. Must be the same for all clients, or
+    /// their CHECK_MAPs check little.</param>
+    /// <param name="pages">Its pages, at least <see cref="LeastPages"/>, all readable and writable.</param>
     public ChaosMix(int seed, ulong memory, int pages)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(memory % Page, 0UL);
@@ -87,10 +89,12 @@ internal sealed class ChaosMix
             }
         }
 
-        throw new UnreachableException("The weights' sum is drawn from.");
+        throw new UnreachableException("The draw is below the sum of the weights.");
     }
 
-    /// <summary>Takes in what an ioctl of the client was answered. A client that learns nothing draws ids blindly, and lets objects pile up.</summary>
+    /// <summary>
+    /// Learns from the answer to one of the client's ioctls. A client that learns nothing draws ids blindly, and lets objects pile up.
+    /// </summary>
     public void Learn(Ioctl ioctl, IoctlAnswer answer)
     {
         if (answer.Errno == Errno.None)
@@ -127,7 +131,7 @@ internal sealed class ChaosMix
         }
     }
 
-    // What an ioctl is about first: mostly that is what is not there.
+    // The first object that an ioctl names, which is usually the missing one.
     private static uint Subject(Ioctl ioctl) => (IommuCommand)ioctl.Command switch
     {
         IommuCommand.Destroy => UapiStruct.Read<IommuDestroy>(ioctl.Argument).Id,
@@ -142,7 +146,8 @@ internal sealed class ChaosMix
         where T : unmanaged
         => Ioctl.Of(IommuCommand.TestCmd, new IommuTestCmd { Op = (uint)op, Id = id, Fields = IommuTestCmdUnion.Of(in fields) });
 
-    // An id that is too high says that the context is crowded; nobody else draws that id, so that it goes at once. A device goes with its owner.
+    // An id that is too high means that the context is crowded. No other client draws that id, so this one destroys it at once. A device
+    // goes with its owner.
     private void Remember(uint id, Kind kind)
     {
         _made[id] = kind;
@@ -156,7 +161,7 @@ internal sealed class ChaosMix
         }
     }
 
-    // An owner takes its device and mostly a page table along; what they hold can go then.
+    // An owner takes its device and usually a page table along; what they held can be destroyed then.
     private Ioctl Destroy() => Ioctl.Of(IommuCommand.Destroy, new IommuDestroy { Id = _random.Next(4) switch { 0 => Of(Kind.Selftest), 1 => Of(Kind.Ioas), _ => Any() } });
 
     private Ioctl Map()
@@ -173,7 +178,7 @@ internal sealed class ChaosMix
         });
     }
 
-    // What is about a device's objects needs one: where the client knows of none it draws that seldom, or makes one first.
+    // Ioctls on a device's objects need one: if the client knows none, it draws such ioctls seldom, or creates a device first.
     private Ioctl With(Kind kind, Func<Ioctl> draw) => _made.ContainsValue(kind) || Seldom(4) ? draw() : Seldom(3) ? MockDomain() : Map();
 
     private Ioctl MockDomain() => Test(IommuTestOp.MockDomain, PageTable(), default(IommuTestMockDomain));
@@ -232,7 +237,7 @@ internal sealed class ChaosMix
 
     private uint PageTable() => Seldom(12) ? Any() : Of(_random.Next(3) == 0 ? Kind.Hwpt : Kind.Ioas);
 
-    // Mostly an object of the kind that is wanted, as far as the client knows of one.
+    // Usually an object of the wanted kind, if the client knows one.
     private uint Of(Kind kind)
     {
         var known = _made.Where(pair => pair.Value == kind).Select(pair => pair.Key).Order().ToArray();
@@ -241,12 +246,12 @@ internal sealed class ChaosMix
 
     private uint Any() => (uint)_random.Next(1, MostIds + 1);
 
-    // Mostly within the aperture of the selftest's IOMMU: what lies below it keeps page tables away.
+    // Usually within the aperture of the selftest's IOMMU: a mapping below it keeps page tables from being attached.
     private ulong IovaOf(int place) => (Seldom(16) ? 0 : ApertureStart) + (Page * (ulong)place);
 
     private ulong Iova() => IovaOf(_random.Next(Places));
 
-    // One of two: what was mapped anew can be told from what it was before, and is found often enough.
+    // One of two addresses per place: a new mapping can be told from the old one, and is still hit often enough.
     private ulong MemoryFor(int place) => _memory + (Page * (ulong)((place + _random.Next(2)) % (_pages - LongestPages + 1)));
 
     private uint Flags() => (uint)(IommuIoasMapFlags.FixedIova | _random.Next(16) switch

@@ -1,20 +1,21 @@
 namespace IommuFd.Chaos.Linearizability;
 
-// Lowe's memoisation of Wing & Gong's search: which operations are linearized and the state that they led to decide all that can follow, in whichever
-// order they were taken. Operations with an unknown outcome may be left out, so that of two ways to the same answered operations and the same state, the one
-// that has used fewer of those can do all that the other can: only where no such way was gone before is it worth going on.
+// Lowe's memoisation of Wing & Gong's search: the set of linearized operations and the resulting state determine what can follow, in
+// whatever order the operations were taken. Operations with an unknown outcome may be left out. So of two ways to the same answered
+// operations and the same state, the one that used fewer unknown operations can do all that the other can: the search continues only if no
+// such way was tried before.
 
-/// <summary>Where the search has been.</summary>
+/// <summary>The configurations that the search has visited.</summary>
 internal sealed class Configurations<TState>
     where TState : IEquatable<TState>
 {
     private readonly Dictionary<(OperationSet.Frozen Answered, TState State), List<OperationSet.Frozen>> _seen = [];
 
-    /// <summary>Notes a configuration.</summary>
-    /// <param name="answered">The answered operations that are linearized.</param>
-    /// <param name="unknown">Those with an unknown outcome that were taken to have run.</param>
+    /// <summary>Adds a configuration.</summary>
+    /// <param name="answered">The linearized operations with an answer.</param>
+    /// <param name="unknown">The operations with an unknown outcome that are assumed to have run.</param>
     /// <param name="state">The state.</param>
-    /// <returns>False where the search has been there, or where it could do all that it can do now.</returns>
+    /// <returns>False if the search has visited it, or a configuration that can do all that this one can.</returns>
     public bool TryAdd(OperationSet answered, OperationSet unknown, TState state)
     {
         var key = (answered.Freeze(), state);

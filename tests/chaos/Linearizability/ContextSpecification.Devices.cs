@@ -3,8 +3,8 @@ using static IommuFd.Uapi.Errno;
 
 namespace IommuFd.Chaos.Linearizability;
 
-// The selftest's devices and page tables. A device that is attached to an IOAS takes the automatic page table that the IOAS has, or has one made; that goes
-// with its last device. All devices are alike here, so that one fits all.
+// The selftest's devices and page tables. A device attached to an IOAS uses the IOAS's automatic page table, or one is allocated; it goes
+// with its last device. All devices are alike here, so one page table fits all.
 
 internal sealed partial class ContextSpecification
 {
@@ -16,7 +16,7 @@ internal sealed partial class ContextSpecification
         _ => throw OutOfScope($"op {cmd.Op} of IOMMU_TEST_CMD"),
     };
 
-    // Ids are taken in the order owner, device, page table. The device can be found before it is attached, its owner can't.
+    // Ids are taken in the order owner, device, page table. The device can be looked up before it is attached, its owner can't.
     private static (ContextState, IoctlAnswer) MockDomain(ContextState state, IommuTestCmd cmd)
     {
         var owner = state.FreeId;
@@ -50,7 +50,7 @@ internal sealed partial class ContextSpecification
         return Succeed(next, in cmd);
     }
 
-    // Page by page of the IOMMU: whether an IOVA leads to the memory that the caller thinks it does.
+    // Checks, by pages of the IOMMU, whether IOVAs lead to the memory that the caller expects.
     private static (ContextState, IoctlAnswer) CheckMap(ContextState state, IommuTestCmd cmd)
     {
         if (state.Find<HwptObject>(cmd.Id) is not { } hwpt)
@@ -102,7 +102,7 @@ internal sealed partial class ContextSpecification
             case IoasObject:
                 return Succeed(state.With(state.FreeId, new HwptObject(cmd.PtId, IsAuto: false)), cmd with { OutHwptId = state.FreeId });
 
-            // A page table in a page table needs data.
+            // A nested page table needs data.
             case HwptObject:
                 return Fail(state, EOPNOTSUPP);
 
@@ -111,7 +111,8 @@ internal sealed partial class ContextSpecification
         }
     }
 
-    // Attaches a device to a page table, or to an IOAS by an automatic one, and lets the one before go: the new one is there before the old one goes.
+    // Attaches a device to a page table, or to an IOAS through an automatic one, then leaves the previous page table: the new one exists
+    // before the old one goes.
     private static (ContextState Next, uint Hwpt, Errno Errno) Attach(ContextState state, uint device, uint pageTable)
     {
         var before = state.Find<DeviceObject>(device)!.Hwpt;

@@ -4,7 +4,7 @@ using static IommuFd.Uapi.Errno;
 
 namespace IommuFd.Chaos.Linearizability;
 
-// Mappings. An IOAS that page tables mirror maps by the selftest IOMMU's pages, within its aperture; one that none does, by bytes and everywhere.
+// Mappings. An IOAS that page tables mirror maps pages of the selftest's IOMMU, within its aperture; other IOASes map bytes, anywhere.
 
 internal sealed partial class ContextSpecification
 {
@@ -46,7 +46,7 @@ internal sealed partial class ContextSpecification
         return Insert(state, cmd.IoasId, cmd.Flags, cmd.Iova, [new MappedArea(0, cmd.Length - 1, cmd.UserVa, isWriteable)], cmd);
     }
 
-    // The source gives its pages before the destination is looked up.
+    // The source's pages are found before the destination is looked up.
     private static (ContextState, IoctlAnswer) IoasCopy(ContextState state, IommuIoasCopy cmd)
     {
         if (CheckMapping(cmd.Flags, cmd.Length, cmd.DstIova, cmd.SrcIova) is var errno && errno != None)
@@ -74,7 +74,7 @@ internal sealed partial class ContextSpecification
             : Fail(state, ENOENT);
     }
 
-    // Areas go as a whole, one by one, ascending, up to one that reaches out of the range.
+    // Whole areas are unmapped one by one, ascending, up to one that extends beyond the range.
     private static (ContextState, IoctlAnswer) IoasUnmap(ContextState state, IommuIoasUnmap cmd)
     {
         if (state.Find<IoasObject>(cmd.IoasId) is not { } ioas)
@@ -107,7 +107,7 @@ internal sealed partial class ContextSpecification
             : Succeed(next, cmd with { Length = gone.Aggregate(0UL, (sum, area) => sum + area.Length) });
     }
 
-    // What is wrong with a mapping whatever is mapped.
+    // The errors of a mapping that do not depend on existing mappings.
     private static Errno CheckMapping(uint flags, params ReadOnlySpan<ulong> numbers)
     {
         if (((IommuIoasMapFlags)flags & ~(Access | IommuIoasMapFlags.FixedIova)) != 0)
@@ -118,7 +118,7 @@ internal sealed partial class ContextSpecification
         return numbers.Contains(ulong.MaxValue) ? EOVERFLOW : ((IommuIoasMapFlags)flags & Access) == 0 ? EINVAL : None;
     }
 
-    // Maps pieces, each by its place in the whole, at an IOVA; answers the argument, which has that IOVA already.
+    // Maps pieces, each at its offset, from an IOVA on; answers with the argument, which already contains that IOVA.
     private static (ContextState, IoctlAnswer) Insert<T>(ContextState state, uint id, uint flags, ulong iova, ImmutableArray<MappedArea> pieces, in T argument)
         where T : unmanaged
     {
@@ -178,7 +178,7 @@ internal sealed partial class ContextSpecification
         return None;
     }
 
-    // What is mapped from an IOVA to another, each piece by its place in the whole; null where there is a gap.
+    // The pieces mapped from one IOVA to another, each with its offset; null if there is a gap.
     private static ImmutableArray<MappedArea>? Slice(IoasObject ioas, ulong start, ulong last)
     {
         var pieces = ioas.Areas

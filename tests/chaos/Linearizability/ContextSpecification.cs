@@ -3,15 +3,15 @@ using static IommuFd.Uapi.Errno;
 
 namespace IommuFd.Chaos.Linearizability;
 
-// What a context answers, written down a second time: from docs/compatibility.md and Linux's include/uapi/linux/iommufd.h, and without anything of the
-// service's own models, so that the two can be wrong only apart. It is made to be read, not to be fast, and knows what chaos runs ask for and nothing else.
+// What a context answers, specified a second time: from docs/compatibility.md and Linux's include/uapi/linux/iommufd.h, without any of the
+// service's own models, so that the two don't share mistakes. It is written to be read, not to be fast, and covers only what chaos runs ask for.
 //
-// Taken for granted: arguments have their command's own size, and can be read and written; memory that ioctls name is there. Unmapping more than can go leaves
-// what went before gone; else an errno changes nothing.
+// Assumed: arguments have their command's full size, and can be read and written; memory that ioctls name is present. A failed unmap leaves
+// the areas before the failure unmapped; any other error changes nothing.
 //
-// This file has the ids and the options; .Mappings.cs IOASes; .Devices.cs what MOCK_DOMAIN makes, and page tables.
+// This file has the ids and the options; .Mappings.cs IOASes; .Devices.cs what MOCK_DOMAIN creates, and page tables.
 
-/// <summary>A context that does one ioctl after the other.</summary>
+/// <summary>A context that runs one ioctl after the other.</summary>
 internal sealed partial class ContextSpecification : ISpecification<ContextState>
 {
     public ContextState Initial => ContextState.Empty;
@@ -30,7 +30,7 @@ internal sealed partial class ContextSpecification : ISpecification<ContextState
         _ => throw OutOfScope($"ioctl 0x{ioctl.Command:X}"),
     };
 
-    // What fails changes nothing, but for UNMAP, which has unmapped what lies before an area that it can't take.
+    // A failing ioctl changes nothing, except UNMAP, which has unmapped the areas before one that it can't unmap.
     public bool ChangesNothing(Ioctl ioctl, IoctlAnswer answer) => (IommuCommand)ioctl.Command switch
     {
         _ when answer.Errno != None => (IommuCommand)ioctl.Command != IommuCommand.IoasUnmap,
@@ -39,7 +39,7 @@ internal sealed partial class ContextSpecification : ISpecification<ContextState
         _ => false,
     };
 
-    // IOMMU_DESTROY: what is held stays. What an object holds is let go with it.
+    // IOMMU_DESTROY: a held object stays. Destroying an object drops its own holds.
     private static (ContextState, IoctlAnswer) Destroy(ContextState state, IommuDestroy cmd) => state.Find(cmd.Id) switch
     {
         null => Fail(state, ENOENT),
@@ -61,7 +61,7 @@ internal sealed partial class ContextSpecification : ISpecification<ContextState
         _ => Fail(state, EOPNOTSUPP),
     };
 
-    // Whose limit pinned memory counts for can be set before there is anything.
+    // The accounting of pinned memory can be set only while there are no objects.
     private static (ContextState, IoctlAnswer) RlimitMode(ContextState state, IommuOption cmd) => (IommuOptionOp)cmd.Op switch
     {
         _ when cmd.ObjectId != 0 => Fail(state, EOPNOTSUPP),
@@ -72,7 +72,8 @@ internal sealed partial class ContextSpecification : ISpecification<ContextState
         _ => Fail(state, EOPNOTSUPP),
     };
 
-    // What a fresh page table may have mapped with huge pages can't be taken apart again; and without them all is by pages.
+    // A page table may have mapped areas with huge pages, which can't be split afterwards; and without huge pages everything must be
+    // page-aligned.
     private static (ContextState, IoctlAnswer) HugePages(ContextState state, IommuOption cmd)
     {
         if (state.Find<IoasObject>(cmd.ObjectId) is not { } ioas)
@@ -99,7 +100,7 @@ internal sealed partial class ContextSpecification : ISpecification<ContextState
         var size = UapiStruct.Read<uint>(ioctl.Argument);
         return size == ioctl.Argument.Length && size == UapiStruct.ToBytes(default(T)).Length
             ? UapiStruct.Read<T>(ioctl.Argument)
-            : throw OutOfScope($"an argument of another size than its command's, {size} of {ioctl.Argument.Length} bytes");
+            : throw OutOfScope($"an argument whose size is not its command's, {size} of {ioctl.Argument.Length} bytes");
     }
 
     private static (ContextState, IoctlAnswer) Fail(ContextState state, Errno errno) => (state, new IoctlAnswer(errno));

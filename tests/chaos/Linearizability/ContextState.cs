@@ -3,8 +3,8 @@ using System.Globalization;
 
 namespace IommuFd.Chaos.Linearizability;
 
-// What a context is, as far as its ioctls can tell: an immutable value, of which a change shares all that it does not touch. Users counts are not stored: who
-// holds whom follows from what the objects are.
+// A context as far as its ioctls can tell: an immutable value; a changed copy shares all that is unchanged. Users counts are not stored:
+// who holds whom follows from the objects.
 
 /// <summary>An object of a context.</summary>
 internal abstract record ContextObject;
@@ -40,7 +40,7 @@ internal sealed record IoasObject : ContextObject
 /// <param name="Start">The first IOVA.</param>
 /// <param name="Last">The last IOVA, inclusive.</param>
 /// <param name="Address">The caller's address.</param>
-/// <param name="PagesWriteable">Whether the memory was mapped to be written first; a copy of it can be no more than that.</param>
+/// <param name="PagesWriteable">Whether the memory was first mapped writeable; a copy of a mapping that was not can't be.</param>
 internal sealed record MappedArea(ulong Start, ulong Last, ulong Address, bool PagesWriteable)
 {
     public ulong Length => Last - Start + 1;
@@ -51,7 +51,7 @@ internal sealed record MappedArea(ulong Start, ulong Last, ulong Address, bool P
 
 /// <summary>A hardware page table, which holds its IOAS.</summary>
 /// <param name="Ioas">The IOAS that it mirrors.</param>
-/// <param name="IsAuto">Whether attaching a device made it; then it goes with its last device.</param>
+/// <param name="IsAuto">Whether attaching a device allocated it; if so, it goes with its last device.</param>
 internal sealed record HwptObject(uint Ioas, bool IsAuto) : ContextObject
 {
     public override string ToString() => $"{(IsAuto ? "automatic " : "")}HWPT of {Ioas}";
@@ -64,7 +64,7 @@ internal sealed record DeviceObject(uint Hwpt) : ContextObject
     public override string ToString() => $"device at {Hwpt}";
 }
 
-/// <summary>What MOCK_DOMAIN makes: the owner of a device.</summary>
+/// <summary>What MOCK_DOMAIN creates: the owner of a device.</summary>
 /// <param name="Device">The device that it holds.</param>
 internal sealed record SelftestObject(uint Device) : ContextObject
 {
@@ -81,7 +81,7 @@ internal sealed class ContextState : IEquatable<ContextState>
 
     private ContextState(ImmutableArray<ContextObject?> objects, ulong rlimitMode)
     {
-        // Free ids at the end are left out, so that equal states look equal.
+        // Free ids at the end are left out, so that equal states compare equal.
         var length = objects.Length;
         while (length > 0 && objects[length - 1] is null)
         {
@@ -105,7 +105,7 @@ internal sealed class ContextState : IEquatable<ContextState>
 
     public bool IsEmpty => _objects.IsEmpty;
 
-    /// <summary>The lowest id that is free.</summary>
+    /// <summary>The lowest free id.</summary>
     public uint FreeId
     {
         get
@@ -118,15 +118,15 @@ internal sealed class ContextState : IEquatable<ContextState>
     /// <summary>The objects with their ids, ascending.</summary>
     public IEnumerable<(uint Id, ContextObject Object)> Objects => _objects.Select((entry, i) => (Id: (uint)i + 1, Object: entry!)).Where(pair => pair.Object is not null);
 
-    /// <summary>An object; null for an id that is free.</summary>
+    /// <summary>An object; null for a free id.</summary>
     public ContextObject? Find(uint id) => id > 0 && id <= (uint)_objects.Length ? _objects[(int)id - 1] : null;
 
-    /// <summary>An object of a kind; null where there is none with the id.</summary>
+    /// <summary>An object of a kind; null if there is none with the id.</summary>
     public T? Find<T>(uint id)
         where T : ContextObject
         => Find(id) as T;
 
-    /// <summary>Whether objects hold this one, besides the context itself.</summary>
+    /// <summary>Whether any object holds this one.</summary>
     public bool IsHeld(uint id) => _objects.Any(entry => entry switch
     {
         HwptObject hwpt => hwpt.Ioas == id,
@@ -135,7 +135,7 @@ internal sealed class ContextState : IEquatable<ContextState>
         _ => false,
     });
 
-    /// <summary>Puts an object at an id, which is free, or the object's that it takes the place of; null frees the id.</summary>
+    /// <summary>Puts an object at an id, in place of any object there; null frees the id.</summary>
     public ContextState With(uint id, ContextObject? entry)
     {
         var objects = _objects;

@@ -3,26 +3,27 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Chaos.Linearizability;
 
-/// <summary>A file that is no history, with the line that is wrong.</summary>
+/// <summary>A file is not a history; says which line is wrong.</summary>
 internal sealed class HistoryFormatException(string path, int line, string reason, Exception? inner = null)
     : FormatException($"{path}, line {line}: {reason}", inner);
 
-/// <summary>What all clients of one context saw, by the time at which each operation was sent.</summary>
+/// <summary>What all clients of one context observed, in the order in which the operations were sent.</summary>
 internal sealed class History
 {
     public History(IEnumerable<HistoryEntry> entries) => Entries = [.. entries.OrderBy(entry => entry.Invoked)];
 
     public IReadOnlyList<HistoryEntry> Entries { get; }
 
-    /// <summary>Reads the files of all processes that were clients of a context.</summary>
+    /// <summary>Reads the history files of all client processes of a context.</summary>
     /// <param name="paths">The files, as <see cref="HistoryWriter"/> writes them.</param>
-    /// <exception cref="HistoryFormatException">A line is no line of a history. A last line that is cut short, by the end of its process, is passed over.</exception>
+    /// <exception cref="HistoryFormatException">A line is not a history's. A last line that was cut off by the end of its process is
+    /// skipped.</exception>
     public static History Read(IEnumerable<string> paths) => new(paths.SelectMany(ReadFile));
 
     /// <summary>Reads one file.</summary>
     public static IReadOnlyCollection<HistoryEntry> ReadFile(string path)
     {
-        // What is behind the last line feed was not written to its end: an ioctl of which this was the first line was not sent.
+        // Text after the last line feed was not fully written: if it was an ioctl's first line, the ioctl was not sent.
         var text = File.ReadAllText(path);
         var lines = text[..(text.LastIndexOf('\n') + 1)].Split('\n')[..^1];
         var entries = new Dictionary<long, HistoryEntry>();
@@ -63,7 +64,7 @@ internal sealed class History
                 break;
 
             default:
-                throw new FormatException("it says neither what was sent, nor what was answered, nor that nothing was run.");
+                throw new FormatException("it says neither what was sent, nor what was answered, nor that nothing ran.");
         }
     }
 

@@ -2,10 +2,10 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Chaos.Linearizability;
 
-// What a client saw of a context: which ioctl, when it was sent, when its answer was there, and what that was. Times are Stopwatch timestamps,
-// which count from the machine's start (CLOCK_MONOTONIC), so that those of different processes can be compared.
+// What a client observed of a context: which ioctl it sent and when, when the answer arrived, and what it was. Times are Stopwatch
+// timestamps, which count from the machine's start (CLOCK_MONOTONIC), so that those of different processes can be compared.
 
-/// <summary>An ioctl as it was sent.</summary>
+/// <summary>An ioctl as sent.</summary>
 /// <param name="Command">The full ioctl number.</param>
 /// <param name="Argument">The argument's bytes.</param>
 internal readonly record struct Ioctl(uint Command, byte[] Argument)
@@ -19,7 +19,7 @@ internal readonly record struct Ioctl(uint Command, byte[] Argument)
         return new Ioctl((uint)command, bytes);
     }
 
-    /// <summary>Whether another asks for the same, byte for byte.</summary>
+    /// <summary>Whether the other asks for the same, byte for byte.</summary>
     public bool Equals(Ioctl other) => Command == other.Command && Argument.AsSpan().SequenceEqual(other.Argument);
 
     /// <inheritdoc/>
@@ -32,18 +32,18 @@ internal readonly record struct Ioctl(uint Command, byte[] Argument)
     }
 }
 
-/// <summary>What came back.</summary>
+/// <summary>The answer.</summary>
 /// <param name="Errno">The errno.</param>
 /// <param name="Argument">The bytes that were copied back to the start of the argument; empty for none.</param>
 internal readonly record struct IoctlAnswer(Errno Errno, byte[] Argument)
 {
-    /// <summary>An answer that is an errno alone.</summary>
+    /// <summary>An answer with only an errno.</summary>
     public IoctlAnswer(Errno errno)
         : this(errno, [])
     {
     }
 
-    /// <summary>Whether another is the same, byte for byte.</summary>
+    /// <summary>Whether the other is the same, byte for byte.</summary>
     public bool Equals(IoctlAnswer other) => Errno == other.Errno && Argument.AsSpan().SequenceEqual(other.Argument);
 
     /// <inheritdoc/>
@@ -59,18 +59,20 @@ internal readonly record struct IoctlAnswer(Errno Errno, byte[] Argument)
 /// <summary>One operation of one client.</summary>
 internal sealed record HistoryEntry
 {
-    /// <summary>Who asked.</summary>
+    /// <summary>The client.</summary>
     public required int Client { get; init; }
 
     /// <summary>A time before it was sent.</summary>
     public required long Invoked { get; init; }
 
-    /// <summary>A time after its answer was there. Null where none came: it may have run at any time since it was sent, or may yet, or never.</summary>
+    /// <summary>
+    /// A time after its answer arrived. Null if none did: it may have run at any time since it was sent, may yet run, or never.
+    /// </summary>
     public long? Completed { get; init; }
 
-    /// <summary>What was asked.</summary>
+    /// <summary>The ioctl.</summary>
     public required Ioctl Ioctl { get; init; }
 
-    /// <summary>What was answered; means nothing where no answer came.</summary>
+    /// <summary>The answer; meaningless if none came.</summary>
     public IoctlAnswer Answer { get; init; } = new(Errno.None);
 }

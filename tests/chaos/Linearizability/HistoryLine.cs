@@ -4,8 +4,8 @@ using System.Text.Json.Serialization;
 namespace IommuFd.Chaos.Linearizability;
 
 /// <summary>
-/// A line of a history's file. An operation has a line before it is sent, with what is asked, and one when its outcome is known; <see cref="Operation"/>
-/// joins them. So an operation that its client did not survive is in the file, with an unknown outcome.
+/// A line of a history file. An operation has a line before it is sent, with the request, and one when its outcome is known;
+/// <see cref="Operation"/> joins them. So an operation that its client did not survive is in the file, with an unknown outcome.
 /// </summary>
 internal sealed record HistoryLine
 {
@@ -32,10 +32,10 @@ internal sealed record HistoryLine
     /// <summary>The errno's name.</summary>
     public string? Errno { get; init; }
 
-    /// <summary>What was copied back, in hexadecimal; absent for nothing.</summary>
+    /// <summary>The bytes copied back, in hexadecimal; absent for none.</summary>
     public string? Answer { get; init; }
 
-    /// <summary>Whether it is known that it did not run, and won't.</summary>
+    /// <summary>Whether it is known not to have run, and never to run.</summary>
     public bool? NotRun { get; init; }
 
     public static HistoryLine? Parse(string line) => JsonSerializer.Deserialize<HistoryLine>(line, Options);

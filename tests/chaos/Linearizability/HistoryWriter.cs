@@ -5,8 +5,8 @@ using IommuFd.Uapi;
 namespace IommuFd.Chaos.Linearizability;
 
 /// <summary>
-/// Writes down what the clients of one process do on one context, as JSON lines. Each line is handed to the system before the method returns, so that the
-/// end of the process loses none. Clients may share a writer.
+/// Records what the clients of one process do on one context, as JSON lines. Each line is handed to the operating system before the method
+/// returns, so the end of the process loses none. Clients may share a writer.
 /// </summary>
 internal sealed class HistoryWriter(string path) : IDisposable
 {
@@ -14,10 +14,10 @@ internal sealed class HistoryWriter(string path) : IDisposable
     private readonly Lock _lock = new();
     private long _lastOperation;
 
-    /// <summary>Notes that an ioctl is about to be sent. Comes before the sending.</summary>
-    /// <param name="client">Who asks.</param>
-    /// <param name="ioctl">What is asked.</param>
-    /// <returns>The operation's number, for what comes of it.</returns>
+    /// <summary>Records an ioctl. Must be called before it is sent.</summary>
+    /// <param name="client">The client.</param>
+    /// <param name="ioctl">The ioctl.</param>
+    /// <returns>The operation's number, for its outcome.</returns>
     public long Invoke(int client, Ioctl ioctl)
     {
         var operation = Interlocked.Increment(ref _lastOperation);
@@ -32,10 +32,12 @@ internal sealed class HistoryWriter(string path) : IDisposable
         return operation;
     }
 
-    /// <summary>Notes an answer. Comes after it; where no answer comes, nothing is noted, and the outcome is unknown.</summary>
+    /// <summary>
+    /// Records an answer. Must be called after it arrived; if none arrives, nothing is recorded and the outcome is unknown.
+    /// </summary>
     /// <param name="operation">The operation.</param>
     /// <param name="errno">The errno.</param>
-    /// <param name="answer">The bytes that were copied back; null for none.</param>
+    /// <param name="answer">The bytes copied back; null for none.</param>
     public void Complete(long operation, Errno errno, byte[]? answer) => Write(new HistoryLine
     {
         Operation = operation,
@@ -44,7 +46,7 @@ internal sealed class HistoryWriter(string path) : IDisposable
         Answer = answer is { Length: > 0 } ? Convert.ToHexStringLower(answer) : null,
     });
 
-    /// <summary>Notes that an ioctl has not run and won't: it is no part of the history.</summary>
+    /// <summary>Records that an ioctl has not run and won't: it is not part of the history.</summary>
     /// <param name="operation">The operation.</param>
     public void NotRun(long operation) => Write(new HistoryLine { Operation = operation, NotRun = true });
 

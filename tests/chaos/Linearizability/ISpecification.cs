@@ -1,21 +1,23 @@
 namespace IommuFd.Chaos.Linearizability;
 
-/// <summary>What a service is that does one ioctl after the other: from a state and an ioctl follow the next state and the answer.</summary>
-/// <typeparam name="TState">An immutable value. Equal states answer alike from then on.</typeparam>
+/// <summary>
+/// Specifies a service that runs one ioctl after the other: a state and an ioctl determine the next state and the answer.
+/// </summary>
+/// <typeparam name="TState">An immutable value. Equal states give equal answers from then on.</typeparam>
 internal interface ISpecification<TState>
     where TState : IEquatable<TState>
 {
     /// <summary>The state before the first ioctl.</summary>
     TState Initial { get; }
 
-    /// <summary>Does an ioctl.</summary>
-    /// <param name="state">The state before it, which stays as it is.</param>
+    /// <summary>Runs an ioctl.</summary>
+    /// <param name="state">The state before it, which does not change.</param>
     /// <param name="ioctl">The ioctl.</param>
-    /// <exception cref="NotSupportedException">The specification says nothing about such an ioctl.</exception>
+    /// <exception cref="NotSupportedException">The specification does not cover such an ioctl.</exception>
     (TState Next, IoctlAnswer Answer) Apply(TState state, Ioctl ioctl);
 
-    /// <summary>Whether an ioctl that was answered so has changed nothing, in whatever state it was done.</summary>
+    /// <summary>Whether an ioctl with this answer has changed nothing, in whatever state it ran.</summary>
     /// <param name="ioctl">The ioctl.</param>
-    /// <param name="answer">What it was answered.</param>
+    /// <param name="answer">Its answer.</param>
     bool ChangesNothing(Ioctl ioctl, IoctlAnswer answer);
 }

@@ -5,12 +5,14 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Chaos.Linearizability;
 
-/// <summary>Writes what a check found for people: of a violation the end of the longest order that fits, and what can't come behind it, decoded.</summary>
+/// <summary>
+/// Formats the result of a check for people: for a violation, the end of the longest order that fits, and what can't come after it, decoded.
+/// </summary>
 internal static class LinearizabilityReport
 {
     private const int ShownOfPrefix = 20;
 
-    /// <summary>Writes a result.</summary>
+    /// <summary>Formats a result.</summary>
     public static string Write(LinearizabilityResult result)
     {
         var text = new StringBuilder();
@@ -19,7 +21,7 @@ internal static class LinearizabilityReport
         {
             Verdict.Linearizable => "linearizable",
             Verdict.Violation => "NOT LINEARIZABLE",
-            _ => "UNKNOWN: the check reached its limit, nothing is proven",
+            _ => "UNKNOWN: the check reached its limit and proves nothing",
         };
         Line($"{what}: {all} operations, {unanswered} of them without an answer; {result.Steps} steps in {result.Elapsed.TotalSeconds:F1} s");
         if (result.Verdict == Verdict.Linearizable)
@@ -31,11 +33,11 @@ internal static class LinearizabilityReport
         var origin = result.Prefix.Concat(result.Obstacles.Select(obstacle => obstacle.Entry)).Select(entry => entry.Invoked).DefaultIfEmpty().Min();
         foreach (var entry in result.Prefix.Skip(Math.Max(0, result.Prefix.Count - ShownOfPrefix)))
         {
-            Line($"  {Times(entry, origin)} {Ask(entry)} = {(entry.Completed is null ? "no answer, taken to have run" : Answer(entry.Ioctl, entry.Answer))}");
+            Line($"  {Times(entry, origin)} {Ask(entry)} = {(entry.Completed is null ? "no answer, assumed to have run" : Answer(entry.Ioctl, entry.Answer))}");
         }
 
-        Line($"Then there is {result.State}");
-        Line($"{(result.Obstacles.Count == 0 ? "The search did not end there." : "What could have come next does not fit:")}");
+        Line($"The state then is {result.State}");
+        Line($"{(result.Obstacles.Count == 0 ? "The search did not end there." : "None of these, which could have come next, fits:")}");
         foreach (var obstacle in result.Obstacles)
         {
             Line($"  {Times(obstacle.Entry, origin)} {Ask(obstacle.Entry)}");
@@ -48,10 +50,10 @@ internal static class LinearizabilityReport
         void Line(FormattableString line) => text.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
     }
 
-    /// <summary>An ioctl as it was sent.</summary>
+    /// <summary>An ioctl as sent.</summary>
     public static string Ask(Ioctl ioctl) => $"{IoctlText.Name(ioctl.Command)} {IoctlText.Decode(ioctl.Command, ioctl.Argument)}";
 
-    /// <summary>An answer: its errno, and the fields that it changed; the bytes where the command's fields don't show a change.</summary>
+    /// <summary>An answer: its errno, and the fields that it changed; the bytes if the command's fields don't show a change.</summary>
     public static string Answer(Ioctl ioctl, IoctlAnswer answer)
     {
         var errno = answer.Errno == Errno.None ? "0" : answer.Errno.ToString();
@@ -78,7 +80,7 @@ internal static class LinearizabilityReport
     private static IommuTestOp? TestOp(Ioctl ioctl)
         => ioctl.Command == (uint)IommuCommand.TestCmd ? (IommuTestOp)UapiStruct.Read<IommuTestCmd>(ioctl.Argument).Op : null;
 
-    // What the union of IOMMU_TEST_CMD means depends on the op, which the table of fields does not know.
+    // The meaning of IOMMU_TEST_CMD's union depends on the op, which the table of fields does not cover.
     private static string TestFields(IommuTestOp op, byte[] argument)
     {
         var fields = UapiStruct.Read<IommuTestCmd>(argument).Fields;

@@ -1,18 +1,19 @@
 namespace IommuFd.Chaos.Linearizability;
 
-// Wing & Gong's search with Lowe's memoisation, as in Porcupine and Knossos: take an operation that may come next, where the specification answers what was
-// observed; where none can be taken, put the last one back and try another. A history is linearizable when all operations that were answered are in the order.
+// Wing & Gong's search with Lowe's memoisation, as in Porcupine and Knossos: take an operation that may come next, if the specification
+// answers what was observed; if none can be taken, put the last one back and try another. A history is linearizable if all answered
+// operations are in the order.
 //
-// An operation with an unknown outcome (an unknown, for short) has no end, so that it may come next at any time after its call, whatever the specification
-// answers, or stay out. Tried at every time, a dozen of them would be thousands of states that nobody can tell apart. But there is always an order in which each
-// is as late as it can be, and only those are searched: an unknown comes right before an answered operation that it makes a difference to, or before
-// another unknown that does; one that could as well come after that operation is not taken before it, one that changes nothing is not taken at all; and
-// of those that ask for the same, the first that was sent goes first.
+// An operation with an unknown outcome (an unknown, for short) has no end, so it may come next at any time after its call, whatever the
+// specification answers, or stay out. Tried at every time, a dozen of them would create thousands of indistinguishable states. But there is
+// always an order in which each is as late as possible, and only such orders are searched: an unknown comes right before an answered
+// operation that it affects, or before another unknown that does. An unknown that could as well come after that operation is not taken
+// before it, and one that changes nothing is not taken at all. Of unknowns that ask for the same, the first sent goes first.
 
 /// <summary>One search of one history.</summary>
 /// <remarks>
-/// Hardly ever do several unknowns in a row matter, and to try all their sets costs most of the time. So the most in a row are given; where a search
-/// that left some out for that finds no order, another has to go on.
+/// Several unknowns in a row hardly ever matter, and trying all their sets costs most of the time. So their number in a row is limited; if
+/// a search that left some out for that reason finds no order, another with a higher limit must follow.
 /// </remarks>
 internal sealed class LinearizabilitySearch<TState>
     where TState : IEquatable<TState>
@@ -50,7 +51,7 @@ internal sealed class LinearizabilitySearch<TState>
         _state = specification.Initial;
     }
 
-    /// <summary>Whether unknowns were left out because there were enough in a row: then that no order was found proves nothing.</summary>
+    /// <summary>Whether unknowns were left out because of the limit in a row. If so, finding no order proves nothing.</summary>
     public bool WasRestricted { get; private set; }
 
     public LinearizabilityResult Run()
@@ -84,10 +85,10 @@ internal sealed class LinearizabilitySearch<TState>
         return Result(Verdict.Linearizable);
     }
 
-    // Gone on with when the list is again as it was: what was taken in between has been put back.
+    // The enumeration resumes when the list is as it was: everything taken in between has been put back.
     private IEnumerable<int> Candidates()
     {
-        // What ended first mostly ran first.
+        // The operation that ended first usually ran first.
         var next = _open.First;
         var running = new List<int>();
         for (; next is { IsCall: true }; next = next.Next)
@@ -98,8 +99,8 @@ internal sealed class LinearizabilitySearch<TState>
         running.Sort((left, right) => _entries[left].Completed!.Value.CompareTo(_entries[right].Completed!.Value));
         foreach (var operation in running)
         {
-            // What fits now and could change nothing at any time can come now, whatever else is in the order: nothing has to be tried in its place. That it changes
-            // nothing now is not enough: it may be needed later, where it does.
+            // An operation that fits now, and can never change anything, can come now whatever else is in the order: no alternative needs
+            // to be tried. That it changes nothing now is not enough: it may be needed later, where it does.
             if (!_specification.ChangesNothing(_entries[operation].Ioctl, _entries[operation].Answer))
             {
                 continue;
@@ -193,7 +194,7 @@ internal sealed class LinearizabilitySearch<TState>
         return alternatives;
     }
 
-    // Whether one of the unknowns that were taken last could as well come after an answered operation: the same answer, and the same state behind both.
+    // Whether one of the unknowns taken last could as well come after an answered operation, with the same answer and the same state after both.
     private bool CanAnUnknownWait(int answered, TState after)
     {
         if (_inARow == 0)
@@ -210,7 +211,7 @@ internal sealed class LinearizabilitySearch<TState>
         });
     }
 
-    // The last first.
+    // Latest first.
     private IEnumerable<(int Operation, TState Before, IEnumerator<int> Alternatives)> UnknownsInARow()
         => _order.TakeWhile(step => _entries[step.Operation].Completed is null);
 
@@ -220,7 +221,7 @@ internal sealed class LinearizabilitySearch<TState>
         return _specification.Apply(state, _entries[operation].Ioctl);
     }
 
-    // The longest order is copied only where the search turns back from it. Operations with unknown outcomes at its end were tried in vain.
+    // The longest order is copied only when the search turns back from it. Unknowns at its end were tried in vain.
     private void KeepLongest()
     {
         if (_isLongest)
@@ -246,7 +247,7 @@ internal sealed class LinearizabilitySearch<TState>
         };
     }
 
-    // Nothing that was answered and fits can come behind the longest order: there would be a longer one.
+    // No answered operation that fits can come after the longest order, or there would be a longer one.
     private Obstacle[] FindObstacles(TState state)
     {
         var taken = _longest.ToHashSet();
@@ -261,7 +262,7 @@ internal sealed class LinearizabilitySearch<TState>
         ];
     }
 
-    // For each operation with an unknown outcome the one before it that asks for the same; -1 for none.
+    // For each unknown, the previous one that asks for the same; -1 for none.
     private static int[] FindTwins(IReadOnlyList<HistoryEntry> entries)
     {
         var last = new Dictionary<Ioctl, int>();

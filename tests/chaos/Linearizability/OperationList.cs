@@ -1,9 +1,9 @@
 namespace IommuFd.Chaos.Linearizability;
 
-/// <summary>The call or the return of an operation that was answered.</summary>
+/// <summary>The call or the return of an answered operation.</summary>
 internal sealed class OperationEvent(int operation, bool isCall)
 {
-    /// <summary>The operation's place in the history.</summary>
+    /// <summary>The operation's index in the history.</summary>
     public int Operation { get; } = operation;
 
     public bool IsCall { get; } = isCall;
@@ -14,8 +14,8 @@ internal sealed class OperationEvent(int operation, bool isCall)
 }
 
 /// <summary>
-/// The calls and returns of the answered operations that are not linearized yet, by time, doubly linked: what may come next are the calls before the first
-/// return. An operation is lifted out when it is taken as the next, and put back, in the reverse order, where that led nowhere.
+/// The calls and returns of the answered operations that are not linearized yet, by time, doubly linked. The calls before the first return
+/// may come next. An operation is lifted out when it is taken, and put back, in reverse order, if that led nowhere.
 /// </summary>
 internal sealed class OperationList
 {
@@ -26,7 +26,8 @@ internal sealed class OperationList
     {
         _events = [.. entries.Select((_, i) => (new OperationEvent(i, isCall: true), new OperationEvent(i, isCall: false)))];
 
-        // Of a call and a return at the same time, either may have been first; with the call first the two overlap, which forbids least.
+        // Of a call and a return at the same time, either may have been first; with the call first the two overlap, which is the weakest
+        // assumption.
         var byTime = entries
             .Select((entry, i) => (entry.Invoked, entry.Completed, _events[i].Call, _events[i].Return))
             .Where(operation => operation.Completed is not null)
@@ -44,7 +45,7 @@ internal sealed class OperationList
 
     public OperationEvent? First => _head.Next;
 
-    /// <summary>Takes the call and the return of an operation out.</summary>
+    /// <summary>Lifts the call and the return of an operation out.</summary>
     public void Lift(int operation)
     {
         var (call, completion) = _events[operation];

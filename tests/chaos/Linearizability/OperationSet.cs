@@ -2,14 +2,14 @@ using System.Runtime.InteropServices;
 
 namespace IommuFd.Chaos.Linearizability;
 
-/// <summary>A set of operations that is changed in place: a bit each, by their place.</summary>
+/// <summary>A mutable set of operations: one bit each, by index.</summary>
 internal sealed class OperationSet(int capacity)
 {
     private const int Bits = 64;
 
     private readonly ulong[] _words = new ulong[(capacity + Bits - 1) / Bits];
 
-    // Words below are full: operations are mostly taken in the order in which they were sent.
+    // Words below this are full: operations are mostly taken in the order in which they were sent.
     private int _full;
 
     public int Count { get; private set; }
@@ -33,7 +33,7 @@ internal sealed class OperationSet(int capacity)
         _full = Math.Min(_full, operation / Bits);
     }
 
-    /// <summary>What it has now. Costs what lies between the first operation that is missing and the last that is there.</summary>
+    /// <summary>An immutable copy. It costs by the words from the first missing operation to the last contained one.</summary>
     public Frozen Freeze()
     {
         var last = _words.Length;
@@ -45,7 +45,7 @@ internal sealed class OperationSet(int capacity)
         return new Frozen(_full, _words[_full..last]);
     }
 
-    /// <summary>A set that does not change any more: full words, and those behind them.</summary>
+    /// <summary>An immutable set: a number of full words, and the words behind them.</summary>
     internal readonly record struct Frozen(int Full, ulong[] Words)
     {
         public bool Equals(Frozen other) => Full == other.Full && Words.AsSpan().SequenceEqual(other.Words);
@@ -58,7 +58,7 @@ internal sealed class OperationSet(int capacity)
             return hash.ToHashCode();
         }
 
-        /// <summary>Whether another has all that this has.</summary>
+        /// <summary>Whether another set contains all of this one.</summary>
         public bool IsSubsetOf(Frozen other)
         {
             for (var i = Math.Min(Full, other.Full); i < Full + Words.Length; i++)

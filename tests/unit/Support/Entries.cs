@@ -6,10 +6,10 @@ using IommuFd.Grains.Objects.Ioas;
 
 namespace IommuFd.UnitTests.Support;
 
-/// <summary>Objects for tests of the table itself, which does not care what its objects are.</summary>
+/// <summary>Objects for tests of the table itself, to which their kind does not matter.</summary>
 internal static class Entries
 {
-    /// <summary>Reserves an object of a kind: an IOAS as handlers make it, of other kinds one that only stands in the table.</summary>
+    /// <summary>Reserves an object of a kind: an IOAS as handlers create it, or a bare entry of another kind.</summary>
     public static ObjectEntry? Reserve(this ObjectTable objects, ObjectType type)
         => objects.Reserve<ObjectEntry>((id, serial) => type == ObjectType.Ioas ? new IoasEntry(id, serial) : new TableEntry(id, new TableKind(type), serial));
 

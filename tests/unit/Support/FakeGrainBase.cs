@@ -3,7 +3,7 @@ using IommuFd.Uapi;
 
 namespace IommuFd.UnitTests.Support;
 
-/// <summary>A context of which a test overrides what it needs. It can be opened and closed.</summary>
+/// <summary>A context whose methods a test overrides as needed. It can be opened and closed.</summary>
 internal class FakeGrainBase : IContextGrain
 {
     public virtual Task<ReferenceReply> OpenAsync(OpenRequest request)
