@@ -1,5 +1,6 @@
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
+using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Calls;
 
