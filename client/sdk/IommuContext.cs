@@ -133,9 +133,8 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <summary>Gives the file of a reply a descriptor. Where there is none to give, the file is closed again, which undoes the ioctl.</summary>
     internal async ValueTask<IoctlReply> InstallFileAsync(IoctlReply reply, ulong argument, ICallerMemory? memory)
     {
-        var (offset, opened) = reply.File!;
-        var access = opened.Access!;
-        var file = new IommuFile(opened, _core, new LeasedReference(access.Context, _core.Grain(access.Context), access.Reference, _reference.Lease, null));
+        var (offset, opened) = (reply.File!.Offset, reply.File.File);
+        var file = new IommuFile(opened, _core, _reference.Lease);
         var fileDescriptor = memory?.InstallFile(file) ?? -1;
         if (memory is null || fileDescriptor < 0)
         {
@@ -169,9 +168,9 @@ public sealed partial class IommuContext : IAsyncDisposable
     private ValueTask<IoctlReply> SendAsync(bool isTraced, in IoctlInput input, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        if (input.File?.Access is { } access && access.Context != Handle)
+        if (input.File?.Target is { } target && target.Context != Handle)
         {
-            return SendElsewhereAsync(access.Context, input.ToRequest(), cancellationToken);
+            return SendElsewhereAsync(target.Context, input.ToRequest(), cancellationToken);
         }
 
         var call = new IoctlOperation(_session, _grain) { IsTraced = isTraced };

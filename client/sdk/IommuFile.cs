@@ -8,15 +8,18 @@ public sealed class IommuFile : IAsyncDisposable
     private readonly LeasedReference _reference;
     private readonly ReleaseOnce<ReleaseReport?> _ownership;
 
-    internal IommuFile(UserFile file, ClientCore core, LeasedReference reference)
+    internal IommuFile(UserFile file, ClientCore core, TimeSpan lease)
     {
-        File = file;
-        _reference = core.Leases.Add(reference);
-        _ownership = core.Owner("close", reference);
+        (File, Target) = (file, file.Target ?? throw new InvalidOperationException($"The ioctl opened '{file.Identity}', which leads to no object."));
+        _reference = core.Leases.Add(new LeasedReference(Target.Context, core.Grain(Target.Context), Target.Reference, lease, null));
+        _ownership = core.Owner("close", _reference);
     }
 
-    /// <summary>What arguments that name the file by its descriptor are sent with.</summary>
+    /// <summary>What the SDK sends with an argument that names the file by its descriptor.</summary>
     public UserFile File { get; }
+
+    /// <summary>What the file leads to.</summary>
+    public FileTarget Target { get; }
 
     /// <summary>Whether the service was found to have this file no more, as <see cref="IommuContext.IsLost"/>.</summary>
     public bool IsLost => _reference.IsLost;

@@ -39,9 +39,9 @@ internal sealed class ArgumentMemory(Memory<byte> argument, ICallerMemory? memor
 
     public int InstallFile(IommuFile file) => memory?.InstallFile(file) ?? -1;
 
-    public int ReadFile(IoptFile file, ulong offset, Span<byte> destination) => memory?.ReadFile(file, offset, destination) ?? 0;
+    public int ReadFile(MappedFile file, ulong offset, Span<byte> destination) => memory?.ReadFile(file, offset, destination) ?? 0;
 
-    public int WriteFile(IoptFile file, ulong offset, ReadOnlySpan<byte> source) => memory?.WriteFile(file, offset, source) ?? 0;
+    public int WriteFile(MappedFile file, ulong offset, ReadOnlySpan<byte> source) => memory?.WriteFile(file, offset, source) ?? 0;
 
     private bool TryFind(ulong address, out Memory<byte> bytes)
     {

@@ -98,11 +98,11 @@ public sealed class CallerMemory : ICallerMemory
     }
 
     /// <inheritdoc/>
-    public int ReadFile(IoptFile file, ulong offset, Span<byte> destination)
+    public int ReadFile(MappedFile file, ulong offset, Span<byte> destination)
         => ContentOf(file, offset) is { IsEmpty: false } content ? Copy(content.Span, destination) : 0;
 
     /// <inheritdoc/>
-    public int WriteFile(IoptFile file, ulong offset, ReadOnlySpan<byte> source)
+    public int WriteFile(MappedFile file, ulong offset, ReadOnlySpan<byte> source)
         => ContentOf(file, offset) is { IsEmpty: false } content ? Copy(source, content.Span) : 0;
 
     /// <inheritdoc/>
@@ -148,7 +148,7 @@ public sealed class CallerMemory : ICallerMemory
         return count;
     }
 
-    private Memory<byte> ContentOf(IoptFile file, ulong offset)
+    private Memory<byte> ContentOf(MappedFile file, ulong offset)
     {
         ArgumentNullException.ThrowIfNull(file);
         var content = _files.Values.FirstOrDefault(open => open.File.Identity == file.Identity && !open.Content.IsEmpty)?.Content ?? default;

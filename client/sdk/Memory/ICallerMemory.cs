@@ -42,12 +42,12 @@ public interface ICallerMemory
     /// <param name="offset">Where to start.</param>
     /// <param name="destination">Where the bytes go.</param>
     /// <returns>How many leading bytes were copied.</returns>
-    int ReadFile(IoptFile file, ulong offset, Span<byte> destination) => 0;
+    int ReadFile(MappedFile file, ulong offset, Span<byte> destination) => 0;
 
     /// <summary>Copies bytes into a file that is mapped, up to the first that can't be written.</summary>
     /// <param name="file">The file.</param>
     /// <param name="offset">Where to start.</param>
     /// <param name="source">The bytes.</param>
     /// <returns>How many leading bytes were copied.</returns>
-    int WriteFile(IoptFile file, ulong offset, ReadOnlySpan<byte> source) => 0;
+    int WriteFile(MappedFile file, ulong offset, ReadOnlySpan<byte> source) => 0;
 }

@@ -152,7 +152,7 @@ public sealed class LeaseTests
     {
         var context = await _client.OpenAsync();
         var grain = _grains[context.Handle.Value];
-        grain.Opens = new AccessFile(context.Handle, new ReferenceId(9), new ObjectId(1));
+        grain.Opens = new FileTarget(context.Handle, new ReferenceId(9), ObjectType.Access, new ObjectId(1));
         var memory = new CallerMemory();
         var argument = UapiStruct.ToBytes(new IommuTestCmd { Size = 72, Op = (uint)IommuTestOp.CreateAccess });
         await context.IoctlAsync((uint)IommuCommand.TestCmd, argument, memory);
@@ -224,7 +224,7 @@ public sealed class LeaseTests
 
         public bool AnswersIoctls { get; set; } = true;
 
-        public AccessFile? Opens { get; set; }
+        public FileTarget? Opens { get; set; }
 
         public TimeSpan LongestSilence { get; private set; }
 
@@ -242,7 +242,7 @@ public sealed class LeaseTests
             }
 
             Sign(_sessions[request.Operation.Session]);
-            return ValueTask.FromResult(Opens is { } access ? new IoctlReply { File = new NewFile(16, new UserFile("access", IsMemfd: false, 0) { Access = access }) } : IoctlReply.Success);
+            return ValueTask.FromResult(Opens is { } target ? new IoctlReply { File = new NewFile(16, target) } : IoctlReply.Success);
         }
 
         public override Task<RenewReply> RenewAsync(ReferenceId[] references)

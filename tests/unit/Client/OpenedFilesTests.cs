@@ -17,7 +17,7 @@ public sealed class OpenedFilesTests
     public OpenedFilesTests()
     {
         _client = new IommufdClient(_grain.Factory);
-        _grain.Ioctl = _ => new IoctlReply { File = new NewFile(16, FileOf(Other)) };
+        _grain.Ioctl = _ => new IoctlReply { File = new NewFile(16, TargetIn(Other)) };
     }
 
     [Fact]
@@ -62,7 +62,7 @@ public sealed class OpenedFilesTests
         var context = await _client.OpenAsync();
         var argument = CreateAccess();
         var memory = new CallerMemory().Add(0x1000, argument);
-        var opens = new IoctlReply { File = new NewFile(16, FileOf(Other)) };
+        var opens = new IoctlReply { File = new NewFile(16, TargetIn(Other)) };
         _grain.Batch = new IoctlBatchReply { Replies = [opens, opens] };
 
         var results = await context.CreateBatch()
@@ -112,7 +112,10 @@ public sealed class OpenedFilesTests
         Expect.Equal(null, ((IoctlRequest)_grain.Calls[^1]).File, "the file that MD_CHECK_MAP travels with");
     }
 
-    private static UserFile FileOf(ContextHandle context) => new("access 1", IsMemfd: false, 0) { Access = new AccessFile(context, new ReferenceId(9), new ObjectId(1)) };
+    private static UserFile FileOf(ContextHandle context) => UserFile.Of(TargetIn(context));
+
+    // Of no particular kind: the SDK treats all alike.
+    private static FileTarget TargetIn(ContextHandle context) => new(context, new ReferenceId(9), (ObjectType)1000, new ObjectId(1));
 
     private static byte[] CreateAccess() => Argument(IommuTestOp.CreateAccess, 0);
 

@@ -121,7 +121,7 @@ public sealed class PinnedMappingsTests
         var memory = (await new IommufdClient(_grain.Factory).OpenAsync()).Memory;
         Expect.Equal(null, memory.FindFile(3), "the file of a descriptor");
         Expect.Equal(
-            (0, 0), (memory.ReadFile(new IoptFile("memfd:ram"), 0, new byte[1]), memory.WriteFile(new IoptFile("memfd:ram"), 0, [1])),
+            (0, 0), (memory.ReadFile(new MappedFile("memfd:ram"), 0, new byte[1]), memory.WriteFile(new MappedFile("memfd:ram"), 0, [1])),
             "bytes read from and written to a file");
     }
 

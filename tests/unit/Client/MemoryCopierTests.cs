@@ -14,7 +14,7 @@ public sealed class UserMemoryTests
     private const ulong High = 0x90_0000;
     private const int FileDescriptor = 5;
     private static readonly UserFile Memfd = new("memfd:ram", IsMemfd: true, 1 << 20);
-    private static readonly IoptFile MappedMemfd = new("memfd:ram");
+    private static readonly MappedFile MappedMemfd = new("memfd:ram");
 
     [Fact]
     public void A_write_copies_from_the_buffer_to_each_piece_in_order()
@@ -95,7 +95,7 @@ public sealed class UserMemoryTests
         Expect.Equal(5UL, UserMemory.Copy(memory, Read(Piece(Low, 4), Piece(High, 4)))?.Value ?? 0, "bytes copied to a buffer of 5");
         Expect.Equal(3UL, UserMemory.Copy(memory, Read(FilePiece(5, 4)))?.Value ?? 0, "bytes copied of the last 3 of a file");
         Expect.Equal(0UL, UserMemory.Copy(memory, Write(FilePiece(8, 1)))?.Value ?? 9, "bytes copied past the end of a file");
-        Expect.Equal(0UL, UserMemory.Copy(memory, Read(new UserMemoryPiece(new IoptFile("memfd:other"), 0, 1)))?.Value ?? 9, "bytes copied of a file that isn't there");
+        Expect.Equal(0UL, UserMemory.Copy(memory, Read(new UserMemoryPiece(new MappedFile("memfd:other"), 0, 1)))?.Value ?? 9, "bytes copied of a file that isn't there");
     }
 
     [Fact]
