@@ -9,14 +9,14 @@ public sealed class IommuAccess : IAsyncDisposable
 {
     private readonly IommuDriver _driver;
     private readonly ICallerMemory _memory;
-    private readonly ReleaseOnce<DriverReply> _ownership;
+    private readonly ReleaseOnce<DriverReply> _release;
 
     internal IommuAccess(IommuDriver driver, ObjectId id, ICallerMemory memory)
     {
         _driver = driver;
         _memory = memory;
         Id = id;
-        _ownership = new ReleaseOnce<DriverReply>(cancellationToken => driver.RunAsync("destroy access", new DestroyAccessRequest(id), cancellationToken).AsTask());
+        _release = new ReleaseOnce<DriverReply>(cancellationToken => driver.RunAsync("destroy access", new DestroyAccessRequest(id), cancellationToken).AsTask());
     }
 
     /// <summary>The access's id.</summary>
@@ -96,11 +96,11 @@ public sealed class IommuAccess : IAsyncDisposable
     /// <returns>When its object is gone.</returns>
     /// <exception cref="IommufdException">ENOENT where it was destroyed already, EBADF where the driver's reference was put.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task DestroyAsync(CancellationToken cancellationToken = default) => _ownership.EndAsync(cancellationToken);
+    public Task DestroyAsync(CancellationToken cancellationToken = default) => _release.EndAsync(cancellationToken);
 
     /// <summary>Destroys the access where that was not done. Does not throw.</summary>
     /// <returns>When it is gone.</returns>
-    public ValueTask DisposeAsync() => _ownership.DisposeAsync();
+    public ValueTask DisposeAsync() => _release.DisposeAsync();
 
     private async ValueTask CopyAsync(Iova iova, Memory<byte> buffer, bool isWrite, CancellationToken cancellationToken)
     {

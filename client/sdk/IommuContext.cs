@@ -14,15 +14,15 @@ public sealed partial class IommuContext : IAsyncDisposable
     private readonly IContextGrain _grain;
     private readonly Session _session;
     private readonly LeasedReference _reference;
-    private readonly ReleaseOnce<ReleaseReport?> _file;
+    private readonly ReleaseOnce<ReleaseReport?> _release;
     private readonly TracedCalls _traced;
 
     internal IommuContext(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply opened)
     {
         (Handle, Mode, _grain, _session, _core) = (handle, opened.Mode, grain, session, session.Core);
         _reference = _core.Leases.Add(new LeasedReference(handle, grain, opened.Reference, opened.Lease, session));
-        _file = _core.Owner("close", _reference);
-        _traced = new TracedCalls(handle, _core.ClusterId);
+        _release = _core.PutOnce("close", _reference);
+        _traced = new TracedCalls(handle, _core.ServerAddress);
     }
 
     /// <summary>The context's handle. Whoever gets it can act on the context.</summary>
@@ -105,7 +105,7 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <exception cref="IommufdTransportException">No answer came. The file is closed when its lease is over, if not before.</exception>
     public async Task<ReleaseReport?> CloseAsync(CancellationToken cancellationToken = default)
     {
-        var release = await _file.EndAsync(cancellationToken);
+        var release = await _release.EndAsync(cancellationToken);
         _pins.RemoveAll();
         return release;
     }
@@ -114,7 +114,7 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <returns>When it is closed.</returns>
     public async ValueTask DisposeAsync()
     {
-        await _file.DisposeAsync();
+        await _release.DisposeAsync();
         _pins.RemoveAll();
     }
 

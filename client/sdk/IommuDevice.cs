@@ -6,13 +6,13 @@ namespace IommuFd.Client;
 public sealed class IommuDevice : IAsyncDisposable
 {
     private readonly IommuDriver _driver;
-    private readonly ReleaseOnce<DriverReply> _ownership;
+    private readonly ReleaseOnce<DriverReply> _release;
 
     internal IommuDevice(IommuDriver driver, ObjectId id)
     {
         _driver = driver;
         Id = id;
-        _ownership = new ReleaseOnce<DriverReply>(cancellationToken => driver.RunAsync("unbind", new UnbindDeviceRequest(id), cancellationToken).AsTask());
+        _release = new ReleaseOnce<DriverReply>(cancellationToken => driver.RunAsync("unbind", new UnbindDeviceRequest(id), cancellationToken).AsTask());
     }
 
     /// <summary>The device's id, by which ioctls name it.</summary>
@@ -57,9 +57,9 @@ public sealed class IommuDevice : IAsyncDisposable
     /// <returns>When its object is gone.</returns>
     /// <exception cref="IommufdException">ENOENT where it was unbound already, EBADF where the driver's reference was put.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task UnbindAsync(CancellationToken cancellationToken = default) => _ownership.EndAsync(cancellationToken);
+    public Task UnbindAsync(CancellationToken cancellationToken = default) => _release.EndAsync(cancellationToken);
 
     /// <summary>Unbinds the device where that was not done. Does not throw.</summary>
     /// <returns>When it is unbound.</returns>
-    public ValueTask DisposeAsync() => _ownership.DisposeAsync();
+    public ValueTask DisposeAsync() => _release.DisposeAsync();
 }

@@ -9,15 +9,15 @@ public sealed class IommuDriver : IAsyncDisposable
     private readonly IContextGrain _grain;
     private readonly Session _session;
     private readonly LeasedReference _reference;
-    private readonly ReleaseOnce<ReleaseReport?> _ownership;
+    private readonly ReleaseOnce<ReleaseReport?> _release;
     private readonly TracedCalls _traced;
 
     internal IommuDriver(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply taken)
     {
         (Handle, _grain, _session) = (handle, grain, session);
         _reference = session.Core.Leases.Add(new LeasedReference(handle, grain, taken.Reference, taken.Lease, session));
-        _ownership = session.Core.Owner("put", _reference);
-        _traced = new TracedCalls(handle, session.Core.ClusterId);
+        _release = session.Core.PutOnce("put", _reference);
+        _traced = new TracedCalls(handle, session.Core.ServerAddress);
     }
 
     /// <summary>The context's handle.</summary>
@@ -83,11 +83,11 @@ public sealed class IommuDriver : IAsyncDisposable
     /// <returns>What was released; null where others still refer to the context, and where the answer was lost with its silo.</returns>
     /// <exception cref="IommufdException">EBADF where it was put already, or the context was lost.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task<ReleaseReport?> PutAsync(CancellationToken cancellationToken = default) => _ownership.EndAsync(cancellationToken);
+    public Task<ReleaseReport?> PutAsync(CancellationToken cancellationToken = default) => _release.EndAsync(cancellationToken);
 
     /// <summary>Puts the reference back where that was not done. Does not throw.</summary>
     /// <returns>When it is put.</returns>
-    public ValueTask DisposeAsync() => _ownership.DisposeAsync();
+    public ValueTask DisposeAsync() => _release.DisposeAsync();
 
     internal async ValueTask<DriverReply> RunAsync(string operation, DriverRequest request, CancellationToken cancellationToken)
     {

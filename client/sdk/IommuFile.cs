@@ -6,13 +6,13 @@ namespace IommuFd.Client;
 public sealed class IommuFile : IAsyncDisposable
 {
     private readonly LeasedReference _reference;
-    private readonly ReleaseOnce<ReleaseReport?> _ownership;
+    private readonly ReleaseOnce<ReleaseReport?> _release;
 
     internal IommuFile(UserFile file, ClientCore core, TimeSpan lease)
     {
         (File, Target) = (file, file.Target ?? throw new InvalidOperationException($"The ioctl opened '{file.Identity}', which leads to no object."));
         _reference = core.Leases.Add(new LeasedReference(Target.Context, core.Grain(Target.Context), Target.Reference, lease, null));
-        _ownership = core.Owner("close", _reference);
+        _release = core.PutOnce("close", _reference);
     }
 
     /// <summary>What the SDK sends with an argument that names the file by its descriptor.</summary>
@@ -29,9 +29,9 @@ public sealed class IommuFile : IAsyncDisposable
     /// <returns>What was released; null where others still refer to the context, and where the answer was lost with its silo.</returns>
     /// <exception cref="IommufdException">EBADF where it is closed already, or the context was lost.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task<ReleaseReport?> CloseAsync(CancellationToken cancellationToken = default) => _ownership.EndAsync(cancellationToken);
+    public Task<ReleaseReport?> CloseAsync(CancellationToken cancellationToken = default) => _release.EndAsync(cancellationToken);
 
     /// <summary>Closes the file where it is still open. Does not throw.</summary>
     /// <returns>When it is closed.</returns>
-    public ValueTask DisposeAsync() => _ownership.DisposeAsync();
+    public ValueTask DisposeAsync() => _release.DisposeAsync();
 }

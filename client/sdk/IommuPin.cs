@@ -5,13 +5,13 @@ namespace IommuFd.Client;
 /// <summary>Pages that an access has pinned. Disposing it unpins them.</summary>
 public sealed class IommuPin : IAsyncDisposable
 {
-    private readonly ReleaseOnce<DriverReply> _ownership;
+    private readonly ReleaseOnce<DriverReply> _release;
 
     internal IommuPin(IovaRange range, IReadOnlyList<UserMemoryPiece> memory, Func<CancellationToken, Task<DriverReply>> unpin)
     {
         Range = range;
         Memory = memory;
-        _ownership = new ReleaseOnce<DriverReply>(unpin);
+        _release = new ReleaseOnce<DriverReply>(unpin);
     }
 
     /// <summary>The IOVAs.</summary>
@@ -25,9 +25,9 @@ public sealed class IommuPin : IAsyncDisposable
     /// <returns>When it is dropped.</returns>
     /// <exception cref="IommufdException">ENOENT where it is gone: dropped, or revoked by unmapping.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task UnpinAsync(CancellationToken cancellationToken = default) => _ownership.EndAsync(cancellationToken);
+    public Task UnpinAsync(CancellationToken cancellationToken = default) => _release.EndAsync(cancellationToken);
 
     /// <summary>Drops the pin where that was not done. Does not throw.</summary>
     /// <returns>When it is dropped.</returns>
-    public ValueTask DisposeAsync() => _ownership.DisposeAsync();
+    public ValueTask DisposeAsync() => _release.DisposeAsync();
 }

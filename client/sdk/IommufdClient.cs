@@ -24,10 +24,12 @@ public sealed class IommufdClient
     /// <param name="options">How to send requests; null for the defaults.</param>
     /// <exception cref="ArgumentOutOfRangeException">An option makes no sense.</exception>
     public IommufdClient(IGrainFactory grains, IommufdClientOptions? options = null)
+        : this(new GrainChannel(grains ?? throw new ArgumentNullException(nameof(grains))), options)
     {
-        ArgumentNullException.ThrowIfNull(grains);
-        _core = new ClientCore(grains, (options ?? new IommufdClientOptions()).Validated());
     }
+
+    internal IommufdClient(IContextChannel channel, IommufdClientOptions? options = null)
+        => _core = new ClientCore(channel, (options ?? new IommufdClientOptions()).Validated());
 
     /// <summary>Opens a new context under a random handle, as opening <c>/dev/iommu</c> does.</summary>
     /// <param name="name">Who opens it, for people: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters; null takes <see cref="IommufdClientOptions.Name"/>.</param>

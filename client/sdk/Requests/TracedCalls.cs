@@ -10,8 +10,8 @@ namespace IommuFd.Client;
 
 /// <summary>The spans of a program's calls.</summary>
 /// <param name="handle">The context that they are about.</param>
-/// <param name="cluster">Where the context is.</param>
-internal sealed class TracedCalls(ContextHandle handle, string cluster)
+/// <param name="serverAddress">Where requests go.</param>
+internal sealed class TracedCalls(ContextHandle handle, string serverAddress)
 {
     /// <summary>Whether a call that is made now is to have a span: where somebody listens, and it belongs to a recorded trace or is chosen to begin one.</summary>
     public static bool IsWanted
@@ -45,7 +45,7 @@ internal sealed class TracedCalls(ContextHandle handle, string cluster)
         if (span is not null)
         {
             span.SetContext(handle);
-            span.SetTag(SpanTags.ServerAddress, cluster);
+            span.SetTag(SpanTags.ServerAddress, serverAddress);
             describe?.Invoke(span);
         }
 

@@ -118,7 +118,7 @@ public sealed class CallerFilesTests
     private IommuFile Opened(long reference)
     {
         var target = new FileTarget(ContextHandle.NewRandom(), new ReferenceId(reference), ObjectType.Access, new ObjectId((uint)reference));
-        var core = new ClientCore(_grain.Factory, new IommufdClientOptions());
+        var core = new ClientCore(_grain.Channel, new IommufdClientOptions());
         return new IommuFile(UserFile.Of(target), core, TimeSpan.Zero);
     }
 }

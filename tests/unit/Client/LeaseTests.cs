@@ -16,7 +16,7 @@ public sealed class LeaseTests
     private readonly IommufdClient _client;
 
     public LeaseTests() => _client = new IommufdClient(
-        FakeGrainFactory.For((_, key) => _grains.TryGetValue((Guid)key, out var grain) ? grain : _grains[(Guid)key] = new LeasingGrain(_time)),
+        new FakeChannel(handle => _grains.TryGetValue(handle.Value, out var grain) ? grain : _grains[handle.Value] = new LeasingGrain(_time)),
         new IommufdClientOptions { TimeProvider = _time });
 
     [Fact]
@@ -166,7 +166,7 @@ public sealed class LeaseTests
     [Fact]
     public async Task Without_a_lease_nothing_is_renewed()
     {
-        var client = new IommufdClient(FakeGrainFactory.For((_, _) => new LeasingGrain(_time) { Lease = TimeSpan.Zero }), new IommufdClientOptions { TimeProvider = _time });
+        var client = new IommufdClient(new FakeChannel(_ => new LeasingGrain(_time) { Lease = TimeSpan.Zero }), new IommufdClientOptions { TimeProvider = _time });
         var context = await client.OpenAsync();
         Pass(10 * Lease);
         Expect.That(!context.IsLost, "It is lost.");
@@ -186,7 +186,7 @@ public sealed class LeaseTests
     [Fact]
     public async Task Of_100_000_contexts_that_were_opened_and_closed_nothing_stays()
     {
-        var core = new ClientCore(FakeGrainFactory.For((_, _) => new LeasingGrain(_time)), new IommufdClientOptions { TimeProvider = _time });
+        var core = new ClientCore(new FakeChannel(_ => new LeasingGrain(_time)), new IommufdClientOptions { TimeProvider = _time });
         var opened = new ReferenceReply(Errno.None, new ReferenceId(1), default, ContextMode.Volatile, null, Lease);
         for (var i = 0; i < 100_000; i++)
         {

@@ -16,7 +16,7 @@ public sealed class OpenedFilesTests
 
     public OpenedFilesTests()
     {
-        _client = new IommufdClient(_grain.Factory);
+        _client = new IommufdClient(_grain.Channel);
         _grain.Ioctl = _ => new IoctlReply { File = new NewFile(16, TargetIn(Other)) };
     }
 
@@ -34,7 +34,7 @@ public sealed class OpenedFilesTests
         }
 
         await memory.CloseFileAsync(3);
-        Expect.Equal(Other.Value, _grain.Keys[^1], "the context whose reference is put by closing the descriptor");
+        Expect.Equal(Other, _grain.Handles[^1], "the context whose reference is put by closing the descriptor");
         Expect.Sequence([new ReferenceId(9)], _grain.Calls.OfType<ReferenceId>(), "the references that were put");
     }
 
@@ -91,14 +91,14 @@ public sealed class OpenedFilesTests
         var memory = new CallerMemory().AddFile(5, FileOf(Other)).AddFile(6, FileOf(context.Handle));
         foreach (var op in (IommuTestOp[])[IommuTestOp.AccessPages, IommuTestOp.AccessRw, IommuTestOp.DestroyAccessPages, IommuTestOp.AccessReplaceIoas])
         {
-            _grain.Keys.Clear();
+            _grain.Handles.Clear();
             await context.IoctlAsync(TestCmd, Argument(op, fileDescriptor: 5), memory);
-            Expect.Sequence([Other.Value], _grain.Keys, $"the contexts looked up for {op} on a file of another");
+            Expect.Sequence([Other], _grain.Handles, $"the contexts looked up for {op} on a file of another");
             Expect.Equal(FileOf(Other), ((IoctlRequest)_grain.Calls[^1]).File, $"the file that {op} travels with");
 
             await context.IoctlAsync(TestCmd, Argument(op, fileDescriptor: 6), memory);
             await context.IoctlAsync(TestCmd, Argument(op, fileDescriptor: 7), memory);
-            Expect.Equal(1, _grain.Keys.Count, $"the contexts looked up when {op} is on a file of its own, and on none");
+            Expect.Equal(1, _grain.Handles.Count, $"the contexts looked up when {op} is on a file of its own, and on none");
             Expect.Equal(null, ((IoctlRequest)_grain.Calls[^1]).File, $"the file that {op} on a closed descriptor travels with");
         }
     }

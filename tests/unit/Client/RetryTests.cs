@@ -240,7 +240,7 @@ public sealed partial class RetryTests
     public async Task Pauses_grow_and_their_bounds_are_the_options()
     {
         var client = new IommufdClient(
-            _grain.Factory, new IommufdClientOptions { TimeProvider = _time, Backoff = 2 * Second, MaxBackoff = 8 * Second, RetryFor = 100 * Second });
+            _grain.Channel, new IommufdClientOptions { TimeProvider = _time, Backoff = 2 * Second, MaxBackoff = 8 * Second, RetryFor = 100 * Second });
         var context = await client.OpenAsync();
         var sent = new List<double>();
         _grain.Ioctl = _ =>
@@ -274,7 +274,7 @@ public sealed partial class RetryTests
             ("MaxBackoff", new() { MaxBackoff = TimeSpan.Zero }),
         })
         {
-            Expect.Equal(name, Assert.Throws<ArgumentOutOfRangeException>(() => new IommufdClient(_grain.Factory, options)).ParamName, "what is named");
+            Expect.Equal(name, Assert.Throws<ArgumentOutOfRangeException>(() => new IommufdClient(_grain.Channel, options)).ParamName, "what is named");
         }
     }
 
@@ -308,7 +308,7 @@ public sealed partial class RetryTests
 
     private IommufdClientOptions Options => new() { TimeProvider = _time, AttemptTimeout = 3 * Second };
 
-    private IommufdClient Client() => new(_grain.Factory, Options);
+    private IommufdClient Client() => new(_grain.Channel, Options);
 
     private Task<IommuContext> OpenAsync() => _client.OpenAsync();
 
@@ -321,7 +321,7 @@ public sealed partial class RetryTests
         var context = await OpenAsync();
         var driver = await _client.GetDriverAsync(context.Handle, "driver");
         var target = new FileTarget(context.Handle, new ReferenceId(9), ObjectType.Access, new ObjectId(1));
-        var core = new ClientCore(_grain.Factory, Options);
+        var core = new ClientCore(_grain.Channel, Options);
         var file = new IommuFile(UserFile.Of(target), core, lease: default);
         (_grain.Failure, _grain.Put) = (failure, put);
         Array.ForEach(faults, _grain.Faults.Enqueue);

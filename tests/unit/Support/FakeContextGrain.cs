@@ -1,3 +1,4 @@
+using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
@@ -37,7 +38,7 @@ internal sealed class FakeContextGrain : IContextGrain
     public List<OperationId> Operations { get; } = [];
 
     /// <summary>The handles that the SDK asked for.</summary>
-    public List<Guid> Keys { get; } = [];
+    public List<ContextHandle> Handles { get; } = [];
 
     /// <summary>What every call fails with.</summary>
     public Exception? Failure { get; set; }
@@ -66,9 +67,9 @@ internal sealed class FakeContextGrain : IContextGrain
     /// <summary>What drivers are answered, with <see cref="Errno"/>.</summary>
     public DriverReply Driver { get; set; } = new(Errno.None);
 
-    public IGrainFactory Factory => FakeGrainFactory.For((_, key) =>
+    public IContextChannel Channel => new FakeChannel(handle =>
     {
-        Keys.Add((Guid)key);
+        Handles.Add(handle);
         return this;
     });
 
