@@ -168,7 +168,7 @@ public sealed partial class IommuContext : IAsyncDisposable
     private ValueTask<IoctlReply> SendAsync(bool isTraced, in IoctlInput input, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        if (input.File?.Target is { } target && target.Context != Handle)
+        if (input.File?.Target is { } target && target.Context != Handle && IoctlTable.Find(input.Command) is { File.IsActedOn: true })
         {
             return SendElsewhereAsync(target.Context, input.ToRequest(), cancellationToken);
         }

@@ -19,9 +19,6 @@ public enum UserBufferAccess
 /// <summary>How long a buffer is, by the argument that points to it. Returns bytes, saturated at 2^64 - 1; 0 where this argument has no such buffer.</summary>
 public delegate ulong UserBufferLength(ReadOnlySpan<byte> argument);
 
-/// <summary>Where an argument has a file descriptor, in bytes from its start; null where this argument has none.</summary>
-public delegate int? UserFileField(ReadOnlySpan<byte> argument);
-
 /// <summary>One buffer of the caller's that a command's argument points to.</summary>
 /// <param name="PointerField">The kernel's name of the field that holds the address.</param>
 /// <param name="PointerOffset">Where in the argument the 64-bit address stands, in bytes.</param>

@@ -104,6 +104,18 @@ public sealed class OpenedFilesTests
     }
 
     [Fact]
+    public async Task An_ioctl_that_only_uses_a_file_goes_to_its_own_context()
+    {
+        var context = await _client.OpenAsync();
+        _grain.Ioctl = _ => IoctlReply.Success;
+        _grain.Handles.Clear();
+        var argument = UapiStruct.ToBytes(new IommuIoasMapFile { Size = 40, Fd = 5 });
+        await context.IoctlAsync((uint)IommuCommand.IoasMapFile, argument, new CallerMemory().AddFile(5, FileOf(Other)));
+        Expect.Sequence([], _grain.Handles, "other contexts that were looked up");
+        Expect.Equal(FileOf(Other), ((IoctlRequest)_grain.Calls[^1]).File, "the file that MAP_FILE travels with");
+    }
+
+    [Fact]
     public async Task An_op_whose_id_is_an_object_does_not_travel_with_a_file()
     {
         var context = await _client.OpenAsync();
