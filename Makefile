@@ -7,7 +7,7 @@ export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test format demo run cluster bench chaos screenshots clean
+.PHONY: help setup build test format api demo run cluster bench chaos screenshots clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -28,6 +28,9 @@ test: build ## Checks the format and runs every test.
 
 format: setup ## Formats the code.
 	dotnet format IommuFd.Actors.sln --no-restore
+
+api: setup ## Accepts the public surface of the SDK and the contracts as it is now: tests/unit/Architecture/*.approved.txt.
+	IOMMUFD_ACCEPT_API=$(CURDIR)/tests/unit/Architecture dotnet test tests/unit -c $(CONFIGURATION) --no-restore --nologo --filter FullyQualifiedName~PublicApi
 
 demo: build ## Drives a context with ioctls and prints each.
 	@dotnet $(BIN)/iommufd/release/iommufd.dll demo
