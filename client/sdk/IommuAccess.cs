@@ -109,7 +109,7 @@ public sealed class IommuAccess : IAsyncDisposable
 
         // The buffer gets an address that no program has, so that one copy serves buffers with and without addresses.
         var memory = new ArgumentMemory(buffer, _memory);
-        if (UserMemory.Copy(memory, new UserCopy(ArgumentMemory.Address, reply.Memory ?? [], isWrite)) is { } fault)
+        if (MemoryCopier.Copy(memory, new UserCopy(ArgumentMemory.Address, reply.Memory ?? [], isWrite)) is { } fault)
         {
             throw new IommufdException(operation, Errno.EFAULT, fault);
         }

@@ -9,12 +9,6 @@ public sealed partial class IommuContext
     // All emulated IOMMUs say less of themselves than this.
     private const int HwInfoBytes = 4096;
 
-    /// <summary>
-    /// The memory that this context's <see cref="MapAsync"/> has mapped and keeps pinned, for accesses to copy from and to. Addresses outside of it can't be
-    /// accessed.
-    /// </summary>
-    public ICallerMemory Memory => _pins;
-
     /// <summary><c>IOMMU_HWPT_ALLOC</c>: allocates a hardware page table that mirrors an IOAS.</summary>
     /// <param name="device">The device that it is for.</param>
     /// <param name="ioas">The IOAS.</param>
@@ -101,25 +95,4 @@ public sealed partial class IommuContext
 
         return bitmap;
     }
-
-    /// <summary>Shows who holds whom, from an object or in the whole context. Does not wait for requests that run.</summary>
-    /// <param name="root">The object to start at; default for the whole context.</param>
-    /// <param name="direction">Which way to follow.</param>
-    /// <param name="limit">At most so many nodes.</param>
-    /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>The graph.</returns>
-    /// <exception cref="IommufdException">EBADF where the context is closed, ENOENT without such an object.</exception>
-    /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task<HolderGraph> InspectGraphAsync(
-        ObjectId root = default, GraphDirection direction = GraphDirection.Both, int limit = IoctlLimits.MaxInspectionPage, CancellationToken cancellationToken = default)
-        => IommufdClient.InspectGraphAsync(_core.Transport, _grain, new GraphRequest(root, direction, limit), cancellationToken);
-
-    /// <summary>Says what must be let go, in which order, before an object can be destroyed. Does not wait for requests that run, and changes nothing.</summary>
-    /// <param name="id">The object.</param>
-    /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>The steps; none where nothing is in the way.</returns>
-    /// <exception cref="IommufdException">EBADF where the context is closed, ENOENT without such an object.</exception>
-    /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task<BusyExplanation> ExplainBusyAsync(ObjectId id, CancellationToken cancellationToken = default)
-        => IommufdClient.ExplainBusyAsync(_core.Transport, _grain, id, cancellationToken);
 }

@@ -6,8 +6,6 @@ namespace IommuFd.Client;
 /// <content>The commands on mappings, typed.</content>
 public sealed partial class IommuContext
 {
-    private readonly PinnedMappings _pins = new();
-
     /// <summary>
     /// <c>IOMMU_IOAS_MAP</c>: maps memory of this process. It is pinned, so that its address stays, until it is unmapped by this context's
     /// <see cref="UnmapAsync"/> in every IOAS that it was mapped or copied to, or its IOAS is destroyed, or the context is closed.
@@ -176,15 +174,6 @@ public sealed partial class IommuContext
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask ChangeProcessAsync(CancellationToken cancellationToken = default)
         => await RunAsync(IommuCommand.IoasChangeProcess, default(IommuIoasChangeProcess), cancellationToken);
-
-    /// <summary>Shows one object with a part of its own long lists, such as the areas of an IOAS. Does not wait for requests that run.</summary>
-    /// <param name="id">The object.</param>
-    /// <param name="page">Which part; of an IOAS, from which IOVA on.</param>
-    /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>The object; null where there is none.</returns>
-    /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page, CancellationToken cancellationToken = default)
-        => IommufdClient.InspectObjectAsync(_core.Transport, _grain, id, page, cancellationToken);
 
     private static uint FlagsOf(Iova? iova, DmaAccess access)
         => (uint)((iova is null ? 0 : IommuIoasMapFlags.FixedIova)

@@ -17,6 +17,9 @@ public sealed partial class IommuContext : IAsyncDisposable
     private readonly ReleaseOnce<ReleaseReport?> _release;
     private readonly TracedCalls _traced;
 
+    // Memory of this process that the typed methods have mapped. Mapping and copying add to it; unmapping, destroying an IOAS and closing the file remove.
+    private readonly PinnedMappings _pins = new();
+
     internal IommuContext(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply opened)
     {
         (Handle, Mode, _grain, _session, _core) = (handle, opened.Mode, grain, session, session.Core);
@@ -36,6 +39,12 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// What it is asked then is EBADF. Found out by the renewal of the lease, which comes later than a request would.
     /// </summary>
     public bool IsLost => _reference.IsLost;
+
+    /// <summary>
+    /// The memory that this context's <see cref="MapAsync"/> has mapped and keeps pinned, for accesses to copy from and to. Addresses outside of it can't be
+    /// accessed.
+    /// </summary>
+    public ICallerMemory Memory => _pins;
 
     /// <summary>Issues an ioctl whose argument lies in memory, as a program does.</summary>
     /// <param name="command">The full ioctl number.</param>
@@ -85,18 +94,6 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <summary>Starts a batch: several ioctls that run in one turn of the context, in order, with nothing of others between them.</summary>
     /// <returns>The batch, empty.</returns>
     public IoctlBatch CreateBatch() => new(this);
-
-    /// <summary>Shows the context and a page of its objects. Does not wait for requests that run.</summary>
-    /// <param name="after">Only objects with greater ids; default starts at the first.</param>
-    /// <param name="limit">At most so many objects.</param>
-    /// <param name="withState">Whether each object's own state is shown too.</param>
-    /// <param name="cancellationToken">Ends the inspection early.</param>
-    /// <returns>The page.</returns>
-    /// <exception cref="IommufdException">EBADF where the context is closed.</exception>
-    /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task<ContextInspection> InspectAsync(
-        ObjectId after = default, int limit = IoctlLimits.MaxInspectionPage, bool withState = false, CancellationToken cancellationToken = default)
-        => IommufdClient.InspectAsync(_core.Transport, _grain, new InspectRequest(after, limit, withState), cancellationToken);
 
     /// <summary>Closes this file. The last reference to the context releases it: its objects are destroyed, leaves first.</summary>
     /// <param name="cancellationToken">Stops the waiting; the file may be closed then.</param>

@@ -107,7 +107,7 @@ public sealed class IommufdClient
     /// <exception cref="IommufdException">EBADF where the handle names no open context.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public Task<ContextInspection> InspectAsync(ContextHandle handle, InspectRequest request, CancellationToken cancellationToken = default)
-        => InspectAsync(_core.Transport, _core.Grain(handle), request, cancellationToken);
+        => Inspections.InspectAsync(_core.Transport, _core.Grain(handle), request, cancellationToken);
 
     /// <summary>Shows one object with a part of its own long lists, without taking a reference.</summary>
     /// <param name="handle">The context's handle.</param>
@@ -117,7 +117,7 @@ public sealed class IommufdClient
     /// <returns>The object; null without an open context or such an object.</returns>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public Task<ObjectInspection?> InspectObjectAsync(ContextHandle handle, ObjectId id, StatePage page, CancellationToken cancellationToken = default)
-        => InspectObjectAsync(_core.Transport, _core.Grain(handle), id, page, cancellationToken);
+        => Inspections.InspectObjectAsync(_core.Transport, _core.Grain(handle), id, page, cancellationToken);
 
     /// <summary>Shows who holds whom in a context, without taking a reference.</summary>
     /// <param name="handle">The context's handle.</param>
@@ -127,7 +127,7 @@ public sealed class IommufdClient
     /// <exception cref="IommufdException">EBADF where the handle names no open context, ENOENT without such an object.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public Task<HolderGraph> InspectGraphAsync(ContextHandle handle, GraphRequest request, CancellationToken cancellationToken = default)
-        => InspectGraphAsync(_core.Transport, _core.Grain(handle), request, cancellationToken);
+        => Inspections.InspectGraphAsync(_core.Transport, _core.Grain(handle), request, cancellationToken);
 
     /// <summary>Says what must be let go, in which order, before an object of a context can be destroyed, without taking a reference.</summary>
     /// <param name="handle">The context's handle.</param>
@@ -137,7 +137,7 @@ public sealed class IommufdClient
     /// <exception cref="IommufdException">EBADF where the handle names no open context, ENOENT without such an object.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public Task<BusyExplanation> ExplainBusyAsync(ContextHandle handle, ObjectId id, CancellationToken cancellationToken = default)
-        => ExplainBusyAsync(_core.Transport, _core.Grain(handle), id, cancellationToken);
+        => Inspections.ExplainBusyAsync(_core.Transport, _core.Grain(handle), id, cancellationToken);
 
     /// <summary>Shows the last ioctls of a context, without taking a reference. More of them are kept for some seconds after that.</summary>
     /// <param name="handle">The context's handle.</param>
@@ -146,12 +146,8 @@ public sealed class IommufdClient
     /// <returns>The ioctls.</returns>
     /// <exception cref="IommufdException">EBADF where the handle names no open context.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
-    public async Task<TailReply> TailAsync(ContextHandle handle, TailRequest request, CancellationToken cancellationToken = default)
-    {
-        var grain = _core.Grain(handle);
-        var tail = await _core.Transport.CallAsync("tail", () => grain.TailAsync(request), static _ => true, cancellationToken);
-        return tail.Errno == Errno.None ? tail : throw new IommufdException("tail", tail.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen });
-    }
+    public Task<TailReply> TailAsync(ContextHandle handle, TailRequest request, CancellationToken cancellationToken = default)
+        => Inspections.TailAsync(_core.Transport, _core.Grain(handle), request, cancellationToken);
 
     /// <summary>
     /// Ends what this does in the background. Files and drivers that are still open can be used and closed; but their leases are renewed no more, and no request is sent
@@ -161,40 +157,6 @@ public sealed class IommufdClient
     {
         _core.Transport.Stop();
         _core.Leases.Stop();
-    }
-
-    internal static Task<ObjectInspection?> InspectObjectAsync(
-        Transport transport, IContextGrain grain, ObjectId id, StatePage page, CancellationToken cancellationToken)
-        => transport.CallAsync("inspect", () => grain.InspectObjectAsync(id, page), static _ => true, cancellationToken);
-
-    internal static async Task<HolderGraph> InspectGraphAsync(Transport transport, IContextGrain grain, GraphRequest request, CancellationToken cancellationToken)
-    {
-        var graph = await transport.CallAsync("inspect", () => grain.InspectGraphAsync(request), static _ => true, cancellationToken);
-        return graph.Errno switch
-        {
-            Errno.None => graph,
-            Errno.ENOENT => throw new IommufdException("inspect", graph.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ObjectNotFound, ObjectId = request.Root }),
-            _ => throw new IommufdException("inspect", graph.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen }),
-        };
-    }
-
-    internal static async Task<BusyExplanation> ExplainBusyAsync(Transport transport, IContextGrain grain, ObjectId id, CancellationToken cancellationToken)
-    {
-        var explanation = await transport.CallAsync("explain", () => grain.ExplainBusyAsync(id), static _ => true, cancellationToken);
-        return explanation.Errno switch
-        {
-            Errno.None => explanation,
-            Errno.ENOENT => throw new IommufdException("explain", explanation.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ObjectNotFound, ObjectId = id }),
-            _ => throw new IommufdException("explain", explanation.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen }),
-        };
-    }
-
-    internal static async Task<ContextInspection> InspectAsync(Transport transport, IContextGrain grain, InspectRequest request, CancellationToken cancellationToken)
-    {
-        var inspection = await transport.CallAsync("inspect", () => grain.InspectAsync(request, cancellationToken), static _ => true, cancellationToken);
-        return inspection.Errno == Errno.None
-            ? inspection
-            : throw new IommufdException("inspect", inspection.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen });
     }
 
     // The session makes it the same reference however often it is asked for.

@@ -6,7 +6,7 @@ namespace IommuFd.Client;
 // The service says which bytes move and touches none of them. What is copied here can be as large as a program's buffers, and goes in chunks.
 
 /// <summary>Moves bytes in a caller's memory as a reply says.</summary>
-internal static class UserMemory
+internal static class MemoryCopier
 {
     private const int ChunkBytes = 64 * 1024;
 

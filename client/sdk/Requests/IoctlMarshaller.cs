@@ -81,10 +81,10 @@ internal static class IoctlMarshaller
 
         foreach (var buffer in reply.Buffers ?? [])
         {
-            UserMemory.Write(memory, buffer);
+            MemoryCopier.Write(memory, buffer);
         }
 
-        return reply.Copy is { } copy && UserMemory.Copy(memory, copy) is { } fault ? new IoctlReply { Errno = Errno.EFAULT, Diagnostic = fault } : reply;
+        return reply.Copy is { } copy && MemoryCopier.Copy(memory, copy) is { } fault ? new IoctlReply { Errno = Errno.EFAULT, Diagnostic = fault } : reply;
     }
 
     private static UserBuffer[]? CopyInBuffers(uint command, byte[] argument, ICallerMemory memory)
