@@ -29,8 +29,8 @@ test: build ## Checks the format and runs every test.
 format: setup ## Formats the code.
 	dotnet format IommuFd.Actors.sln --no-restore
 
-api: setup ## Accepts the public surface of the SDK and the contracts as it is now: tests/unit/Architecture/*.approved.txt.
-	IOMMUFD_ACCEPT_API=$(CURDIR)/tests/unit/Architecture dotnet test tests/unit -c $(CONFIGURATION) --no-restore --nologo --filter FullyQualifiedName~PublicApi
+api: ## Accepts the public API of the SDK and the contracts as it is now, in tests/unit/Architecture/*.approved.txt.
+	IOMMUFD_ACCEPT_API=$(CURDIR)/tests/unit/Architecture dotnet test tests/unit -c $(CONFIGURATION) --nologo --filter FullyQualifiedName~PublicApi
 
 demo: build ## Drives a context with ioctls and prints each.
 	@dotnet $(BIN)/iommufd/release/iommufd.dll demo

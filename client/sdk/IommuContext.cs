@@ -5,8 +5,8 @@ using IommuFd.Uapi;
 namespace IommuFd.Client;
 
 /// <summary>
-/// An open context, as a program's file descriptor of <c>/dev/iommu</c>. Disposing it closes it. Thread-safe: requests from several threads run one after
-/// the other, in the order in which the service gets them.
+/// A file of an open context, like a program's file descriptor of <c>/dev/iommu</c>. Disposing closes the file. Thread-safe: requests from several threads run one
+/// after the other, in the order in which they reach the service.
 /// </summary>
 public sealed partial class IommuContext : IAsyncDisposable
 {
@@ -17,7 +17,7 @@ public sealed partial class IommuContext : IAsyncDisposable
     private readonly ReleaseOnce<ReleaseReport?> _release;
     private readonly TracedCalls _traced;
 
-    // Memory of this process that the typed methods have mapped. Mapping and copying add to it; unmapping, destroying an IOAS and closing the file remove.
+    // Memory of this process that the typed methods have mapped. Mapping and copying add to it; unmapping, destroying an IOAS and closing the file remove from it.
     private readonly PinnedMappings _pins = new();
 
     internal IommuContext(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply opened)
@@ -28,32 +28,29 @@ public sealed partial class IommuContext : IAsyncDisposable
         _traced = new TracedCalls(handle, _core.ServerAddress);
     }
 
-    /// <summary>The context's handle. Whoever gets it can act on the context.</summary>
+    /// <summary>The context's handle. It is a secret: any program that has it can use the context.</summary>
     public ContextHandle Handle { get; }
 
     /// <summary>Whether the context outlives the silo that runs it.</summary>
     public ContextMode Mode { get; }
 
     /// <summary>
-    /// Whether the service was found to have this file no more: the context went with its silo, or nothing was heard of this process for longer than the file's lease.
-    /// What it is asked then is EBADF. Found out by the renewal of the lease, which comes later than a request would.
+    /// Whether the service no longer has this file: the context was lost with its silo, or the file's lease expired because the service had not heard from this process.
+    /// Requests answer EBADF then. Lease renewal sets this, so a request can find out earlier.
     /// </summary>
     public bool IsLost => _reference.IsLost;
 
-    /// <summary>
-    /// The memory that this context's <see cref="MapAsync"/> has mapped and keeps pinned, for accesses to copy from and to. Addresses outside of it can't be
-    /// accessed.
-    /// </summary>
+    /// <summary>The memory that this context's <see cref="MapAsync"/> has mapped and keeps pinned, for accesses to copy from and to. Other addresses can't be accessed.</summary>
     public ICallerMemory Memory => _pins;
 
     /// <summary>Issues an ioctl whose argument lies in memory, as a program does.</summary>
     /// <param name="command">The full ioctl number.</param>
     /// <param name="argument">The address of the argument.</param>
-    /// <param name="memory">The memory that it and its pointers lie in. Changed as the ioctl would change it.</param>
-    /// <param name="cancellationToken">Stops the waiting; the ioctl may have run then.</param>
+    /// <param name="memory">The memory that the argument and its pointers refer to. The SDK writes to it what the ioctl writes.</param>
+    /// <param name="cancellationToken">Cancels the wait; the ioctl may still run.</param>
     /// <returns>The answer; a failing ioctl does not throw.</returns>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    /// <exception cref="OperationCanceledException">The waiting was stopped.</exception>
+    /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     public async ValueTask<IoctlResult> IoctlAsync(uint command, ulong argument, ICallerMemory memory, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(memory);
@@ -62,14 +59,14 @@ public sealed partial class IommuContext : IAsyncDisposable
         return IoctlResult.From(command, reply.File is null ? reply : await InstallFileAsync(reply, argument, memory));
     }
 
-    /// <summary>Issues an ioctl whose argument is in a buffer of the caller's.</summary>
+    /// <summary>Issues an ioctl whose argument is in a buffer.</summary>
     /// <param name="command">The full ioctl number.</param>
-    /// <param name="argument">The argument's bytes, the size in the first u32. Changed as the ioctl would change them.</param>
-    /// <param name="memory">What pointers in the argument lead to; null where there are none, or they should lead nowhere.</param>
-    /// <param name="cancellationToken">Stops the waiting; the ioctl may have run then.</param>
+    /// <param name="argument">The argument's bytes, with the size in the first u32. The SDK writes to them what the ioctl writes.</param>
+    /// <param name="memory">The memory that pointers in the argument refer to; null makes every pointer invalid.</param>
+    /// <param name="cancellationToken">Cancels the wait; the ioctl may still run.</param>
     /// <returns>The answer; a failing ioctl does not throw.</returns>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    /// <exception cref="OperationCanceledException">The waiting was stopped.</exception>
+    /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     public ValueTask<IoctlResult> IoctlAsync(uint command, Memory<byte> argument, ICallerMemory? memory = null, CancellationToken cancellationToken = default)
     {
         var withArgument = new ArgumentMemory(argument, memory);
@@ -79,11 +76,11 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <summary>Issues an ioctl whose argument is a struct without pointers.</summary>
     /// <typeparam name="T">The command's struct; its first field is the size.</typeparam>
     /// <param name="command">The command.</param>
-    /// <param name="argument">The argument. Its size is filled in where it is 0.</param>
-    /// <param name="cancellationToken">Stops the waiting; the ioctl may have run then.</param>
+    /// <param name="argument">The argument. A size of 0 is replaced by the struct's size.</param>
+    /// <param name="cancellationToken">Cancels the wait; the ioctl may still run.</param>
     /// <returns>The answer; a failing ioctl does not throw.</returns>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    /// <exception cref="OperationCanceledException">The waiting was stopped.</exception>
+    /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     public async ValueTask<IoctlResult> IoctlAsync<T>(IommuCommand command, T argument, CancellationToken cancellationToken = default)
         where T : unmanaged
     {
@@ -91,15 +88,15 @@ public sealed partial class IommuContext : IAsyncDisposable
         return IoctlResult.From((uint)command, reply.File is null ? reply : await InstallFileAsync(reply, 0, null));
     }
 
-    /// <summary>Starts a batch: several ioctls that run in one turn of the context, in order, with nothing of others between them.</summary>
-    /// <returns>The batch, empty.</returns>
+    /// <summary>Starts a batch: several ioctls that run in one turn of the context, in order, with no other request between them.</summary>
+    /// <returns>The batch, without ioctls.</returns>
     public IoctlBatch CreateBatch() => new(this);
 
-    /// <summary>Closes this file. The last reference to the context releases it: its objects are destroyed, leaves first.</summary>
-    /// <param name="cancellationToken">Stops the waiting; the file may be closed then.</param>
-    /// <returns>What was released; null where others still refer to the context, and where the answer was lost with its silo.</returns>
-    /// <exception cref="IommufdException">EBADF where it is closed already, or the context was lost.</exception>
-    /// <exception cref="IommufdTransportException">No answer came. The file is closed when its lease is over, if not before.</exception>
+    /// <summary>Closes this file. Closing the last reference releases the context: its objects are destroyed, leaves first.</summary>
+    /// <param name="cancellationToken">Cancels the wait; the file may still be closed.</param>
+    /// <returns>What was released; null if the context has other references, or if the answer was lost with its silo.</returns>
+    /// <exception cref="IommufdException">EBADF if the file is closed, or if the context was lost.</exception>
+    /// <exception cref="IommufdTransportException">No answer came. The file is closed when its lease expires, if not before.</exception>
     public async Task<ReleaseReport?> CloseAsync(CancellationToken cancellationToken = default)
     {
         var release = await _release.EndAsync(cancellationToken);
@@ -107,8 +104,8 @@ public sealed partial class IommuContext : IAsyncDisposable
         return release;
     }
 
-    /// <summary>Closes this file where it is still open. Does not throw: a file that can't be reached is closed when its lease is over.</summary>
-    /// <returns>When it is closed.</returns>
+    /// <summary>Closes this file unless it is closed. Does not throw: a file that the request does not reach is closed when its lease expires.</summary>
+    /// <returns>Completes when the file is closed.</returns>
     public async ValueTask DisposeAsync()
     {
         await _release.DisposeAsync();
@@ -127,7 +124,7 @@ public sealed partial class IommuContext : IAsyncDisposable
         return IoctlMarshaller.FromBytes((uint)command, bytes, buffers, file);
     }
 
-    /// <summary>Gives the file of a reply a descriptor. Where there is none to give, the file is closed again, which undoes the ioctl.</summary>
+    /// <summary>Gives a reply's file a descriptor. If there is none to give, the file is closed, which undoes the ioctl.</summary>
     internal async ValueTask<IoctlReply> InstallFileAsync(IoctlReply reply, ulong argument, ICallerMemory? memory)
     {
         var (offset, opened) = (reply.File!.Offset, reply.File.File);
@@ -182,7 +179,7 @@ public sealed partial class IommuContext : IAsyncDisposable
         return await call.StartAsync(input.ToRequest(operation), cancellationToken);
     }
 
-    // A file may lead to another context than the one whose descriptor the ioctl is issued on: what it is about decides. This file has no session there.
+    // The argument names a file that leads to another context, where the ioctl runs. This file has no session there, so the request has no name and is sent once.
     private async ValueTask<IoctlReply> SendElsewhereAsync(ContextHandle context, IoctlRequest request, CancellationToken cancellationToken)
     {
         try

@@ -5,7 +5,7 @@ using Orleans.Configuration;
 
 namespace IommuFd.Client;
 
-/// <summary>Finds contexts as grains: those of the silo in this process, or of the cluster that an Orleans client is connected to.</summary>
+/// <summary>Reaches contexts by grain calls, to the silo in this process or to the cluster of an Orleans client.</summary>
 internal sealed class GrainChannel(IGrainFactory grains) : IContextChannel
 {
     /// <summary>The cluster's id.</summary>

@@ -2,12 +2,12 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Client;
 
-/// <summary>Where a client finds its contexts. Everything that the SDK sends goes to a context that a channel has found.</summary>
+/// <summary>How a client reaches contexts. The SDK sends every request to a context that its channel has found.</summary>
 internal interface IContextChannel
 {
-    /// <summary>Where requests go, as the spans of traced calls say it: <c>server.address</c>.</summary>
+    /// <summary>Where requests go: <c>server.address</c> in the spans of traced calls.</summary>
     string ServerAddress { get; }
 
-    /// <summary>Finds the context of a handle. Sends nothing: whether it is open, its answers say.</summary>
+    /// <summary>Finds the context of a handle. Sends nothing, and so does not check whether the context is open.</summary>
     IContextGrain Find(ContextHandle handle);
 }

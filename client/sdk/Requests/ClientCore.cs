@@ -21,7 +21,7 @@ internal sealed class ClientCore
 
     public IommufdClientOptions Options { get; }
 
-    /// <summary>Sends until there is an answer.</summary>
+    /// <summary>Sends requests until there is an answer.</summary>
     public Transport Transport { get; }
 
     /// <summary>Finds requests that get no answer.</summary>
@@ -30,7 +30,7 @@ internal sealed class ClientCore
     /// <summary>Renews leases.</summary>
     public LeaseKeeper Leases { get; }
 
-    /// <summary>Makes what puts a reference once, and stops renewing its lease then.</summary>
+    /// <summary>The release of a reference: it stops the renewal of the reference's lease, and puts the reference.</summary>
     public ReleaseOnce<ReleaseReport?> PutOnce(string operation, LeasedReference reference) => new(cancellationToken =>
     {
         Leases.Remove(reference);

@@ -3,7 +3,7 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-/// <summary>Requests that change nothing. They need neither a reference nor a session, and are sent again as often as it takes.</summary>
+/// <summary>Requests that change nothing. They need neither a reference nor a session, and can be repeated at will.</summary>
 internal static class Inspections
 {
     public static Task<ObjectInspection?> InspectObjectAsync(

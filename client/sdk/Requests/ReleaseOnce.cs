@@ -5,7 +5,7 @@ internal sealed class ReleaseOnce<T>(Func<CancellationToken, Task<T>> release) :
 {
     private int _ended;
 
-    /// <summary>Sends the release, also where one was sent before, and throws the service's error.</summary>
+    /// <summary>Sends the release, even if one was sent before, and throws the service's error.</summary>
     public Task<T> EndAsync(CancellationToken cancellationToken)
     {
         Volatile.Write(ref _ended, 1);

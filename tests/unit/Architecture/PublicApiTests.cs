@@ -6,12 +6,12 @@ using PublicApiGenerator;
 
 namespace IommuFd.UnitTests.Architecture;
 
-// What programs are written against: a change of it is seen in a review, as a change of a file beside this one. Of the contracts, the attributes are shown too, since
-// [Alias] and [Id] are what other silos and journals know.
+// Programs are written against the public API, so that a review must see each change of it, as a change of a file beside this one. The files show [Alias] and [Id] too, on
+// which other silos and journals depend.
 
 public sealed class PublicApiTests
 {
-    // The folder of the approved files, to which the surfaces are written instead of being compared.
+    // Names the folder of the approved files. If it is set, the tests write the files instead of comparing them.
     private const string AcceptVariable = "IOMMUFD_ACCEPT_API";
 
     private static readonly ApiGeneratorOptions Options = new()
@@ -24,32 +24,32 @@ public sealed class PublicApiTests
     [Theory]
     [InlineData("IommuFd.Client", typeof(IommufdClient))]
     [InlineData("IommuFd.GrainInterfaces", typeof(IContextGrain))]
-    public void The_public_surface_is_the_one_that_was_approved(string name, Type type)
+    public void The_public_API_is_the_approved_one(string name, Type type)
     {
         var file = $"{name}.approved.txt";
-        var surface = type.Assembly.GeneratePublicApi(Options).ReplaceLineEndings("\n").TrimEnd('\n') + "\n";
+        var api = type.Assembly.GeneratePublicApi(Options).ReplaceLineEndings("\n").TrimEnd('\n') + "\n";
         if (Environment.GetEnvironmentVariable(AcceptVariable) is { Length: > 0 } folder)
         {
-            File.WriteAllText(Path.Combine(folder, file), surface);
+            File.WriteAllText(Path.Combine(folder, file), api);
             return;
         }
 
         var approved = Path.Combine(AppContext.BaseDirectory, "Architecture", file);
-        var difference = LineDifference.Between(File.Exists(approved) ? File.ReadAllText(approved) : "", surface);
+        var difference = LineDifference.Between(File.Exists(approved) ? File.ReadAllText(approved) : "", api);
         Expect.That(
             difference.Length == 0,
-            $"The public surface of {name} differs from tests/unit/Architecture/{file}. If that is what you want, 'make api' accepts it; commit the file then.\n{difference}");
+            $"The public API of {name} differs from tests/unit/Architecture/{file}. If you want the change, accept it with 'make api' and commit the file.\n{difference}");
     }
 
     [Fact]
-    public void A_changed_surface_is_shown_by_its_lines()
+    public void A_changed_API_is_shown_by_its_lines()
     {
         const string Before = "class A\none\ntwo\nthree\nclass B\none\n";
         Expect.Equal("", LineDifference.Between(Before, Before), "the difference to itself");
         Expect.Equal("- two\n+ 2\n+ 2.5\n- one\n", LineDifference.Between(Before, "class A\none\n2\n2.5\nthree\nclass B\n"), "the difference to another");
     }
 
-    /// <summary>The lines that one text has and the other has not, in their order.</summary>
+    /// <summary>The lines that only one of two texts has, in order.</summary>
     private static class LineDifference
     {
         public static string Between(string before, string after)
@@ -77,7 +77,7 @@ public sealed class PublicApiTests
             return text.ToString();
         }
 
-        // [i, j]: how many lines the rest of the one from i and the rest of the other from j have in common.
+        // [i, j]: how many lines old from i on and now from j on have in common, in order.
         private static int[,] LongestCommonTails(string[] old, string[] now)
         {
             var common = new int[old.Length + 1, now.Length + 1];
