@@ -17,7 +17,7 @@ build = $(if $(wildcard artifacts/bin),,echo "Building $(1), which takes about a
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run cluster build test setup format bench chaos screenshots clean sdk postgres chromium compose
+.PHONY: help demo run cluster build test setup format api bench chaos screenshots clean sdk postgres chromium compose
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ setup: postgres chromium compose ## Installs the Debian packages that tests need
 format: sdk ## Formats the code.
 	@$(call restore,IommuFd.Actors.sln)
 	dotnet format IommuFd.Actors.sln --no-restore
+
+api: sdk ## Accepts the public API of the SDK and the contracts as it is now, in tests/unit/Architecture/*.approved.txt.
+	@$(call build,tests/unit)
+	IOMMUFD_ACCEPT_API=$(CURDIR)/tests/unit/Architecture dotnet test tests/unit -c $(CONFIGURATION) --no-build --nologo --filter FullyQualifiedName~PublicApi
 
 bench: sdk postgres ## Runs the benchmarks: ratios to Orleans' own speed, in one run.
 	@$(call build,bench)

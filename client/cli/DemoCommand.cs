@@ -11,14 +11,14 @@ internal static class DemoCommand
 {
     public static Command Create()
     {
-        var keep = new Option<bool>("--keep") { Description = "Keeps a context open at the end until Ctrl-C, and prints its handle, to look at it with inspect. Wants --gateway." };
+        var keep = new Option<bool>("--keep") { Description = "Keeps the context open until Ctrl-C and prints its handle, for inspect and graph. Needs --gateway or --cluster." };
         var command = new Command("demo", "Shows what a context does: ioctls, holders, errnos and the order of release.") { keep, ConnectionOptions.DurableOption };
         ConnectionOptions.AddTo(command);
         command.SetAction(async (options, cancellationToken) =>
         {
             if (options.GetValue(keep) && !ConnectionOptions.NamesService(options))
             {
-                throw new CliException("A context that is kept open is to be looked at from elsewhere: name a silo with --gateway.");
+                throw new CliException("--keep needs a running service, where other commands can reach the context: name a silo with --gateway, or the cluster's database with --cluster.");
             }
 
             if (Console.IsOutputRedirected)
@@ -41,15 +41,15 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
 {
     public async Task RunAsync(ContextMode mode, bool keep, CancellationToken cancellationToken)
     {
-        Say("Open a context, as opening /dev/iommu does. Its handle is its file descriptor: whoever has it can act on it.");
+        Say("Open a context, as opening /dev/iommu does. Its handle is like a file descriptor: any program that has it can use the context.");
         var context = await client.OpenAsync("demo", mode, cancellationToken);
         console.MarkupLineInterpolated($"  open() = [green]{context.Handle.ToShortString()}[/]  {(context.Mode == ContextMode.Durable ? "durable: it outlives its silo" : "volatile: it ends with its silo")}");
 
-        Say("Allocate two IO address spaces. Ids are the lowest that are free.");
+        Say("Allocate two IO address spaces (IOAS). Each gets the lowest free id.");
         var first = await AllocateAsync(context);
         var second = await AllocateAsync(context);
 
-        Say("A driver takes a reference to the context, and holds the first IOAS: its users count is 2 now.");
+        Say("A driver takes a reference to the context and holds the first IOAS, whose users count is 2 now.");
         var driver = await client.GetDriverAsync(context.Handle, "vfio-pci 0000:01:00.0", cancellationToken);
         var hold = await driver.HoldAsync(first, "bound device", cancellationToken: cancellationToken);
         console.MarkupLineInterpolated($"  driver '{"vfio-pci 0000:01:00.0"}' holds IOAS {first}");
@@ -57,7 +57,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
         Say("DESTROY of a held object answers EBUSY at once, changes nothing, and says who holds it.");
         await DestroyAsync(context, first);
 
-        Say("What else can go wrong, each with Linux's errno:");
+        Say("Other failures, each with Linux's errno:");
         await DestroyAsync(context, new ObjectId(77));
         await IssueAsync(context, (uint)IommuCommand.Destroy, [16, 0, 0, 0, (byte)second.Value, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
         await IssueAsync(context, (uint)IommuCommand.Destroy, [7, 0, 0, 0, (byte)second.Value, 0, 0, 0]);
@@ -65,25 +65,25 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
         await IssueAsync(context, 0x3B9F, [8, 0, 0, 0, 1, 0, 0, 0]);
         await IssueAsync(context, (uint)IommuCommand.Option, UapiStruct.ToBytes(new IommuOption { Size = 24, Op = (ushort)IommuOptionOp.Set, Val64 = 1 }));
 
-        Say("Options of an object are kept by the object's own grain.");
+        Say("An object's own grain keeps its options.");
         await IssueAsync(context, (uint)IommuCommand.Option, UapiStruct.ToBytes(
             new IommuOption { Size = 24, OptionId = (uint)IommuOptionId.HugePages, Op = (ushort)IommuOptionOp.Set, ObjectId = second.Value, Val64 = 0 }));
         InspectCommand.Write(console, context.Handle, await context.InspectAsync(withState: true, cancellationToken: cancellationToken));
 
-        Say("The driver lets go. Now DESTROY succeeds, and the id is free at once.");
+        Say("The driver drops its hold. Now DESTROY succeeds, and the id is free at once.");
         await hold.DropAsync(cancellationToken);
         await DestroyAsync(context, first);
         await AllocateAsync(context);
         await AllocateAsync(context);
 
-        Say("The driver binds two devices and attaches them to the second IOAS. They share the hardware page table (HWPT) that is made for it.");
+        Say("The driver binds two devices and attaches them to the second IOAS. They share one hardware page table (HWPT), which the first attach allocates.");
         var devices = new[] { await BindAsync(driver, "0000:01:00.0", second), await BindAsync(driver, "0000:02:00.0", second) };
 
-        Say("Who holds it? The IOAS is held by its HWPT, that by its devices, those by their driver.");
+        Say("Who holds the IOAS? The HWPT does; the devices hold the HWPT, and the driver holds the devices.");
         await DestroyAsync(context, second);
         GraphView.Write(console, await context.InspectGraphAsync(second, GraphDirection.Holders, cancellationToken: cancellationToken), hasRoot: true);
 
-        Say("The devices are detached. The HWPT goes with the last of them, and the IOAS can go too.");
+        Say("Detach the devices. The last detach destroys the HWPT, and then DESTROY of the IOAS succeeds.");
         await devices[0].DetachAsync(cancellationToken: cancellationToken);
         await devices[1].DetachAsync(cancellationToken: cancellationToken);
         await DestroyAsync(context, second);
@@ -92,7 +92,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
         if (keep)
         {
             await BindAsync(driver, "0000:01:00.0", second);
-            Say("The context stays open until Ctrl-C, and its driver with a device. Look at it with:");
+            Say("The context stays open until Ctrl-C, with a driver and its device. Inspect it with:");
             console.WriteLine($"  iommufd inspect {context.Handle} --gateway ADDRESS:PORT");
             console.WriteLine($"  iommufd graph {context.Handle} --gateway ADDRESS:PORT");
             await Task.Delay(Timeout.Infinite, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -101,11 +101,11 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
             return;
         }
 
-        Say("Close. The driver still refers to the context, so that it is not released yet; but it answers no ioctl any more.");
+        Say("Close the file. The driver's reference keeps the context from being released, but ioctls answer EBADF now.");
         Released(await context.CloseAsync(cancellationToken));
         await DestroyAsync(context, second);
 
-        Say("The driver puts its reference, the last one: everything left is destroyed, leaves first.");
+        Say("The driver puts the last reference: the context is released, and its objects are destroyed, leaves first.");
         Released(await driver.PutAsync(cancellationToken));
     }
 
@@ -145,7 +145,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
 
     private void Released(ReleaseReport? release)
         => console.WriteLine(release is null
-            ? "  close() = 0  others still refer to the context"
+            ? "  close() = 0  the context still has other references"
             : $"  close() = 0  released {release.Destroyed}: {string.Join(", then ", release.Order)}");
 
     private void Say(string text) => console.MarkupLineInterpolated($"\n[blue]{text}[/]");

@@ -16,10 +16,10 @@ internal static class GraphCommand
 
     public static Command Create()
     {
-        var id = new Argument<uint?>("ID") { Description = "An object of the context, to see only what holds it and what it holds.", Arity = ArgumentArity.ZeroOrOne };
-        var format = new Option<Format>("--format") { Description = "A tree as text; Graphviz' language, for example for 'dot -Tsvg'; or JSON.", DefaultValueFactory = _ => Format.Text };
-        var limit = new Option<int>("--limit") { Description = "Shows at most so many objects and drivers.", DefaultValueFactory = _ => 100 };
-        var command = ContextTarget.CreateCommand("graph", "Shows who holds whom: in the whole context, or around an object.");
+        var id = new Argument<uint?>("ID") { Description = "An object of the context: shows only its holders and what it holds.", Arity = ArgumentArity.ZeroOrOne };
+        var format = new Option<Format>("--format") { Description = "A tree as text; input for Graphviz, for example for 'dot -Tsvg'; or JSON.", DefaultValueFactory = _ => Format.Text };
+        var limit = new Option<int>("--limit") { Description = "How many objects and drivers to show at most.", DefaultValueFactory = _ => 100 };
+        var command = ContextTarget.CreateCommand("graph", "Shows who holds whom: in the whole context, or around one object.");
         command.Arguments.Add(id);
         command.Options.Add(format);
         command.Options.Add(limit);

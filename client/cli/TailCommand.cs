@@ -6,8 +6,8 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Cli;
 
-// A context keeps its last ioctls for whoever looks, and more of them while somebody does. So this asks again and again from where it has got to; what was too much in
-// between is counted. After a failover the context is another activation, whose numbers begin anew.
+// A context records its last ioctls, and more of them for some seconds after each request for its tail. The command polls from the last number that it has seen, and prints
+// how many ioctls it has missed. After a failover another activation runs the context, and its numbers start again.
 
 /// <summary><c>iommufd tail HANDLE</c>: shows the ioctls of a context as they happen.</summary>
 internal static class TailCommand
@@ -16,10 +16,10 @@ internal static class TailCommand
 
     public static Command Create()
     {
-        var lines = new Option<int>("--lines", "-n") { Description = "Shows so many of the last ioctls first.", DefaultValueFactory = _ => 10 };
-        var follow = new Option<bool>("--follow", "-f") { Description = "Goes on with those that come, until Ctrl-C. The default." };
-        var noFollow = new Option<bool>("--no-follow") { Description = "Ends after the last ioctls." };
-        var command = ContextTarget.CreateCommand("tail", "Shows the ioctls of a context as they happen, decoded in the manner of strace.");
+        var lines = new Option<int>("--lines", "-n") { Description = "How many of the last ioctls to show first.", DefaultValueFactory = _ => 10 };
+        var follow = new Option<bool>("--follow", "-f") { Description = "Continues with new ioctls until Ctrl-C. This is the default." };
+        var noFollow = new Option<bool>("--no-follow") { Description = "Ends after the ioctls recorded so far." };
+        var command = ContextTarget.CreateCommand("tail", "Shows the ioctls of a context as they happen, decoded in the style of strace.");
         foreach (var option in (Option[])[lines, follow, noFollow])
         {
             command.Options.Add(option);
@@ -29,7 +29,7 @@ internal static class TailCommand
         {
             if (options.GetValue(follow) && options.GetValue(noFollow))
             {
-                options.AddError("--follow and --no-follow exclude each other.");
+                options.AddError("--follow and --no-follow can't be combined.");
             }
         });
         command.SetAction(async (options, cancellationToken) =>
@@ -71,7 +71,7 @@ internal static class TailCommand
 
             if (reply.Activation != last.Activation)
             {
-                Console.WriteLine("--- the context was made again on another silo");
+                Console.WriteLine("--- the context continues in a new activation");
             }
 
             if (reply.Missed > 0)
@@ -84,7 +84,7 @@ internal static class TailCommand
         }
     }
 
-    // Plain text, so that it can be piped: whatever a program has named its devices, no part of it is markup.
+    // Plain text, so that it can be piped, and so that no name that a program has chosen is taken as markup.
     private static void Write(TailReply reply)
     {
         foreach (var ioctl in reply.Ioctls)

@@ -4,10 +4,10 @@ using Spectre.Console;
 
 namespace IommuFd.Cli;
 
-/// <summary><c>iommufd top</c>: shows what the silos of a cluster do, again and again.</summary>
+/// <summary><c>iommufd top</c>: shows what the silos of a cluster do, live.</summary>
 internal static class TopCommand
 {
-    // Contexts that are asked for, of which the busiest are shown.
+    // How many contexts to ask for. The view shows the busiest of them.
     private const int Asked = ContextQuery.MaxLimit;
 
     private static readonly ContextQuery Busiest = new("", ContextOrder.Ioctls, Descending: true, 0, Asked);
@@ -15,15 +15,15 @@ internal static class TopCommand
     public static Command Create()
     {
         var once = new Option<bool>("--once") { Description = "Prints the table once and ends." };
-        var interval = new Option<double>("--interval") { Description = "Seconds between two looks.", DefaultValueFactory = _ => 1 };
-        var command = new Command("top", "Shows silos, ioctl rates and times, errors and the busiest contexts, live. q or Ctrl-C ends it.") { once, interval };
+        var interval = new Option<double>("--interval") { Description = "Seconds between two updates.", DefaultValueFactory = _ => 1 };
+        var command = new Command("top", "Shows silos, ioctl rates and times, errors and the busiest contexts, live, until q or Ctrl-C.") { once, interval };
         ConnectionOptions.AddTo(command);
         command.SetAction(async (options, cancellationToken) =>
         {
             ContextTarget.RequireService(options);
             var period = options.GetValue(interval) is >= 0.1 and <= 3600 and var seconds
                 ? TimeSpan.FromSeconds(seconds)
-                : throw new CliException("--interval must be 0.1 to 3600 seconds.");
+                : throw new CliException("--interval must be from 0.1 to 3600 seconds.");
             await using var connection = await Connection.OpenAsync(options, cancellationToken);
             var monitor = connection.Grains.GetGrain<IMonitorGrain>(0);
             if (options.GetValue(once))
@@ -66,7 +66,7 @@ internal static class TopCommand
         await keys;
     }
 
-    // Where there is no keyboard, only Ctrl-C ends it.
+    // Without a keyboard, only Ctrl-C ends the command.
     private static async Task WaitForQuitAsync(CancellationTokenSource ended)
     {
         if (Console.IsInputRedirected)
@@ -98,5 +98,5 @@ internal static class TopCommand
     }
 }
 
-/// <summary>What was seen at a time.</summary>
+/// <summary>The answers for one update, and when they came.</summary>
 internal sealed record TopLook(ClusterOverview Overview, ContextPage Contexts, long TimeStamp);

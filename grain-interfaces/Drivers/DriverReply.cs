@@ -23,4 +23,4 @@ public sealed record DriverReply(
 /// <param name="Address">The caller's address, or the offset in the file.</param>
 /// <param name="Length">Bytes.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.UserMemoryPiece")]
-public readonly record struct UserMemoryPiece([property: Id(0)] IoptFile? File, [property: Id(1)] ulong Address, [property: Id(2)] ulong Length);
+public readonly record struct UserMemoryPiece([property: Id(0)] MappedFile? File, [property: Id(1)] ulong Address, [property: Id(2)] ulong Length);

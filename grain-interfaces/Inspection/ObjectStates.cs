@@ -13,7 +13,7 @@ namespace IommuFd.GrainInterfaces;
 public sealed record IoasArea(
     [property: Id(0)] IovaRange Range,
     [property: Id(1)] ulong Address,
-    [property: Id(2)] IoptFile? File,
+    [property: Id(2)] MappedFile? File,
     [property: Id(3)] IommuIoasMapFlags Access);
 
 /// <summary>The state of an IOAS.</summary>

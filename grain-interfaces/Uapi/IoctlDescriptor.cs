@@ -40,10 +40,8 @@ public sealed record UapiField(string Name, int Offset, int Size, bool IsSigned)
 /// </summary>
 public sealed class IoctlDescriptor
 {
-    private readonly UserFileField? _fileField;
-
     private IoctlDescriptor(
-        IommuCommand command, string name, int size, int minSize, UapiField[] fields, UserBufferDescriptor[] buffers, UserFileField? fileField)
+        IommuCommand command, string name, int size, int minSize, UapiField[] fields, UserBufferDescriptor[] buffers, UserFileDescriptor? file)
     {
         Command = command;
         Name = name;
@@ -51,7 +49,7 @@ public sealed class IoctlDescriptor
         MinSize = minSize;
         Fields = fields;
         Buffers = buffers;
-        _fileField = fileField;
+        File = file;
     }
 
     /// <summary>The full ioctl number.</summary>
@@ -72,11 +70,14 @@ public sealed class IoctlDescriptor
     /// <summary>The caller's buffers that the argument points to.</summary>
     public IReadOnlyList<UserBufferDescriptor> Buffers { get; }
 
-    /// <summary>The file descriptor in an argument, if it has one and is long enough.</summary>
+    /// <summary>The file that the argument can name; null for a command that names none.</summary>
+    public UserFileDescriptor? File { get; }
+
+    /// <summary>The file descriptor that an argument names, if it names one and reaches that far.</summary>
     /// <param name="argument">The argument.</param>
     /// <returns>The descriptor, or null.</returns>
     public int? FileDescriptor(ReadOnlySpan<byte> argument)
-        => _fileField?.Invoke(argument) is { } offset && offset + sizeof(int) <= argument.Length
+        => File?.Offset(argument) is { } offset && offset + sizeof(int) <= argument.Length
             ? BinaryPrimitives.ReadInt32LittleEndian(argument[offset..])
             : null;
 
@@ -93,8 +94,8 @@ public sealed class IoctlDescriptor
         where T : unmanaged
         => Of<T>(command, name, lastRequired, null, buffers);
 
-    /// <summary>Describes a command that names a file, from its argument's struct.</summary>
-    internal static IoctlDescriptor Of<T>(IommuCommand command, string name, string lastRequired, UserFileField? fileField, params UserBufferDescriptor[] buffers)
+    /// <summary>Describes a command that names a file, by its argument's struct.</summary>
+    internal static IoctlDescriptor Of<T>(IommuCommand command, string name, string lastRequired, UserFileDescriptor? file, params UserBufferDescriptor[] buffers)
         where T : unmanaged
     {
         var fields = new List<UapiField>();
@@ -107,7 +108,7 @@ public sealed class IoctlDescriptor
         }
 
         var last = fields.Single(field => field.Name == KernelName(lastRequired));
-        return new IoctlDescriptor(command, name, Unsafe.SizeOf<T>(), last.Offset + last.Size, [.. fields], buffers, fileField);
+        return new IoctlDescriptor(command, name, Unsafe.SizeOf<T>(), last.Offset + last.Size, [.. fields], buffers, file);
     }
 
     /// <summary>Describes a buffer whose pointer and length are in the argument <typeparamref name="T"/>.</summary>

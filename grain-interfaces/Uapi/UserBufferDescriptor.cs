@@ -22,10 +22,7 @@ public enum UserBufferAccess
 /// </summary>
 public delegate ulong UserBufferLength(ReadOnlySpan<byte> argument);
 
-/// <summary>Finds the file descriptor in an argument, in bytes from its start; null if the argument has none.</summary>
-public delegate int? UserFileField(ReadOnlySpan<byte> argument);
-
-/// <summary>One of the caller's buffers that a command's argument points to.</summary>
+/// <summary>One buffer of the caller's that a command's argument points to.</summary>
 /// <param name="PointerField">The kernel's name of the field that holds the address.</param>
 /// <param name="PointerOffset">Offset of the 64-bit address in the argument, in bytes.</param>
 /// <param name="Access">What the command does with it.</param>

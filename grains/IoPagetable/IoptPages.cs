@@ -18,7 +18,7 @@ internal sealed class IoptPages
 {
     /// <summary>The file that has the pages; null for the caller's memory.</summary>
     [Id(0)]
-    public IoptFile? File { get; init; }
+    public MappedFile? File { get; init; }
 
     /// <summary>The caller's address, or the offset in the file, of the first page: a multiple of the page size.</summary>
     [Id(1)]

@@ -30,7 +30,7 @@ internal static class PagesFactory
     /// <param name="pinnableBytes">Leading bytes that can be pinned: none if the file isn't a memfd, and none past its end.</param>
     /// <param name="writable">Whether DMA may write.</param>
     /// <param name="pages">The pages.</param>
-    public static Errno OfFile(PagesId id, IoptFile? file, ulong start, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
+    public static Errno OfFile(PagesId id, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
     {
         pages = null;
         if (length == 0)
@@ -46,7 +46,7 @@ internal static class PagesFactory
         return file is null ? Errno.EBADF : Of(id, file, start, length, pinnableBytes, writable, out pages);
     }
 
-    private static Errno Of(PagesId id, IoptFile? file, ulong address, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
+    private static Errno Of(PagesId id, MappedFile? file, ulong address, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
     {
         pages = null;
         if (length == 0 || length > ulong.MaxValue - PageSizes.Page)

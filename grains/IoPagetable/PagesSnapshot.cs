@@ -59,7 +59,7 @@ internal sealed class PagesWriter
     {
         var (starts, counts, unpinnable) = (saved.Starts.Read(), saved.PageCounts.Read(), saved.Unpinnable.Read());
         var (fileOf, writable, ioases, numbers) = (saved.FileOf.Read(), saved.Writable.Read(), saved.Ioases.Read(), saved.Numbers.Read());
-        var files = Array.ConvertAll(saved.Files ?? [], file => new IoptFile(SnapshotFormat.Expect<string>(file)));
+        var files = Array.ConvertAll(saved.Files ?? [], file => new MappedFile(SnapshotFormat.Expect<string>(file)));
         var pages = new List<IoptPages>();
         while (starts.TryNext(out var start))
         {

@@ -5,59 +5,58 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-// A request from its first attempt to its answer. Nearly every request is answered by its first attempt, so that this costs no more than the state machine of
-// an async method would: one object that is the promise, the place in the session's window and the attempt's continuation at once. What goes wrong is for
-// Transport's loop, which allocates what it likes.
+// A request from its first attempt to its answer. The first attempt answers nearly every request, so this costs no more than the state machine of an async method: one object
+// is the promise, the entry in the session's window and the attempt's continuation. Transport's loop takes over when something goes wrong, and may allocate.
 //
-// The state says who may answer: the first attempt while it is the only one; then the loop. An answer of the first attempt that comes after a repeat was sent is not
-// taken. The service keeps answers to repeats, but not a first answer that changed nothing: a DESTROY that was EBUSY may have succeeded when it was repeated.
+// The state says what may answer: the first attempt while it is the only one, then the loop. An answer of the first attempt that comes after a repeat was sent is dropped. The
+// service keeps answers to repeats, but not a first answer that changed nothing: a DESTROY that was EBUSY at first may have succeeded when it was repeated.
 
 /// <summary>A request of a session, as the session sees it.</summary>
 internal abstract class SessionRequest
 {
     private int _began;
 
-    /// <summary>Whether it is sent within a span of ours. The others need not look for one.</summary>
+    /// <summary>Whether the request is sent within a span of the SDK. Other requests need not look for one.</summary>
     public bool IsTraced { get; init; }
 
     /// <summary>The request's number in its session.</summary>
     public long Sequence { get; private set; }
 
-    /// <summary>Who may answer; moves forward only.</summary>
+    /// <summary>What may answer the request. Moves forward only.</summary>
     protected RequestState State => (RequestState)Volatile.Read(ref StateValue);
 
     /// <summary>The state, for interlocked changes.</summary>
     protected int StateValue;
 
-    /// <summary>Notes number and time.</summary>
+    /// <summary>Sets the request's number and the time of its start.</summary>
     public void Begin(long sequence, int now) => (Sequence, _began) = (sequence, now);
 
-    /// <summary>Whether the first attempt has had its time.</summary>
+    /// <summary>Whether the first attempt has timed out.</summary>
     public bool IsOverdue(int now) => State == RequestState.FirstAttempt && LooksSince(now) > RequestWatch.LooksPerTimeout;
 
-    /// <summary>Sends it again.</summary>
+    /// <summary>Repeats the request.</summary>
     public abstract void OnOverdue();
 
-    /// <summary>How often the watch has looked since it began.</summary>
+    /// <summary>How many checks the watch has made since the request began.</summary>
     protected int LooksSince(int now) => unchecked(now - _began);
 
-    /// <summary>Moves on, if nobody else has.</summary>
+    /// <summary>Moves to another state, unless another thread has left this one first.</summary>
     protected bool TryMove(RequestState from, RequestState to) => Interlocked.CompareExchange(ref StateValue, (int)to, (int)from) == (int)from;
 }
 
-/// <summary>Who may answer a request.</summary>
+/// <summary>What may answer a request.</summary>
 internal enum RequestState
 {
-    /// <summary>Nobody: it has a number, but was not sent.</summary>
+    /// <summary>Nothing: the request may have a number, but was not sent.</summary>
     New = 0,
 
     /// <summary>The first attempt.</summary>
     FirstAttempt,
 
-    /// <summary>An attempt that repeats it.</summary>
+    /// <summary>A repeat.</summary>
     Repeated,
 
-    /// <summary>Nobody: it has its answer, or was given up.</summary>
+    /// <summary>Nothing: the request was answered or given up.</summary>
     Ended,
 }
 
@@ -69,14 +68,14 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
     private CancellationTokenRegistration _cancellation;
     private ExecutionContext? _caller;
 
-    /// <summary>What it is, for people.</summary>
+    /// <summary>The request's name, for people.</summary>
     protected abstract string Name { get; }
 
-    /// <summary>Sends it.</summary>
+    /// <summary>Makes one attempt.</summary>
     protected abstract ValueTask<TReply> SendAsync(bool isRepeat);
 
-    /// <summary>Sends it the first time. It has begun, and its message is made.</summary>
-    /// <returns>The promise's version, for the one who awaits it.</returns>
+    /// <summary>Makes the first attempt. The request has its number and its message.</summary>
+    /// <returns>The promise's version, for the caller to await.</returns>
     protected short Start(CancellationToken cancellationToken)
     {
         _caller = ExecutionContext.Capture();
@@ -90,7 +89,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
             }
         }
 
-#pragma warning disable CA2012 // This is the one that awaits it: once, here or in EndFirstAttempt.
+#pragma warning disable CA2012 // Awaited exactly once, here or in EndFirstAttempt.
         _attempt = Send(isRepeat: false).ConfigureAwait(false).GetAwaiter();
 #pragma warning restore CA2012
         if (_attempt.IsCompleted)
@@ -114,7 +113,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
     public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
         => _promise.OnCompleted(continuation, state, token, flags);
 
-    // A grain reference throws what it finds out before it sends.
+    // A grain reference throws what it finds out before it sends anything.
     private ValueTask<TReply> Send(bool isRepeat)
     {
         try
@@ -127,7 +126,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
         }
     }
 
-    // What waits for an answer that is late has not waited for its turn: repeats are not timed.
+    // Repeats are not timed: the time since the first attempt is not a wait for a turn.
     private ValueTask<TReply> SendMarkedAsync(bool isRepeat)
     {
         if (isRepeat)
@@ -178,7 +177,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
             return;
         }
 
-        // As the caller would: with what its logical call has, such as a trace's id.
+        // With the caller's execution context, which has the trace's id, for example.
         if (_caller is { } caller)
         {
             ExecutionContext.Run(caller, state => _ = RepeatAsync((FailedAttempt?)state), failed);
@@ -217,7 +216,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
         }
     }
 
-    // Settled before the caller goes on, so that its next request says so.
+    // The request is settled before the caller continues, so that the caller's next request says so.
     private void Answer(TReply reply)
     {
         _cancellation.Unregister();
@@ -254,7 +253,7 @@ internal class IoctlOperation(Session session, IContextGrain grain) : SessionReq
     protected override ValueTask<IoctlReply> SendAsync(bool isRepeat) => grain.IoctlAsync(isRepeat ? _request.Named(_request.Operation with { IsRepeat = true }) : _request);
 }
 
-/// <summary>An ioctl of a file whose answer is a struct: decoded where it is awaited, which saves a state machine in between.</summary>
+/// <summary>An ioctl of a file whose answer is a struct. Awaiting it decodes the struct, which saves a state machine.</summary>
 internal sealed class IoctlOperation<T>(Session session, IContextGrain grain) : IoctlOperation(session, grain), IValueTaskSource<T>
     where T : unmanaged
 {

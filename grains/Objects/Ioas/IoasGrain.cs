@@ -40,7 +40,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
 
         var iova = request.Iova;
         var pinnable = file is { IsMemfd: true } && file.LengthBytes > request.Address ? file.LengthBytes - request.Address : 0;
-        var errno = ioas.MapFile(request.Flags, file is null ? null : new IoptFile(file.Identity), request.Address, request.Length, pinnable, ref iova);
+        var errno = ioas.MapFile(request.Flags, file is null ? null : new MappedFile(file.Identity), request.Address, request.Length, pinnable, ref iova);
         return Answer(ioas, errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length));
     }
 

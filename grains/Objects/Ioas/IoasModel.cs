@@ -47,7 +47,7 @@ internal sealed partial class IoasModel(long serial = 0)
     /// <param name="length">Bytes.</param>
     /// <param name="pinnableBytes">Bytes from that offset on that are those of a memfd; 0 for other files.</param>
     /// <param name="iova">In: where to map with FIXED_IOVA. Out: where it is mapped.</param>
-    public Errno MapFile(IommuIoasMapFlags flags, IoptFile? file, ulong start, ulong length, ulong pinnableBytes, ref ulong iova)
+    public Errno MapFile(IommuIoasMapFlags flags, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, ref ulong iova)
     {
         var writable = flags.HasFlag(IommuIoasMapFlags.Writeable);
         var errno = PagesFactory.OfFile(NextPages(), file, start, length, pinnableBytes, writable, out var pages);

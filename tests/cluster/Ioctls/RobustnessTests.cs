@@ -91,7 +91,7 @@ public sealed class RobustnessTests(ITestOutputHelper output) : IAsyncLifetime
 
         foreach (var file in files)
         {
-            var put = await grain.PutAsync(file.Access!.Reference);
+            var put = await grain.PutAsync(file.Target!.Reference);
             Assert.True(put.Errno == Errno.None, $"{where}: closing {file} answered {put.Errno}");
         }
 

@@ -23,7 +23,7 @@ public sealed class RequestAllocationTests
     [Fact]
     public async Task An_ioctl_that_succeeds_at_once_allocates_no_more_than_one_that_is_sent_once()
     {
-        var context = await new IommufdClient(FakeGrainFactory.For((_, _) => _grain)).OpenAsync();
+        var context = await new IommufdClient(new FakeChannel(_ => _grain)).OpenAsync();
         var allocated = Allocations.Of(() => Run(context)) / Requests;
 
         // An object more would be a step more for each ioctl. Less than that is the collector's, which has work to do in every round of so many.

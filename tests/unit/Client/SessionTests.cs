@@ -9,7 +9,7 @@ namespace IommuFd.UnitTests.Client;
 
 public sealed class SessionTests
 {
-    private readonly ClientCore _core = new(new FakeContextGrain().Factory, new IommufdClientOptions());
+    private readonly ClientCore _core = new(new FakeContextGrain().Channel, new IommufdClientOptions());
 
     [Fact]
     public void Requests_are_numbered_from_1_and_say_what_is_settled()
@@ -108,7 +108,7 @@ public sealed class SessionTests
         const int Callers = 400;
         const int Each = 100;
         var grain = new ScatteringGrain();
-        var client = new IommufdClient(FakeGrainFactory.For((_, _) => grain));
+        var client = new IommufdClient(new FakeChannel(_ => grain));
         var context = await client.OpenAsync();
 
         await Task.WhenAll(Enumerable.Range(0, Callers).Select(_ => Task.Run(async () =>

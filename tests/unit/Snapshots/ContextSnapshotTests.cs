@@ -286,7 +286,7 @@ public sealed partial class ContextSnapshotTests(ITestOutputHelper output)
         ulong iova = TestDevices.ApertureStart;
         ioas.AddReserved(new IovaRange(0x400_0000, 0x4FF_FFFF));
         ioas.AllowIovas(1, UapiStruct.ToBytes(new IommuIovaRange { Start = iova, Last = 0x1FF_FFFF }));
-        ioas.MapFile(IommuIoasMapFlags.FixedIova | IommuIoasMapFlags.Readable, new IoptFile("file"), 0x1000, 0x2000, 0x2000, ref iova);
+        ioas.MapFile(IommuIoasMapFlags.FixedIova | IommuIoasMapFlags.Readable, new MappedFile("file"), 0x1000, 0x2000, 0x2000, ref iova);
         iova += 0x2000;
         ioas.Map(IommuIoasMapFlags.FixedIova | IommuIoasMapFlags.Writeable, 0x7000_0000, 0x8000, 0x8000, 0x8000, ref iova);
         ioas.SetDirtyTracking(new ObjectId(8), true);

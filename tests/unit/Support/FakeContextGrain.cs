@@ -1,3 +1,4 @@
+using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
@@ -38,7 +39,7 @@ internal sealed class FakeContextGrain : IContextGrain
     public List<OperationId> Operations { get; } = [];
 
     /// <summary>The handles that the SDK asked for.</summary>
-    public List<Guid> Keys { get; } = [];
+    public List<ContextHandle> Handles { get; } = [];
 
     /// <summary>The errno that every call fails with.</summary>
     public Exception? Failure { get; set; }
@@ -67,9 +68,9 @@ internal sealed class FakeContextGrain : IContextGrain
     /// <summary>The reply to drivers, with <see cref="Errno"/>.</summary>
     public DriverReply Driver { get; set; } = new(Errno.None);
 
-    public IGrainFactory Factory => FakeGrainFactory.For((_, key) =>
+    public IContextChannel Channel => new FakeChannel(handle =>
     {
-        Keys.Add((Guid)key);
+        Handles.Add(handle);
         return this;
     });
 

@@ -3,14 +3,14 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Client;
 
-// The service says which bytes move and touches none of them. What is copied here can be as large as a program's buffers, and goes in chunks.
+// The service says which bytes to copy and touches none of them. A copy can be as large as a program's buffers, so it runs in chunks.
 
-/// <summary>Moves bytes in a caller's memory as a reply says.</summary>
-internal static class UserMemory
+/// <summary>Makes the copies in a caller's memory that a reply asks for.</summary>
+internal static class MemoryCopier
 {
     private const int ChunkBytes = 64 * 1024;
 
-    /// <summary>Writes bytes to a buffer. What can't be written ends it, but for added bits, of which each byte stands for itself.</summary>
+    /// <summary>Writes bytes to a buffer, up to the first that can't be written. Bits that are added are written wherever they can be.</summary>
     public static void Write(ICallerMemory memory, UserBufferWrite write)
     {
         if (write.IsOr)
@@ -25,7 +25,7 @@ internal static class UserMemory
         }
     }
 
-    /// <summary>Copies between a buffer and the memory that IOVAs map. Answers what could not be copied; null where all was.</summary>
+    /// <summary>Copies between a buffer and the memory that IOVAs map. Returns what could not be copied; null if everything was.</summary>
     public static IoctlDiagnostic? Copy(ICallerMemory memory, UserCopy copy)
     {
         ulong done = 0;
@@ -53,7 +53,7 @@ internal static class UserMemory
 
     private delegate int ByteWriter(ReadOnlySpan<byte> bytes);
 
-    // Runs over a length in chunks, until one is cut short; answers how far it came.
+    // Runs over a length in chunks until one is cut short. Returns how many bytes it has done.
     private static ulong Run(ulong length, Func<ulong, Memory<byte>, int> run)
     {
         var chunk = ArrayPool<byte>.Shared.Rent((int)Math.Min(length, ChunkBytes));
@@ -93,7 +93,7 @@ internal static class UserMemory
         return memory.Write(address + offset, chunk.Span);
     });
 
-    // Bytes that can't be accessed are passed over, as each says something of its own.
+    // Each byte of a bitmap has a meaning of its own, so that those that can't be accessed are skipped.
     private static void Or(ICallerMemory memory, ulong address, ReadOnlySpan<byte> bits)
     {
         var bytes = new byte[bits.Length];
