@@ -66,14 +66,14 @@ internal sealed class ContextSet : IAsyncDisposable
 
     /// <summary>A load of one ioctl, called on the context's grain.</summary>
     public Load Ioctl(string name, IoctlRequest request, Errno errno = Errno.None)
-        => Load(name, 1, target => target.Grain.IoctlAsync(request), reply => reply.Errno == errno);
+        => Load(name, 1, target => target.Grain.IoctlAsync(request, default), reply => reply.Errno == errno);
 
     /// <summary>A load of one batch, called on the context's grain. Each of its ioctls counts as an operation.</summary>
     public Load Batch(string name, IoctlBatchRequest request, Errno errno)
         => Load(
             name,
             request.Requests.Length,
-            target => target.Grain.IoctlBatchAsync(request),
+            target => target.Grain.IoctlBatchAsync(request, default),
             reply => reply.Replies.Length == request.Requests.Length && reply.Replies.All(each => each.Errno == errno));
 
     public async ValueTask DisposeAsync()

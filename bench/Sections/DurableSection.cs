@@ -75,8 +75,8 @@ internal static class DurableSection
             name, count, operations: 2,
             async caller =>
             {
-                var allocated = await contexts[caller].IoctlAsync(Ioctls.Alloc);
-                return await contexts[caller].IoctlAsync(Ioctls.Destroy(Ioctls.AllocatedId(allocated)));
+                var allocated = await contexts[caller].IoctlAsync(Ioctls.Alloc, default);
+                return await contexts[caller].IoctlAsync(Ioctls.Destroy(Ioctls.AllocatedId(allocated)), default);
             },
             reply => reply.Errno == Errno.None);
     }
@@ -126,7 +126,7 @@ internal static class DurableSection
 
     private static async Task BatchAsync(IContextGrain context, IEnumerable<IoctlRequest> requests)
     {
-        var reply = await context.IoctlBatchAsync(new IoctlBatchRequest { Requests = [.. requests] });
+        var reply = await context.IoctlBatchAsync(new IoctlBatchRequest { Requests = [.. requests] }, default);
         if (reply.Errno != Errno.None)
         {
             throw new InvalidOperationException($"A batch to fill a context failed with {reply.Errno}.");
@@ -146,7 +146,7 @@ internal static class DurableSection
     {
         try
         {
-            await context.IoctlAsync(Ioctls.GetRlimitMode);
+            await context.IoctlAsync(Ioctls.GetRlimitMode, default);
         }
         catch (ContextUnavailableException)
         {
@@ -162,7 +162,7 @@ internal static class DurableSection
         {
             try
             {
-                await context.IoctlAsync(Ioctls.GetRlimitMode);
+                await context.IoctlAsync(Ioctls.GetRlimitMode, default);
                 return;
             }
             catch (Exception exception) when (exception is ContextUnavailableException or OrleansException)

@@ -53,7 +53,7 @@ internal sealed class FilledContext
     {
         foreach (var chunk in requests.Chunk(atOnce))
         {
-            var batch = await Grain.IoctlBatchAsync(new IoctlBatchRequest { Requests = chunk });
+            var batch = await Grain.IoctlBatchAsync(new IoctlBatchRequest { Requests = chunk }, default);
             if (Array.Find(batch.Replies, reply => reply.Errno != Errno.None) is { } failed)
             {
                 throw new InvalidOperationException($"Filling a context failed: {failed.Errno} ({failed.Diagnostic}).");

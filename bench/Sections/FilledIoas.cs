@@ -42,7 +42,7 @@ internal sealed class FilledIoas
         var filled = new FilledIoas(context, grain, await context.AllocateIoasAsync(), await context.AllocateIoasAsync(), areas);
         foreach (var chunk in Enumerable.Range(0, areas).Chunk(MapsAtOnce))
         {
-            var batch = await grain.IoctlBatchAsync(new IoctlBatchRequest { Requests = [.. chunk.Select(area => filled.Map(IovaOf((uint)area)))] });
+            var batch = await grain.IoctlBatchAsync(new IoctlBatchRequest { Requests = [.. chunk.Select(area => filled.Map(IovaOf((uint)area)))] }, default);
             Expect(batch.Replies.All(reply => reply.Errno == Errno.None), "filling an IOAS");
         }
 
@@ -68,7 +68,7 @@ internal sealed class FilledIoas
     /// <summary>Maps two pages at an automatic IOVA, which is behind all areas, and unmaps them.</summary>
     public async ValueTask<bool> MapAnywhereUnmapAsync()
     {
-        var reply = await _grain.IoctlAsync(MapAnywhere());
+        var reply = await _grain.IoctlAsync(MapAnywhere(), default);
         var iova = UapiStruct.Read<IommuIoasMap>(reply.Argument).Iova;
         return reply.Errno == Errno.None && await SucceedsAsync(Unmap(_ioas, iova, 2 * Page));
     }
@@ -77,9 +77,9 @@ internal sealed class FilledIoas
     public IoctlBatchRequest UnmapMapBatch(int pairs)
         => new() { Requests = [.. Enumerable.Range(0, pairs).Select(_ => NextIova()).SelectMany(iova => new[] { Unmap(_ioas, iova), Map(iova) })] };
 
-    public ValueTask<IoctlBatchReply> RunAsync(IoctlBatchRequest batch) => _grain.IoctlBatchAsync(batch);
+    public ValueTask<IoctlBatchReply> RunAsync(IoctlBatchRequest batch) => _grain.IoctlBatchAsync(batch, default);
 
-    private async ValueTask<bool> SucceedsAsync(IoctlRequest request) => (await _grain.IoctlAsync(request)).Errno == Errno.None;
+    private async ValueTask<bool> SucceedsAsync(IoctlRequest request) => (await _grain.IoctlAsync(request, default)).Errno == Errno.None;
 
     private ulong NextIova() => IovaOf(_last = (_last + AllOver) % (uint)Areas);
 

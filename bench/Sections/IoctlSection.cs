@@ -107,15 +107,15 @@ internal static class IoctlSection
 
     private static async ValueTask<IoctlReply> AllocDestroyAsync(CallTarget target)
     {
-        var allocated = await target.Grain.IoctlAsync(Ioctls.Alloc);
-        return await target.Grain.IoctlAsync(Ioctls.Destroy(Ioctls.AllocatedId(allocated)));
+        var allocated = await target.Grain.IoctlAsync(Ioctls.Alloc, default);
+        return await target.Grain.IoctlAsync(Ioctls.Destroy(Ioctls.AllocatedId(allocated)), default);
     }
 
     private static async ValueTask<IoctlReply> AllocUseDestroyAsync(CallTarget target)
     {
-        var id = Ioctls.AllocatedId(await target.Grain.IoctlAsync(Ioctls.Alloc));
-        var set = await target.Grain.IoctlAsync(Ioctls.HugePages(id, IommuOptionOp.Set));
-        return set.Errno == Errno.None ? await target.Grain.IoctlAsync(Ioctls.Destroy(id)) : set;
+        var id = Ioctls.AllocatedId(await target.Grain.IoctlAsync(Ioctls.Alloc, default));
+        var set = await target.Grain.IoctlAsync(Ioctls.HugePages(id, IommuOptionOp.Set), default);
+        return set.Errno == Errno.None ? await target.Grain.IoctlAsync(Ioctls.Destroy(id), default) : set;
     }
 
     private static ValueTask<IoctlResult> SdkDestroyMissingAsync(CallTarget target)

@@ -26,7 +26,7 @@ internal static class Ioctls
     public static IoctlRequest Map(IommuIoasMap cmd)
         => IommuContext.Request(
             IommuCommand.IoasMap, in cmd,
-            [new UserBuffer { Address = cmd.UserVa, Length = cmd.Length, ReadableBytes = cmd.Length, WritableBytes = cmd.Length }]).ToRequest();
+            [new UserBuffer { Address = cmd.UserVa, Length = cmd.Length, ReadableBytes = cmd.Length, WritableBytes = cmd.Length }]);
 
     /// <summary>Creates an emulated device with an owner and attaches it to an IOAS; the first one allocates a HWPT.</summary>
     public static IoctlRequest MockDomain(ObjectId ioas)
@@ -36,7 +36,7 @@ internal static class Ioctls
 
     public static IoctlRequest Request<T>(IommuCommand command, T argument)
         where T : unmanaged
-        => IommuContext.Request(command, in argument).ToRequest();
+        => IommuContext.Request(command, in argument);
 
     private static IoctlRequest Option(IommuOptionId option, IommuOptionOp op, ObjectId id)
         => Request(IommuCommand.Option, new IommuOption { OptionId = (uint)option, Op = (ushort)op, ObjectId = id.Value });

@@ -55,8 +55,8 @@ internal static class ScaleSection
         {
             last = (last + stride) % (uint)context.Live;
             var id = new ObjectId(last + 1);
-            var destroyed = await context.Grain.IoctlAsync(Ioctls.Destroy(id));
-            return destroyed.Errno == Errno.None && Ioctls.AllocatedId(await context.Grain.IoctlAsync(Ioctls.Alloc)) == id;
+            var destroyed = await context.Grain.IoctlAsync(Ioctls.Destroy(id), default);
+            return destroyed.Errno == Errno.None && Ioctls.AllocatedId(await context.Grain.IoctlAsync(Ioctls.Alloc, default)) == id;
         }
     }
 }

@@ -19,15 +19,17 @@ public interface IContextGrain : IGrainWithGuidKey
 
     /// <summary>Runs one ioctl (<c>iommufd_fops_ioctl</c>).</summary>
     /// <param name="request">The ioctl.</param>
+    /// <param name="operation">The request's name.</param>
     /// <returns>The reply; EBADF without an open context.</returns>
     [Alias("Ioctl")]
-    ValueTask<IoctlReply> IoctlAsync(IoctlRequest request);
+    ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation);
 
     /// <summary>Runs several ioctls in one turn.</summary>
     /// <param name="request">The ioctls.</param>
+    /// <param name="operation">The batch's name.</param>
     /// <returns>The replies, in order.</returns>
     [Alias("IoctlBatch")]
-    ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request);
+    ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation);
 
     /// <summary>Takes another reference (<c>iommufd_ctx_get</c>, or <c>dup</c> of the file).</summary>
     /// <param name="request">Its kind and name.</param>

@@ -4,7 +4,7 @@ namespace IommuFd.GrainInterfaces;
 // one place. All sizes are bounded here, whatever the caller's struct claims.
 
 /// <summary>One ioctl, with all that it needs of the caller's memory.</summary>
-[GenerateSerializer, Immutable, Alias("IommuFd.IoctlRequest")]
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, Alias("IommuFd.IoctlRequest")]
 public sealed class IoctlRequest
 {
     /// <summary>The full ioctl number: anything that a program may pass.</summary>
@@ -36,21 +36,14 @@ public sealed class IoctlRequest
     [Id(5)]
     public UserFile? File { get; init; }
 
-    /// <summary>The request's name. Ignored within a batch, which has its own.</summary>
+    /// <summary>
+    /// The request's name as earlier versions carried it: within the request. It is only read, from their journals and from their SDKs; now
+    /// the name travels beside the request.
+    /// </summary>
     [Id(6)]
-    public OperationId Operation { get; init; }
+    internal OperationId EmbeddedOperation { get; init; }
 
-    /// <summary>The same request under a name.</summary>
-    /// <param name="operation">The name.</param>
-    /// <returns>The request.</returns>
-    public IoctlRequest Named(OperationId operation) => new()
-    {
-        Command = Command,
-        Argument = Argument,
-        Tail = Tail,
-        WritableBytes = WritableBytes,
-        Buffers = Buffers,
-        File = File,
-        Operation = operation,
-    };
+    /// <summary>The request's name: the one beside it, or the one within that an earlier version wrote.</summary>
+    /// <param name="beside">The name beside the request.</param>
+    internal OperationId OperationOf(in OperationId beside) => beside.Session == 0 ? EmbeddedOperation : beside;
 }

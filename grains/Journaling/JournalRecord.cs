@@ -57,7 +57,8 @@ internal sealed record PutRecord([property: Id(0)] ReferenceId Reference) : Jour
 
 /// <summary>An ioctl.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoctlRecord")]
-internal sealed record IoctlRecord([property: Id(0)] IoctlRequest Request, [property: Id(1)] IoctlReply Reply) : JournalRecord
+internal sealed record IoctlRecord(
+    [property: Id(0)] IoctlRequest Request, [property: Id(1)] IoctlReply Reply, [property: Id(2)] OperationId Operation) : JournalRecord
 {
     /// <inheritdoc/>
     public override string ToString() => $"{IoctlTable.Find(Request.Command)?.Name} {Convert.ToHexString(Request.Argument)}: {Reply.Errno} {Convert.ToHexString(Reply.Argument ?? [])}";
@@ -65,19 +66,20 @@ internal sealed record IoctlRecord([property: Id(0)] IoctlRequest Request, [prop
     public override async ValueTask<bool> ReplayAsync(IoctlScope scope)
     {
         var reply = await IoctlDispatcher.DispatchAsync(scope, Request);
-        Keep(scope.Context, Request.Operation, Reply);
+        Keep(scope.Context, Request.OperationOf(Operation), Reply);
         return ReplyComparer.Agree(Reply, reply);
     }
 }
 
 /// <summary>A batch of ioctls.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.BatchRecord")]
-internal sealed record BatchRecord([property: Id(0)] IoctlBatchRequest Request, [property: Id(1)] IoctlBatchReply Reply) : JournalRecord
+internal sealed record BatchRecord(
+    [property: Id(0)] IoctlBatchRequest Request, [property: Id(1)] IoctlBatchReply Reply, [property: Id(2)] OperationId Operation) : JournalRecord
 {
     public override async ValueTask<bool> ReplayAsync(IoctlScope scope)
     {
         var reply = await ContextOperations.BatchAsync(scope, Request);
-        Keep(scope.Context, Request.Operation, Reply);
+        Keep(scope.Context, Request.OperationOf(Operation), Reply);
         return ReplyComparer.Agree(Reply, reply);
     }
 }
@@ -89,7 +91,7 @@ internal sealed record DriverRecord(
 {
     public override async ValueTask<bool> ReplayAsync(IoctlScope scope)
     {
-        var reply = await DriverHandler.RunAsync(scope, Reference, Request);
+        var reply = await DriverDispatcher.DispatchAsync(scope, Reference, Request);
         Keep(scope.Context, Operation, Reply);
         return ReplyComparer.Agree(Reply, reply);
     }

@@ -14,10 +14,6 @@ internal sealed class ContextDirectory
     private readonly ConcurrentDictionary<ContextTag, MonitoredContext> _contexts = [];
     private int _count;
     private int _durableCount;
-    private bool _isClosed;
-
-    /// <summary>Whether the silo is stopping, so that no volatile context may be opened on it.</summary>
-    public bool IsClosed { get => Volatile.Read(ref _isClosed); set => Volatile.Write(ref _isClosed, value); }
 
     /// <summary>How many contexts are open.</summary>
     public int Count => Volatile.Read(ref _count);

@@ -133,6 +133,16 @@ internal sealed class MonitoredContext
         Tail.AddBatch(requests, replies, begun, ended);
     }
 
+    /// <summary>Records a turn that ran no ioctl: its time, if it is in the sample.</summary>
+    /// <param name="begun">When it began, as a time stamp.</param>
+    public void RecordTurn(long begun)
+    {
+        if (NextTurnIsSampled())
+        {
+            _statistics!.CountTurn(Tail.Nanoseconds(_time.GetTimestamp() - begun));
+        }
+    }
+
     /// <summary>Summarizes the context for a list.</summary>
     public ContextSummary Summarize(string silo, TimeSpan lease)
     {

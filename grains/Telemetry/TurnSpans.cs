@@ -13,14 +13,14 @@ namespace IommuFd.Grains.Telemetry;
 internal static class TurnSpans
 {
     /// <summary>Whether the context's turn that begins now gets a span. Records how long its request has waited, if known.</summary>
-    /// <param name="telemetry">The silo's telemetry; null for none.</param>
+    /// <param name="telemetry">The silo's telemetry.</param>
     /// <param name="parent">The caller's span, if any.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsWanted(TurnTelemetry? telemetry, out ActivityContext parent)
+    public static bool IsWanted(TurnTelemetry telemetry, out ActivityContext parent)
     {
         parent = default;
         var isTracing = IommufdTelemetry.Source.HasListeners();
-        return (isTracing || telemetry is { MeasuresQueueTime: true }) && IsWantedNow(telemetry, isTracing, out parent);
+        return (isTracing || telemetry.MeasuresQueueTime) && IsWantedNow(telemetry, isTracing, out parent);
     }
 
     /// <summary>
@@ -79,7 +79,7 @@ internal static class TurnSpans
         return name.IndexOf('(') is var end and > 0 ? name[..end].Trim().ToString() : SpanTags.Other;
     }
 
-    private static bool IsWantedNow(TurnTelemetry? telemetry, bool isTracing, out ActivityContext parent)
+    private static bool IsWantedNow(TurnTelemetry telemetry, bool isTracing, out ActivityContext parent)
     {
         parent = default;
         if (CallHeaders.Current is not { } mark)
@@ -87,7 +87,7 @@ internal static class TurnSpans
             return isTracing && RootSampling.Choose();
         }
 
-        telemetry?.NoteQueueTime();
+        telemetry.NoteQueueTime();
         return isTracing && (CallHeaders.ReadTrace(mark, out parent) ?? RootSampling.Choose());
     }
 

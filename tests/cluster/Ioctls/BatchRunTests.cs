@@ -37,12 +37,12 @@ public sealed class BatchRunTests(ITestOutputHelper output) : IAsyncLifetime
         {
             var requests = Enumerable.Range(0, random.Next(1, 40)).Select(_ => Next(random)).ToArray();
 
-            var batch = await batched.IoctlBatchAsync(new IoctlBatchRequest { Requests = requests, StopAtFirstError = stopAtFirstError });
+            var batch = await batched.IoctlBatchAsync(new IoctlBatchRequest { Requests = requests, StopAtFirstError = stopAtFirstError }, default);
 
             var expected = new List<IoctlReply>();
             foreach (var request in requests.TakeWhile(_ => !stopAtFirstError || expected.Count == 0 || expected[^1].Errno == Errno.None))
             {
-                expected.Add(await single.IoctlAsync(request));
+                expected.Add(await single.IoctlAsync(request, default));
             }
 
             Assert.Equal(expected.Select(Show), batch.Replies.Select(Show));
@@ -101,7 +101,7 @@ public sealed class BatchRunTests(ITestOutputHelper output) : IAsyncLifetime
         await grain.OpenAsync(new OpenRequest(ContextMode.Volatile, "batch"));
         for (var i = 0; i < 2; i++)
         {
-            await grain.IoctlAsync(Request(IommuCommand.IoasAlloc, new IommuIoasAlloc { Size = 12 }));
+            await grain.IoctlAsync(Request(IommuCommand.IoasAlloc, new IommuIoasAlloc { Size = 12 }), default);
         }
 
         return grain;

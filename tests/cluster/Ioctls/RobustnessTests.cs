@@ -73,7 +73,7 @@ public sealed class RobustnessTests(ITestOutputHelper output) : IAsyncLifetime
         for (var i = 0; i < RequestsInAContext; i++)
         {
             var request = requests.Next(files);
-            var reply = await grain.IoctlAsync(request);
+            var reply = await grain.IoctlAsync(request, default);
             files.AddRange(reply.File is { } opens ? [opens.File] : []);
             var after = await InspectAsync(grain);
             if (reply.Errno == Errno.None)

@@ -59,7 +59,9 @@ public sealed class ContractTests
         var ids = new List<uint>();
         foreach (var field in type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly))
         {
-            var property = field.Name.StartsWith('<') ? type.GetProperty(field.Name[1..field.Name.IndexOf('>', StringComparison.Ordinal)]) : null;
+            var property = field.Name.StartsWith('<')
+                ? type.GetProperty(field.Name[1..field.Name.IndexOf('>', StringComparison.Ordinal)], BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)
+                : null;
             var id = ((MemberInfo?)property ?? field).GetCustomAttribute<IdAttribute>();
             Expect.That(id is not null, $"{name}.{property?.Name ?? field.Name} carries state and has no [Id].");
             ids.Add(id.Id);

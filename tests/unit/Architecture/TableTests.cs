@@ -22,7 +22,7 @@ public sealed class TableTests
     {
         var request = new IoctlRequest { Command = (uint)command, Argument = new byte[4] };
         Expect.Equal(
-            DiagnosticReason.ArgumentTooShort, IoctlDispatcher.Prevalidate(request, out var index).Reason, $"what is wrong with a size of 0 of {command}");
+            DiagnosticReason.ArgumentTooShort, Prevalidation.Check(request, out var index).Reason, $"what is wrong with a size of 0 of {command}");
         Expect.Equal((int)((uint)command & 0xFF) - 0x80, index, $"the place of {command}");
     }
 

@@ -234,15 +234,15 @@ public sealed class LeaseTests
 
         public override Task<ReferenceReply> GetAsync(GetRequest request) => Task.FromResult(Refer(request.Session));
 
-        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request)
+        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation)
         {
             if (!AnswersIoctls)
             {
                 return new ValueTask<IoctlReply>(new TaskCompletionSource<IoctlReply>().Task);
             }
 
-            Sign(_sessions[request.Operation.Session]);
-            return ValueTask.FromResult(Opens is { } target ? new IoctlReply { File = new NewFile(16, target) } : IoctlReply.Success);
+            Sign(_sessions[operation.Session]);
+            return ValueTask.FromResult(Opens is { } access ? new IoctlReply { File = new NewFile(16, new UserFile("access", IsMemfd: false, 0) { Access = access }) } : IoctlReply.Success);
         }
 
         public override Task<RenewReply> RenewAsync(ReferenceId[] references)

@@ -91,15 +91,15 @@ public sealed class LimitTests
     [Fact]
     public void One_context_too_many_of_an_opener_is_EMFILE_and_of_a_silo_ENFILE()
     {
-        var census = new ContextQuota(Options.Create(new ContextOptions { MaxContextsPerClient = 2, MaxContexts = 3 }));
+        var quota = new ContextQuota(Options.Create(new ContextOptions { MaxContextsPerClient = 2, MaxContexts = 3 }));
         Expect.Sequence(
             [Errno.None, Errno.None, Errno.EMFILE, Errno.None, Errno.ENFILE],
-            new long[] { 1, 1, 1, 2, 2 }.Select(client => census.TryAdd(client, out _)),
+            new long[] { 1, 1, 1, 2, 2 }.Select(client => quota.TryAdmit(client, out _)),
             "two openers' contexts");
-        census.Remove(1);
-        Expect.Equal(Errno.None, census.TryAdd(1, out _), "one more of the first opener, where one is closed");
-        census.Remove(2);
-        Expect.Sequence([Errno.None, Errno.ENFILE], new long[] { 0, 0 }.Select(client => census.TryAdd(client, out _)), "contexts of nobody in particular");
+        quota.Leave(1);
+        Expect.Equal(Errno.None, quota.TryAdmit(1, out _), "one more of the first opener, where one is closed");
+        quota.Leave(2);
+        Expect.Sequence([Errno.None, Errno.ENFILE], new long[] { 0, 0 }.Select(client => quota.TryAdmit(client, out _)), "contexts of nobody in particular");
     }
 
     private IoctlScope Scope => new(_context.Model, _context.ObjectGrains);

@@ -68,7 +68,7 @@ public sealed class SpecificationTests(ITestOutputHelper output)
             var ioctl = client.Next();
             var (next, expected) = specification.Apply(state, ioctl);
             Expect.That(!specification.ChangesNothing(ioctl, expected) || next.Equals(state), $"Step {step} {where}: {LinearizabilityReport.Ask(ioctl)} can change nothing, and does.");
-            var reply = context.Run(IoctlMarshaller.CopyIn(ioctl.Command, ArgumentMemory.Address, new ArgumentMemory(ioctl.Argument, EndlessMemory.Instance)).ToRequest());
+            var reply = context.Run(IoctlMarshaller.CopyIn(ioctl.Command, ArgumentMemory.Address, new ArgumentMemory(ioctl.Argument, EndlessMemory.Instance)));
             var actual = new IoctlAnswer(reply.Errno, reply.Argument ?? []);
             if (actual != expected)
             {

@@ -79,9 +79,9 @@ internal sealed class FakeContextGrain : IContextGrain
     /// <summary>The errnos of the next opens; after those, <see cref="Errno"/>.</summary>
     public Queue<Errno> OpenErrnos { get; } = new();
 
-    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request) => new(AnswerAsync(request, () => Ioctl(request), request.Operation));
+    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation) => new(AnswerAsync(request, () => Ioctl(request), operation));
 
-    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request) => new(AnswerAsync(request, () => Batch, request.Operation));
+    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation) => new(AnswerAsync(request, () => Batch, operation));
 
     public Task<ReferenceReply> GetAsync(GetRequest request) => AnswerAsync(request, () => Reference(2));
 

@@ -158,7 +158,7 @@ internal static class TestDevices
     /// <summary>Runs a driver's request.</summary>
     public static DriverReply Ask(this OpenContext context, ReferenceId driver, DriverRequest request)
     {
-        var reply = DriverHandler.RunAsync(new IoctlScope(context.Model, context.ObjectGrains), driver, request).AsTask();
+        var reply = DriverDispatcher.DispatchAsync(new IoctlScope(context.Model, context.ObjectGrains), driver, request).AsTask();
         Expect.That(reply.IsCompleted, $"{request} did not answer at once.");
         return reply.GetAwaiter().GetResult();
     }

@@ -77,7 +77,7 @@ public sealed class RandomGraphTests(ITestOutputHelper output)
     {
         // One driver goes before the context, as a driver that is unloaded; the other with it.
         var driver = context.Model.FindDriver(drivers[0])!;
-        var abandoning = DriverHandler.AbandonAsync(new IoctlScope(context.Model, context.ObjectGrains), driver);
+        var abandoning = DriverHandler.ReleaseDriverObjectsAsync(new IoctlScope(context.Model, context.ObjectGrains), driver);
         Expect.That(abandoning.IsCompletedSuccessfully, "Abandoning a driver did not end at once.");
         Expect.Equal(0, driver.HeldCount, $"what a driver that is gone still holds {where}");
         Expect.Equal(Errno.None, context.Model.Put(drivers[0]), "putting the first driver's reference");
