@@ -242,7 +242,7 @@ public sealed class LeaseTests
             }
 
             Sign(_sessions[operation.Session]);
-            return ValueTask.FromResult(Opens is { } access ? new IoctlReply { File = new NewFile(16, new UserFile("access", IsMemfd: false, 0) { Access = access }) } : IoctlReply.Success);
+            return ValueTask.FromResult(Opens is { } target ? new IoctlReply { File = new NewFile(16, target) } : IoctlReply.Success);
         }
 
         public override Task<RenewReply> RenewAsync(ReferenceId[] references)
