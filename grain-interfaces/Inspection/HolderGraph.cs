@@ -27,19 +27,29 @@ public enum GraphDirection
 public sealed record GraphRequest([property: Id(0)] ObjectId Root, [property: Id(1)] GraphDirection Direction, [property: Id(2)] int Limit);
 
 /// <summary>An object, or a driver that holds objects.</summary>
-/// <param name="Object">The object; of kind <see cref="ObjectType.Any"/> with id 0 for a driver.</param>
-/// <param name="Reference">The driver's reference; 0 for an object.</param>
-/// <param name="Name">The driver's name, or the object's description, for people; may be empty.</param>
-/// <param name="Users">The object's users count: 1 for the table, and 1 for each hold on it. 0 for a driver.</param>
+/// <param name="Object">The object; of kind <see cref="ObjectType.Any"/> with id 0 where it is a driver.</param>
+/// <param name="Reference">The driver's reference; 0 where it is an object.</param>
+/// <param name="Name">The driver's name, or what people call the object; may be empty.</param>
+/// <param name="Users">The object's users count: 1 for the table, and 1 for each that holds it. 0 where it is a driver.</param>
+/// <param name="Style">How it is drawn.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.GraphNode")]
 public sealed record GraphNode(
-    [property: Id(0)] ObjectRef Object, [property: Id(1)] ReferenceId Reference, [property: Id(2)] string Name, [property: Id(3)] long Users)
+    [property: Id(0)] ObjectRef Object,
+    [property: Id(1)] ReferenceId Reference,
+    [property: Id(2)] string Name,
+    [property: Id(3)] long Users,
+    [property: Id(4)] DrawingStyle Style)
 {
     /// <summary>Whether this is a driver.</summary>
     public bool IsDriver => Reference != default;
 
-    /// <inheritdoc/>
-    public override string ToString() => IsDriver ? $"driver '{Name}'" : Name.Length == 0 ? $"{Object}" : $"{Object} '{Name}'";
+    /// <summary>What kind of node it is, in one word.</summary>
+    /// <returns>For example <c>IOAS</c> or <c>driver</c>.</returns>
+    public string Label() => IsDriver ? "driver" : Object.Type.Label();
+
+    /// <summary>The driver, or the object with its name.</summary>
+    /// <returns>For example <c>device 4 '0000:01:00.0'</c>.</returns>
+    public override string ToString() => IsDriver ? $"driver '{Name}'" : Format.Named(Object, Name);
 }
 
 /// <summary>One users count: who holds whom, and why.</summary>

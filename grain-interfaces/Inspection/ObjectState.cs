@@ -1,5 +1,5 @@
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>What an inspection shows of an object's state. Each kind of object derives its own record.</summary>
+/// <summary>What an object's own grain knows of it, for programs. Each kind of object has its record; people are shown an inspection's summary and facts.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.ObjectState")]
 public abstract record ObjectState;

@@ -98,12 +98,12 @@ internal sealed partial class ContextGrain(
 
         if (request.Requests.Length > IoctlLimits.MaxBatch)
         {
-            return BatchReply(TooLarge(request.Requests.Length, IoctlLimits.MaxBatch));
+            return BatchReply(Failure.Because(DiagnosticReason.BatchTooLong, (ulong)request.Requests.Length, IoctlLimits.MaxBatch));
         }
 
         if (WireSize.Of(request.Requests) is var bytes && bytes > options.Value.MaxRequestBytes)
         {
-            return BatchReply(TooLarge(bytes, options.Value.MaxRequestBytes));
+            return BatchReply(Failure.Because(DiagnosticReason.RequestTooLarge, (ulong)bytes, (ulong)options.Value.MaxRequestBytes));
         }
 
         if (!TryBegin(context, request.OperationOf(operation), out var turn, out var answer, out var failure))
@@ -112,8 +112,6 @@ internal sealed partial class ContextGrain(
         }
 
         return EndTurnAsync(turn, new BatchTurn(request), ContextOperations.BatchAsync(Scope, request));
-
-        static IoctlDiagnostic TooLarge(long value, int limit) => Failure.Because(DiagnosticReason.RequestTooLarge, (ulong)value, (ulong)limit);
 
         static ValueTask<IoctlBatchReply> BatchReply(IoctlDiagnostic failure) => ValueTask.FromResult(new IoctlBatchReply { Errno = ErrnoOf(failure), Diagnostic = failure });
     }
@@ -162,7 +160,7 @@ internal sealed partial class ContextGrain(
             case OperationStanding.New when reference.Replies.Bytes <= options.Value.MaxUnsettledBytes:
                 return true;
             case OperationStanding.New:
-                failure = Failure.Because(DiagnosticReason.TooManyUnsettled, limit: (ulong)options.Value.MaxUnsettledBytes);
+                failure = Failure.Because(DiagnosticReason.TooManyUnsettledBytes, limit: (ulong)options.Value.MaxUnsettledBytes);
                 return false;
             case OperationStanding.Settled:
                 failure = Failure.Because(DiagnosticReason.OperationSettled, (ulong)operation.Sequence);
@@ -219,8 +217,8 @@ internal sealed partial class ContextGrain(
     {
         DiagnosticReason.JournalDamaged or DiagnosticReason.JournalDiverged => Errno.EIO,
         DiagnosticReason.OperationSettled => Errno.ESTALE,
-        DiagnosticReason.TooManyUnsettled => Errno.ENOMEM,
-        DiagnosticReason.RequestTooLarge => Errno.E2BIG,
+        DiagnosticReason.TooManyUnsettled or DiagnosticReason.TooManyUnsettledBytes => Errno.ENOMEM,
+        DiagnosticReason.RequestTooLarge or DiagnosticReason.BatchTooLong => Errno.E2BIG,
         _ => Errno.EBADF,
     };
 }

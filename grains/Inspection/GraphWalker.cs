@@ -125,8 +125,8 @@ internal sealed class GraphWalker
 
     private static GraphNode Show(HoldOwner owner) => owner switch
     {
-        ObjectEntry entry => new GraphNode(entry.Ref, default, entry.Name, entry.Users),
-        ContextReference reference => new GraphNode(default, reference.Id, reference.Name, 0),
+        ObjectEntry entry => new GraphNode(entry.Ref, default, entry.Name, entry.Users, entry.Kind.Style),
+        ContextReference reference => new GraphNode(default, reference.Id, reference.Name, 0, DrawingStyle.Driver),
         _ => throw new ArgumentOutOfRangeException(nameof(owner), owner, "No such holder."),
     };
 }

@@ -19,6 +19,14 @@ internal abstract class DriverOwnedEntry(ObjectId id, ObjectKind kind, long seri
         DriverHold = FirstHolder;
     }
 
+    /// <summary>The driver's name in a sentence: a driver of a program, or the object that stands for one.</summary>
+    public string MadeBy => DriverHold?.Owner switch
+    {
+        ContextReference reference => $"driver '{reference.Name}'",
+        ObjectEntry other => $"{other.Ref}",
+        _ => "",
+    };
+
     /// <summary>The driver, for people.</summary>
     public string DriverName => DriverHold is { } hold ? hold.Owner.Describe(hold).ToString() : "";
 }

@@ -30,6 +30,15 @@ internal abstract class ObjectKind
     /// <summary>What the context knows of an object: all of it where it has no grain, else what it has before its grain is first called.</summary>
     public abstract ObjectState Describe(ObjectEntry entry);
 
+    /// <summary>How an object of this kind is drawn.</summary>
+    public virtual DrawingStyle Style => DrawingStyle.Other;
+
+    /// <summary>An object's state in one line, for lists of objects.</summary>
+    public abstract string Summarize(ObjectEntry entry, ObjectState state);
+
+    /// <summary>All that there is to say to people about an object's state.</summary>
+    public abstract ObjectFact[] FactsOf(ObjectEntry entry, ObjectState state);
+
     /// <summary>How an object of this kind stops holding another: the one step by which a person can free what it holds.</summary>
     /// <param name="holder">The object of this kind.</param>
     /// <param name="hold">What it holds, and why.</param>
@@ -39,4 +48,10 @@ internal abstract class ObjectKind
     /// <param name="entry">The object of this kind.</param>
     /// <param name="last">The holder that drops the last hold.</param>
     public virtual bool GoesWith(ObjectEntry entry, HoldOwner last) => false;
+
+    /// <summary>Ranges, for people. An inspection lists no more than the first ones.</summary>
+    /// <param name="ranges">The ranges.</param>
+    /// <param name="none">What is said where there are none.</param>
+    protected static string Ranges(IovaRange[] ranges, string none)
+        => ranges.Length == 0 ? none : $"{string.Join(", ", ranges)}{(ranges.Length < IoctlLimits.MaxListed ? "" : ", …")}";
 }

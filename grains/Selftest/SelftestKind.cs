@@ -20,4 +20,8 @@ internal sealed class SelftestKind : GrainKind
 
     /// <summary>Its device is detached and unbound.</summary>
     public override ValueTask DestroyAsync(IoctlScope scope, ObjectEntry entry) => SelftestHandlers.UnbindAsync(scope, (SelftestEntry)entry);
+
+    public override string Summarize(ObjectEntry entry, ObjectState state) => $"owns device {((SelftestState)state).Device}";
+
+    public override ObjectFact[] FactsOf(ObjectEntry entry, ObjectState state) => [new("owns", $"device {((SelftestState)state).Device}")];
 }

@@ -12,6 +12,8 @@ internal sealed class AccessKind : GrainKind
 
     public override ObjectType Type => ObjectType.Access;
 
+    public override DrawingStyle Style => DrawingStyle.Access;
+
     public override BusyStepKind? EndedByDriver => BusyStepKind.DestroyAccess;
 
     public override ObjectEntry? AggregateOf(ObjectEntry entry) => ((AccessEntry)entry).Ioas;
@@ -29,4 +31,24 @@ internal sealed class AccessKind : GrainKind
             : new HoldRelease(BusyStepKind.DetachAccess, HoldReleaseEffect.Drop, holder);
 
     public override ValueTask EndForDriverAsync(IoctlScope scope, ObjectEntry entry) => AccessHandlers.DestroyAsync(scope, (AccessEntry)entry);
+
+    public override string Summarize(ObjectEntry entry, ObjectState state)
+    {
+        var access = (AccessState)state;
+        return access.Ioas == default ? "not attached" : $"attached to IOAS {access.Ioas}{(access.Pins == 0 ? "" : $", {Pins(access)}")}";
+    }
+
+    public override ObjectFact[] FactsOf(ObjectEntry entry, ObjectState state)
+    {
+        var access = (AccessState)state;
+        return
+        [
+            new("made by", ((AccessEntry)entry).MadeBy),
+            new("attached to", access.Ioas == default ? "nothing" : $"IOAS {access.Ioas}"),
+            new("can pin pages", access.NeedsPinPages ? "yes" : "no"),
+            new("pins", access.Pins == 0 ? "none" : Pins(access)),
+        ];
+    }
+
+    private static string Pins(AccessState access) => $"{Format.Count(access.Pins, "pin")} of {Format.Bytes(access.PinnedBytes)}";
 }

@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
+using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Model;
 
 namespace IommuFd.Grains.Objects.Devices;
@@ -11,6 +12,8 @@ internal sealed class DeviceKind : GrainKind
     public static readonly DeviceKind Instance = new();
 
     public override ObjectType Type => ObjectType.Device;
+
+    public override DrawingStyle Style => DrawingStyle.Device;
 
     public override BusyStepKind? EndedByDriver => BusyStepKind.UnbindDevice;
 
@@ -26,4 +29,35 @@ internal sealed class DeviceKind : GrainKind
         : new HoldRelease(BusyStepKind.DetachDevice, HoldReleaseEffect.Drop, holder, ((DeviceEntry)holder).PasidOf(hold));
 
     public override ValueTask EndForDriverAsync(IoctlScope scope, ObjectEntry entry) => DeviceHandlers.UnbindAsync(scope, (DeviceEntry)entry);
+
+    public override string Summarize(ObjectEntry entry, ObjectState state)
+    {
+        var (device, pasids) = ((DeviceState)state, Pasids(entry));
+        return (device.Hwpt == default ? "not attached" : $"attached to HWPT {device.Hwpt}")
+            + (pasids.Length > 0 ? $", {Format.Count(pasids.Length, "PASID")} attached" : "")
+            + (device.Device.Group is { } group ? $", of group {group}" : "");
+    }
+
+    public override ObjectFact[] FactsOf(ObjectEntry entry, ObjectState state)
+    {
+        var (device, pasids) = ((DeviceState)state, Pasids(entry));
+        var iommu = IommuDriver.Of(device.Device);
+        return
+        [
+            new("bound by", ((DeviceEntry)entry).MadeBy),
+            new("attached to", device.Hwpt == default ? "nothing" : $"HWPT {device.Hwpt}"),
+            new("IOMMU", iommu.Name),
+            new("IOMMU group", device.Device.Group ?? "its own"),
+            new("reserved regions", Ranges(iommu.ReservedRegions(device.Device), "none")),
+            new("dirty tracking", iommu.TracksDirty(device.Device) ? "supported" : "not supported"),
+            new("PASIDs", iommu.PasidWidth(device.Device) is > 0 and var bits ? Format.Count(bits, "bit") : "not supported"),
+            new("attached PASIDs", pasids.Length == 0 ? "none" : string.Join(", ", pasids)),
+        ];
+    }
+
+    private static string[] Pasids(ObjectEntry entry)
+    {
+        var device = (DeviceEntry)entry;
+        return [.. device.AttachedPasids.Where(pasid => pasid != DeviceGroup.NoPasid).Select(pasid => $"{pasid} to HWPT {device.HwptAt(pasid)!.Id}")];
+    }
 }

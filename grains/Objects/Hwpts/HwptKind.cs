@@ -3,6 +3,7 @@ using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Devices;
+using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Hwpts;
 
@@ -12,6 +13,8 @@ internal sealed class HwptKind : GrainKind
     public static readonly HwptKind Instance = new();
 
     public override ObjectType Type => ObjectType.HwptPaging;
+
+    public override DrawingStyle Style => DrawingStyle.PageTable;
 
     public override ObjectEntry AggregateOf(ObjectEntry entry) => ((HwptEntry)entry).Ioas;
 
@@ -30,5 +33,27 @@ internal sealed class HwptKind : GrainKind
         var hwpt = (HwptEntry)entry;
         hwpt.Ioas.RemoveAuto(hwpt);
         return ValueTask.CompletedTask;
+    }
+
+    public override string Summarize(ObjectEntry entry, ObjectState state)
+    {
+        var hwpt = (HwptState)state;
+        return $"mirrors IOAS {hwpt.Ioas}{(hwpt.IsAuto ? ", automatic" : "")}{(hwpt.Flags == IommuHwptAllocFlags.None ? "" : $", {hwpt.Flags}")}"
+            + $"{(hwpt.TracksDirtyPages ? $", {Format.Count(hwpt.DirtyPages, "dirty page")}" : "")}";
+    }
+
+    public override ObjectFact[] FactsOf(ObjectEntry entry, ObjectState state)
+    {
+        var hwpt = (HwptState)state;
+        return
+        [
+            new("mirrors", $"IOAS {hwpt.Ioas}"),
+            new("made by", hwpt.IsAuto ? "attaching a device; destroyed with its last device" : "IOMMU_HWPT_ALLOC"),
+            new("flags", hwpt.Flags == IommuHwptAllocFlags.None ? "none" : $"{hwpt.Flags}"),
+            new("IOMMU", hwpt.Iommu),
+            new("aperture", $"{hwpt.Aperture}"),
+            new("page size", Format.Bytes(hwpt.PageSize)),
+            new("dirty tracking", hwpt.TracksDirtyPages ? $"on, {Format.Count(hwpt.DirtyPages, "dirty page")}" : "off"),
+        ];
     }
 }

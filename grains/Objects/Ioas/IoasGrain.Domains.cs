@@ -119,7 +119,7 @@ internal sealed partial class IoasGrain
         var runs = new List<PinnedRun>();
         return Reply(ioas.TryFindPinned(addresses, runs)
             ? new PinnedReply(Errno.None, [.. runs], null)
-            : PinnedReply.Failed(Errno.ENOMEM, Failure.Because(DiagnosticReason.RequestTooLarge, (ulong)runs.Count + 1, (ulong)runs.Count)));
+            : PinnedReply.Failed(Errno.ENOMEM, Failure.Because(DiagnosticReason.TooManyPinnedRuns, limit: (ulong)runs.Count)));
     }
 
     private ValueTask<PagesReply> Answer(IoasModel ioas, Errno errno, IoasAccessRequest request, List<PagesSlice> slices)

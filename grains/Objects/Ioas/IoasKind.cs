@@ -14,6 +14,8 @@ internal sealed class IoasKind : GrainKind
 
     public override ObjectType Type => ObjectType.Ioas;
 
+    public override DrawingStyle Style => DrawingStyle.Memory;
+
     public override IObjectGrain FindGrain(IGrainFactory factory, string key) => factory.GetGrain<IIoasGrain>(key);
 
     public override ObjectEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot) => new IoasEntry(id, serial);
@@ -31,5 +33,30 @@ internal sealed class IoasKind : GrainKind
 
         var joined = await IoasHandlers.ChangeAsync(scope, (IoasEntry)entry, joins);
         SnapshotFormat.Require(joined.Errno != Errno.ENOENT, "A device is attached to a HWPT that has no domain.");
+    }
+
+    public override string Summarize(ObjectEntry entry, ObjectState state)
+    {
+        var ioas = (IoasState)state;
+        return $"{Format.Count(ioas.AreaCount, "area")}, {Format.Bytes(ioas.FreeBytes)} free"
+            + $"{(ioas.HugePages ? "" : ", huge pages off")}{(ioas.Pins == 0 ? "" : $", {Format.Count(ioas.Pins, "pin")}")}";
+    }
+
+    public override ObjectFact[] FactsOf(ObjectEntry entry, ObjectState state)
+    {
+        var ioas = (IoasState)state;
+        return
+        [
+            new("areas", Format.Count(ioas.AreaCount)),
+            new("free", Format.Bytes(ioas.FreeBytes)),
+            new("largest hole", Format.Bytes(ioas.LargestHole)),
+            new("IOVA alignment", Format.Count((long)ioas.Alignment, "byte")),
+            new("huge pages", ioas.HugePages ? "on" : "off"),
+            new("page tables", Format.Count(ioas.Domains)),
+            new("accesses", Format.Count(ioas.Accesses)),
+            new("pins", Format.Count(ioas.Pins)),
+            new("allowed", Ranges(ioas.Allowed, "everything not reserved")),
+            new("reserved", Ranges(ioas.Reserved, "nothing")),
+        ];
     }
 }

@@ -2,8 +2,8 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Silo.Dashboard.Drawing;
 
-// A small Sugiyama layout: holders are left of what they hold. A node's layer is the longest path to it, and at least its kind's rank, so that
-// nodes of a kind line up. An edge across several layers gets a place of its own in each, so that it does not run over nodes. Then each layer
+// A small Sugiyama layout: holders are left of what they hold. A node's layer is the longest path to it, and at least its style's rank, so that
+// nodes of a style line up. An edge across several layers gets a place of its own in each, so that it does not run over nodes. Then each layer
 // is sorted by the mean position of its nodes' neighbours, back and forth a few times, which leaves few crossings.
 
 /// <summary>Where the nodes and edges of a holder graph are drawn, in pixels.</summary>
@@ -90,12 +90,12 @@ public sealed class GraphLayout
         return [.. layers.Select(layer => used.IndexOf(layer))];
     }
 
-    private static int Rank(GraphNode node) => node.IsDriver ? 0 : node.Object.Type switch
+    private static int Rank(GraphNode node) => node.Style switch
     {
-        ObjectType.Selftest => 0,
-        ObjectType.HwptPaging => 2,
-        ObjectType.Ioas => 3,
-        _ => 1,
+        DrawingStyle.Device or DrawingStyle.Access => 1,
+        DrawingStyle.PageTable => 2,
+        DrawingStyle.Memory => 3,
+        _ => 0,
     };
 
     private int[] Chain(int holder, int held)

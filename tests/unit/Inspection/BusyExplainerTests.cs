@@ -43,8 +43,7 @@ public sealed class BusyExplainerTests(ITestOutputHelper output)
         var explanation = Explain(_context, ioas);
         Expect.Sequence(
             [
-                $"drop the hold 'stuck' of HWPT {hwpt}, which is driver 'vfio' to do", $"detach device {second}, which is driver 'vfio' to do",
-                $"detach device {first}, which is driver 'vfio' to do",
+                $"drop the hold 'stuck' on HWPT {hwpt} (by driver 'vfio')", $"detach device {second} (by driver 'vfio')", $"detach device {first} (by driver 'vfio')",
             ],
             explanation.Steps.Select(step => step.ToString()),
             "steps");

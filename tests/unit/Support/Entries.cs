@@ -24,5 +24,9 @@ internal static class Entries
         public override ObjectEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot) => new TableEntry(id, this, serial);
 
         public override ObjectState Describe(ObjectEntry entry) => new SelftestState(entry.Id);
+
+        public override string Summarize(ObjectEntry entry, ObjectState state) => "";
+
+        public override ObjectFact[] FactsOf(ObjectEntry entry, ObjectState state) => [];
     }
 }

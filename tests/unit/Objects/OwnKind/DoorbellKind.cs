@@ -19,6 +19,10 @@ internal sealed class DoorbellKind : GrainKind
     public override ObjectEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot) => new DoorbellEntry(id, serial);
 
     public override ObjectState Describe(ObjectEntry entry) => new DoorbellState(0);
+
+    public override string Summarize(ObjectEntry entry, ObjectState state) => $"rung {((DoorbellState)state).Rings} times";
+
+    public override ObjectFact[] FactsOf(ObjectEntry entry, ObjectState state) => [new("rings", $"{((DoorbellState)state).Rings}")];
 }
 
 internal sealed class DoorbellEntry(ObjectId id, long serial) : ObjectEntry(id, DoorbellKind.Instance, serial)

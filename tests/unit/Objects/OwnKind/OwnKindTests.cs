@@ -64,6 +64,8 @@ public sealed class OwnKindTests
         Expect.That(graph.Nodes.Any(node => node.Object == _bell.Ref && node.Name == "front door"), "The graph does not show the doorbell.");
         var shown = (await ContextInspector.InspectObjectAsync(_context.Model, _context.ObjectGrains, _bell.Id, default))!;
         Expect.Equal((new DoorbellState(1), 1L), (shown.State, shown.GrainUsers), "the doorbell in an inspection");
+        Expect.Equal(("front door", "rung 1 times"), (shown.Name, shown.Summary), "its name and summary");
+        Expect.Sequence([new("users", "1, also by its grain"), new("rings", "1")], shown.Facts, "its facts");
     }
 
     [Fact]
