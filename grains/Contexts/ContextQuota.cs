@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using IommuFd.Grains.Configuration;
+using IommuFd.Grains.Monitoring;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Options;
 

@@ -1,7 +1,6 @@
 using System.Reflection;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
-using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;

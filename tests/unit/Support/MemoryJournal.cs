@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Model;
 
 namespace IommuFd.UnitTests.Support;
 

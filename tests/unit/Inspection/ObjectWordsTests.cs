@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
 using IommuFd.Grains.Inspection;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
@@ -7,7 +8,7 @@ namespace IommuFd.UnitTests.Inspection;
 
 // What people are shown of each kind of object: clients print it as it comes.
 
-public sealed class KindTextTests
+public sealed class ObjectWordsTests
 {
     private const ulong Page = 4096;
 
