@@ -1,6 +1,6 @@
 using System.Globalization;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Client;
+using IommuFd.Linearizability;
 using IommuFd.TestSupport;
 using Microsoft.Extensions.DependencyInjection;
 

@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Client;
+using IommuFd.Linearizability;
 
 namespace IommuFd.Chaos.Clients;
 

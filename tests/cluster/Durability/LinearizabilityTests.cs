@@ -1,10 +1,10 @@
 using IommuFd.Chaos.Clients;
 using IommuFd.Chaos.Faults;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Chaos.Run;
 using IommuFd.Client;
 using IommuFd.ClusterTests.Ioctls;
 using IommuFd.Grains.Journaling;
+using IommuFd.Linearizability;
 using IommuFd.Silo.Journals;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit.Abstractions;

@@ -1,9 +1,9 @@
 using System.Globalization;
-using IommuFd.Chaos.Linearizability;
+using IommuFd.Linearizability;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 using Xunit.Abstractions;
-using Ioctl = IommuFd.Chaos.Linearizability.Ioctl;
+using Ioctl = IommuFd.Linearizability.Ioctl;
 
 namespace IommuFd.UnitTests.Linearizability;
 

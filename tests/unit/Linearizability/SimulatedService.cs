@@ -1,5 +1,5 @@
-using IommuFd.Chaos.Linearizability;
-using Ioctl = IommuFd.Chaos.Linearizability.Ioctl;
+using IommuFd.Linearizability;
+using Ioctl = IommuFd.Linearizability.Ioctl;
 
 namespace IommuFd.UnitTests.Linearizability;
 

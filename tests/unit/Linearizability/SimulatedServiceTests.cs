@@ -1,5 +1,5 @@
 using System.Globalization;
-using IommuFd.Chaos.Linearizability;
+using IommuFd.Linearizability;
 using IommuFd.UnitTests.Support;
 using Xunit.Abstractions;
 

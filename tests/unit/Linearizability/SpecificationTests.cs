@@ -1,10 +1,10 @@
 using System.Globalization;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Client;
+using IommuFd.Linearizability;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 using Xunit.Abstractions;
-using Ioctl = IommuFd.Chaos.Linearizability.Ioctl;
+using Ioctl = IommuFd.Linearizability.Ioctl;
 
 namespace IommuFd.UnitTests.Linearizability;
 

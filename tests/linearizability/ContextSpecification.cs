@@ -1,7 +1,7 @@
 using IommuFd.Uapi;
 using static IommuFd.Uapi.Errno;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // What a context answers, written down a second time: from docs/compatibility.md and Linux's include/uapi/linux/iommufd.h, and without anything of the
 // service's own models, so that the two can be wrong only apart. It is made to be read, not to be fast, and knows what chaos runs ask for and nothing else.

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>A set of operations that is changed in place: a bit each, by their place.</summary>
 internal sealed class OperationSet(int capacity)

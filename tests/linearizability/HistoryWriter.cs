@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using IommuFd.Uapi;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>
 /// Writes down what the clients of one process do on one context, as JSON lines. Each line is handed to the system before the method returns, so that the

@@ -1,4 +1,4 @@
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // Wing & Gong's search with Lowe's memoisation, as in Porcupine and Knossos: take an operation that may come next, where the specification answers what was
 // observed; where none can be taken, put the last one back and try another. A history is linearizable when all operations that were answered are in the order.

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using IommuFd.Uapi;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // Clients that share a context and draw from few ids and few IOVAs, so that nearly every ioctl is about something that another client has just changed. A client
 // remembers what its own ioctls have made, which others may have destroyed since, and of which the ids may be others' by now: that is the point.

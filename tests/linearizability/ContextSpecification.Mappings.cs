@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 using IommuFd.Uapi;
 using static IommuFd.Uapi.Errno;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // Mappings. An IOAS that page tables mirror maps by the selftest IOMMU's pages, within its aperture; one that none does, by bytes and everywhere.
 

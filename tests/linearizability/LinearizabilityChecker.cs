@@ -1,4 +1,4 @@
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>Decides whether a history of one context could be that of a service which does one ioctl after the other.</summary>
 /// <param name="specification">What such a service answers.</param>

@@ -3,7 +3,7 @@ using System.Text;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>Writes what a check found for people: of a violation the end of the longest order that fits, and what can't come behind it, decoded.</summary>
 internal static class LinearizabilityReport

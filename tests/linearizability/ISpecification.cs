@@ -1,4 +1,4 @@
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>What a service is that does one ioctl after the other: from a state and an ioctl follow the next state and the answer.</summary>
 /// <typeparam name="TState">An immutable value. Equal states answer alike from then on.</typeparam>

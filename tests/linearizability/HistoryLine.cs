@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>
 /// A line of a history's file. An operation has a line before it is sent, with what is asked, and one when its outcome is known; <see cref="Operation"/>

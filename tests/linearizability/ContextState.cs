@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // What a context is, as far as its ioctls can tell: an immutable value, of which a change shares all that it does not touch. Users counts are not stored: who
 // holds whom follows from what the objects are.

@@ -1,7 +1,7 @@
 using IommuFd.Uapi;
 using static IommuFd.Uapi.Errno;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // The selftest's devices and page tables. A device that is attached to an IOAS takes the automatic page table that the IOAS has, or has one made; that goes
 // with its last device. All devices are alike here, so that one fits all.

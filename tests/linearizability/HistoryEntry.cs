@@ -1,6 +1,6 @@
 using IommuFd.Uapi;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // What a client saw of a context: which ioctl, when it was sent, when its answer was there, and what that was. Times are Stopwatch timestamps,
 // which count from the machine's start (CLOCK_MONOTONIC), so that those of different processes can be compared.

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>What a check found.</summary>
 internal enum Verdict

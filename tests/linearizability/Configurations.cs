@@ -1,4 +1,4 @@
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // Lowe's memoisation of Wing & Gong's search: which operations are linearized and the state that they led to decide all that can follow, in whichever
 // order they were taken. Operations with an unknown outcome may be left out, so that of two ways to the same answered operations and the same state, the one
