@@ -60,7 +60,7 @@ public sealed class SpecificationTests(ITestOutputHelper output)
         var context = new OpenContext();
         var specification = new ContextSpecification();
         var state = specification.Initial;
-        var clients = Enumerable.Range(0, 3).Select(i => new ChaosMix((seed * 10) + i, EndlessMemory.Start, ChaosMix.LeastPages)).ToArray();
+        var clients = Enumerable.Range(0, 3).Select(i => new IoctlMix((seed * 10) + i, EndlessMemory.Start, IoctlMix.LeastPages)).ToArray();
         var random = new Random(seed);
         for (var step = 0; step < Steps; step++)
         {

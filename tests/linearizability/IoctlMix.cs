@@ -7,7 +7,7 @@ namespace IommuFd.Linearizability;
 // remembers what its own ioctls have made, which others may have destroyed since, and of which the ids may be others' by now: that is the point.
 
 /// <summary>What one client does to a shared context: ioctls that <see cref="ContextSpecification"/> knows, drawn by a seed.</summary>
-internal sealed class ChaosMix
+internal sealed class IoctlMix
 {
     /// <summary>The highest id that is drawn. Few objects more than these are ever alive.</summary>
     public const int MostIds = 8;
@@ -33,7 +33,7 @@ internal sealed class ChaosMix
     /// <param name="seed">Decides what is drawn, with what the client learns.</param>
     /// <param name="memory">The address of the caller's memory, at a page: what MAP maps lies there. The same for all clients, or their CHECK_MAPs check little.</param>
     /// <param name="pages">Its pages, at least <see cref="LeastPages"/>. All of them can be read and written.</param>
-    public ChaosMix(int seed, ulong memory, int pages)
+    public IoctlMix(int seed, ulong memory, int pages)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(memory % Page, 0UL);
         ArgumentOutOfRangeException.ThrowIfLessThan(pages, LeastPages);
