@@ -45,7 +45,7 @@ public sealed class LinearizabilityTests(PostgresServer postgres, ITestOutputHel
             new ChaosOptions
             {
                 Duration = TimeSpan.FromSeconds(15),
-                Seed = Random.Shared.Next(1_000_000),
+                Seed = Seed.Of(output),
                 Lease = TimeSpan.FromSeconds(10),
                 ClientProcesses = 2,
                 Contexts = 3,
