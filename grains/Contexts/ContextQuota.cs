@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using IommuFd.Grains.Configuration;
-using IommuFd.Grains.Monitoring;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Options;
 

@@ -1,5 +1,4 @@
 using IommuFd.TestSupport;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
 namespace IommuFd.TelemetryTests;

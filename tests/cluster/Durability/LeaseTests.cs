@@ -1,6 +1,5 @@
 using System.Text.RegularExpressions;
 using IommuFd.Client;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Uapi;

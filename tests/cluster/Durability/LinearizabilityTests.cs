@@ -2,7 +2,6 @@ using IommuFd.Chaos.Clients;
 using IommuFd.Chaos.Faults;
 using IommuFd.Chaos.Run;
 using IommuFd.Client;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.Grains.Journaling;
 using IommuFd.Linearizability;
 using IommuFd.Silo.Journals;

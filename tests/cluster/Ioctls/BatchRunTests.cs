@@ -1,4 +1,3 @@
-using IommuFd.ClusterTests.Durability;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo;
 using IommuFd.Uapi;

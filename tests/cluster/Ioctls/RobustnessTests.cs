@@ -1,5 +1,3 @@
-using System.Globalization;
-using IommuFd.ClusterTests.Durability;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo;
 using IommuFd.Uapi;

@@ -2,7 +2,6 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Contexts;
 using IommuFd.Grains.Journaling;
-using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 using Microsoft.Extensions.Logging.Abstractions;

@@ -1,5 +1,4 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Calls;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Accesses;
 using IommuFd.Grains.Objects.Devices;
