@@ -69,10 +69,11 @@ public sealed class ContextTurnJournalTests
     public async Task A_lost_object_deactivates_before_anything_is_written()
     {
         var ioas = _context.AllocateIoas();
-        _context.RunOk0(IommuCommand.Option, new IommuOption { OptionId = (uint)IommuOptionId.HugePages, ObjectId = ioas, Op = (ushort)IommuOptionOp.Set });
+        var option = new IommuOption { OptionId = (uint)IommuOptionId.HugePages, ObjectId = ioas, Op = (ushort)IommuOptionOp.Set };
+        _context.RunOk0(IommuCommand.Option, option);
         await OpenAsync();
         _context.GrainOf(ioas).Lose();
-        Expect.Equal(Errno.EIO, _context.Run(IommuCommand.Option, new IommuOption { OptionId = (uint)IommuOptionId.HugePages, ObjectId = ioas, Op = (ushort)IommuOptionOp.Set }).Errno, "an ioctl on a lost object");
+        Expect.Equal(Errno.EIO, _context.Run(IommuCommand.Option, option).Errno, "an ioctl on a lost object");
 
         await Assert.ThrowsAsync<ContextUnavailableException>(() => _journal.CommitAsync(Record, Scope).AsTask());
         await IsUnavailableAsync(writes: 0);
@@ -82,7 +83,8 @@ public sealed class ContextTurnJournalTests
     public async Task An_activation_that_could_not_recover_its_context_does_not_end_its_journal()
     {
         // A sweep that comes then finds no context, as it does where an opener got no answer.
-        var journal = Journal(new MemoryJournal(_context.Handle, Serialization.Serializer.SerializeToArray<JournalRecord>(new OpenRecord(new OpenRequest(null, "test", 1), new ReferenceReply(Errno.None, new ReferenceId(1), default, ContextMode.Durable, null)))));
+        JournalRecord opened = new OpenRecord(new OpenRequest(null, "test", 1), new ReferenceReply(Errno.None, new ReferenceId(1), default, ContextMode.Durable, null));
+        var journal = Journal(new MemoryJournal(_context.Handle, Serialization.Serializer.SerializeToArray(opened)));
         var recovered = await journal.RecoverAsync(_context.Grains.Factory, CancellationToken.None);
         Expect.That(recovered is { Context.IsOpen: true }, "The context was not recovered.");
         journal.Deactivate("the grain of an object failed while it was recovered");
@@ -108,7 +110,8 @@ public sealed class ContextTurnJournalTests
     {
         var journal = Journal(null);
         Expect.Equal(null, await journal.RecoverAsync(_context.Grains.Factory, CancellationToken.None), "what is recovered");
-        Expect.Equal((Errno.EOPNOTSUPP, DiagnosticReason.NoJournal), await journal.CreateAsync() is { } refusal ? (refusal.Errno, refusal.Diagnostic!.Reason) : default, "the refusal");
+        var refusal = (await journal.CreateAsync())!;
+        Expect.Equal((Errno.EOPNOTSUPP, DiagnosticReason.NoJournal), (refusal.Errno, refusal.Diagnostic!.Reason), "the refusal");
         Expect.That(journal.CommitAsync(Record, Scope).IsCompletedSuccessfully, "A volatile turn waits.");
         Expect.Equal(DiagnosticReason.ContextNotOpen, journal.WhyUnavailable().Reason, "why no context is open");
     }
