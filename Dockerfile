@@ -1,4 +1,4 @@
-# The silo as an image: iommufd-silo on ASP.NET Core's runtime, as an account without rights. Configured by environment (docs/operations.md).
+# The silo's image: iommufd-silo on ASP.NET Core's runtime, under an unprivileged account. Configured by environment (docs/operations.md).
 
 FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
 WORKDIR /src
@@ -13,7 +13,7 @@ COPY silo silo
 RUN dotnet publish silo -c Release --no-restore -o /app
 
 FROM mcr.microsoft.com/dotnet/aspnet:10.0
-# Of the embedded journal, for a silo that has no database. Mount a volume here.
+# The folder of the SQLite journal, for a silo without a database. Mount a volume here.
 RUN mkdir /var/lib/iommufd && chown $APP_UID /var/lib/iommufd
 WORKDIR /var/lib/iommufd
 COPY --from=build /app /app

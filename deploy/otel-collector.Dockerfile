@@ -1,4 +1,4 @@
-# The collector's own image has nothing to ask its health with, so its program moves to one that has wget.
+# The collector's own image has no tool for a health check, so its binary moves to an image with wget.
 
 FROM otel/opentelemetry-collector:0.135.0 AS collector
 

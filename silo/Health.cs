@@ -3,17 +3,17 @@ using System.Net.Sockets;
 
 namespace IommuFd.Silo;
 
-// For container images, which have no curl and need none: the same program with the same configuration asks whether the silo that it describes
-// lets clients connect. It joins nothing and costs a process for a moment.
+// For container images, which have no curl and need none: the same program, with the same configuration, checks whether the silo so configured
+// lets clients connect. It joins no cluster, and costs a process for a moment.
 
-/// <summary><c>iommufd-silo --health</c>: whether the silo of this configuration lets clients connect.</summary>
+/// <summary><c>iommufd-silo --health</c>: checks whether the silo of this configuration lets clients connect.</summary>
 internal static class Health
 {
     public const string Argument = "--health";
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
 
-    /// <summary>Connects to the port for clients, or to the one for silos where there is none. 0 is healthy, 1 is not.</summary>
+    /// <summary>Connects to the port for clients, or, if there is none, to the port for silos. Returns 0 if healthy, else 1.</summary>
     public static async Task<int> CheckAsync(SiloSettings settings)
     {
         var endpoint = new IPEndPoint(settings.ResolveAddress(), settings.GatewayPort == 0 ? settings.SiloPort : settings.GatewayPort);

@@ -6,24 +6,24 @@ using Microsoft.Extensions.Hosting;
 
 namespace IommuFd.Silo;
 
-// Orleans opens its ports so that any number of sockets can share one, and the kernel then deals connections out among them: two silos on the
-// same port both start, and each gets some of the other's. So a silo claims its ports before Orleans opens them. The claim is the name of a
-// socket of this machine that has no file (an abstract one): the kernel gives it to one process at a time and takes it back when that ends, however it
-// ends, so that of two silos that start at once one is refused. A port that some other program listens on is found by trying to listen.
+// Orleans opens its ports so that any number of sockets can share one, and the kernel then spreads connections over them: two silos on the
+// same port would both start, and each would get some of the other's connections. So a silo claims its ports before Orleans opens them. The
+// claim is the name of an abstract Unix socket, one without a file: the kernel gives it to one process at a time and takes it back when that
+// process ends, however it ends, so that of two silos that start at once one is refused. A trial bind finds ports that other programs use.
 
 /// <summary>The ports of a silo, claimed for this process until its host is disposed.</summary>
 internal sealed class ListenPorts : IHostedService, IDisposable
 {
-    // Not .NET's ReuseAddress, which shares the port among processes as well; this one only takes ports whose last connections are still being forgotten.
+    // Not .NET's ReuseAddress, which also shares the port among processes; this only allows ports whose last connections are in TIME_WAIT.
     private const int SolSocket = 1, SoReuseAddress = 2;
 
     private readonly List<Socket> _claims = [];
 
-    /// <summary>Claims the ports of a silo. Where its port for silos is 0, a free one is taken and set; where the one for clients is 0, it has none.</summary>
+    /// <summary>Claims a silo's ports. If its port for silos is 0, claims a free one and sets it; if its port for clients is 0, it has none.</summary>
     /// <param name="address">The silo's address.</param>
     /// <param name="settings">The silo's settings.</param>
-    /// <param name="dashboard">Its dashboard's; null where it has none.</param>
-    /// <exception cref="ValidationException">A port is taken. The message names it, and says what to do.</exception>
+    /// <param name="dashboard">The dashboard's settings; null without a dashboard.</param>
+    /// <exception cref="ValidationException">A port is in use. The message names it and says what to do.</exception>
     public static ListenPorts Claim(IPAddress address, SiloSettings settings, DashboardSettings? dashboard)
     {
         var ports = new ListenPorts();
@@ -82,8 +82,8 @@ internal sealed class ListenPorts : IHostedService, IDisposable
         if (!TryClaim(endpoint) || !CanListen(endpoint, setting))
         {
             throw new ValidationException(
-                $"{setting} is {endpoint.Port}, and something listens on {endpoint} already: perhaps a silo that still runs. "
-                + $"Stop it, or take other ports: --{SiloSettings.Section}:{nameof(SiloSettings.SiloPort)}=PORT --{SiloSettings.Section}:{nameof(SiloSettings.GatewayPort)}=PORT --{DashboardSettings.Section}:{nameof(DashboardSettings.Port)}=PORT.");
+                $"{setting} is {endpoint.Port}, but {endpoint} is already in use, perhaps by a silo that still runs. "
+                + $"Stop it, or choose other ports: --{SiloSettings.Section}:{nameof(SiloSettings.SiloPort)}=PORT --{SiloSettings.Section}:{nameof(SiloSettings.GatewayPort)}=PORT --{DashboardSettings.Section}:{nameof(DashboardSettings.Port)}=PORT.");
         }
     }
 

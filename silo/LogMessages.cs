@@ -4,39 +4,39 @@ using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo;
 
-/// <summary>What the server logs by itself. Event ids from 2001; they stay the same for ever.</summary>
+/// <summary>The server's own log messages. Event ids start at 2001 and never change.</summary>
 internal static partial class LogMessages
 {
-    [LoggerMessage(2001, LogLevel.Information, "Joining cluster '{ClusterId}', whose membership is in {Database}")]
+    [LoggerMessage(2001, LogLevel.Information, "Joining cluster '{ClusterId}'; its membership is in {Database}")]
     public static partial void JoiningCluster(this ILogger logger, string clusterId, string database);
 
-    [LoggerMessage(2002, LogLevel.Information, "{Database} had no membership; its tables are created")]
+    [LoggerMessage(2002, LogLevel.Information, "{Database} had no membership tables; created them")]
     public static partial void MembershipCreated(this ILogger logger, string database);
 
-    [LoggerMessage(2003, LogLevel.Warning, "{Database} does not answer; trying for {Patience}: {Problem}")]
+    [LoggerMessage(2003, LogLevel.Warning, "{Database} does not answer; retrying for up to {Patience}: {Problem}")]
     public static partial void DatabaseNotThere(this ILogger logger, string database, TimeSpan patience, string problem);
 
-    [LoggerMessage(2021, LogLevel.Information, "{Count} contexts of silos that are gone were brought back")]
+    [LoggerMessage(2021, LogLevel.Information, "Recovered {Count} contexts whose silos are gone")]
     public static partial void OrphansRecovered(this ILogger logger, int count);
 
-    [LoggerMessage(2022, LogLevel.Warning, "Looking for contexts of silos that are gone failed; it is tried again")]
+    [LoggerMessage(2022, LogLevel.Warning, "Sweep for contexts whose silos are gone failed; retrying")]
     public static partial void SweepFailed(this ILogger logger, Exception exception);
 
-    [LoggerMessage(2031, LogLevel.Information, "Metrics for Prometheus are at http://{Endpoint}/metrics")]
+    [LoggerMessage(2031, LogLevel.Information, "Serving metrics for Prometheus at http://{Endpoint}/metrics")]
     public static partial void MetricsServed(this ILogger logger, IPEndPoint endpoint);
 
     [LoggerMessage(2041, LogLevel.Information, "'{Name}' signed in to the dashboard as {Role} from {From}")]
     public static partial void SignedIn(this ILogger logger, string name, string role, string from);
 
-    [LoggerMessage(2042, LogLevel.Warning, "Somebody at {From} gave the dashboard a token that nobody has")]
+    [LoggerMessage(2042, LogLevel.Warning, "Dashboard sign-in from {From} rejected: unknown token")]
     public static partial void SignInRefused(this ILogger logger, string from);
 
-    [LoggerMessage(2043, LogLevel.Warning, "Operator {Operator} asks for {Action} of context {Handle} (reference {Reference}, hold {Hold})")]
+    [LoggerMessage(2043, LogLevel.Warning, "Operator {Operator} requests {Action} on context {Handle} (reference {Reference}, hold {Hold})")]
     public static partial void OperatorActs(this ILogger logger, string @operator, string action, string handle, long reference, long hold);
 
-    [LoggerMessage(2044, LogLevel.Warning, "Operator {Operator} did {Action} of context {Handle}: {Errno}")]
+    [LoggerMessage(2044, LogLevel.Warning, "Operator {Operator}: {Action} on context {Handle} answered {Errno}")]
     public static partial void OperatorActed(this ILogger logger, string @operator, string action, string handle, Errno errno);
 
-    [LoggerMessage(2045, LogLevel.Debug, "The cluster does not answer the dashboard: {Problem}")]
+    [LoggerMessage(2045, LogLevel.Debug, "The cluster did not answer the dashboard: {Problem}")]
     public static partial void ClusterSilent(this ILogger logger, string problem);
 }

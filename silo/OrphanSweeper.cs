@@ -7,11 +7,12 @@ using Microsoft.Extensions.Options;
 
 namespace IommuFd.Silo;
 
-// A durable context whose silo has died comes back when its opener calls. One whose opener has died too would stay in the journal for ever: nobody
-// calls, and nobody looks at its leases. So one silo of the cluster, the one with the lowest address, looks for journals whose owner is no active silo, and
-// makes their contexts again; leases do the rest. It looks when a silo has left, not all the time.
+// A durable context whose silo has died recovers when its opener calls. If the opener has died too, the context would stay in the journal for
+// ever: no request activates it, and no activation checks its leases. So one silo of the cluster, the one with the lowest address, looks for
+// journals whose owner is no active silo and recovers their contexts; leases do the rest. It sweeps after a change of the membership, and once
+// an hour to purge, not all the time.
 
-/// <summary>Brings contexts back whose silo is gone, so that their leases can end, and forgets last words.</summary>
+/// <summary>Recovers contexts whose silo is gone, so that their leases can end, and purges final replies.</summary>
 internal sealed class OrphanSweeper(
     IJournal journal,
     IGrainFactory grains,
@@ -25,13 +26,13 @@ internal sealed class OrphanSweeper(
 
     private const int Concurrency = 16;
 
-    /// <summary>How long the last words of a released context are kept for whoever asks again.</summary>
+    /// <summary>How long the final reply of a released context is kept, for a Put that is repeated.</summary>
     internal static readonly TimeSpan KeepReleased = TimeSpan.FromHours(1);
 
     private static readonly TimeSpan RetryPeriod = TimeSpan.FromSeconds(5);
 
-    /// <summary>Looks once.</summary>
-    /// <returns>How many contexts were brought back.</returns>
+    /// <summary>Sweeps once.</summary>
+    /// <returns>How many contexts were recovered.</returns>
     internal async Task<int> SweepAsync(CancellationToken cancellationToken)
     {
         var count = 0;
@@ -83,7 +84,7 @@ internal sealed class OrphanSweeper(
             }
             catch (Exception exception) when (exception is not OperationCanceledException)
             {
-                // The next look tries again: membership is as it was swept last, or newer.
+                // Nothing is marked as swept, so the next tick tries again.
                 logger.SweepFailed(exception);
             }
         }

@@ -3,10 +3,10 @@ using System.ComponentModel.DataAnnotations;
 
 namespace IommuFd.Silo;
 
-/// <summary>Checks settings, with those that they contain, and names each by its path in the configuration.</summary>
+/// <summary>Validates settings, nested ones included, and names each by its path in the configuration.</summary>
 public static class SettingsValidation
 {
-    /// <summary>Throws one <see cref="ValidationException"/> that has every problem, a line each.</summary>
+    /// <summary>Throws one <see cref="ValidationException"/> that lists every problem, one per line.</summary>
     public static void Validate(object settings, string section)
     {
         var problems = Problems(settings, section).ToList();

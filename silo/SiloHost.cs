@@ -15,15 +15,15 @@ using Orleans.Configuration;
 
 namespace IommuFd.Silo;
 
-// One place builds the silo, whoever hosts it: the server process, the command line's demo, or a test. Orleans finds the grains
-// by the project reference; nothing here names one.
+// One place builds the silo for every host: the server process, the command line's demo, or a test. Orleans finds the grains by the project
+// reference; nothing here names one.
 
 /// <summary>Builds and starts silos.</summary>
 public static class SiloHost
 {
     /// <summary>Builds the server process: configuration from appsettings.json, the environment and the arguments.</summary>
     /// <param name="args">The arguments.</param>
-    /// <param name="configure">What else the silo has.</param>
+    /// <param name="configure">Further configuration of the silo.</param>
     public static (IHost Host, SiloSettings Settings) Build(string[] args, Action<ISiloBuilder>? configure = null)
     {
         var builder = CreateBuilder(args);
@@ -45,18 +45,18 @@ public static class SiloHost
         return (builder.Build(), settings);
     }
 
-    /// <summary>Starts a silo inside this process, without a port for clients: its grains are reached by the host's <see cref="IGrainFactory"/>.</summary>
-    /// <param name="configure">What else the silo has.</param>
-    /// <param name="contexts">What it grants its contexts; null for the defaults, and then it has volatile ones unless asked for others.</param>
-    /// <param name="journal">Where it keeps journals; null for nowhere.</param>
+    /// <summary>Starts a silo inside this process, without a port for clients: callers use the host's <see cref="IGrainFactory"/>.</summary>
+    /// <param name="configure">Further configuration of the silo.</param>
+    /// <param name="contexts">The options of its contexts; null for the defaults, which make contexts volatile unless the opener asks otherwise.</param>
+    /// <param name="journal">Where it stores journals; null for no journal.</param>
     /// <param name="dashboard">Its dashboard; null for none.</param>
-    /// <param name="cancellationToken">Ends the start early.</param>
+    /// <param name="cancellationToken">Cancels the start.</param>
     public static async Task<IHost> StartInProcessAsync(
         Action<ISiloBuilder>? configure = null, ContextOptions? contexts = null, JournalSettings? journal = null, DashboardSettings? dashboard = null, CancellationToken cancellationToken = default)
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
 
-        // What the runtime advises is for servers; what goes wrong is for whoever runs this process.
+        // Orleans' advice is for servers, so only its errors are logged here; all other warnings are for the user of this process.
         builder.Logging.AddConsole().SetMinimumLevel(LogLevel.Warning).AddFilter("Orleans", LogLevel.Error);
         Configure(
             builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" }, contexts ?? new(), journal ?? new(), new TelemetrySettings(), dashboard);
@@ -70,7 +70,7 @@ public static class SiloHost
         return host;
     }
 
-    /// <summary>Reads the settings that <see cref="Build"/> would, and builds nothing.</summary>
+    /// <summary>Reads the settings as <see cref="Build"/> does, and builds nothing.</summary>
     internal static SiloSettings ReadSettings(string[] args) => ReadSettings(CreateBuilder(args).Configuration);
 
     private static HostApplicationBuilder CreateBuilder(string[] args)
@@ -91,7 +91,7 @@ public static class SiloHost
         }
         catch (InvalidOperationException exception)
         {
-            // The binder names the setting and what it can't be converted to.
+            // The binder's message names the setting and the type that it can't be converted to.
             throw new ValidationException(exception.Message, exception);
         }
     }
@@ -128,7 +128,7 @@ public static class SiloHost
 
         builder.AddTelemetry(settings, telemetry);
 
-        // After the silo, so that it begins when grains can be called.
+        // Added after the silo, so that it starts once grains can be called.
         if (journal.Store != JournalStoreKind.None)
         {
             builder.Services.AddHostedService<OrphanSweeper>();

@@ -6,12 +6,15 @@ using IommuFd.Silo.Security;
 
 namespace IommuFd.Silo;
 
-/// <summary>Where a silo listens and which cluster it belongs to: the section <c>Silo</c> of the configuration (file, <c>Silo__*</c> environment, <c>--Silo:*</c> arguments).</summary>
+/// <summary>
+/// Where a silo listens and which cluster it belongs to: the section <c>Silo</c> of the configuration (file, <c>Silo__*</c> environment,
+/// <c>--Silo:*</c> arguments).
+/// </summary>
 public sealed class SiloSettings
 {
     public const string Section = "Silo";
 
-    /// <summary>The address that the silo listens on and that others reach it by, or a name that leads to it. Loopback unless said otherwise.</summary>
+    /// <summary>The address that the silo listens on and is reached by, or a name that resolves to it. Loopback by default.</summary>
     [Required]
     public string Address { get; set; } = "127.0.0.1";
 
@@ -23,15 +26,15 @@ public sealed class SiloSettings
     [Range(0, 65535)]
     public int GatewayPort { get; set; } = 30000;
 
-    /// <summary>Silos and clients of one cluster have the same.</summary>
+    /// <summary>The same for all silos and clients of a cluster.</summary>
     [Required]
     public string ClusterId { get; set; } = "iommufd";
 
-    /// <summary>Stays the same over the clusters that one deployment has in its life.</summary>
+    /// <summary>The same for all clusters that a deployment has over time.</summary>
     [Required]
     public string ServiceId { get; set; } = "iommufd";
 
-    /// <summary>How long a silo that stops hands over what it has before it gives up. 30 s by default.</summary>
+    /// <summary>How long a stopping silo hands over its contexts before it gives up. 30 s by default.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan StopTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
@@ -43,12 +46,12 @@ public sealed class SiloSettings
     [Required]
     public FailureDetectionSettings FailureDetection { get; set; } = new();
 
-    /// <summary>How connections are secured. They are in the clear by default.</summary>
+    /// <summary>How connections are secured. They are unencrypted by default.</summary>
     [Required]
     public TlsSettings Tls { get; set; } = new();
 
-    /// <summary>The address itself, where <see cref="Address"/> may be a name.</summary>
-    /// <exception cref="ValidationException">The name leads nowhere.</exception>
+    /// <summary>Resolves <see cref="Address"/>, which may be a name.</summary>
+    /// <exception cref="ValidationException">The name does not resolve.</exception>
     internal IPAddress ResolveAddress()
     {
         if (IPAddress.TryParse(Address, out var address))
@@ -63,7 +66,7 @@ public sealed class SiloSettings
         }
         catch (Exception exception) when (exception is SocketException or ArgumentException)
         {
-            throw new ValidationException($"{Section}:{nameof(Address)} is '{Address}', it must be an IP address, or a name that leads to one: {exception.Message}", exception);
+            throw new ValidationException($"{Section}:{nameof(Address)} is '{Address}'; it must be an IP address or a name that resolves to one: {exception.Message}", exception);
         }
     }
 }

@@ -11,14 +11,14 @@ internal static class DemoCommand
 {
     public static Command Create()
     {
-        var keep = new Option<bool>("--keep") { Description = "Keeps the context open until Ctrl-C and prints its handle, for inspect and graph. Needs --gateway or --cluster." };
+        var keep = new Option<bool>("--keep") { Description = "Keeps a context open at the end until Ctrl-C, and prints its handle for inspect and graph. Needs --gateway or --cluster." };
         var command = new Command("demo", "Shows what a context does: ioctls, holders, errnos and the order of release.") { keep, ConnectionOptions.DurableOption };
         ConnectionOptions.AddTo(command);
         command.SetAction(async (options, cancellationToken) =>
         {
             if (options.GetValue(keep) && !ConnectionOptions.NamesService(options))
             {
-                throw new CliException("--keep needs a running service, where other commands can reach the context: name a silo with --gateway, or the cluster's database with --cluster.");
+                throw new CliException("--keep keeps a context open for other commands to look at: name a silo with --gateway, or a cluster with --cluster.");
             }
 
             if (Console.IsOutputRedirected)
@@ -36,16 +36,16 @@ internal static class DemoCommand
     }
 }
 
-/// <summary>The demo's story.</summary>
+/// <summary>What the demo does and says, step by step.</summary>
 internal sealed class Demo(IommufdClient client, IAnsiConsole console)
 {
     public async Task RunAsync(ContextMode mode, bool keep, CancellationToken cancellationToken)
     {
-        Say("Open a context, as opening /dev/iommu does. Its handle is like a file descriptor: any program that has it can use the context.");
+        Say("Open a context, as opening /dev/iommu does. Its handle stands in for the file descriptor: who has it can act on the context.");
         var context = await client.OpenAsync("demo", mode, cancellationToken);
-        console.MarkupLineInterpolated($"  open() = [green]{context.Handle.ToShortString()}[/]  {(context.Mode == ContextMode.Durable ? "durable: it outlives its silo" : "volatile: it ends with its silo")}");
+        console.MarkupLineInterpolated($"  open() = [green]{context.Handle.ToShortString()}[/]  {Format.Mode(context.Mode)}: it {(context.Mode == ContextMode.Durable ? "outlives" : "ends with")} its silo");
 
-        Say("Allocate two IO address spaces (IOAS). Each gets the lowest free id.");
+        Say("Allocate two IO address spaces. Each gets the lowest free id.");
         var first = await AllocateAsync(context);
         var second = await AllocateAsync(context);
 
@@ -57,7 +57,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
         Say("DESTROY of a held object answers EBUSY at once, changes nothing, and says who holds it.");
         await DestroyAsync(context, first);
 
-        Say("Other failures, each with Linux's errno:");
+        Say("Other mistakes, each with the errno that Linux answers:");
         await DestroyAsync(context, new ObjectId(77));
         await IssueAsync(context, (uint)IommuCommand.Destroy, [16, 0, 0, 0, (byte)second.Value, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
         await IssueAsync(context, (uint)IommuCommand.Destroy, [7, 0, 0, 0, (byte)second.Value, 0, 0, 0]);
@@ -65,7 +65,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
         await IssueAsync(context, 0x3B9F, [8, 0, 0, 0, 1, 0, 0, 0]);
         await IssueAsync(context, (uint)IommuCommand.Option, UapiStruct.ToBytes(new IommuOption { Size = 24, Op = (ushort)IommuOptionOp.Set, Val64 = 1 }));
 
-        Say("An object's own grain keeps its options.");
+        Say("An option of an object is kept by the object's own grain.");
         await IssueAsync(context, (uint)IommuCommand.Option, UapiStruct.ToBytes(
             new IommuOption { Size = 24, OptionId = (uint)IommuOptionId.HugePages, Op = (ushort)IommuOptionOp.Set, ObjectId = second.Value, Val64 = 0 }));
         InspectCommand.Write(console, context.Handle, await context.InspectAsync(withState: true, cancellationToken: cancellationToken));
@@ -76,14 +76,14 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
         await AllocateAsync(context);
         await AllocateAsync(context);
 
-        Say("The driver binds two devices and attaches them to the second IOAS. They share one hardware page table (HWPT), which the first attach allocates.");
+        Say("The driver binds two devices and attaches them to the second IOAS. They share the hardware page table (HWPT) that the first attach makes.");
         var devices = new[] { await BindAsync(driver, "0000:01:00.0", second), await BindAsync(driver, "0000:02:00.0", second) };
 
-        Say("Who holds the IOAS? The HWPT does; the devices hold the HWPT, and the driver holds the devices.");
+        Say("Who holds the IOAS? Its HWPT does. The devices hold the HWPT, and the driver holds the devices.");
         await DestroyAsync(context, second);
         GraphView.Write(console, await context.InspectGraphAsync(second, GraphDirection.Holders, cancellationToken: cancellationToken), hasRoot: true);
 
-        Say("Detach the devices. The last detach destroys the HWPT, and then DESTROY of the IOAS succeeds.");
+        Say("The driver detaches the devices. The last detach destroys the HWPT, so that the IOAS can be destroyed too.");
         await devices[0].DetachAsync(cancellationToken: cancellationToken);
         await devices[1].DetachAsync(cancellationToken: cancellationToken);
         await DestroyAsync(context, second);
@@ -92,7 +92,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
         if (keep)
         {
             await BindAsync(driver, "0000:01:00.0", second);
-            Say("The context stays open until Ctrl-C, with a driver and its device. Inspect it with:");
+            Say("The context stays open until Ctrl-C, with a driver and its device. Look at it with:");
             console.WriteLine($"  iommufd inspect {context.Handle} --gateway ADDRESS:PORT");
             console.WriteLine($"  iommufd graph {context.Handle} --gateway ADDRESS:PORT");
             await Task.Delay(Timeout.Infinite, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -101,11 +101,11 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
             return;
         }
 
-        Say("Close the file. The driver's reference keeps the context from being released, but ioctls answer EBADF now.");
+        Say("Close. The driver still refers to the context, which is therefore not released yet, but answers no more ioctls.");
         Released(await context.CloseAsync(cancellationToken));
         await DestroyAsync(context, second);
 
-        Say("The driver puts the last reference: the context is released, and its objects are destroyed, leaves first.");
+        Say("The driver puts its reference, the last one. Everything left is destroyed, leaves first.");
         Released(await driver.PutAsync(cancellationToken));
     }
 
@@ -145,7 +145,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
 
     private void Released(ReleaseReport? release)
         => console.WriteLine(release is null
-            ? "  close() = 0  the context still has other references"
+            ? "  close() = 0  the context still has references"
             : $"  close() = 0  released {release.Destroyed}: {string.Join(", then ", release.Order)}");
 
     private void Say(string text) => console.MarkupLineInterpolated($"\n[blue]{text}[/]");

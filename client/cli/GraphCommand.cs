@@ -7,7 +7,7 @@ namespace IommuFd.Cli;
 /// <summary><c>iommufd graph HANDLE</c>: shows who holds whom in a context.</summary>
 internal static class GraphCommand
 {
-    private enum Format
+    private enum GraphFormat
     {
         Text,
         Dot,
@@ -17,9 +17,9 @@ internal static class GraphCommand
     public static Command Create()
     {
         var id = new Argument<uint?>("ID") { Description = "An object of the context: shows only its holders and what it holds.", Arity = ArgumentArity.ZeroOrOne };
-        var format = new Option<Format>("--format") { Description = "A tree as text; input for Graphviz, for example for 'dot -Tsvg'; or JSON.", DefaultValueFactory = _ => Format.Text };
-        var limit = new Option<int>("--limit") { Description = "How many objects and drivers to show at most.", DefaultValueFactory = _ => 100 };
-        var command = ContextTarget.CreateCommand("graph", "Shows who holds whom: in the whole context, or around one object.");
+        var format = new Option<GraphFormat>("--format") { Description = "A tree as text; Graphviz' language, for example for 'dot -Tsvg'; or JSON.", DefaultValueFactory = _ => GraphFormat.Text };
+        var limit = new Option<int>("--limit") { Description = "Shows at most so many objects and drivers.", DefaultValueFactory = _ => 100 };
+        var command = ContextTarget.CreateCommand("graph", "Shows who holds whom: in the whole context, or around an object.");
         command.Arguments.Add(id);
         command.Options.Add(format);
         command.Options.Add(limit);
@@ -30,10 +30,10 @@ internal static class GraphCommand
             var graph = await context.Client.InspectGraphAsync(context.Handle, new GraphRequest(root, GraphDirection.Both, options.GetValue(limit)), cancellationToken);
             switch (options.GetValue(format))
             {
-                case Format.Dot:
+                case GraphFormat.Dot:
                     Console.Write(GraphView.ToDot(graph));
                     break;
-                case Format.Json:
+                case GraphFormat.Json:
                     JsonText.Write(graph);
                     break;
                 default:

@@ -4,18 +4,18 @@ using Spectre.Console;
 
 namespace IommuFd.Cli;
 
-// Who holds whom has no cycles, but an object can have several holders, so that it is no tree either: what was shown before is named
-// again and not entered again.
+// Holds form no cycle, but they form no tree either: an object can have several holders. So an object that was shown before is named again,
+// without what is below it.
 
 /// <summary>Shows who holds whom: as a tree, or in Graphviz' language.</summary>
 internal static class GraphView
 {
-    /// <summary>Writes a tree: of an object, what holds it and what it holds; of a context, what nobody holds, with all that it holds.</summary>
+    /// <summary>Writes a tree. Of one object: its holders, and what it holds. Of a context: everything that has no holder, with what it holds.</summary>
     public static void Write(IAnsiConsole console, HolderGraph graph, bool hasRoot)
     {
         if (graph.Nodes.Length == 0)
         {
-            console.WriteLine("no object");
+            console.WriteLine("no objects");
             return;
         }
 
@@ -36,18 +36,18 @@ internal static class GraphView
 
         if (graph.IsTruncated)
         {
-            console.WriteLine("there is more: raise --limit");
+            console.WriteLine("there are more: raise --limit");
         }
     }
 
-    /// <summary>The graph in Graphviz' language: <c>dot -Tsvg</c> draws it. Whoever holds points to what it holds.</summary>
+    /// <summary>The graph in Graphviz' language: <c>dot -Tsvg</c> draws it, with an arrow from each holder to what it holds.</summary>
     public static string ToDot(HolderGraph graph)
     {
         var text = new StringBuilder("digraph context {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n");
         for (var i = 0; i < graph.Nodes.Length; i++)
         {
             var node = graph.Nodes[i];
-            text.Append($"  n{i} [label=\"{Escape(Label(node))}\", shape={(node.IsDriver ? "ellipse" : "box")}];\n");
+            text.Append($"  n{i} [label=\"{Escape(Label(node))}\", shape={(node.IsDriver ? "ellipse" : "box")}, color={Color(node.Style)}];\n");
         }
 
         foreach (var edge in graph.Edges)
@@ -82,7 +82,19 @@ internal static class GraphView
         }
     }
 
-    private static string Label(GraphNode node) => node.IsDriver ? $"{node}" : $"{node}, users {node.Users}";
+    private static string Label(GraphNode node) => node.IsDriver ? $"{node}" : $"{node}, users {Format.Count(node.Users)}";
+
+    // As on the dashboard.
+    private static string Color(DrawingStyle style) => style switch
+    {
+        DrawingStyle.Driver => "slategray",
+        DrawingStyle.Device => "royalblue",
+        DrawingStyle.Access => "purple",
+        DrawingStyle.PageTable => "teal",
+        DrawingStyle.Memory => "darkorange",
+        DrawingStyle.Queue => "deeppink",
+        _ => "forestgreen",
+    };
 
     private static string Escape(string text) => text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
 }

@@ -10,11 +10,11 @@ internal static class InspectCommand
 {
     public static Command Create()
     {
-        var id = new Argument<uint?>("ID") { Description = "An object of the context, to see all of it.", Arity = ArgumentArity.ZeroOrOne };
+        var id = new Argument<uint?>("ID") { Description = "An object of the context: shows all that is known of it.", Arity = ArgumentArity.ZeroOrOne };
         var json = new Option<bool>("--json") { Description = "Writes one JSON object instead of tables." };
         var after = new Option<string>("--after")
         {
-            Description = "Shows only objects with greater ids; of an IOAS, only areas behind this IOVA.",
+            Description = "Shows only objects with greater ids; of an IOAS, only areas after this IOVA.",
             DefaultValueFactory = _ => "",
         };
         var limit = new Option<int>("--limit") { Description = "Shows at most so many objects, or areas of an IOAS.", DefaultValueFactory = _ => 100 };
@@ -28,17 +28,17 @@ internal static class InspectCommand
         command.SetAction(async (options, cancellationToken) =>
         {
             await using var context = await ContextTarget.OpenAsync(options, cancellationToken);
-            var behind = ParseNumber(options.GetValue(after)!);
+            var last = ParseNumber(options.GetValue(after)!);
             if (options.GetValue(id) is { } objectId)
             {
-                var page = new StatePage(behind is { } iova ? iova + 1 : 0, options.GetValue(limit));
+                var page = new StatePage(last is { } iova ? iova + 1 : 0, options.GetValue(limit));
                 var shown = await context.Client.InspectObjectAsync(context.Handle, new ObjectId(objectId), page, cancellationToken)
                     ?? throw new CliException($"The context is not open, or has no object {objectId}.");
                 Show(options.GetValue(json), shown, () => WriteObject(AnsiConsole.Console, shown));
                 return 0;
             }
 
-            var request = new InspectRequest(new ObjectId((uint)(behind ?? 0)), options.GetValue(limit), WithState: true);
+            var request = new InspectRequest(new ObjectId((uint)(last ?? 0)), options.GetValue(limit), WithState: true);
             var inspection = await context.Client.InspectAsync(context.Handle, request, cancellationToken);
             Show(options.GetValue(json), inspection, () => Write(AnsiConsole.Console, context.Handle, inspection));
             return 0;
@@ -68,34 +68,42 @@ internal static class InspectCommand
         var hex = text.StartsWith("0x", StringComparison.OrdinalIgnoreCase);
         return ulong.TryParse(hex ? text.AsSpan(2) : text, hex ? NumberStyles.HexNumber : NumberStyles.None, CultureInfo.InvariantCulture, out var number)
             ? number
-            : throw new CliException($"'{text}' is no number.");
+            : throw new CliException($"'{text}' is not a number.");
     }
 
     private static void WriteObject(IAnsiConsole console, ObjectInspection item)
     {
-        console.MarkupLineInterpolated($"[bold]{item.Object}[/]  users {item.Users}");
+        console.MarkupLineInterpolated($"[bold]{item}[/]  users {Format.Count(item.Users)}");
         foreach (var holder in item.Holders)
         {
             console.MarkupLineInterpolated($"held by {holder}");
         }
 
+        if (item.Users - 1 > item.Holders.Length)
+        {
+            console.WriteLine($"and {Format.Count(item.Users - 1 - item.Holders.Length)} more");
+        }
+
+        var facts = new Grid().AddColumn(new GridColumn().NoWrap()).AddColumn();
+        foreach (var fact in item.Facts)
+        {
+            facts.AddRow(Markup.Escape(fact.Name), Markup.Escape(fact.Value));
+        }
+
+        console.Write(facts);
         if (item.State is IoasState ioas)
         {
             IoasView.Write(console, ioas);
-        }
-        else
-        {
-            console.WriteLine(ObjectView.Summarize(item.State));
         }
     }
 
     public static void Write(IAnsiConsole console, ContextHandle handle, ContextInspection inspection)
     {
-        console.MarkupLineInterpolated($"[bold]context {handle.ToShortString()}[/]  {(inspection.Mode == ContextMode.Durable ? "durable" : "volatile")}, on silo {inspection.Silo}");
+        console.MarkupLineInterpolated($"[bold]context {handle.ToShortString()}[/]  {Format.Mode(inspection.Mode)}, on silo {Format.Endpoint(inspection.Silo)}");
         console.MarkupLineInterpolated($"rlimit mode {inspection.RlimitMode}, compatibility IOAS {(inspection.CompatIoas == default ? "none" : inspection.CompatIoas)}");
         foreach (var reference in inspection.References)
         {
-            console.MarkupLineInterpolated($"referenced by {reference.Kind} '{reference.Name}'{(reference.Holds == 0 ? "" : $", which holds {reference.Holds}")}");
+            console.MarkupLineInterpolated($"referenced by {Format.Kind(reference.Kind)} '{reference.Name}'{(reference.Holds == 0 ? "" : $", which holds {Format.Count(reference.Holds, "object")}")}");
         }
 
         var table = new Table().Border(TableBorder.Simple).AddColumn("object").AddColumn(new TableColumn("users").RightAligned())
@@ -103,13 +111,10 @@ internal static class InspectCommand
         foreach (var item in inspection.Objects)
         {
             table.AddRow(
-                $"{item.Object}",
-                $"{item.Users:N0}",
-                Markup.Escape(string.Join(", ", item.Holders.Select(holder => holder.ToString()))),
-                Markup.Escape(ObjectView.Summarize(item.State)));
+                Markup.Escape($"{item}"), Format.Count(item.Users), Markup.Escape(Format.List(item.Holders, item.Users - 1)), Markup.Escape(item.Summary));
         }
 
         console.Write(table);
-        console.WriteLine($"{inspection.ObjectCount:N0} objects{(inspection.HasMore ? ", more with --after" : "")}");
+        console.WriteLine($"{Format.Count(inspection.ObjectCount, "object")}{(inspection.HasMore ? ", more with --after" : "")}");
     }
 }

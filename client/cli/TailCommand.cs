@@ -6,8 +6,8 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Cli;
 
-// A context records its last ioctls, and more of them for some seconds after each request for its tail. The command polls from the last number that it has seen, and prints
-// how many ioctls it has missed. After a failover another activation runs the context, and its numbers start again.
+// A context keeps its last ioctls, and more of them while somebody looks. So this command asks repeatedly for the ioctls after the last one shown, and counts those
+// that were no longer kept. After a failover the context is another activation, whose numbers restart.
 
 /// <summary><c>iommufd tail HANDLE</c>: shows the ioctls of a context as they happen.</summary>
 internal static class TailCommand
@@ -17,9 +17,9 @@ internal static class TailCommand
     public static Command Create()
     {
         var lines = new Option<int>("--lines", "-n") { Description = "How many of the last ioctls to show first.", DefaultValueFactory = _ => 10 };
-        var follow = new Option<bool>("--follow", "-f") { Description = "Continues with new ioctls until Ctrl-C. This is the default." };
-        var noFollow = new Option<bool>("--no-follow") { Description = "Ends after the ioctls recorded so far." };
-        var command = ContextTarget.CreateCommand("tail", "Shows the ioctls of a context as they happen, decoded in the style of strace.");
+        var follow = new Option<bool>("--follow", "-f") { Description = "Goes on with new ioctls until Ctrl-C. The default." };
+        var noFollow = new Option<bool>("--no-follow") { Description = "Ends after the last ioctls, without waiting for new ones." };
+        var command = ContextTarget.CreateCommand("tail", "Shows the ioctls of a context as they happen, decoded in the manner of strace.");
         foreach (var option in (Option[])[lines, follow, noFollow])
         {
             command.Options.Add(option);
@@ -29,7 +29,7 @@ internal static class TailCommand
         {
             if (options.GetValue(follow) && options.GetValue(noFollow))
             {
-                options.AddError("--follow and --no-follow can't be combined.");
+                options.AddError("--follow and --no-follow can't be used together.");
             }
         });
         command.SetAction(async (options, cancellationToken) =>
@@ -71,12 +71,12 @@ internal static class TailCommand
 
             if (reply.Activation != last.Activation)
             {
-                Console.WriteLine("--- the context continues in a new activation");
+                Console.WriteLine("--- the context was restored on another silo");
             }
 
             if (reply.Missed > 0)
             {
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"--- {reply.Missed:N0} ioctls missed"));
+                Console.WriteLine($"--- {Format.Count(reply.Missed, "ioctl")} missed");
             }
 
             Write(reply);
@@ -84,7 +84,7 @@ internal static class TailCommand
         }
     }
 
-    // Plain text, so that it can be piped, and so that no name that a program has chosen is taken as markup.
+    // Plain text, so that it can be piped, and so that no name in an argument is taken for markup.
     private static void Write(TailReply reply)
     {
         foreach (var ioctl in reply.Ioctls)

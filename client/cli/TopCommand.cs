@@ -4,10 +4,10 @@ using Spectre.Console;
 
 namespace IommuFd.Cli;
 
-/// <summary><c>iommufd top</c>: shows what the silos of a cluster do, live.</summary>
+/// <summary><c>iommufd top</c>: shows what the silos of a cluster do, and refreshes it.</summary>
 internal static class TopCommand
 {
-    // How many contexts to ask for. The view shows the busiest of them.
+    // How many contexts are asked for; the busiest of them are shown.
     private const int Asked = ContextQuery.MaxLimit;
 
     private static readonly ContextQuery Busiest = new("", ContextOrder.Ioctls, Descending: true, 0, Asked);
@@ -15,8 +15,8 @@ internal static class TopCommand
     public static Command Create()
     {
         var once = new Option<bool>("--once") { Description = "Prints the table once and ends." };
-        var interval = new Option<double>("--interval") { Description = "Seconds between two updates.", DefaultValueFactory = _ => 1 };
-        var command = new Command("top", "Shows silos, ioctl rates and times, errors and the busiest contexts, live, until q or Ctrl-C.") { once, interval };
+        var interval = new Option<double>("--interval") { Description = "Seconds between two refreshes.", DefaultValueFactory = _ => 1 };
+        var command = new Command("top", "Shows silos, ioctl rates and times, errors and the busiest contexts, live. q or Ctrl-C ends it.") { once, interval };
         ConnectionOptions.AddTo(command);
         command.SetAction(async (options, cancellationToken) =>
         {
@@ -98,5 +98,5 @@ internal static class TopCommand
     }
 }
 
-/// <summary>The answers for one update, and when they came.</summary>
+/// <summary>What one look at the cluster saw, and when.</summary>
 internal sealed record TopLook(ClusterOverview Overview, ContextPage Contexts, long TimeStamp);

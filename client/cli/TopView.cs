@@ -1,4 +1,3 @@
-using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 using Spectre.Console;
@@ -11,7 +10,7 @@ internal static class TopView
 {
     private const int ShownContexts = 10;
 
-    // Of the past: rates are of the last seconds, times of the last minute, since few turns are timed.
+    // Rates cover the last seconds, times the last minute, since few turns are timed.
     private const int RateSeconds = 5;
     private const int TimeSeconds = 60;
 
@@ -25,8 +24,8 @@ internal static class TopView
     {
         var active = overview.Silos.Where(silo => silo.Answered).ToList();
         var objects = active.SelectMany(silo => silo.Objects).GroupBy(count => count.Type, count => count.Count).Select(counts => (Type: counts.Key, Count: counts.Sum()));
-        var kinds = string.Join(", ", objects.Where(kind => kind.Count > 0).Select(kind => $"{kind.Type.Label()} {kind.Count:N0}"));
-        return $"{active.Count:N0} silo{(active.Count == 1 ? "" : "s")}, {active.Sum(silo => silo.Contexts):N0} contexts ({active.Sum(silo => silo.DurableContexts):N0} durable), "
+        var kinds = string.Join(", ", objects.Where(kind => kind.Count > 0).Select(kind => $"{kind.Type.Label()} {Format.Count(kind.Count)}"));
+        return $"{Format.Count(active.Count, "silo")}, {Format.Count(active.Sum(silo => silo.Contexts), "context")} ({Format.Count(active.Sum(silo => silo.DurableContexts))} durable), "
             + $"{active.Sum(silo => Rate(overview, silo)):N0} ioctls/s{(kinds.Length == 0 ? "" : $"; objects: {kinds}")}";
     }
 
@@ -39,11 +38,11 @@ internal static class TopView
             string[] figures = silo.Answered
                 ?
                 [
-                    $"{silo.Contexts:N0}", $"{Rate(overview, silo):N0}", Time(TurnTimeBuckets.Quantile(times, 0.5)), Time(TurnTimeBuckets.Quantile(times, 0.99)),
+                    Format.Count(silo.Contexts), $"{Rate(overview, silo):N0}", Format.Duration(TurnTimeBuckets.Quantile(times, 0.5)), Format.Duration(TurnTimeBuckets.Quantile(times, 0.99)),
                     $"{Seconds(overview, silo, RateSeconds).Sum(sample => sample.Errors) / (double)RateSeconds:N0}",
                 ]
-                : ["-", "-", "-", "-", "-"];
-            table.AddRow([Markup.Escape(SiloText.Endpoint(silo.Address)), silo is { Answered: false, Status: "Active" } ? "silent" : silo.Status.ToLowerInvariant(), .. figures]);
+                : [.. Enumerable.Repeat(Format.Missing, 5)];
+            table.AddRow([Markup.Escape(Format.Endpoint(silo.Address)), Markup.Escape(Format.State(silo)), .. figures]);
         }
 
         return table;
@@ -53,7 +52,7 @@ internal static class TopView
     {
         var errors = overview.Silos.SelectMany(silo => silo.Ioctls).Where(count => count.Errno != Errno.None)
             .GroupBy(count => count.Errno, count => count.Count).Select(counts => (Errno: counts.Key, Count: counts.Sum())).OrderByDescending(error => error.Count).Take(8).ToList();
-        return errors.Count == 0 ? "no ioctl has failed" : $"failed since the silos started: {string.Join(", ", errors.Select(error => $"{error.Errno} {error.Count:N0}"))}";
+        return errors.Count == 0 ? "no ioctl has failed" : $"failed since the silos started: {string.Join(", ", errors.Select(error => $"{error.Errno} {Format.Count(error.Count)}"))}";
     }
 
     private static Table Contexts(TopLook now, TopLook? before)
@@ -67,8 +66,8 @@ internal static class TopView
         foreach (var (context, rate) in rows)
         {
             table.AddRow(
-                $"{context.Tag}", context.Handle, Markup.Escape(context.Opener), Markup.Escape(SiloText.Endpoint(context.Silo)), $"{context.Objects:N0}",
-                rate is { } perSecond ? $"{perSecond:N0}" : "-", $"{context.Ioctls:N0}");
+                $"{context.Tag}", context.Handle, Markup.Escape(context.Opener), Markup.Escape(Format.Endpoint(context.Silo)), Format.Count(context.Objects),
+                rate is { } perSecond ? $"{perSecond:N0}" : Format.Missing, Format.Count(context.Ioctls));
         }
 
         return table;
@@ -93,20 +92,12 @@ internal static class TopView
     private static IEnumerable<ActivitySample> Seconds(ClusterOverview overview, SiloOverview silo, int seconds)
         => silo.Activity.Where(sample => sample.Second >= overview.Now - seconds);
 
-    private static string Time(TimeSpan? time) => time switch
-    {
-        null => "-",
-        { TotalMilliseconds: < 1 } span => string.Create(CultureInfo.InvariantCulture, $"{span.TotalMicroseconds:0.0} us"),
-        { TotalSeconds: < 1 } span => string.Create(CultureInfo.InvariantCulture, $"{span.TotalMilliseconds:0.0} ms"),
-        { } span => string.Create(CultureInfo.InvariantCulture, $"{span.TotalSeconds:0.0} s"),
-    };
-
     private static Table Table(params string[] columns)
     {
         var table = new Table().Border(TableBorder.Simple);
         foreach (var column in columns)
         {
-            // An address is to be copied: where room is short, others give way.
+            // People copy addresses: where room is short, other columns wrap.
             table.AddColumn(new TableColumn(column) { NoWrap = column == "silo" });
         }
 

@@ -4,14 +4,14 @@ using Spectre.Console;
 
 namespace IommuFd.Cli;
 
-/// <summary><c>iommufd why HANDLE ID</c>: says who holds an object, and what must be let go, in which order, before it can be destroyed.</summary>
+/// <summary><c>iommufd why HANDLE ID</c>: says who holds an object, and what to release, in which order, before it can be destroyed.</summary>
 internal static class WhyCommand
 {
     public static Command Create()
     {
         var id = new Argument<uint>("ID") { Description = "The object that can't be destroyed." };
-        var json = new Option<bool>("--json") { Description = "Writes one JSON object instead of words." };
-        var command = ContextTarget.CreateCommand("why", "Says why an object is busy, and what to let go, in which order, before IOMMU_DESTROY works.");
+        var json = new Option<bool>("--json") { Description = "Writes one JSON object instead of text." };
+        var command = ContextTarget.CreateCommand("why", "Says why an object is busy, and what to release, in which order, before IOMMU_DESTROY works.");
         command.Arguments.Add(id);
         command.Options.Add(json);
         command.SetAction(async (options, cancellationToken) =>
@@ -39,23 +39,20 @@ internal static class WhyCommand
             return;
         }
 
-        console.WriteLine($"{explanation.Object} is busy, users {explanation.Users:N0}:");
+        console.WriteLine($"{explanation.Object} is busy, users {Format.Count(explanation.Users)}:");
         foreach (var holder in holders)
         {
             console.WriteLine($"  held by {holder}");
         }
 
-        console.WriteLine("To let go, in this order:");
+        console.WriteLine("Do these in order:");
         for (var i = 0; i < explanation.Steps.Length; i++)
         {
             console.WriteLine($"  {i + 1}. {explanation.Steps[i]}{Effect(explanation.Steps[i])}");
         }
 
-        console.WriteLine(explanation.IsTruncated ? "There are more; ask again after these."
-            : explanation.GoesWithLastStep ? $"{explanation.Object} goes with the last step."
-            : $"Then IOMMU_DESTROY of {explanation.Object} works.");
+        console.WriteLine(BusyText.Conclusion(explanation));
     }
 
-    private static string Effect(BusyStep step)
-        => step.Frees.Where(freed => freed != step.Object).ToList() is { Count: > 0 } freed ? $"; lets go of {string.Join(", ", freed)}" : "";
+    private static string Effect(BusyStep step) => BusyText.Effect(step) is { Length: > 0 } effect ? $"; {effect}" : "";
 }

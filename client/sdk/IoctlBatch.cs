@@ -21,7 +21,7 @@ public sealed class IoctlBatch
     /// <returns>This batch.</returns>
     public IoctlBatch Add<T>(IommuCommand command, in T argument)
         where T : unmanaged
-        => Add(new Entry((uint)command, IommuContext.Request(command, in argument).ToRequest(), 0, null));
+        => Add(new Entry((uint)command, IommuContext.Request(command, in argument), 0, null));
 
     /// <summary>Adds an ioctl whose argument lies in memory. The SDK reads the memory when the batch runs, before its first ioctl.</summary>
     /// <param name="command">The full ioctl number.</param>
@@ -78,6 +78,6 @@ public sealed class IoctlBatch
 
     private readonly record struct Entry(uint Command, IoctlRequest? Request, ulong Argument, ICallerMemory? Memory)
     {
-        public IoctlRequest ToRequest() => Request ?? IoctlMarshaller.CopyIn(Command, Argument, Memory!).ToRequest();
+        public IoctlRequest ToRequest() => Request ?? IoctlMarshaller.CopyIn(Command, Argument, Memory!);
     }
 }

@@ -85,24 +85,24 @@ public sealed partial class IommuContext
         where T : unmanaged
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var input = Request(command, in argument);
+        var request = Request(command, in argument);
         if (TracedCalls.IsWanted)
         {
-            return RunTracedAsync<T>(input, cancellationToken);
+            return RunTracedAsync<T>(request, cancellationToken);
         }
 
-        var call = new IoctlOperation<T>(_session, _grain);
-        return _session.TryBegin(call, out var operation) ? call.StartAsync(input.ToRequest(operation), cancellationToken) : RunWhenRoomAsync(call, input, cancellationToken);
+        var call = new IoctlOperation<T>(_session, _grain, request);
+        return _session.TryBegin(call) ? call.StartAsync(cancellationToken) : RunWhenRoomAsync(call, cancellationToken);
     }
 
-    private async ValueTask<T> RunTracedAsync<T>(IoctlInput input, CancellationToken cancellationToken)
+    private async ValueTask<T> RunTracedAsync<T>(IoctlRequest request, CancellationToken cancellationToken)
         where T : unmanaged
-        => IoctlResult.From(input.Command, await SendTracedAsync(input, cancellationToken)).ThrowIfFailed().Read<T>();
+        => IoctlResult.From(request.Command, await SendTracedAsync(request, cancellationToken)).ThrowIfFailed().Read<T>();
 
-    private async ValueTask<T> RunWhenRoomAsync<T>(IoctlOperation<T> call, IoctlInput input, CancellationToken cancellationToken)
+    private async ValueTask<T> RunWhenRoomAsync<T>(IoctlOperation<T> call, CancellationToken cancellationToken)
         where T : unmanaged
     {
-        var operation = await _session.BeginAsync(call, cancellationToken);
-        return await call.StartAsync(input.ToRequest(operation), cancellationToken);
+        await _session.BeginAsync(call, cancellationToken);
+        return await call.StartAsync(cancellationToken);
     }
 }

@@ -112,7 +112,7 @@ public sealed partial class IommuContext : IAsyncDisposable
         _pins.RemoveAll();
     }
 
-    internal static IoctlInput Request<T>(IommuCommand command, in T argument, UserBuffer[]? buffers = null, UserFile? file = null)
+    internal static IoctlRequest Request<T>(IommuCommand command, in T argument, UserBuffer[]? buffers = null, UserFile? file = null)
         where T : unmanaged
     {
         var bytes = UapiStruct.ToBytes(in argument);
@@ -149,34 +149,34 @@ public sealed partial class IommuContext : IAsyncDisposable
 
     private async ValueTask<IoctlBatchReply> SendBatchAsync(bool isTraced, IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
     {
-        var call = new BatchCall(_session, _grain, requests, stopAtFirstError) { IsTraced = isTraced };
-        return await call.StartAsync(await _session.BeginAsync(call, cancellationToken), cancellationToken);
+        var batch = new IoctlBatchRequest { Requests = requests, StopAtFirstError = stopAtFirstError };
+        var call = new BatchCall(_session, _grain, batch) { IsTraced = isTraced };
+        await _session.BeginAsync(call, cancellationToken);
+        return await call.StartAsync(cancellationToken);
     }
 
-    private ValueTask<IoctlReply> SendAsync(in IoctlInput input, CancellationToken cancellationToken)
-        => TracedCalls.IsWanted ? SendTracedAsync(input, cancellationToken) : SendAsync(isTraced: false, in input, cancellationToken);
+    private ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken)
+        => TracedCalls.IsWanted ? SendTracedAsync(request, cancellationToken) : SendAsync(isTraced: false, request, cancellationToken);
 
-    private ValueTask<IoctlReply> SendTracedAsync(IoctlInput input, CancellationToken cancellationToken)
-        => _traced.IoctlAsync(input.Command, (this, input, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, in call.input, call.cancellationToken));
+    private ValueTask<IoctlReply> SendTracedAsync(IoctlRequest request, CancellationToken cancellationToken)
+        => _traced.IoctlAsync(request.Command, (this, request, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, call.request, call.cancellationToken));
 
-    private ValueTask<IoctlReply> SendAsync(bool isTraced, in IoctlInput input, CancellationToken cancellationToken)
+    private ValueTask<IoctlReply> SendAsync(bool isTraced, IoctlRequest request, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        if (input.File?.Target is { } target && target.Context != Handle && IoctlTable.Find(input.Command) is { File.IsActedOn: true })
+        if (request.File?.Target is { } target && target.Context != Handle && IoctlTable.Find(request.Command) is { File.IsActedOn: true })
         {
-            return SendElsewhereAsync(target.Context, input.ToRequest(), cancellationToken);
+            return SendElsewhereAsync(target.Context, request, cancellationToken);
         }
 
-        var call = new IoctlOperation(_session, _grain) { IsTraced = isTraced };
-        return _session.TryBegin(call, out var operation)
-            ? call.StartAsync(input.ToRequest(operation), cancellationToken)
-            : SendWhenRoomAsync(call, input, cancellationToken);
+        var call = new IoctlOperation(_session, _grain, request) { IsTraced = isTraced };
+        return _session.TryBegin(call) ? call.StartAsync(cancellationToken) : SendWhenRoomAsync(call, cancellationToken);
     }
 
-    private async ValueTask<IoctlReply> SendWhenRoomAsync(IoctlOperation call, IoctlInput input, CancellationToken cancellationToken)
+    private async ValueTask<IoctlReply> SendWhenRoomAsync(IoctlOperation call, CancellationToken cancellationToken)
     {
-        var operation = await _session.BeginAsync(call, cancellationToken);
-        return await call.StartAsync(input.ToRequest(operation), cancellationToken);
+        await _session.BeginAsync(call, cancellationToken);
+        return await call.StartAsync(cancellationToken);
     }
 
     // The argument names a file that leads to another context, where the ioctl runs. This file has no session there, so the request has no name and is sent once.
@@ -187,7 +187,7 @@ public sealed partial class IommuContext : IAsyncDisposable
             ValueTask<IoctlReply> sent;
             using (CallHeaders.Put(isTimed: false))
             {
-                sent = _core.Grain(context).IoctlAsync(request);
+                sent = _core.Grain(context).IoctlAsync(request, operation: default);
             }
 
             return await sent.AsTask().WaitAsync(cancellationToken);

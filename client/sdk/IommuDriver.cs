@@ -101,12 +101,12 @@ public sealed class IommuDriver : IAsyncDisposable
     private async ValueTask<DriverReply> SendAsync(bool isTraced, string operation, DriverRequest request, CancellationToken cancellationToken)
     {
         var call = new DriverCall(_session, _grain, _reference.Id, operation, request) { IsTraced = isTraced };
-        if (!_session.TryBegin(call, out var name))
+        if (!_session.TryBegin(call))
         {
-            name = await _session.BeginAsync(call, cancellationToken);
+            await _session.BeginAsync(call, cancellationToken);
         }
 
-        return await call.StartAsync(name, cancellationToken);
+        return await call.StartAsync(cancellationToken);
     }
 
     private async Task<HoldId> DropAsync(HoldId hold, CancellationToken cancellationToken)

@@ -1,6 +1,6 @@
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>Why an ioctl failed.</summary>
+/// <summary>Why an ioctl failed. Each reason says what <see cref="IoctlDiagnostic"/>'s <c>Value</c>, <c>Limit</c>, <c>ObjectId</c> and <c>Overlap</c> are, where it sets them.</summary>
 public enum DiagnosticReason
 {
     /// <summary>No reason was given.</summary>
@@ -12,37 +12,37 @@ public enum DiagnosticReason
     /// <summary>EEXIST: the handle already names an open context.</summary>
     ContextAlreadyOpen,
 
-    /// <summary>EBADF: the context has no such reference, or one of the wrong kind.</summary>
+    /// <summary>EBADF: the context has no such reference, or one of another kind.</summary>
     ReferenceNotFound,
 
-    /// <summary>ENOTTY: the number lies outside iommufd's table. <c>Value</c> is the ioctl number.</summary>
+    /// <summary>ENOTTY: the number is outside iommufd's table. <c>Value</c> is the ioctl number.</summary>
     UnknownNumber,
 
-    /// <summary>ENOTTY: the number lies in the table, but no command has exactly this ioctl number. <c>Value</c> is the ioctl number.</summary>
+    /// <summary>ENOTTY: the number is in the table, but no command has exactly this ioctl number. <c>Value</c> is the ioctl number.</summary>
     UnknownCommand,
 
-    /// <summary>EFAULT: the argument can't be read. <c>Value</c> is the number of bytes that can, <c>Limit</c> the number needed.</summary>
+    /// <summary>EFAULT: the argument can't be read. <c>Value</c> is how many bytes can be read, <c>Limit</c> how many are needed.</summary>
     ArgumentUnreadable,
 
-    /// <summary>EFAULT: the answer can't be written. <c>Value</c> is the number of bytes that can, <c>Limit</c> the number needed.</summary>
+    /// <summary>EFAULT: the answer can't be written. <c>Value</c> is how many bytes can be written, <c>Limit</c> how many are needed.</summary>
     ArgumentUnwritable,
 
-    /// <summary>EINVAL: <c>size</c> is <c>Value</c>, below the smallest, <c>Limit</c>.</summary>
+    /// <summary>EINVAL: <c>size</c> is <c>Value</c>, less than the command's minimum, <c>Limit</c>.</summary>
     ArgumentTooShort,
 
-    /// <summary>E2BIG: a byte behind the known struct of <c>Limit</c> bytes is not zero. <c>Value</c> is the size passed.</summary>
+    /// <summary>E2BIG: a byte beyond the known struct of <c>Limit</c> bytes is not zero. <c>Value</c> is the size passed.</summary>
     UnknownBytesNotZero,
 
-    /// <summary>EOPNOTSUPP: reserved room is not zero. <c>Value</c> is what it has.</summary>
+    /// <summary>EOPNOTSUPP: a reserved field is not zero. <c>Value</c> is the field.</summary>
     ReservedNotZero,
 
-    /// <summary>EOPNOTSUPP: a flag that the command doesn't know. <c>Value</c> has the flags.</summary>
+    /// <summary>EOPNOTSUPP: the command does not know a flag. <c>Value</c> has the flags.</summary>
     UnsupportedFlags,
 
-    /// <summary>EOPNOTSUPP: an op that the command doesn't know. <c>Value</c> is the op.</summary>
+    /// <summary>EOPNOTSUPP: the command does not know the op. <c>Value</c> is the op.</summary>
     UnsupportedOp,
 
-    /// <summary>EOPNOTSUPP: an option that isn't known. <c>Value</c> is the option.</summary>
+    /// <summary>EOPNOTSUPP: the option is unknown. <c>Value</c> is the option.</summary>
     UnsupportedOption,
 
     /// <summary>EOPNOTSUPP: the option belongs to the context, so <c>object_id</c> must be 0.</summary>
@@ -51,19 +51,19 @@ public enum DiagnosticReason
     /// <summary>EINVAL: the option can't have this value. <c>Value</c> is the value.</summary>
     InvalidOptionValue,
 
-    /// <summary>EOPNOTSUPP: this version answers the command only up to here.</summary>
+    /// <summary>EOPNOTSUPP: the command passed its checks, but this version does not implement it.</summary>
     NotImplemented,
 
-    /// <summary>ENOENT: no object has the id.</summary>
+    /// <summary>ENOENT: no object has the id <c>ObjectId</c>.</summary>
     ObjectNotFound,
 
-    /// <summary>ENOENT: the object is of another kind than the command needs.</summary>
+    /// <summary>ENOENT: the object <c>ObjectId</c> is of another kind than the command needs.</summary>
     ObjectOfOtherType,
 
-    /// <summary>EBUSY: the object is held.</summary>
+    /// <summary>EBUSY: the object <c>ObjectId</c> has holders.</summary>
     ObjectHeld,
 
-    /// <summary>EBUSY: the context has objects; they are listed as holders.</summary>
+    /// <summary>EBUSY: the context has objects, which are listed as holders.</summary>
     ContextHasObjects,
 
     /// <summary>ENODEV: no compatibility IOAS is set.</summary>
@@ -75,64 +75,64 @@ public enum DiagnosticReason
     /// <summary>EINVAL: a name is empty or longer than <see cref="IoctlLimits.MaxNameLength"/>, or a kind or mode is unknown.</summary>
     InvalidName,
 
-    /// <summary>EBUSY: every id is taken, which an xarray answers so.</summary>
+    /// <summary>EBUSY: every id is taken; the errno is that of the kernel's xarray.</summary>
     NoFreeId,
 
-    /// <summary>E2BIG: the request is larger than the service accepts. <c>Value</c> is its size, <c>Limit</c> the bound.</summary>
+    /// <summary>E2BIG or ENOMEM: the request is larger than the service accepts. <c>Value</c> is its size in bytes, <c>Limit</c> the limit.</summary>
     RequestTooLarge,
 
-    /// <summary>EINVAL: a mapping must be readable or writeable. <c>Value</c> has the flags.</summary>
+    /// <summary>EINVAL: the mapping is neither readable nor writeable. <c>Value</c> has the flags.</summary>
     MappingWithoutAccess,
 
-    /// <summary>EOVERFLOW: an IOVA or a length is 2^64 - 1, or together they pass 2^64. <c>Value</c> is where it starts, <c>Limit</c> its bytes.</summary>
+    /// <summary>EOVERFLOW: an IOVA or a length is 2^64 - 1, or together they pass 2^64. <c>Value</c> is the first IOVA or address, <c>Limit</c> the length.</summary>
     RangeOverflow,
 
-    /// <summary>EINVAL: <c>Limit</c> is the alignment that IOVA, length and offset in the page must have; <c>Value</c> is the IOVA or the length.</summary>
+    /// <summary>EINVAL: IOVA, length and offset in the page must be aligned to <c>Limit</c> bytes. <c>Value</c> is the IOVA or the length.</summary>
     Misaligned,
 
     /// <summary>EINVAL: the length is 0.</summary>
     EmptyRange,
 
-    /// <summary>EEXIST: an area is in the way, <c>Overlap</c>. <c>Value</c> is the IOVA asked for.</summary>
+    /// <summary>EEXIST or EADDRINUSE: the area <c>Overlap</c> is in the way. <c>Value</c> is the IOVA asked for.</summary>
     AreaInTheWay,
 
-    /// <summary>EINVAL or EADDRINUSE: a reserved range is in the way, <c>Overlap</c>. <c>Value</c> is the IOVA asked for.</summary>
+    /// <summary>EINVAL or EADDRINUSE: the reserved range <c>Overlap</c> is in the way. <c>Value</c> is the IOVA asked for.</summary>
     ReservedInTheWay,
 
-    /// <summary>EADDRINUSE: an allowed range is in the way, <c>Overlap</c>.</summary>
+    /// <summary>EADDRINUSE: <c>Overlap</c> can't be reserved, since automatic IOVAs are allowed there.</summary>
     AllowedInTheWay,
 
     /// <summary>ENOSPC: no hole is large enough. <c>Value</c> is the bytes asked for, <c>Limit</c> the largest hole.</summary>
     NoHole,
 
-    /// <summary>ENOENT: the range is not mapped as a whole. <c>Value</c> is its first IOVA, <c>Limit</c> its bytes; <c>Overlap</c> the nearest area, if any.</summary>
+    /// <summary>ENOENT: the range is not mapped as whole areas. <c>Value</c> is its first IOVA, <c>Limit</c> its bytes, <c>Overlap</c> the nearest area, if any.</summary>
     RangeNotMapped,
 
-    /// <summary>EBADF: the file descriptor <c>Value</c> isn't open.</summary>
+    /// <summary>EBADF: the file descriptor is not open.</summary>
     FileNotOpen,
 
-    /// <summary>EPERM: what was mapped for reading only can't be copied for writing.</summary>
+    /// <summary>EPERM: memory that is mapped for reading only can't be copied to a writeable mapping.</summary>
     PagesNotWritable,
 
-    /// <summary>EINVAL: a range of the list is empty, descends or overlaps another.</summary>
+    /// <summary>EINVAL: a range of the list does not end after its start, or overlaps another.</summary>
     InvalidRangeList,
 
-    /// <summary>EFAULT: a buffer can't be accessed. <c>Value</c> is the bytes that can, <c>Limit</c> the bytes needed.</summary>
+    /// <summary>EFAULT: a buffer can't be accessed. <c>Value</c> is how many bytes can be, <c>Limit</c> how many are needed.</summary>
     BufferFault,
 
     /// <summary>EMSGSIZE: the array has room for <c>Value</c> entries, there are <c>Limit</c>.</summary>
     ArrayTooSmall,
 
-    /// <summary>EADDRINUSE: large pages can't be forbidden, an area is not aligned to pages.</summary>
+    /// <summary>EADDRINUSE: huge pages can't be switched off, since an area is not aligned to pages.</summary>
     UnalignedAreas,
 
-    /// <summary>EINVAL: an IOAS maps memory of a process, only files can change theirs.</summary>
+    /// <summary>EINVAL: an IOAS maps process memory; only mappings of files can move to another process.</summary>
     MapsProcessMemory,
 
-    /// <summary>EIO: the object's grain did not answer, or has lost its state.</summary>
+    /// <summary>EIO: the grain of the object <c>ObjectId</c> did not answer, or has lost its state.</summary>
     ObjectUnreachable,
 
-    /// <summary>EBUSY: the device <c>ObjectId</c> is attached already.</summary>
+    /// <summary>EBUSY: the device <c>ObjectId</c> is already attached.</summary>
     DeviceAttached,
 
     /// <summary>EINVAL: the device <c>ObjectId</c> is not attached.</summary>
@@ -144,99 +144,111 @@ public enum DiagnosticReason
     /// <summary>EINVAL: the object <c>ObjectId</c> is neither an IOAS nor a page table.</summary>
     NotAPageTable,
 
-    /// <summary>EINVAL: the IOMMU in front of the device can't use the page table.</summary>
+    /// <summary>EINVAL: the device's IOMMU can't use the page table of the HWPT <c>ObjectId</c>.</summary>
     DeviceIncompatible,
 
-    /// <summary>EINVAL: where PASIDs are attached, the HWPT <c>ObjectId</c> must be one that was allocated for that.</summary>
+    /// <summary>EINVAL: a PASID, or a device beside PASIDs, can only be attached to a HWPT that was allocated for PASIDs. <c>ObjectId</c> is another.</summary>
     PasidIncompatible,
 
-    /// <summary>EOPNOTSUPP: the IOMMU in front of the device has no page table with the flags <c>Value</c>, or no such data.</summary>
+    /// <summary>EOPNOTSUPP: the device's IOMMU has no page table with the flags <c>Value</c>, or none with this data.</summary>
     IommuLacksFeature,
 
-    /// <summary>ENODEV: there is no such IOMMU driver.</summary>
+    /// <summary>ENODEV: no IOMMU driver has this name.</summary>
     UnknownIommu,
 
-    /// <summary>EINVAL: a device is not well described.</summary>
+    /// <summary>EINVAL: the description of the device is not valid.</summary>
     InvalidDevice,
 
-    /// <summary>EINVAL: a data type and a data length must be given together. <c>Value</c> is the type, <c>Limit</c> the length.</summary>
+    /// <summary>EINVAL: only one of data type and data length is 0. <c>Value</c> is the type, <c>Limit</c> the length.</summary>
     InvalidDataLength,
 
-    /// <summary>EINVAL: a page table can only be nested on a HWPT that was allocated as a nest parent.</summary>
+    /// <summary>EINVAL: a page table is to be nested on the HWPT <c>ObjectId</c>, which was not allocated as a nest parent.</summary>
     NotNestParent,
 
-    /// <summary>EFAULT or EINVAL: memory behind <c>Overlap</c> isn't there, isn't writable, or is a file that is no memfd.</summary>
+    /// <summary>EFAULT or EINVAL: memory behind <c>Overlap</c> is missing, read-only, or a file that is not a memfd.</summary>
     MemoryNotPinnable,
 
-    /// <summary>EADDRINUSE: what is mapped or allowed lies outside the page table's aperture, in <c>Overlap</c>.</summary>
+    /// <summary>EADDRINUSE: something in <c>Overlap</c>, which lies outside the page table's aperture, is mapped or allowed.</summary>
     OutsideAperture,
 
     /// <summary>EADDRINUSE: an area is not aligned to <c>Limit</c> bytes.</summary>
     AreasMisaligned,
 
-    /// <summary>EOPNOTSUPP: the HWPT was not allocated with dirty tracking.</summary>
+    /// <summary>EOPNOTSUPP: the HWPT <c>ObjectId</c> was allocated without dirty tracking.</summary>
     DirtyTrackingUnsupported,
 
-    /// <summary>EINVAL: dirty tracking is not enabled.</summary>
+    /// <summary>EINVAL: dirty tracking of the HWPT <c>ObjectId</c> is not enabled.</summary>
     DirtyTrackingDisabled,
 
-    /// <summary>EINVAL: the range is empty, or not whole pages of <c>Limit</c> bytes. <c>Value</c> is its first IOVA.</summary>
+    /// <summary>EINVAL: the range is empty, or not a multiple of pages of <c>Limit</c> bytes. <c>Value</c> is its first IOVA.</summary>
     InvalidDirtyRange,
 
-    /// <summary>EBADFD: the file descriptor <c>Value</c> is no access of an open context.</summary>
+    /// <summary>EBADFD: the file descriptor <c>Value</c> is not an access of an open context.</summary>
     NotAnAccess,
 
-    /// <summary>EOPNOTSUPP or EINVAL: the access <c>ObjectId</c> was not made to pin pages.</summary>
+    /// <summary>EOPNOTSUPP or EINVAL: the access <c>ObjectId</c> was not created to pin pages.</summary>
     AccessDoesNotPin,
 
     /// <summary>ENOENT or EINVAL: the access <c>ObjectId</c> is not attached to an IOAS.</summary>
     AccessNotAttached,
 
-    /// <summary>EINVAL: the access <c>ObjectId</c> is attached already.</summary>
+    /// <summary>EINVAL: the access <c>ObjectId</c> is already attached.</summary>
     AccessAttached,
 
-    /// <summary>EMFILE: the ioctl opens a file, and the caller's memory has no descriptor for it.</summary>
+    /// <summary>EMFILE: the ioctl opens a file, and the caller's memory has no free file descriptor.</summary>
     NoFreeDescriptor,
 
-    /// <summary>EPERM: an area does not permit this access. <c>Value</c> is the first IOVA.</summary>
+    /// <summary>EPERM: the area does not permit this access. <c>Value</c> is the first IOVA.</summary>
     AccessDenied,
 
-    /// <summary>ENOENT: the access has no pin <c>Value</c>.</summary>
+    /// <summary>ENOENT: the access has no pin <c>Value</c>, or an unmap has revoked it.</summary>
     PinNotFound,
 
-    /// <summary>EBADE or EINVAL: the memory behind the IOVA <c>Value</c> is not what it should be.</summary>
+    /// <summary>EBADE or EINVAL: the memory behind the IOVA <c>Value</c> is not the expected memory.</summary>
     UnexpectedPages,
 
-    /// <summary>EIO: the page at <c>Value</c> is not pinned as often as it should be. <c>Limit</c> is how often it is.</summary>
+    /// <summary>EIO: the page at <c>Value</c> has <c>Limit</c> pins; another number was expected.</summary>
     UnexpectedPinCount,
 
-    /// <summary>EINVAL: the cache entry has <c>Value</c>.</summary>
+    /// <summary>EINVAL: the cache has no such entry, or the entry is <c>Value</c>.</summary>
     UnexpectedCache,
 
-    /// <summary>EINVAL: the object <c>ObjectId</c> is its driver's own, nobody else can hold it.</summary>
+    /// <summary>EINVAL: the object <c>ObjectId</c> belongs to the driver that made it; no other can hold it.</summary>
     LeafObject,
 
-    /// <summary>EIO: the context's journal is damaged at record <c>Value</c>, or its snapshot is, where that is 0. Nothing of the context is changed any more.</summary>
+    /// <summary>EIO: the context's journal is damaged at record <c>Value</c>, or in its snapshot where that is 0. The context is stopped.</summary>
     JournalDamaged,
 
-    /// <summary>EIO: doing record <c>Value</c> of the context's journal again gave another answer than was journaled: it was written by a version that differs.</summary>
+    /// <summary>EIO: replaying record <c>Value</c> of the context's journal gave another answer than the journaled one, which another version wrote. The context is stopped.</summary>
     JournalDiverged,
 
     /// <summary>EOPNOTSUPP: the silo has no journal, and so no durable contexts.</summary>
     NoJournal,
 
-    /// <summary>EBADF: the request's session has no reference to the context: it was closed, or its lease is over.</summary>
+    /// <summary>EBADF: the request's session has no reference to the context: it was closed, or its lease expired.</summary>
     SessionNotFound,
 
-    /// <summary>ESTALE: the request <c>Value</c> of its session was settled already: its caller has its answer, or has given it up.</summary>
+    /// <summary>ESTALE: the request <c>Value</c> of its session was settled before it arrived: its caller has its answer, or has given up.</summary>
     OperationSettled,
 
-    /// <summary>ENOMEM: the session has <c>Limit</c> requests under way already.</summary>
+    /// <summary>ENOMEM: the session already has <c>Limit</c> requests under way.</summary>
     TooManyUnsettled,
 
-    /// <summary>ENOMEM: the context has <c>Limit</c> objects already, or as many areas.</summary>
+    /// <summary>ENOMEM: the context already has <c>Limit</c> objects, or <c>Limit</c> areas and ranges.</summary>
     TooManyObjects,
 
-    /// <summary>EMFILE: there are <c>Limit</c> references or contexts of one opener already.</summary>
+    /// <summary>EMFILE or ENFILE: the context already has <c>Limit</c> references, or its opener or the silo <c>Limit</c> contexts.</summary>
     TooManyReferences,
+
+    /// <summary>EIO: the grain of <c>ObjectId</c> counts <c>Value</c> users, the context's table <c>Limit</c>. A bug of the service: the object stays.</summary>
+    UsersDisagree,
+
+    /// <summary>E2BIG: a batch of <c>Value</c> ioctls is longer than <c>Limit</c>.</summary>
+    BatchTooLong,
+
+    /// <summary>ENOMEM: the answers kept for the session exceed <c>Limit</c> bytes.</summary>
+    TooManyUnsettledBytes,
+
+    /// <summary>ENOMEM: the pinned pages of the range are in more than <c>Limit</c> runs.</summary>
+    TooManyPinnedRuns,
 }

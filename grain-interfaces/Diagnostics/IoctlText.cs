@@ -4,18 +4,18 @@ using IommuFd.Uapi;
 
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>Writes ioctls as a person would want to read them, in the manner of strace.</summary>
+/// <summary>Writes ioctls as strace does.</summary>
 public static class IoctlText
 {
-    /// <summary>The command's kernel name, or the number where there is none.</summary>
-    /// <param name="command">A full ioctl number: anything that a program may pass.</param>
+    /// <summary>The command's kernel name; the number where no command has it.</summary>
+    /// <param name="command">A full ioctl number, as a program passed it.</param>
     /// <returns>For example <c>IOMMU_IOAS_MAP</c>.</returns>
     public static string Name(uint command) => IoctlTable.Find(command)?.Name ?? $"0x{command:X}";
 
-    /// <summary>The fields of an argument, as far as the caller passed them, and what is behind them.</summary>
+    /// <summary>The fields of an argument, as far as the caller passed them, and the bytes beyond the known struct.</summary>
     /// <param name="command">A full ioctl number.</param>
     /// <param name="argument">The argument's bytes.</param>
-    /// <returns>For example <c>{size=8, id=1}</c>. Reserved fields, and those that only the answer has, are left out where they are 0.</returns>
+    /// <returns>For example <c>{size=8, id=1}</c>. Reserved fields and output fields are left out where they are 0.</returns>
     public static string Decode(uint command, ReadOnlySpan<byte> argument)
     {
         if (IoctlTable.Find(command) is not { } descriptor)
@@ -42,16 +42,16 @@ public static class IoctlText
 
         if (argument.Length > descriptor.Size)
         {
-            text.Append(", behind=").Append(Convert.ToHexStringLower(argument[descriptor.Size..]));
+            text.Append(", beyond=").Append(Convert.ToHexStringLower(argument[descriptor.Size..]));
         }
 
         return text.Append('}').ToString();
     }
 
-    /// <summary>The fields that a reply changed.</summary>
+    /// <summary>The fields that the reply changed.</summary>
     /// <param name="command">A full ioctl number.</param>
     /// <param name="before">The argument as it was sent.</param>
-    /// <param name="after">The argument as it was answered.</param>
+    /// <param name="after">The argument as the reply copied it back.</param>
     /// <returns>For example <c>{out_ioas_id=1}</c>; empty where nothing changed.</returns>
     public static string Changes(uint command, ReadOnlySpan<byte> before, ReadOnlySpan<byte> after)
     {
@@ -67,9 +67,9 @@ public static class IoctlText
         return text.Length == 0 ? "" : $"{{{text}}}";
     }
 
-    /// <summary>An ioctl that was answered, in one line.</summary>
+    /// <summary>An answered ioctl in one line.</summary>
     /// <param name="ioctl">The ioctl.</param>
-    /// <returns>For example <c>IOMMU_DESTROY {size=8, id=1} = -1 EBUSY (IOAS 1 is held by device 2) &lt;12.3us&gt;</c>, without the time where it was not taken.</returns>
+    /// <returns>For example <c>IOMMU_DESTROY {size=8, id=1} = -1 EBUSY (IOAS 1 is held by device 2) &lt;12.3us&gt;</c>; an ioctl that was not timed has no time.</returns>
     public static string Describe(RecordedIoctl ioctl)
     {
         ArgumentNullException.ThrowIfNull(ioctl);

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Calls;
@@ -56,7 +57,7 @@ internal readonly struct IoctlCommand(IoctlDescriptor descriptor, IoctlRequest r
             Errno = Errno.EFAULT,
             Argument = UapiStruct.ToBytes(in argument, (int)request.WritableBytes),
             Buffers = rest?.Buffers,
-            Diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.ArgumentUnwritable, Value = request.WritableBytes, Limit = length },
+            Diagnostic = Failure.Because(DiagnosticReason.ArgumentUnwritable, request.WritableBytes, length),
         };
     }
 

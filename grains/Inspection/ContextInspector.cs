@@ -4,14 +4,22 @@ using IommuFd.Grains.Model;
 
 namespace IommuFd.Grains.Inspection;
 
-/// <summary>Shows a context and a page of its objects. Reads only, and takes the table's part of the page in one step, between turns or their awaits.</summary>
+/// <summary>Shows a context and a page of its objects. Only reads, and takes the table's part of the page in one step, between turns or their awaits.</summary>
 internal static class ContextInspector
 {
-    // States that are asked for at once.
+    // How many states are asked for at once.
     private const int StateConcurrency = 64;
 
     public static async Task<ObjectInspection?> InspectObjectAsync(ContextModel context, ObjectGrains grains, ObjectId id, StatePage page)
-        => context.Objects.Find(id.Value) is { } entry ? Show(entry) with { State = await grains.InspectAsync(entry, page) } : null;
+    {
+        if (context.Objects.Find(id.Value) is not { } entry)
+        {
+            return null;
+        }
+
+        var shown = await ShowAsync(Show(entry), grains, entry, page);
+        return shown with { Facts = shown.State is { } state ? [Users(shown), .. entry.Kind.FactsOf(entry, state)] : [] };
+    }
 
     public static async Task<ContextInspection> InspectAsync(
         ContextModel context, ObjectGrains grains, string silo, InspectRequest request, CancellationToken cancellationToken)
@@ -45,10 +53,10 @@ internal static class ContextInspector
             {
                 cancellationToken.ThrowIfCancellationRequested();
 
-                // Turns may have run since the page was taken: an object that is gone has no state, and its id may be another's.
+                // Turns may have run since the page was taken: an object that is gone has no state, and another may have its id.
                 if (context.Objects.Find(entries[i].Id.Value) == entries[i])
                 {
-                    objects[i] = objects[i] with { State = await grains.InspectAsync(entries[i], page: default) };
+                    objects[i] = await ShowAsync(objects[i], grains, entries[i], page: default);
                 }
             });
         }
@@ -56,5 +64,19 @@ internal static class ContextInspector
         return inspection;
     }
 
-    private static ObjectInspection Show(ObjectEntry entry) => new(entry.Ref, entry.Users, entry.DescribeHolders(IoctlLimits.MaxListed), null);
+    private static async ValueTask<ObjectInspection> ShowAsync(ObjectInspection shown, ObjectGrains grains, ObjectEntry entry, StatePage page)
+    {
+        var (state, users) = await grains.InspectAsync(entry, page);
+        return shown with { State = state, GrainUsers = users, Summary = state is null ? "" : entry.Kind.Summarize(entry, state) };
+    }
+
+    private static ObjectFact Users(ObjectInspection shown) => new("users", shown.GrainUsers switch
+    {
+        null => $"{shown.Users}",
+        var users when users == shown.Users => $"{shown.Users}, also by its grain",
+        var users => $"{shown.Users}, but its grain counts {users}",
+    });
+
+    private static ObjectInspection Show(ObjectEntry entry)
+        => new(entry.Ref, entry.Users, entry.DescribeHolders(IoctlLimits.MaxListed), null) { Name = entry.Name };
 }

@@ -3,11 +3,20 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Model;
 
-/// <summary>Makes the replies of ioctls that fail: each with its errno, its reason and the numbers that a person wants to see.</summary>
+/// <summary>Makes failures: the reply of an ioctl with its errno, and the reason with the numbers that a person wants to see.</summary>
 internal static class Failure
 {
+    /// <summary>Why something failed: the one place where a diagnostic is made.</summary>
+    /// <param name="reason">The rule that was broken.</param>
+    /// <param name="value">What was asked for.</param>
+    /// <param name="limit">What is possible.</param>
+    /// <param name="about">The object that it is about; default for none.</param>
+    /// <param name="overlap">The range that stands in the way; null for none.</param>
+    public static IoctlDiagnostic Because(DiagnosticReason reason, ulong value = 0, ulong limit = 0, ObjectRef about = default, IovaRange? overlap = null)
+        => new() { Reason = reason, Value = value, Limit = limit, ObjectId = about.Id, ObjectType = about.Type, Overlap = overlap };
+
     public static IoctlReply Reply(Errno errno, DiagnosticReason reason, ulong value = 0, ulong limit = 0)
-        => new() { Errno = errno, Diagnostic = new IoctlDiagnostic { Reason = reason, Value = value, Limit = limit } };
+        => new() { Errno = errno, Diagnostic = Because(reason, value, limit) };
 
     /// <summary>EOPNOTSUPP: a known field has a value that isn't supported.</summary>
     public static IoctlReply Unsupported(DiagnosticReason reason, ulong value) => Reply(Errno.EOPNOTSUPP, reason, value);
@@ -48,9 +57,9 @@ internal static class Failure
 
     /// <summary>The object's grain failed or has lost its state.</summary>
     public static IoctlDiagnostic Unreachable(ObjectEntry entry)
-        => new() { Reason = DiagnosticReason.ObjectUnreachable, ObjectId = entry.Id, ObjectType = entry.Type };
+        => Because(DiagnosticReason.ObjectUnreachable, about: entry.Ref);
 
     public static IoctlDiagnostic NotFound(ObjectTable objects, uint id) => objects.Find(id) is { } other
-        ? new IoctlDiagnostic { Reason = DiagnosticReason.ObjectOfOtherType, ObjectId = other.Id, ObjectType = other.Type }
-        : new IoctlDiagnostic { Reason = DiagnosticReason.ObjectNotFound, ObjectId = new ObjectId(id) };
+        ? Because(DiagnosticReason.ObjectOfOtherType, about: other.Ref)
+        : Because(DiagnosticReason.ObjectNotFound, about: new ObjectRef(ObjectType.Any, new ObjectId(id)));
 }

@@ -62,7 +62,7 @@ internal sealed partial class ObjectTable
 
     /// <summary>Why <see cref="Reserve"/> failed: ENOMEM where the context has as many objects as it can, EBUSY where every id is taken.</summary>
     public OperationResult NoRoom() => IsAtLimit
-        ? new(Errno.ENOMEM, default, new IoctlDiagnostic { Reason = DiagnosticReason.TooManyObjects, Limit = (ulong)MaxObjects })
+        ? new(Errno.ENOMEM, default, Failure.Because(DiagnosticReason.TooManyObjects, limit: (ulong)MaxObjects))
         : OperationResult.Fail(Errno.EBUSY, DiagnosticReason.NoFreeId);
 
     /// <summary>Makes a reserved object visible.</summary>

@@ -12,7 +12,7 @@ internal readonly record struct OperationResult(Errno Errno, ObjectId Id = defau
     public bool Succeeded => Errno == Errno.None;
 
     public static OperationResult Fail(Errno errno, DiagnosticReason reason, ObjectEntry? about = null)
-        => new(errno, default, new IoctlDiagnostic { Reason = reason, ObjectId = about?.Id ?? default, ObjectType = about?.Type ?? default });
+        => new(errno, default, Failure.Because(reason, about: about?.Ref ?? default));
 
     public static OperationResult NotFound(ObjectTable objects, uint id) => new(Errno.ENOENT, default, Failure.NotFound(objects, id));
 

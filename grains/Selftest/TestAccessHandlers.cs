@@ -14,9 +14,6 @@ namespace IommuFd.Grains.Selftest;
 /// <summary>The ops of IOMMU_TEST_CMD on accesses.</summary>
 internal static class TestAccessHandlers
 {
-    /// <summary>What the file of an access is called as a reference.</summary>
-    public const string FileName = "selftest access";
-
     private const IommuTestAccessFlags PinFlags = IommuTestAccessFlags.Write | IommuTestAccessFlags.Syz;
 
     private const IommuTestAccessFlags RwFlags = IommuTestAccessFlags.Write | IommuTestAccessFlags.SlowPath | IommuTestAccessFlags.Syz;
@@ -33,7 +30,7 @@ internal static class TestAccessHandlers
             return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, (uint)flags);
         }
 
-        var taken = scope.Context.Get(ReferenceKind.Driver, FileName);
+        var taken = scope.Context.Get(ReferenceKind.Driver, AccessHandlers.FileName);
         if (scope.Context.FindDriver(taken.Reference) is not { } reference)
         {
             return new IoctlReply { Errno = taken.Errno, Diagnostic = taken.Diagnostic };

@@ -1,4 +1,4 @@
 namespace IommuFd.Silo.Clustering;
 
-/// <summary>The cluster can't be joined, for a reason that whoever runs the silo can mend.</summary>
+/// <summary>The silo can't join the cluster, for a reason that its operator can fix.</summary>
 public sealed class ClusteringException(string message, Exception? innerException = null) : Exception(message, innerException);

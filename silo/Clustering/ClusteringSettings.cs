@@ -2,10 +2,10 @@ using System.ComponentModel.DataAnnotations;
 
 namespace IommuFd.Silo.Clustering;
 
-/// <summary>Where silos of one cluster find each other.</summary>
+/// <summary>Where the silos of a cluster find each other.</summary>
 public enum ClusteringProvider
 {
-    /// <summary>Nowhere: the silo is a cluster of its own.</summary>
+    /// <summary>Nowhere: the silo is a cluster by itself.</summary>
     Localhost,
 
     /// <summary>In a PostgreSQL database: any number of silos, on one machine or many.</summary>
@@ -20,12 +20,13 @@ public sealed class ClusteringSettings : IValidatableObject
     public ClusteringProvider Provider { get; set; } = ClusteringProvider.Localhost;
 
     /// <summary>
-    /// For <c>postgres</c>: the database that has the membership, in Npgsql's form (<c>Host=db;Database=iommufd;Username=iommufd</c>). The silo creates
-    /// its tables there. The password may stand in it, in a <c>Passfile</c> that it names, in <c>PGPASSWORD</c>, or in the file that <c>PGPASSWORD_FILE</c> names.
+    /// For <c>postgres</c>: the membership's database, in Npgsql's form (<c>Host=db;Database=iommufd;Username=iommufd</c>). The silo creates its
+    /// tables there. The password may be in the string, in a <c>Passfile</c> that it names, in <c>PGPASSWORD</c>, or in the file that
+    /// <c>PGPASSWORD_FILE</c> names.
     /// </summary>
     public string? ConnectionString { get; set; }
 
-    /// <summary>How long a silo that starts waits for a database that does not answer yet. 30 s by default.</summary>
+    /// <summary>How long a starting silo waits for a database that does not answer yet. 30 s by default.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan DatabasePatience { get; set; } = TimeSpan.FromSeconds(30);
 

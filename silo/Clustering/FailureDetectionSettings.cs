@@ -3,31 +3,37 @@ using Orleans.Configuration;
 
 namespace IommuFd.Silo.Clustering;
 
-// Orleans adapts the time it gives a probe, which is also the time between two, to what probes take: MinProbeTimeout where they take nothing, up to
-// MaxProbeTimeout where silos are busy. A probe that fails at once (the process is gone, its port answers with a reset) counts only once a period
-// all the same. So a killed silo is found after about MissedProbes * MinProbeTimeout, and MissedProbes * MaxProbeTimeout at worst; and one that is
-// only slow has that long too, and longer while anything else arrives from it.
+// Orleans adapts a probe's timeout, which is also the time between probes, to how long probes take: from MinProbeTimeout when they return at
+// once, up to MaxProbeTimeout when silos are busy. A probe that fails at once (the process is gone, its port answers with a reset) still counts
+// only once a period. So a killed silo is found after about MissedProbes * MinProbeTimeout, and MissedProbes * MaxProbeTimeout at worst. A silo
+// that is only slow has as long, and longer while anything else arrives from it.
 
-/// <summary>When a silo that does not answer is declared dead: the section <c>Silo:FailureDetection</c>. docs/operations.md has what was measured with these defaults.</summary>
+/// <summary>
+/// When a silo that does not answer is declared dead: the section <c>Silo:FailureDetection</c>. docs/operations.md has measurements with these
+/// defaults.
+/// </summary>
 public sealed class FailureDetectionSettings : IValidatableObject
 {
-    /// <summary>How long a silo waits for the answer to a probe before it knows how long answers take. 1 s by default.</summary>
+    /// <summary>How long a silo waits for a probe's answer until it has measured how long answers take. 1 s by default.</summary>
     [Range(typeof(TimeSpan), "00:00:00.05", "00:10:00")]
     public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>The least that it waits where answers come at once. 0.75 s by default: less, and a machine that gets busy all of a sudden looks dead to itself.</summary>
+    /// <summary>
+    /// The shortest wait, when answers come at once. 0.75 s by default: with less, silos on a machine that suddenly gets busy look dead to each
+    /// other.
+    /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.05", "00:10:00")]
     public TimeSpan MinProbeTimeout { get; set; } = TimeSpan.FromSeconds(0.75);
 
-    /// <summary>The longest that it waits where answers take long. 1.5 s by default.</summary>
+    /// <summary>The longest wait, when answers take long. 1.5 s by default.</summary>
     [Range(typeof(TimeSpan), "00:00:00.05", "01:00:00")]
     public TimeSpan MaxProbeTimeout { get; set; } = TimeSpan.FromSeconds(1.5);
 
-    /// <summary>After how many probes without an answer, one after the other, a silo votes another dead. 3 by default.</summary>
+    /// <summary>After how many unanswered probes in a row a silo votes another dead. 3 by default.</summary>
     [Range(1, 100)]
     public int MissedProbes { get; set; } = 3;
 
-    /// <summary>How many silos must vote one dead; half of those that live are enough in a smaller cluster. 2 by default.</summary>
+    /// <summary>How many silos must vote another dead; in a small cluster half of the living ones are enough. 2 by default.</summary>
     [Range(1, 100)]
     public int Votes { get; set; } = 2;
 
@@ -35,18 +41,21 @@ public sealed class FailureDetectionSettings : IValidatableObject
     [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
     public TimeSpan VoteExpiration { get; set; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How many others a silo probes. 10 by default.</summary>
+    /// <summary>How many other silos a silo probes. 10 by default.</summary>
     [Range(1, 1000)]
     public int ProbedSilos { get; set; } = 10;
 
-    /// <summary>Whether the last probe before a vote goes by way of a third silo, which then votes too. True by default.</summary>
+    /// <summary>Whether the last probe before a vote goes through a third silo, which then votes too. True by default.</summary>
     public bool IndirectProbes { get; set; } = true;
 
-    /// <summary>How often a silo reads the membership, apart from what others tell it. 5 s by default.</summary>
+    /// <summary>How often a silo reads the membership, besides what other silos tell it. 5 s by default.</summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "01:00:00")]
     public TimeSpan TableRefresh { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>How often a silo writes down that it lives. One that has missed three times has no vote, and need not be reached by a silo that joins. 2 s by default.</summary>
+    /// <summary>
+    /// How often a silo reports itself alive in the membership. A silo that has missed three reports has no vote, and a joining silo need not
+    /// reach it. 2 s by default.
+    /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "01:00:00")]
     public TimeSpan AliveInterval { get; set; } = TimeSpan.FromSeconds(2);
 
@@ -54,7 +63,7 @@ public sealed class FailureDetectionSettings : IValidatableObject
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan JoinTimeout { get; set; } = TimeSpan.FromMinutes(2);
 
-    /// <summary>How long the dead stay in the membership. 1 day by default; the 25 that died last stay at most.</summary>
+    /// <summary>How long dead silos stay in the membership. 1 day by default; at most the 25 latest stay.</summary>
     [Range(typeof(TimeSpan), "00:01:00", "365.00:00:00")]
     public TimeSpan DefunctExpiration { get; set; } = TimeSpan.FromDays(1);
 
@@ -63,17 +72,17 @@ public sealed class FailureDetectionSettings : IValidatableObject
     {
         if (MaxProbeTimeout < ProbeTimeout)
         {
-            yield return new ValidationResult($"is {MaxProbeTimeout}, less than ProbeTimeout, {ProbeTimeout}", [nameof(MaxProbeTimeout)]);
+            yield return new ValidationResult($"is {MaxProbeTimeout}; it must not be less than ProbeTimeout, {ProbeTimeout}", [nameof(MaxProbeTimeout)]);
         }
 
         if (MinProbeTimeout > ProbeTimeout)
         {
-            yield return new ValidationResult($"is {MinProbeTimeout}, more than ProbeTimeout, {ProbeTimeout}", [nameof(MinProbeTimeout)]);
+            yield return new ValidationResult($"is {MinProbeTimeout}; it must not be more than ProbeTimeout, {ProbeTimeout}", [nameof(MinProbeTimeout)]);
         }
 
         if (Votes > ProbedSilos)
         {
-            yield return new ValidationResult($"is {Votes}, more than the {ProbedSilos} silos that a silo is probed by (ProbedSilos): none could be declared dead", [nameof(Votes)]);
+            yield return new ValidationResult($"is {Votes}; it must not exceed ProbedSilos, {ProbedSilos}: with fewer probing silos than votes, none could be declared dead", [nameof(Votes)]);
         }
     }
 

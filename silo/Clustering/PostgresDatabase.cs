@@ -2,7 +2,7 @@ using Npgsql;
 
 namespace IommuFd.Silo.Clustering;
 
-// Connection strings hold passwords. They enter here, and what leaves for people's eyes is Describe's words.
+// Connection strings contain passwords. They enter here, and people see only what Describe returns.
 
 /// <summary>A PostgreSQL database that a connection string names.</summary>
 public static class PostgresDatabase
@@ -10,8 +10,8 @@ public static class PostgresDatabase
     private const string PasswordVariable = "PGPASSWORD";
 
     /// <summary>
-    /// Takes the password from the file that <c>PGPASSWORD_FILE</c> names, as images of containers do, unless <c>PGPASSWORD</c> is set. Npgsql reads
-    /// <c>PGPASSWORD</c> wherever a connection string has no password, so that one secret serves every database user in the process.
+    /// Reads the password from the file that <c>PGPASSWORD_FILE</c> names, as container images do, unless <c>PGPASSWORD</c> is set. Npgsql uses
+    /// <c>PGPASSWORD</c> wherever a connection string has no password, so one secret serves every database user in the process.
     /// </summary>
     public static void ReadPasswordFile()
     {
@@ -21,7 +21,7 @@ public static class PostgresDatabase
         }
     }
 
-    /// <summary>The database for people: without the password.</summary>
+    /// <summary>Names the database for people, without the password.</summary>
     public static string Describe(string connectionString)
     {
         var settings = new NpgsqlConnectionStringBuilder(connectionString);
@@ -35,22 +35,24 @@ public static class PostgresDatabase
         return NpgsqlDataSource.Create(settings);
     }
 
-    /// <summary>What is wrong with a connection string, or null. It never repeats the string, nor what the parser says of it: either may have the password.</summary>
+    /// <summary>
+    /// What is wrong with a connection string, or null. Quotes neither the string nor the parser's message: either may contain the password.
+    /// </summary>
     public static string? Problem(string? connectionString)
     {
-        const string Example = "for example Host=localhost;Database=iommufd;Username=iommufd";
+        const string Example = "Host=localhost;Database=iommufd;Username=iommufd";
         if (string.IsNullOrWhiteSpace(connectionString))
         {
-            return $"is missing: it names the PostgreSQL database, {Example}";
+            return $"is missing; it must name the PostgreSQL database, for example {Example}";
         }
 
         try
         {
-            return string.IsNullOrEmpty(new NpgsqlConnectionStringBuilder(connectionString).Host) ? $"names no Host, {Example}" : null;
+            return string.IsNullOrEmpty(new NpgsqlConnectionStringBuilder(connectionString).Host) ? $"names no Host; write it like {Example}" : null;
         }
         catch (Exception exception) when (exception is ArgumentException or FormatException or InvalidCastException)
         {
-            return $"is no connection string of PostgreSQL, {Example}";
+            return $"is not a PostgreSQL connection string; write it like {Example}";
         }
     }
 }

@@ -3,17 +3,17 @@ using Npgsql;
 
 namespace IommuFd.Silo.Clustering;
 
-// Runs before anything of Orleans does. Silos that start at once queue at an advisory lock: the first creates the tables, the others find them.
+// Runs before any part of Orleans. Silos that start at once queue at an advisory lock: the first creates the tables, the others find them.
 
-/// <summary>Makes sure that the database has what Orleans' membership needs.</summary>
+/// <summary>Ensures that the database has the tables and queries that Orleans' membership needs.</summary>
 internal sealed class PostgresMembership(ClusteringSettings settings, string clusterId, NpgsqlDataSource database, ILogger<PostgresMembership> logger) : ILifecycleParticipant<ISiloLifecycle>
 {
-    /// <summary>Of the advisory lock; of this project alone, so that it meets no other program's.</summary>
+    /// <summary>The advisory lock's key, used by this project alone, so that it collides with no other program's.</summary>
     private const long LockKey = 0x696F_6D6D_7566_6431;
 
     private static readonly TimeSpan RetryInterval = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>The keys that Orleans 10 asks OrleansQuery for.</summary>
+    /// <summary>The keys that Orleans 10 looks up in OrleansQuery.</summary>
     private static readonly string[] Keys =
     [
         "GatewaysQueryKey", "MembershipReadRowKey", "MembershipReadAllKey", "InsertMembershipVersionKey", "UpdateIAmAlivetimeKey",
@@ -24,7 +24,7 @@ internal sealed class PostgresMembership(ClusteringSettings settings, string clu
 
     public void Participate(ISiloLifecycle lifecycle) => lifecycle.Subscribe(nameof(PostgresMembership), ServiceLifecycleStage.First + 1, PrepareAsync);
 
-    /// <summary>Creates the tables, or checks those that are there.</summary>
+    /// <summary>Creates the tables, or checks the existing ones.</summary>
     internal async Task PrepareAsync(CancellationToken cancellationToken)
     {
         logger.JoiningCluster(clusterId, Database);
@@ -58,12 +58,12 @@ internal sealed class PostgresMembership(ClusteringSettings settings, string clu
             }
             catch (NpgsqlException exception)
             {
-                throw new ClusteringException($"{Database} can't be used for the membership: {exception.Message}", exception);
+                throw new ClusteringException($"{Database} can't hold the membership: {exception.Message}", exception);
             }
         }
     }
 
-    // A server that starts or stops refuses connections (no SqlState), or says that it can't connect now (57P03) or goes down (57P01).
+    // A server that starts or stops refuses connections (no SqlState), or reports that it can't accept one now (57P03) or is shutting down (57P01).
     private static bool IsNotThereYet(NpgsqlException exception) => exception.SqlState is null or PostgresErrorCodes.CannotConnectNow or PostgresErrorCodes.AdminShutdown;
 
     private async Task CreateOrCheckAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
@@ -72,7 +72,7 @@ internal sealed class PostgresMembership(ClusteringSettings settings, string clu
         await ExecuteAsync(connection, $"SELECT pg_advisory_xact_lock({LockKey})", cancellationToken);
         if (await ScalarAsync(connection, "SELECT to_regclass('OrleansQuery') IS NULL", cancellationToken) is true)
         {
-            // As it stands: @names in it are text to be stored, not parameters of this command.
+            // Run verbatim: the @names in it are text to store, not parameters of this command.
             await ExecuteAsync(connection, await ReadScriptAsync(cancellationToken), cancellationToken);
             await transaction.CommitAsync(cancellationToken);
             logger.MembershipCreated(Database);
@@ -89,14 +89,14 @@ internal sealed class PostgresMembership(ClusteringSettings settings, string clu
         if (missing.Length > 0)
         {
             throw new ClusteringException(
-                $"{Database} has a table OrleansQuery of another kind: it lacks {string.Join(", ", missing)}. Name a database of this cluster's own, or drop the tables Orleans* in it.");
+                $"{Database} has a table OrleansQuery of another application: it lacks {string.Join(", ", missing)}. Name a database of this cluster's own, or drop the Orleans* tables in it.");
         }
 
         foreach (var table in (string[])["OrleansMembershipVersionTable", "OrleansMembershipTable"])
         {
             if (await ScalarAsync(connection, $"SELECT to_regclass('{table}') IS NULL", cancellationToken) is true)
             {
-                throw new ClusteringException($"{Database} has the table OrleansQuery but not {table}. Drop the tables Orleans* in it, and the next silo that starts makes all of them.");
+                throw new ClusteringException($"{Database} has the table OrleansQuery but not {table}. Drop the Orleans* tables in it; the next silo to start creates all of them.");
             }
         }
     }

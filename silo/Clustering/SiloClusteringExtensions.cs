@@ -32,10 +32,10 @@ internal static class SiloClusteringExtensions
             membership.DataSource = database.Source;
         }));
 
-        // Where the default directory loses a part with a silo, silos that live on end the activations that were registered in it: a third of all
-        // contexts of three silos, also when the silo stops gracefully. The distributed one hands over or recovers its parts, and they live on. It would let
-        // the dead silo's grains wait until a silo that was declared dead by mistake must have noticed, which fencing makes needless: an
-        // activation that is not the latest can't write to its journal and so answers nothing.
+        // When the default directory loses a partition with a silo, the surviving silos deactivate all grains registered in it: with three silos
+        // a third of all contexts, even if the silo stops gracefully. The distributed directory hands over or recovers its partitions, and the
+        // activations survive. By default it makes the dead silo's grains wait until a silo declared dead by mistake must have noticed. Fencing
+        // makes that wait needless: an activation that is not the latest can't write to its journal and so answers nothing.
 #pragma warning disable ORLEANSEXP003
         silo.AddDistributedGrainDirectory();
 #pragma warning restore ORLEANSEXP003
@@ -48,7 +48,7 @@ internal static class SiloClusteringExtensions
         });
     }
 
-    /// <summary>The membership's connections, apart from other databases of the process; closed with the host.</summary>
+    /// <summary>The membership's connections, separate from the process's other databases; closed with the host.</summary>
     private sealed class MembershipDatabase(NpgsqlDataSource source) : IAsyncDisposable, IDisposable
     {
         public NpgsqlDataSource Source => source;

@@ -1,8 +1,8 @@
--- What Orleans' relational clustering reads and writes. Orleans knows the name of OrleansQuery and the keys in it; the statements behind the
--- keys, and so the other tables, are ours. A statement takes and answers columns by the names that Orleans gives them.
+-- The tables and statements of Orleans' relational clustering. Orleans knows the table OrleansQuery and its keys; the statements stored under
+-- the keys, and so the other tables, are ours. Statements take parameters and return columns by the names that Orleans uses.
 --
--- Each change of the membership is one statement that first takes the row of the cluster's version, and only where it still has the version
--- that the caller has read. Of two silos that change the same version, the second waits for the first and then finds no row: it answers false.
+-- Each change of the membership is one statement that first updates the row of the cluster's version, if that is still the version that the
+-- caller has read. Of two silos that change the same version, the second waits for the first, then finds no row and returns false.
 
 CREATE TABLE OrleansQuery
 (
@@ -75,7 +75,7 @@ $query$),
     WHERE DeploymentId = @DeploymentId AND Address = @Address AND Port = @Port AND Generation = @Generation
 $query$),
 
--- The version is answered also where no silo is: hence the outer joins.
+-- The outer joins return the version even without any silo.
 ('MembershipReadRowKey', $query$
     SELECT m.Address, m.Port, m.Generation, m.SiloName, m.HostName, m.Status, m.ProxyPort, m.SuspectTimes, m.StartTime, m.IAmAliveTime, v.Version
     FROM OrleansMembershipVersionTable v
@@ -101,7 +101,7 @@ $query$),
     DELETE FROM OrleansMembershipVersionTable WHERE DeploymentId = @DeploymentId
 $query$),
 
--- 6 is SiloStatus.Dead. The second removes one silo, and only as it was when it was found old enough.
+-- 6 is SiloStatus.Dead. The second removes one silo, if it is unchanged since it was found to be old enough.
 ('CleanupDefunctSiloEntriesKey', $query$
     DELETE FROM OrleansMembershipTable WHERE DeploymentId = @DeploymentId AND Status = 6 AND IAmAliveTime < @IAmAliveTime
 $query$),

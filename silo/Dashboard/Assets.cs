@@ -8,26 +8,26 @@ using Microsoft.AspNetCore.Routing;
 
 namespace IommuFd.Silo.Dashboard;
 
-/// <summary>The styles and scripts of the dashboard, as they are in this assembly: they are there however the silo is run, and need no folder.</summary>
+/// <summary>Serves the dashboard's styles and scripts from this assembly, so that the silo has them however it runs, without a folder.</summary>
 internal sealed class Assets
 {
     private const string Prefix = "dashboard/";
 
-    /// <summary>What the page to sign in at looks like.</summary>
+    /// <summary>The files of the sign-in page.</summary>
     private static readonly string[] ForEverybody = ["dashboard.css", "icon.svg"];
 
     private readonly FrozenDictionary<string, Asset> _assets = Assembly.GetExecutingAssembly().GetManifestResourceNames()
         .Where(name => name.StartsWith(Prefix, StringComparison.Ordinal))
         .ToFrozenDictionary(name => name[Prefix.Length..], Load);
 
-    /// <summary>Where a file is found. A new version is another address, so that browsers can keep it.</summary>
+    /// <summary>A file's URL. Each version has its own, so that browsers can cache it.</summary>
     public string Url(string name) => $"/assets/{name}?v={_assets[name].Version}";
 
     public void Map(IEndpointRouteBuilder endpoints)
     {
         endpoints.MapGet("/assets/{name}", (string name, HttpContext context) => Serve(name, context));
 
-        // Blazor's script is found beside where it looks for its circuit.
+        // Blazor's script keeps its usual path, next to that of its circuit.
         endpoints.MapGet("/_framework/blazor.web.js", (HttpContext context) => Serve("blazor.web.js", context));
         foreach (var name in ForEverybody)
         {

@@ -18,8 +18,9 @@ using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo.Dashboard;
 
-// A web server of its own inside the silo's process: with its own container, so that the silo has none of a web application's services, and without the
-// environment's settings for web servers, so that only the section Dashboard says where it listens. It starts when grains can be called and ends before they can't.
+// A separate web server inside the silo's process. It has its own container, so that the silo gets none of a web application's services, and it
+// ignores the environment's settings for web servers, so that only the section Dashboard says where it listens. It starts once grains can be
+// called and stops while they still can.
 
 /// <summary>The silo's web server.</summary>
 internal sealed class DashboardServer(IServiceProvider silo, DashboardSettings settings) : IHostedService, IAsyncDisposable
@@ -44,13 +45,13 @@ internal sealed class DashboardServer(IServiceProvider silo, DashboardSettings s
         builder.Services.AddHostedService(services => services.GetRequiredService<DashboardServer>());
     }
 
-    /// <summary>Where it listens, once it does.</summary>
+    /// <summary>The address that it listens on, once started.</summary>
     public Uri Address => new(_application!.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
 
-    /// <summary>Everything that it answers.</summary>
+    /// <summary>All its endpoints.</summary>
     public IReadOnlyList<Endpoint> Endpoints => _application!.Services.GetRequiredService<EndpointDataSource>().Endpoints;
 
-    /// <summary>What asks the cluster for all who look.</summary>
+    /// <summary>The feed that all viewers of the overview share.</summary>
     public DashboardFeed Feed => _application!.Services.GetRequiredService<DashboardFeed>();
 
     public async Task StartAsync(CancellationToken cancellationToken)
@@ -80,7 +81,7 @@ internal sealed class DashboardServer(IServiceProvider silo, DashboardSettings s
         });
         var services = builder.Services;
 
-        // Of the silo.
+        // Services of the silo.
         services.AddSingleton(silo.GetRequiredService<ILoggerFactory>());
         services.AddSingleton(silo.GetRequiredService<IGrainFactory>());
         services.AddSingleton(silo.GetRequiredService<IContextFinder>());
@@ -98,7 +99,7 @@ internal sealed class DashboardServer(IServiceProvider silo, DashboardSettings s
         services.AddAntiforgery(antiforgery => antiforgery.Cookie = Cookie($"iommufd-forms-{settings.Port}"));
         services.AddAuthentication(DashboardAccess.Scheme).AddCookie(DashboardAccess.Scheme, cookie =>
         {
-            // Browsers don't tell ports apart, so each silo on a machine has its own name.
+            // Cookies ignore ports, so each silo on a machine has its own cookie name.
             cookie.Cookie = Cookie($"iommufd-dashboard-{settings.Port}");
             cookie.ExpireTimeSpan = SessionTime;
             cookie.LoginPath = cookie.AccessDeniedPath = SignIn.Path;

@@ -5,18 +5,18 @@ using System.Text;
 
 namespace IommuFd.Silo.Dashboard;
 
-// Who may look: on loopback whoever is on this machine, unless there is a token; beyond it only who has the token. Who may act: only who has the
-// operator's token, wherever they are. Without one, the dashboard shows and does nothing else.
+// Viewing: on loopback all users of this machine may, unless there is a token; beyond it, only holders of the token. Acting: only holders of the
+// operator's token may, wherever they are; without such a token the dashboard is read-only.
 
-/// <summary>Where the dashboard is and who may use it: the section <c>Dashboard</c> of the configuration.</summary>
+/// <summary>Where the dashboard listens and who may use it: the section <c>Dashboard</c> of the configuration.</summary>
 public sealed class DashboardSettings : IValidatableObject
 {
     public const string Section = "Dashboard";
 
-    /// <summary>Fewer characters can be guessed.</summary>
+    /// <summary>The least length of a token; a shorter one could be guessed.</summary>
     public const int MinTokenLength = 16;
 
-    /// <summary>Whether there is a dashboard. True by default; silos inside another process have none unless asked.</summary>
+    /// <summary>Whether there is a dashboard. True by default; a silo inside another process has none unless asked for.</summary>
     public bool Enabled { get; set; } = true;
 
     /// <summary>The IP address that it listens on. Loopback by default; others need a token.</summary>
@@ -27,31 +27,36 @@ public sealed class DashboardSettings : IValidatableObject
     [Range(0, 65535)]
     public int Port { get; set; } = 8080;
 
-    /// <summary>What is asked for before anything is shown. Give it in the environment (<c>Dashboard__Token</c>) or by <see cref="TokenFile"/>, not as an argument.</summary>
+    /// <summary>
+    /// The token that viewers must give. Set it in the environment (<c>Dashboard__Token</c>) or by <see cref="TokenFile"/>, not as an argument.
+    /// </summary>
     public string? Token { get; set; }
 
-    /// <summary>A file that has the token.</summary>
+    /// <summary>The file with the token.</summary>
     public string? TokenFile { get; set; }
 
-    /// <summary>What lets its owner act too: release contexts and drop what is stuck. Without it nobody can.</summary>
+    /// <summary>The operator's token, which also lets its holder act: release contexts and drop what is stuck. Without it, no user can.</summary>
     public string? OperatorToken { get; set; }
 
-    /// <summary>A file that has the operator's token.</summary>
+    /// <summary>The file with the operator's token.</summary>
     public string? OperatorTokenFile { get; set; }
 
-    /// <summary>Further names that browsers may reach it by, separated by semicolons: for a proxy. On loopback the names of loopback always do, beyond it all do unless this is set.</summary>
+    /// <summary>
+    /// Further host names that browsers may use, separated by semicolons: for a proxy. On loopback its own names are always allowed; beyond it
+    /// all names are, unless this is set.
+    /// </summary>
     public string AllowedHosts { get; set; } = "";
 
     /// <summary>A certificate, as PFX or PEM, to serve HTTPS with; none by default.</summary>
     public string? CertificatePath { get; set; }
 
-    /// <summary>The certificate's private key, as PEM, where it is not in its file.</summary>
+    /// <summary>The certificate's private key, as PEM, if it is in another file.</summary>
     public string? KeyPath { get; set; }
 
     /// <summary>Whether Orleans' own dashboard is mounted beside it, at <c>/orleans/</c>.</summary>
     public bool Orleans { get; set; } = true;
 
-    /// <summary>Whether Orleans' dashboard has figures of each method too. Every call then passes a filter, also while nobody looks, so it is off by default.</summary>
+    /// <summary>Whether Orleans' dashboard shows figures per method. Every call then passes a filter, even without a viewer, so it is off by default.</summary>
     public bool OrleansMethods { get; set; }
 
     internal bool IsLoopback => IPAddress.TryParse(Address, out var address) && IPAddress.IsLoopback(address);
@@ -62,7 +67,7 @@ public sealed class DashboardSettings : IValidatableObject
 
     internal bool HasOperators => Digest(OperatorToken, OperatorTokenFile) is not null;
 
-    /// <summary>Where a browser on this machine finds it.</summary>
+    /// <summary>The URL for a browser on this machine.</summary>
     internal string Url => $"{(IsSecure ? "https" : "http")}://{new IPEndPoint(IPAddress.Parse(Address), Port)}/";
 
     /// <inheritdoc/>
@@ -75,7 +80,7 @@ public sealed class DashboardSettings : IValidatableObject
 
         if (!IPAddress.TryParse(Address, out _))
         {
-            yield return new ValidationResult($"is '{Address}', it must be an IP address; 0.0.0.0 is every address of this machine", [nameof(Address)]);
+            yield return new ValidationResult($"is '{Address}'; it must be an IP address (0.0.0.0 is every address of this machine)", [nameof(Address)]);
         }
         else if (!IsLoopback && string.IsNullOrEmpty(Token) && string.IsNullOrEmpty(TokenFile))
         {
@@ -87,15 +92,15 @@ public sealed class DashboardSettings : IValidatableObject
         {
             if (!string.IsNullOrEmpty(value) && !string.IsNullOrEmpty(file))
             {
-                yield return new ValidationResult($"and {name} are both set", [$"{name}File"]);
+                yield return new ValidationResult($"is set, and so is {name}; set only one of them", [$"{name}File"]);
             }
             else if (!string.IsNullOrEmpty(file) && !File.Exists(file))
             {
-                yield return new ValidationResult($"is '{file}', which is no file", [$"{name}File"]);
+                yield return new ValidationResult($"is '{file}', but there is no such file", [$"{name}File"]);
             }
             else if (Read(value, file) is { Length: < MinTokenLength } token)
             {
-                yield return new ValidationResult($"has {token.Length} characters, it must have at least {MinTokenLength}: head -c 18 /dev/urandom | base64", [string.IsNullOrEmpty(file) ? name : $"{name}File"]);
+                yield return new ValidationResult($"has {token.Length} characters; it must have at least {MinTokenLength}. To make one: head -c 18 /dev/urandom | base64", [string.IsNullOrEmpty(file) ? name : $"{name}File"]);
             }
         }
 
@@ -103,12 +108,12 @@ public sealed class DashboardSettings : IValidatableObject
         {
             if (!string.IsNullOrEmpty(path) && !File.Exists(path))
             {
-                yield return new ValidationResult($"is '{path}', which is no file", [name]);
+                yield return new ValidationResult($"is '{path}', but there is no such file", [name]);
             }
         }
     }
 
-    /// <summary>The digest of a token; null where there is none. Tokens are compared by their digests, in the same time whatever they have in common.</summary>
+    /// <summary>A token's digest; null without a token. Tokens are compared by digest, in constant time.</summary>
     internal static byte[]? Digest(string? value, string? file) => Read(value, file) is { } token ? SHA256.HashData(Encoding.UTF8.GetBytes(token)) : null;
 
     private static string? Read(string? value, string? file)

@@ -13,10 +13,10 @@ using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo.Dashboard;
 
-// What changes something is a form that is posted, and nothing else is: so it has the forms' protection against forgery, needs the operator's role by its
-// route, and works with a keyboard and without a script. It is done only where the form says that it was confirmed.
+// Changes are made by posted forms and nothing else: so they have the forms' protection against forgery, their route requires the
+// operator's role, and they work by keyboard and without script. An action runs only if its form says that it was confirmed.
 
-/// <summary>What an operator can do.</summary>
+/// <summary>The actions of operators.</summary>
 internal sealed class Operations(IGrainFactory grains, IContextFinder finder, ILogger<Operations> logger)
 {
     public const string Path = "/operate";
@@ -49,7 +49,7 @@ internal sealed class Operations(IGrainFactory grains, IContextFinder finder, IL
             return Outcome(tag, action, Errno.EBADF);
         }
 
-        // Logged before it is done too: what a silo does not live to tell was tried all the same.
+        // Also logged before the action: if the silo dies in between, the log still has the attempt.
         logger.OperatorActs(who, action, handle.ToShortString(), reference.Value, hold.Value);
         var reply = await grains.GetGrain<IContextGrain>(handle.Value).OperateAsync(request);
         logger.OperatorActed(who, action, handle.ToShortString(), reply.Errno);

@@ -6,8 +6,9 @@ using Orleans.Dashboard;
 
 namespace IommuFd.Silo.Dashboard;
 
-// Orleans' dashboard has two halves. In the silo: what counts, of which a filter that every call passes is left out unless asked for, since it costs
-// also while nobody looks; what is left asks the silo's own statistics every few seconds. In the web server: pages, which ask a grain while somebody looks.
+// Orleans' dashboard has two halves. The silo's half counts. Its filter, which every call passes, is removed unless asked for, since it costs
+// even without a viewer; the rest reads the silo's own statistics every few seconds. The web server's half has the pages, which call a grain
+// while they are open.
 
 /// <summary>Orleans' own dashboard, mounted under ours.</summary>
 internal static class OrleansMount
@@ -16,7 +17,7 @@ internal static class OrleansMount
 
     private const int StatisticsIntervalMilliseconds = 5000;
 
-    // It would show the state of any grain that is named; grains are named by handles, which nobody types in here.
+    // Shows the state of any grain by its key. Keys of contexts are handles, which must not be typed into a page.
     private const string GrainState = "/GrainState";
 
     public static void AddToSilo(ISiloBuilder silo, DashboardSettings settings)
@@ -52,7 +53,7 @@ internal static class OrleansMount
 
     private static void Configure(DashboardOptions options)
     {
-        // Its log would show everybody's.
+        // Its trace page would show the log of all contexts.
         options.HideTrace = true;
         options.CounterUpdateIntervalMs = StatisticsIntervalMilliseconds;
     }
@@ -60,6 +61,6 @@ internal static class OrleansMount
     private static bool IsFilter(ServiceDescriptor service)
         => service.ServiceType == typeof(IIncomingGrainCallFilter) && service is { IsKeyedService: false } && service.ImplementationType?.Assembly == typeof(DashboardOptions).Assembly;
 
-    /// <summary>The web server has a container of its own; what Orleans registers there is what it registers in a client.</summary>
+    /// <summary>The web server has its own container, where Orleans registers what it would register in a client.</summary>
     private sealed record ServerBuilder(IServiceCollection Services, IConfiguration Configuration) : IClientBuilder;
 }

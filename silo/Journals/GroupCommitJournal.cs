@@ -5,13 +5,15 @@ using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo.Journals;
 
-// A durable commit costs the same for one write and for hundreds: what it waits for is the disk. So one loop takes all writes that wait, in their
-// order, and commits them together; those that come meanwhile wait for the next round. Under light load a write waits for nobody, under heavy load
-// commits grow by themselves; there is no timer.
+// A durable commit costs the same for one write and for hundreds, since it waits for the disk. So one loop takes all queued writes, in
+// order, and commits them together; writes that arrive meanwhile go into the next commit. Under light load a write waits for no other;
+// under heavy load commits grow by themselves. There is no timer.
 //
-// The loop never runs a writer's code: a write's completion is handed to the scheduler its writer awaits on, which for a grain is its activation's.
+// The loop never runs a writer's code: a write completes on the scheduler that its writer awaits on, for a grain that of its activation.
 
-/// <summary>Gathers the writes of a silo's contexts into commits of its store. Thread-safe. Disposing it makes the writes that wait, and refuses others.</summary>
+/// <summary>
+/// Gathers the writes of a silo's contexts into commits of its store. Thread-safe. Disposal commits the queued writes and refuses new ones.
+/// </summary>
 public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
 {
     private readonly Channel<Waiting> _queue;
@@ -22,11 +24,11 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
     private readonly Task _loop;
 
     /// <summary>Starts the loop.</summary>
-    /// <param name="store">The store, initialized before the first write. It stays the caller's to dispose, after this.</param>
+    /// <param name="store">The store, initialized before the first write. The caller disposes it, after this journal.</param>
     /// <param name="owner">The silo's name as an owner of journals.</param>
     /// <param name="settings">The bounds of a commit and of the queue.</param>
-    /// <param name="logger">Where failed commits are told.</param>
-    /// <param name="metrics">What measures writes and commits; null for nothing.</param>
+    /// <param name="logger">Logs failed commits.</param>
+    /// <param name="metrics">Measures writes and commits; null for none.</param>
     public GroupCommitJournal(IJournalStore store, string owner, JournalSettings settings, ILogger<GroupCommitJournal> logger, JournalMetrics? metrics = null)
     {
         ArgumentNullException.ThrowIfNull(store);
@@ -47,14 +49,14 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
     /// <inheritdoc/>
     public ValueTask<JournalOutcome> WriteAsync(JournalWrite write)
     {
-        // Here, where it fails its writer, and not in a commit, where it would fail everybody in it.
+        // Checked here, where a bad write fails only its writer; in a commit it would fail every write of the batch.
         JournalLimits.CheckWrite(write);
         var waiting = new Waiting(write);
         return _queue.Writer.TryWrite(waiting) ? new ValueTask<JournalOutcome>(waiting.Done.Task) : WriteWhenThereIsRoomAsync(waiting);
     }
 
-    /// <summary>Refuses further writes, and ends when those that wait are made.</summary>
-    /// <returns>When the last commit has ended.</returns>
+    /// <summary>Refuses new writes and commits the queued ones.</summary>
+    /// <returns>A task that completes after the last commit.</returns>
     public async ValueTask DisposeAsync()
     {
         _queue.Writer.TryComplete();
@@ -69,7 +71,7 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
         }
         catch (ChannelClosedException)
         {
-            throw new JournalStoreException($"The journal in {Store.Description} is closed, since its silo stops. The write is not made.");
+            throw new JournalStoreException($"The journal in {Store.Description} is closed because its silo is stopping. The write was not made.");
         }
 
         return await waiting.Done.Task;
@@ -83,8 +85,8 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
         {
             if (batch.Count > 1)
             {
-                // Several are at work, and those that were just answered write again when their turns have run: behind those, in the pool's queue, there is more to take than the
-                // first that comes. One alone waits for nobody.
+                // With several writers active, yield once: those just acknowledged are ahead in the pool's queue and add their next writes first.
+                // Otherwise the next batch would hold only the first of these. A lone writer does not wait.
                 await Task.Yield();
             }
 
@@ -93,7 +95,7 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
         }
     }
 
-    /// <summary>Takes writes in their order, up to the bounds, and up to a second write of a context that has one already.</summary>
+    /// <summary>Takes queued writes in order, up to the bounds, and stops before a context's second write.</summary>
     private long Take(List<Waiting> batch, HashSet<Guid> handles)
     {
         batch.Clear();
@@ -118,7 +120,7 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
             var outcomes = await Store.CommitAsync(batch.ConvertAll(waiting => waiting.Write), CancellationToken.None);
             if (outcomes.Length != batch.Count)
             {
-                throw new JournalStoreException($"{Store.Description} answered {outcomes.Length} outcomes to a commit of {batch.Count} writes.");
+                throw new JournalStoreException($"{Store.Description} returned {outcomes.Length} outcomes for a commit of {batch.Count} writes.");
             }
 
             _metrics?.NoteCommit(batch.Count);
@@ -128,17 +130,17 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
                 batch[i].Done.SetResult(outcomes[i]);
             }
         }
-#pragma warning disable CA1031 // Whatever it is, it is the writers' to know; the loop serves those who come after.
+#pragma warning disable CA1031 // Any failure goes to the batch's writers; the loop must go on for later ones.
         catch (Exception exception)
 #pragma warning restore CA1031
         {
             _logger.CommitFailed(exception, batch.Count, bytes, Store.Description);
-            var message = exception is JournalStoreException ? exception.Message : $"A commit in {Store.Description} failed: {exception.Message}";
+            var message = exception is JournalStoreException ? exception.Message : $"Commit failed in {Store.Description}: {exception.Message}";
             foreach (var waiting in batch)
             {
                 _metrics?.NoteWrite(waiting.Write, waiting.Begun, exception);
 
-                // One for each: an exception collects the stack of whoever it is thrown to.
+                // One exception per writer: rethrowing it adds the writer's stack.
                 waiting.Done.SetException(new JournalStoreException(message, exception));
             }
         }

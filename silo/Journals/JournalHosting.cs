@@ -5,17 +5,18 @@ using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo.Journals;
 
-/// <summary>Gives a silo its journals.</summary>
+/// <summary>Registers a silo's journal and its store.</summary>
 public static class JournalHosting
 {
     /// <summary>
-    /// Registers <see cref="IJournal"/> and <see cref="IJournalStore"/>. The store is set up before the silo runs any grain, and if that fails the silo does not
-    /// start; the journal is closed, with all its writes made, when the grains have ended. With <see cref="JournalStoreKind.None"/> nothing is registered.
+    /// Registers <see cref="IJournal"/> and <see cref="IJournalStore"/>. The store is set up before the silo runs any grain; if that fails, the
+    /// silo does not start. The journal commits its writes and closes after the grains have ended. With <see cref="JournalStoreKind.None"/>
+    /// nothing is registered.
     /// </summary>
     /// <param name="builder">The silo.</param>
-    /// <param name="settings">Where journals are kept.</param>
+    /// <param name="settings">Where journals are stored.</param>
     /// <returns>The same builder.</returns>
-    /// <exception cref="System.ComponentModel.DataAnnotations.ValidationException">A setting makes no sense; the message names it.</exception>
+    /// <exception cref="System.ComponentModel.DataAnnotations.ValidationException">A setting is invalid; the message names it.</exception>
     public static ISiloBuilder AddJournal(this ISiloBuilder builder, JournalSettings settings)
     {
         ArgumentNullException.ThrowIfNull(settings);
@@ -37,7 +38,7 @@ public static class JournalHosting
         builder.Services.AddMetrics();
         builder.Services.TryAddSingleton<JournalMetrics>();
 
-        // The journal is made after the store and with it, so that the container disposes of it before the store.
+        // The container creates the journal after the store it depends on, and so disposes the journal first.
         builder.Services.AddSingleton(services => new GroupCommitJournal(
             services.GetRequiredService<IJournalStore>(),
             services.GetRequiredService<ILocalSiloDetails>().SiloAddress.ToParsableString(),
@@ -49,7 +50,8 @@ public static class JournalHosting
         return builder;
     }
 
-    // Stages start in ascending order and stop in descending order. Grains run from BecomeActive on, and end in its stop; grain services come in between.
+    // Stages start in ascending and stop in descending order. Grains run from the start of BecomeActive until its stop; grain services lie
+    // between it and this stage.
     private sealed class JournalLifecycle(GroupCommitJournal journal, ILogger<GroupCommitJournal> logger) : ILifecycleParticipant<ISiloLifecycle>
     {
         public void Participate(ISiloLifecycle lifecycle)

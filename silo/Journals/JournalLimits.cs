@@ -2,27 +2,27 @@ using IommuFd.Grains.Journaling;
 
 namespace IommuFd.Silo.Journals;
 
-/// <summary>What every store refuses before it asks its database, and the bounds of one answer.</summary>
+/// <summary>Limits that every store checks before it asks its database, and the bounds of one result.</summary>
 internal static class JournalLimits
 {
-    /// <summary>PostgreSQL takes values below 1 GiB, and SQLite too unless told otherwise.</summary>
+    /// <summary>PostgreSQL accepts values below 1 GiB, and so does SQLite by default.</summary>
     public const int MaxFrameBytes = 512 * 1024 * 1024;
 
-    /// <summary>The most records of one <see cref="IJournalStore.ReadAsync"/>, whatever their sizes.</summary>
+    /// <summary>The most records that one <see cref="IJournalStore.ReadAsync"/> returns, whatever their sizes.</summary>
     public const int MaxRecords = 4096;
 
-    /// <summary>The most journals of one <see cref="IJournalStore.ListAsync"/>.</summary>
+    /// <summary>The most journals that one <see cref="IJournalStore.ListAsync"/> returns.</summary>
     public const int MaxInfos = 4096;
 
-    /// <summary>How many released contexts one transaction forgets, so that none holds up others for long.</summary>
+    /// <summary>The most released contexts that one transaction deletes, so that it never blocks other writes for long.</summary>
     public const int MaxPurged = 1024;
 
     private const int MaxOwnerChars = 256;
 
-    /// <summary>The bytes that a write brings.</summary>
+    /// <summary>The size of a write's frame in bytes.</summary>
     public static int Bytes(JournalWrite write) => Frame(write)?.Length ?? 0;
 
-    /// <summary>The frame that a write brings; null where it brings none.</summary>
+    /// <summary>A write's frame; null if it has none.</summary>
     public static byte[]? Frame(JournalWrite write) => write switch
     {
         AppendRecord append => append.Frame,
@@ -31,7 +31,7 @@ internal static class JournalLimits
         _ => null,
     };
 
-    /// <summary>Refuses a write that no store can make.</summary>
+    /// <summary>Rejects a write that no store can make.</summary>
     public static void CheckWrite(JournalWrite write)
     {
         ArgumentNullException.ThrowIfNull(write);
@@ -52,17 +52,17 @@ internal static class JournalLimits
                 break;
 
             default:
-                throw new ArgumentException($"A store can't make a {write.GetType().Name}.", nameof(write));
+                throw new ArgumentException($"Stores do not support {write.GetType().Name}.", nameof(write));
         }
 
         var bytes = Frame(write) ?? throw new ArgumentException($"A {write.GetType().Name} has no frame.", nameof(write));
         if (bytes.Length > MaxFrameBytes)
         {
-            throw new ArgumentOutOfRangeException(nameof(write), $"A frame of context {write.Handle.ToShortString()} has {bytes.Length} bytes, a store takes {MaxFrameBytes} at most.");
+            throw new ArgumentOutOfRangeException(nameof(write), $"A frame of context {write.Handle.ToShortString()} has {bytes.Length} bytes; the limit is {MaxFrameBytes}.");
         }
     }
 
-    /// <summary>Refuses a commit in which a context has two writes, or one that no store can make.</summary>
+    /// <summary>Rejects a commit with two writes of one context, or with a write that no store can make.</summary>
     public static void CheckWrites(IReadOnlyList<JournalWrite> writes)
     {
         ArgumentNullException.ThrowIfNull(writes);
@@ -77,7 +77,7 @@ internal static class JournalLimits
         }
     }
 
-    /// <summary>Refuses a write at a place that the snapshot has: what is written there nobody would read.</summary>
+    /// <summary>Rejects a write at a position that the snapshot covers: no replay would read it.</summary>
     public static void CheckPlace(JournalWrite write, long snapshotPosition)
     {
         var position = write switch
@@ -88,17 +88,17 @@ internal static class JournalLimits
         };
         if (position < snapshotPosition)
         {
-            throw new JournalStoreException($"Context {write.Handle.ToShortString()} has a snapshot at position {snapshotPosition} and can't have a {write.GetType().Name} behind it.");
+            throw new JournalStoreException($"The snapshot of context {write.Handle.ToShortString()} at position {snapshotPosition} already covers the position of this {write.GetType().Name}.");
         }
     }
 
-    /// <summary>Refuses an owner's name that can't be kept, or shown.</summary>
+    /// <summary>Rejects an owner's name that can't be stored or shown.</summary>
     public static void CheckOwner(string owner)
     {
         ArgumentException.ThrowIfNullOrEmpty(owner);
         if (owner.Length > MaxOwnerChars || owner.Any(character => char.IsControl(character) || char.IsSurrogate(character)))
         {
-            throw new ArgumentException($"An owner's name has {MaxOwnerChars} characters at most, none of them a control character or a surrogate.", nameof(owner));
+            throw new ArgumentException($"An owner's name must have at most {MaxOwnerChars} characters, and no control characters or surrogates.", nameof(owner));
         }
     }
 }

@@ -3,28 +3,31 @@ using Microsoft.Extensions.Configuration;
 
 namespace IommuFd.Silo.Journals;
 
-/// <summary>Where a silo keeps the journals of its contexts: the section <c>Journal</c> of the configuration (file, <c>Journal__*</c> environment, <c>--Journal:*</c> arguments).</summary>
+/// <summary>
+/// Where a silo stores the journals of its contexts: the section <c>Journal</c> of the configuration (file, <c>Journal__*</c> environment,
+/// <c>--Journal:*</c> arguments).
+/// </summary>
 public sealed class JournalSettings : IValidatableObject
 {
     /// <summary>The section's name.</summary>
     public const string Section = "Journal";
 
     /// <summary>The kind of store. Without one, contexts are volatile.</summary>
-    [EnumDataType(typeof(JournalStoreKind), ErrorMessage = "Journal:Store is none of: none, sqlite, postgres.")]
+    [EnumDataType(typeof(JournalStoreKind), ErrorMessage = "Journal:Store must be none, sqlite or postgres.")]
     public JournalStoreKind Store { get; set; } = JournalStoreKind.None;
 
-    /// <summary>SQLite: the file. It is made where there is none, for the user of the silo only, since a handle is a key to its context.</summary>
-    [Required(ErrorMessage = "Journal:Path is empty, it must name the file of the SQLite store.")]
+    /// <summary>SQLite: the file. If it is missing, the silo creates it for its own user only, since a handle is a key to its context.</summary>
+    [Required(ErrorMessage = "Journal:Path is empty; it must name the file of the SQLite store.")]
     public string Path { get; set; } = "iommufd-journal.db";
 
     /// <summary>PostgreSQL: how to connect, for example <c>Host=db;Database=iommufd;Username=iommufd;Password=...</c>. It is never shown.</summary>
     public string? ConnectionString { get; set; }
 
-    /// <summary>SQLite: what a commit waits for. PostgreSQL commits always wait until they are on disk.</summary>
-    [EnumDataType(typeof(JournalSynchronous), ErrorMessage = "Journal:Synchronous is neither full nor normal.")]
+    /// <summary>SQLite: what a commit waits for. PostgreSQL commits always wait for the disk.</summary>
+    [EnumDataType(typeof(JournalSynchronous), ErrorMessage = "Journal:Synchronous must be full or normal.")]
     public JournalSynchronous Synchronous { get; set; } = JournalSynchronous.Full;
 
-    /// <summary>How long a store may take for one operation, waiting for locks of other silos included: 0.1 s to 10 min.</summary>
+    /// <summary>The time limit of one store operation, including waits for locks of other silos: 0.1 s to 10 min.</summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "00:10:00", ErrorMessage = "Journal:Timeout must be 00:00:00.1 to 00:10:00.")]
     public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(30);
 
@@ -32,18 +35,18 @@ public sealed class JournalSettings : IValidatableObject
     [Range(1, 65536, ErrorMessage = "Journal:MaxBatch must be 1 to 65536.")]
     public int MaxBatch { get; set; } = 512;
 
-    /// <summary>The bytes of frames at which a commit takes no more writes. A single write may have more.</summary>
+    /// <summary>The most bytes of frames in one commit. A single write may exceed it.</summary>
     [Range(1, 256 * 1024 * 1024, ErrorMessage = "Journal:MaxBatchBytes must be 1 to 268435456.")]
     public int MaxBatchBytes { get; set; } = 16 * 1024 * 1024;
 
-    /// <summary>The most writes that wait for their commit; whoever comes then waits for a place.</summary>
+    /// <summary>The most writes queued for a commit; further writers wait for room.</summary>
     [Range(1, 1024 * 1024, ErrorMessage = "Journal:MaxQueue must be 1 to 1048576.")]
     public int MaxQueue { get; set; } = 8192;
 
     /// <summary>Reads the section and validates it.</summary>
     /// <param name="configuration">The whole configuration.</param>
-    /// <returns>The settings; those that aren't named have their defaults.</returns>
-    /// <exception cref="ValidationException">A setting makes no sense; the message names it.</exception>
+    /// <returns>The settings, with defaults for those not given.</returns>
+    /// <exception cref="ValidationException">A setting is invalid; the message names it.</exception>
     public static JournalSettings Read(IConfiguration configuration)
     {
         JournalSettings settings;
@@ -53,7 +56,7 @@ public sealed class JournalSettings : IValidatableObject
         }
         catch (InvalidOperationException exception)
         {
-            // The binder names the setting and its text. The one with a password is a text itself, and always binds.
+            // The binder's message quotes the setting's text. The connection string, which may hold a password, is a string and always binds.
             throw new ValidationException(exception.Message, exception);
         }
 
@@ -62,7 +65,7 @@ public sealed class JournalSettings : IValidatableObject
     }
 
     /// <summary>Validates all settings.</summary>
-    /// <exception cref="ValidationException">A setting makes no sense; the message names it.</exception>
+    /// <exception cref="ValidationException">A setting is invalid; the message names it.</exception>
     public void Validate() => Validator.ValidateObject(this, new ValidationContext(this), validateAllProperties: true);
 
     IEnumerable<ValidationResult> IValidatableObject.Validate(ValidationContext validationContext)
@@ -82,7 +85,7 @@ public sealed class JournalSettings : IValidatableObject
 
         if (Store == JournalStoreKind.Sqlite && (Path.Contains('\0') || Path.EndsWith(System.IO.Path.DirectorySeparatorChar) || Directory.Exists(Path)))
         {
-            yield return new ValidationResult($"Journal:Path is '{Path}', it must name a file.", [nameof(Path)]);
+            yield return new ValidationResult($"Journal:Path is '{Path}'; it must name a file.", [nameof(Path)]);
         }
     }
 }
@@ -93,19 +96,19 @@ public enum JournalStoreKind
     /// <summary>No store: contexts are volatile.</summary>
     None = 0,
 
-    /// <summary>A file of SQLite, for the silos of one machine.</summary>
+    /// <summary>A SQLite file, for the silos of one machine.</summary>
     Sqlite,
 
-    /// <summary>A database of PostgreSQL, for a cluster.</summary>
+    /// <summary>A PostgreSQL database, for a cluster.</summary>
     Postgres,
 }
 
-/// <summary>What a commit of SQLite waits for.</summary>
+/// <summary>What a SQLite commit waits for.</summary>
 public enum JournalSynchronous
 {
-    /// <summary>Until it is on disk: it survives the loss of power.</summary>
+    /// <summary>Until it is on disk: it survives a power failure.</summary>
     Full = 0,
 
-    /// <summary>Until the operating system has it: it survives the death of the silo's process. After a loss of power the latest commits may be gone.</summary>
+    /// <summary>Until the operating system has it: it survives the death of the silo's process, but a power failure may lose the latest commits.</summary>
     Normal,
 }

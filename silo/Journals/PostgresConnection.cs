@@ -2,19 +2,19 @@ using Npgsql;
 
 namespace IommuFd.Silo.Journals;
 
-/// <summary>How a store connects to PostgreSQL. What is said about it never has the text that it comes from, since that may have a password.</summary>
+/// <summary>Connects a store to PostgreSQL. No message quotes the connection string, since it may contain a password.</summary>
 internal static class PostgresConnection
 {
-    /// <summary>What to say about a text that can't be read.</summary>
+    /// <summary>The message for a connection string that can't be parsed.</summary>
     public const string Unreadable
-        = "Journal:ConnectionString can't be read. It is a list such as Host=db;Port=5432;Database=iommufd;Username=iommufd;Password=...; "
-            + "a value with a semicolon stands in quotes. (It is not shown here, since it may have a password.)";
+        = "Journal:ConnectionString can't be read. Write a list such as Host=db;Port=5432;Database=iommufd;Username=iommufd;Password=...; "
+            + "quote a value that has a semicolon. (It is not shown here, since it may contain a password.)";
 
     private const int DefaultMaxPoolSize = 16;
 
-    // Every statement here is a look-up by key. A plan that was made when the tables were empty would scan them, and be kept when they are full.
-    // A commit must not end before it is on disk, nor see more than what was committed when each of its statements began.
-    // A silo that vanishes in the middle of a commit holds locks until the server notices that it is gone: by default that takes hours.
+    // A commit must not end before it is on disk, and each of its statements must see only what was committed when it began.
+    // Every statement here is a look-up by key. A plan made while the tables were empty would scan them, and be kept when they are full.
+    // A silo that vanishes in the middle of a commit holds locks until the server notices, by default for hours.
     private const string SessionSettings =
         """
         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
@@ -27,15 +27,15 @@ internal static class PostgresConnection
         SET tcp_user_timeout = 30000;
         """;
 
-    /// <summary>Where a connection leads, for people.</summary>
+    /// <summary>Names the database for people, without the password.</summary>
     public static string Describe(string connectionString)
     {
         var text = new NpgsqlConnectionStringBuilder(connectionString);
         return $"PostgreSQL database {text.Database ?? text.Username} at {text.Host}:{text.Port}";
     }
 
-    /// <summary>Makes the source of connections; connects to nothing yet.</summary>
-    /// <returns>Null where the text can't be read. What the parser has to say stays here: it quotes what it doesn't understand.</returns>
+    /// <summary>Creates the connection source without connecting.</summary>
+    /// <returns>Null if the connection string can't be parsed. The parser's message is dropped, since it quotes what it doesn't understand.</returns>
     public static NpgsqlDataSource? TryOpen(string? connectionString, TimeSpan timeout)
     {
         try
@@ -54,10 +54,10 @@ internal static class PostgresConnection
         {
             CommandTimeout = Math.Max(1, (int)timeout.TotalSeconds),
 
-            // Nothing here changes a session, so a connection that goes back to the pool has nothing to be reset.
+            // No statement here changes session state, so a connection returned to the pool needs no reset.
             NoResetOnClose = true,
 
-            // A detail has keys in it, and a handle is one.
+            // Error details quote keys, and a handle is one.
             IncludeErrorDetail = false,
             ApplicationName = "iommufd-silo",
         };

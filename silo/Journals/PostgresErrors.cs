@@ -4,10 +4,10 @@ using Npgsql;
 
 namespace IommuFd.Silo.Journals;
 
-/// <summary>What PostgreSQL's failures mean to a person.</summary>
+/// <summary>Explains PostgreSQL's failures to people.</summary>
 internal static class PostgresErrors
 {
-    /// <summary>The exception that tells of a failure. Neither the server nor Npgsql puts a password into a message.</summary>
+    /// <summary>The store's exception for a failure. Neither the server nor Npgsql puts a password into a message.</summary>
     public static JournalStoreException ToStore(Exception cause, string operation, string store, TimeSpan timeout)
     {
         var reason = cause switch
@@ -18,11 +18,11 @@ internal static class PostgresErrors
                 PostgresErrorCodes.TooManyConnections => "the server has no connection left",
                 PostgresErrorCodes.InvalidPassword or PostgresErrorCodes.InvalidAuthorizationSpecification => $"the server refuses the user or its password ({exception.MessageText})",
                 PostgresErrorCodes.InvalidCatalogName => $"{exception.MessageText}; create it first",
-                PostgresErrorCodes.InsufficientPrivilege => $"the user may not ({exception.MessageText})",
+                PostgresErrorCodes.InsufficientPrivilege => $"the user lacks a privilege ({exception.MessageText})",
                 PostgresErrorCodes.ReadOnlySqlTransaction => "the server is read-only; is it a standby?",
                 PostgresErrorCodes.QueryCanceled => $"it took longer than {timeout.TotalSeconds} s",
                 PostgresErrorCodes.UniqueViolation or PostgresErrorCodes.NotNullViolation
-                    => $"a place in a journal is taken already, which is a bug of the writer or damage ({exception.MessageText})",
+                    => $"a journal position is already taken: a bug of the writer, or damage ({exception.MessageText})",
                 _ => $"{exception.MessageText} (SQLSTATE {exception.SqlState})",
             },
             NpgsqlException { InnerException: TimeoutException } or TimeoutException => $"it took longer than {timeout.TotalSeconds} s",
@@ -34,15 +34,15 @@ internal static class PostgresErrors
         return new JournalStoreException($"{store} could not {operation}: {reason}.", cause);
     }
 
-    /// <summary>Whether a failure is one that the server or the way to it is the cause of.</summary>
+    /// <summary>Whether the server, or the connection to it, caused the failure.</summary>
     public static bool IsServers(Exception exception)
         => exception is NpgsqlException or SocketException or IOException or TimeoutException or ObjectDisposedException;
 
-    /// <summary>Whether nothing of the transaction was made for sure, and it may do better another time.</summary>
+    /// <summary>Whether the transaction certainly had no effect and may succeed when repeated.</summary>
     public static bool IsRolledBack(Exception exception)
         => exception is PostgresException { SqlState: PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.SerializationFailure };
 
-    /// <summary>Whether the connection is gone, so that others that were made at the same time most likely are too.</summary>
+    /// <summary>Whether the connection is lost; those opened at the same time most likely are too.</summary>
     public static bool IsConnectionLost(Exception exception)
         => exception is PostgresException { SqlState: PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow }
             or NpgsqlException { InnerException: SocketException or IOException }

@@ -7,17 +7,18 @@ using NpgsqlTypes;
 
 namespace IommuFd.Silo.Journals;
 
-// Fencing is the lock on a context's row. A commit first locks the rows of all its contexts, in the order of their handles, so that two silos never wait for
-// each other in a circle; only then do its further statements look at the epochs, and each sees what is committed at that time. Taking a journal over
-// changes its epoch under the same lock. So a write of an earlier epoch is either before the new epoch, and its holder reads it, or it is never made.
+// The lock on a context's row is the fence. A commit first locks the rows of all its contexts, in handle order, so that two silos never wait
+// for each other in a circle. Only then do its other statements read the epochs, and each sees what is committed by then. A takeover changes
+// the journal's epoch under the same lock. So a write of an earlier epoch either precedes the new epoch, and the new owner reads it, or it is
+// never made.
 //
-// A whole commit is one batch: one round trip, and one transaction, which the server ends by itself behind the last statement. It never waits for the silo
-// while it holds locks, except for the rest of a batch that is on its way.
+// A commit is one batch: one round trip and one transaction, which the server ends by itself after the last statement. While it holds locks,
+// the server never waits for the silo, except for the rest of a batch in transit.
 
-/// <summary>Journals in a database of PostgreSQL, for the silos of a cluster. Thread-safe.</summary>
+/// <summary>Stores journals in a PostgreSQL database, for the silos of a cluster. Thread-safe.</summary>
 public sealed class PostgresJournalStore : IJournalStore
 {
-    // Any number will do that nobody else takes: "iommufdJ".
+    // "iommufdJ": any number will do that no other program uses.
     private const long MigrationLock = 0x696F6D6D7566644A;
     private const int MaxAttempts = 3;
 
@@ -25,8 +26,8 @@ public sealed class PostgresJournalStore : IJournalStore
 
     private const string Look = "SELECT handle, epoch, released_at IS NOT NULL FROM journal_contexts WHERE handle = ANY ($1)";
 
-    // In the statements of a commit, OFFSET 0 keeps the planner from joining: it is one look-up for each write. A place that the snapshot has becomes null,
-    // which no column takes.
+    // In a commit's statements, OFFSET 0 keeps the planner from joining, so that each write costs one look-up. A position that the snapshot
+    // covers becomes null, which no column accepts.
     private const string Append =
         """
         INSERT INTO journal_records (handle, position, frame)
@@ -66,9 +67,9 @@ public sealed class PostgresJournalStore : IJournalStore
     private readonly TimeSpan _timeout;
     private readonly ILogger _logger;
 
-    /// <summary>Describes a store; <see cref="InitializeAsync"/> connects.</summary>
+    /// <summary>Configures the store; <see cref="InitializeAsync"/> connects.</summary>
     /// <param name="settings">The database, and how to use it.</param>
-    /// <param name="logger">Where retries are told.</param>
+    /// <param name="logger">Logs retries.</param>
     /// <exception cref="JournalStoreException">The connection string can't be read.</exception>
     public PostgresJournalStore(JournalSettings settings, ILogger<PostgresJournalStore>? logger = null)
     {
@@ -88,7 +89,7 @@ public sealed class PostgresJournalStore : IJournalStore
         {
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
 
-            // Tables that two create at once make one of them fail, IF NOT EXISTS or not.
+            // If two silos created the tables at once, one would fail, even with IF NOT EXISTS.
             await ExecuteAsync(connection, "SELECT pg_advisory_xact_lock($1)", cancellationToken, new NpgsqlParameter<long> { TypedValue = MigrationLock });
             await ExecuteAsync(connection, PostgresSchema.CreateVersions, cancellationToken);
             await using (var read = new NpgsqlCommand("SELECT coalesce(max(version), 0) FROM journal_schema", connection))
@@ -122,10 +123,10 @@ public sealed class PostgresJournalStore : IJournalStore
     public Task<JournalHead?> AcquireAsync(ContextHandle handle, string owner, CancellationToken cancellationToken)
     {
         JournalLimits.CheckOwner(owner);
-        return RunAsync("take a journal over", repeatable: true, async connection =>
+        return RunAsync("take over a journal", repeatable: true, async connection =>
         {
-            // Two transactions in one round trip: a snapshot may be large, and sending it must not hold the lock. Nobody of an earlier epoch changes
-            // anything in between; if somebody of a later one does, then what this one makes of it can't be written.
+            // Two transactions in one round trip: a snapshot may be large, and the lock must not be held while it is sent. In between, no
+            // earlier epoch can write; if a later one does, this epoch can no longer write anything based on what it read.
             await using var batch = new NpgsqlBatch(connection) { EnableErrorBarriers = true };
             Add(batch, "UPDATE journal_contexts SET epoch = epoch + 1, owner = $2 WHERE handle = $1 RETURNING epoch", Value(handle), Value(owner));
             Add(batch, "SELECT snapshot_position, frame, released FROM journal_contexts LEFT JOIN journal_snapshots USING (handle) WHERE handle = $1", Value(handle));
@@ -146,7 +147,7 @@ public sealed class PostgresJournalStore : IJournalStore
     public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextHandle handle, long after, int maxBytes, CancellationToken cancellationToken)
         => RunAsync<IReadOnlyList<JournalEntry>>("read a journal", repeatable: true, async connection =>
         {
-            // The server stops where the page ends, since a reader that stops by itself must receive the rest all the same.
+            // The server ends the page: a client that stopped reading would still receive the rest.
             await using var command = new NpgsqlCommand(
                 """
                 SELECT position, frame
@@ -205,11 +206,11 @@ public sealed class PostgresJournalStore : IJournalStore
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(age, TimeSpan.Zero);
 
-        // Farther back than the calendar of PostgreSQL goes, and than anybody waits.
+        // Longer than any caller waits, and short enough for PostgreSQL's calendar.
         var bounded = age < TimeSpan.FromDays(365_000) ? age : TimeSpan.FromDays(365_000);
         for (var sum = 0; ;)
         {
-            // Rows that somebody has locked are asked for right now; they can go another time, and waiting for them out of order could be a deadlock.
+            // A locked row is in use and can go another time; waiting for it out of handle order could deadlock.
             var purged = await RunAsync("purge released contexts", repeatable: true, connection => ExecuteAsync(
                 connection,
                 """
@@ -232,7 +233,7 @@ public sealed class PostgresJournalStore : IJournalStore
     {
         await using var batch = new NpgsqlBatch(connection);
 
-        // What only asks needs no lock, and a commit of such is none: each statement sees every epoch that was taken before it began.
+        // Confirmations need no lock, and alone they write nothing: each statement sees every epoch taken before it began.
         Guid[] locked = [.. writes.Where(write => write is not ConfirmEpoch).Select(write => write.Handle.Value)];
         Guid[] looked = [.. writes.OfType<ConfirmEpoch>().Select(write => write.Handle.Value)];
         AddUnlessEmpty(batch, Lock, locked);
@@ -262,7 +263,7 @@ public sealed class PostgresJournalStore : IJournalStore
                 await reader.NextResultAsync(cancellationToken);
             }
 
-            // The transaction ends behind the last statement; before that nothing is sure.
+            // The transaction ends after the last statement; until then its outcome is unknown.
             await ReadToEndAsync(reader, cancellationToken);
         }
 
@@ -298,7 +299,7 @@ public sealed class PostgresJournalStore : IJournalStore
 
     private static async Task<int> ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken, params NpgsqlParameter[] parameters)
     {
-#pragma warning disable CA2100 // All of it is constant text; what comes from outside comes as parameters.
+#pragma warning disable CA2100 // The text is constant; values from outside are parameters.
         await using var command = new NpgsqlCommand(sql, connection);
 #pragma warning restore CA2100
         command.Parameters.AddRange(parameters);
@@ -334,7 +335,7 @@ public sealed class PostgresJournalStore : IJournalStore
                 var lost = PostgresErrors.IsConnectionLost(exception);
                 if (lost)
                 {
-                    // After a restart of the server every connection in the pool is dead; the next must be a new one.
+                    // A server restart kills every pooled connection; the next attempt needs a new one.
                     _source.Clear();
                 }
 

@@ -1,15 +1,15 @@
 namespace IommuFd.Silo.Journals;
 
-/// <summary>The tables of a PostgreSQL store, as the steps that lead from an empty database to this version's.</summary>
+/// <summary>The tables of a PostgreSQL store, as migration steps from an empty database to this version.</summary>
 internal static class PostgresSchema
 {
-    /// <summary>Where the version is kept.</summary>
+    /// <summary>The table that holds the schema's version.</summary>
     public const string CreateVersions = "CREATE TABLE IF NOT EXISTS journal_schema (version integer NOT NULL)";
 
-    /// <summary>Step i leads from version i to i + 1. Steps that were released never change.</summary>
+    /// <summary>Step i migrates version i to i + 1. A released step never changes.</summary>
     public static readonly string[] Migrations =
     [
-        // A context's row changes with each epoch and snapshot: room on its page keeps the indexes out of it.
+        // A context's row changes with each epoch and snapshot; with room on its page, an update leaves the indexes alone.
         """
         CREATE TABLE journal_contexts (
             handle uuid NOT NULL PRIMARY KEY,

@@ -2,10 +2,10 @@ using System.Collections.Concurrent;
 
 namespace IommuFd.Silo.Journals;
 
-// SQLite has one writer at a time and many readers, who in WAL mode never wait for it. So there is one connection for writes and a few for reads. SQLite's
-// calls block their thread, and Orleans' threads must not be blocked: they run on the thread pool's, as many at once as there are connections.
+// SQLite allows one writer at a time and many readers, which in WAL mode never wait for it. So there is one connection for writes and a few for
+// reads. SQLite's calls block their thread, and Orleans' threads must not block: the calls run on the thread pool, at most one per connection.
 
-/// <summary>The connections of a SQLite store, and whose turn it is.</summary>
+/// <summary>The connections of a SQLite store, each used by one caller at a time.</summary>
 internal sealed class SqliteConnections(string path, JournalSynchronous synchronous, TimeSpan timeout) : IAsyncDisposable
 {
     private const int MaxReaders = 4;
@@ -16,7 +16,7 @@ internal sealed class SqliteConnections(string path, JournalSynchronous synchron
     private SqliteWriter? _writer;
     private bool _disposed;
 
-    /// <summary>Does something on the connection for writes, alone in this process.</summary>
+    /// <summary>Runs an action on the connection for writes, alone in this process.</summary>
     public async Task<T> WriteAsync<T>(Func<SqliteWriter, T> write, CancellationToken cancellationToken)
     {
         await _writing.WaitAsync(cancellationToken);
@@ -33,7 +33,7 @@ internal sealed class SqliteConnections(string path, JournalSynchronous synchron
                     }
                     catch
                     {
-                        // What is wrong may be the connection. Closing it rolls back what it had begun.
+                        // The connection may be the cause. Closing it rolls back its transaction.
                         _writer.Dispose();
                         _writer = null;
                         throw;
@@ -47,7 +47,7 @@ internal sealed class SqliteConnections(string path, JournalSynchronous synchron
         }
     }
 
-    /// <summary>Does something on a connection for reads.</summary>
+    /// <summary>Runs an action on a connection for reads.</summary>
     public async Task<T> ReadAsync<T>(Func<SqliteSession, T> read, CancellationToken cancellationToken)
     {
         await _reading.WaitAsync(cancellationToken);
@@ -80,7 +80,7 @@ internal sealed class SqliteConnections(string path, JournalSynchronous synchron
 
     public async ValueTask DisposeAsync()
     {
-        // Whoever is inside leaves first; whoever comes later is told.
+        // Running actions finish first; later ones get ObjectDisposedException.
         await _writing.WaitAsync();
         for (var i = 0; i < MaxReaders; i++)
         {

@@ -3,7 +3,7 @@ using Microsoft.Data.Sqlite;
 
 namespace IommuFd.Silo.Journals;
 
-/// <summary>What SQLite's failures mean to a person.</summary>
+/// <summary>Explains SQLite's failures to people.</summary>
 internal static class SqliteErrors
 {
     private const int ErrorPermission = 3;
@@ -17,7 +17,7 @@ internal static class SqliteErrors
     private const int ErrorConstraint = 19;
     private const int ErrorNotADatabase = 26;
 
-    /// <summary>The exception that tells of a failure.</summary>
+    /// <summary>The store's exception for a failure.</summary>
     public static JournalStoreException ToStore(Exception cause, string operation, string store, TimeSpan timeout)
     {
         var reason = cause switch
@@ -27,11 +27,11 @@ internal static class SqliteErrors
                 ErrorBusy or ErrorLocked => $"another process has held the file's lock for longer than {timeout.TotalSeconds} s",
                 ErrorFull => "the disk is full",
                 ErrorIO => $"the disk failed, or is full ({exception.Message})",
-                ErrorCorrupt => "the file is damaged; restore it from a copy",
-                ErrorNotADatabase => "the file is no database of SQLite",
-                ErrorCannotOpen or ErrorPermission => "the file can't be opened; is its folder there, and may this user write in it?",
+                ErrorCorrupt => "the file is damaged; restore it from a backup",
+                ErrorNotADatabase => "the file is not a SQLite database",
+                ErrorCannotOpen or ErrorPermission => "the file can't be opened; check that its folder exists and that this user may write to it",
                 ErrorReadOnly => "the file is read-only",
-                ErrorConstraint => $"a place in a journal is taken already, which is a bug of the writer or damage ({exception.Message})",
+                ErrorConstraint => $"a journal position is already taken: a bug of the writer, or damage ({exception.Message})",
                 _ => exception.Message,
             },
             ObjectDisposedException => "the store is closed",
@@ -40,7 +40,7 @@ internal static class SqliteErrors
         return new JournalStoreException($"{store} could not {operation}: {reason}.", cause);
     }
 
-    /// <summary>Whether a failure is one that the file or the disk is the cause of.</summary>
+    /// <summary>Whether the file or the disk caused the failure.</summary>
     public static bool IsStores(Exception exception)
         => exception is SqliteException or IOException or UnauthorizedAccessException or ObjectDisposedException;
 }

@@ -3,16 +3,16 @@ using IommuFd.Grains.Journaling;
 
 namespace IommuFd.Silo.Journals;
 
-// The file is in WAL mode: a commit appends to the log and, unless told otherwise, waits until that is on disk. The lock for writes orders whatever changes an
-// epoch and whatever is written under one, over all processes that share the file; that is the whole of fencing here.
+// The file is in WAL mode: a commit appends to the log and, by default, waits until that is on disk. SQLite's lock for writes orders changes
+// of epochs and the writes under them, across all processes that share the file; fencing here is no more than that.
 
-/// <summary>Journals in a file of SQLite, for the silos of one machine. Thread-safe; several stores, in several processes, may share a file.</summary>
+/// <summary>Stores journals in a SQLite file, for the silos of one machine. Thread-safe; several stores, in several processes, may share a file.</summary>
 public sealed class SqliteJournalStore : IJournalStore
 {
     private readonly SqliteConnections _connections;
     private readonly TimeSpan _timeout;
 
-    /// <summary>Describes a store; <see cref="InitializeAsync"/> opens it.</summary>
+    /// <summary>Configures the store; <see cref="InitializeAsync"/> opens the file.</summary>
     /// <param name="settings">The file, and how to use it.</param>
     public SqliteJournalStore(JournalSettings settings)
     {
@@ -41,7 +41,7 @@ public sealed class SqliteJournalStore : IJournalStore
     public Task<JournalHead?> AcquireAsync(ContextHandle handle, string owner, CancellationToken cancellationToken)
     {
         JournalLimits.CheckOwner(owner);
-        return WriteAsync("take a journal over", writer => writer.Acquire(handle, owner), cancellationToken);
+        return WriteAsync("take over a journal", writer => writer.Acquire(handle, owner), cancellationToken);
     }
 
     /// <inheritdoc/>
@@ -53,7 +53,7 @@ public sealed class SqliteJournalStore : IJournalStore
     {
         JournalLimits.CheckWrites(writes);
 
-        // What only asks must not wait for who writes: a reader sees every epoch that was taken before it began.
+        // Confirmations must not wait for the writer: a reader sees every epoch taken before it began.
         return writes.All(write => write is ConfirmEpoch)
             ? ReadAsync("confirm epochs", session => session.InTransaction("BEGIN", () => Confirm(session, writes)), cancellationToken)
             : WriteAsync("commit", writer => writer.Commit(writes), cancellationToken);
@@ -99,7 +99,7 @@ public sealed class SqliteJournalStore : IJournalStore
     private void UseLog(SqliteSession session)
         => session.Read("PRAGMA journal_mode = WAL", row => row.GetString(0) == "wal"
             ? true
-            : throw new JournalStoreException($"{Description} can't have a write-ahead log, its file system has no shared memory: put it on a local disk."));
+            : throw new JournalStoreException($"{Description} can't have a write-ahead log, because its file system has no shared memory: move it to a local disk."));
 
     private void Migrate(SqliteSession session)
     {

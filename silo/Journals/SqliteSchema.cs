@@ -1,18 +1,19 @@
 namespace IommuFd.Silo.Journals;
 
-// The tables of PostgresSchema, but for runs and the tail (SqliteTail). Snapshots have a table of their own since SQLite rewrites a whole row when a column changes, and a new
-// epoch must not cost a snapshot. Records are clustered by context, in order, so that a replay reads one range; a row has as many as were sorted into it together.
+// The tables of PostgresSchema, except for runs and the tail (SqliteTail). Snapshots have their own table: SQLite rewrites a whole row when a
+// column changes, and a new epoch must not cost a snapshot. Records are clustered by context, in order, so that a replay reads one range; a
+// row holds the records that were sorted into it together.
 
-/// <summary>The tables of a SQLite store, as the steps that lead from an empty file to this version's.</summary>
+/// <summary>The tables of a SQLite store, as migration steps from an empty file to this version.</summary>
 internal static class SqliteSchema
 {
-    /// <summary>Where the version is kept.</summary>
+    /// <summary>The table that holds the schema's version.</summary>
     public const string CreateVersions = "CREATE TABLE IF NOT EXISTS journal_schema (version INTEGER NOT NULL)";
 
-    /// <summary>The position of the last record of a row in journal_runs.</summary>
+    /// <summary>The position of the last record in a row of journal_runs.</summary>
     public const string LastPosition = "position + (ifnull(length(lengths), 4) / 4 - 1)";
 
-    /// <summary>Step i leads from version i to i + 1. Steps that were released never change.</summary>
+    /// <summary>Step i migrates version i to i + 1. A released step never changes.</summary>
     public static readonly string[] Migrations =
     [
         """
@@ -37,7 +38,7 @@ internal static class SqliteSchema
         ) WITHOUT ROWID;
         """,
         """
-        -- Renamed, so that silos of the first version that still run fail, and read no journal without its tail.
+        -- Renamed, so that silos of the first version that still run fail instead of reading a journal without its tail.
         ALTER TABLE journal_records RENAME TO journal_runs;
         ALTER TABLE journal_runs ADD COLUMN lengths BLOB; -- of each record's frame, 4 bytes little-endian; null where there is one record
         CREATE TABLE journal_tail (

@@ -22,7 +22,7 @@ internal sealed class SqliteSession : IDisposable
             Mode = SqliteOpenMode.ReadWrite,
             Pooling = false,
 
-            // SQLite waits for other processes' locks by itself (busy_timeout); behind that, the command tries anew until this has passed as well.
+            // SQLite itself waits for other processes' locks (busy_timeout); after that the command retries until this time has passed too.
             DefaultTimeout = Math.Max(1, (int)timeout.TotalSeconds),
         }.ConnectionString);
         try
@@ -39,9 +39,9 @@ internal sealed class SqliteSession : IDisposable
         }
     }
 
-    /// <summary>Does something in one transaction. Where it throws, the connection must be disposed of, which rolls back.</summary>
-    /// <param name="begin">How it begins.</param>
-    /// <param name="body">What to do.</param>
+    /// <summary>Runs an action in one transaction. If it throws, the caller must dispose the connection, which rolls back.</summary>
+    /// <param name="begin">The statement that begins the transaction.</param>
+    /// <param name="body">The action.</param>
     public T InTransaction<T>(string begin, Func<T> body)
     {
         Execute(begin);
@@ -58,14 +58,14 @@ internal sealed class SqliteSession : IDisposable
         var changed = command.ExecuteNonQuery();
         foreach (SqliteParameter parameter in command.Parameters)
         {
-            // A frame may be large, the next one is long off.
+            // A frame may be large, and the next use far off.
             parameter.Value = DBNull.Value;
         }
 
         return changed;
     }
 
-    /// <summary>Runs SQL, and reads its rows until the reading says that it has enough.</summary>
+    /// <summary>Runs SQL and reads its rows until <paramref name="row"/> returns false.</summary>
     public void Read(string sql, Func<SqliteDataReader, bool> row, params ReadOnlySpan<object> parameters)
     {
         using var reader = Prepared(sql, parameters).ExecuteReader();
@@ -74,25 +74,25 @@ internal sealed class SqliteSession : IDisposable
         }
     }
 
-    /// <summary>Runs SQL that has an integer or nothing.</summary>
-    /// <returns>The first column of its first row; null where there is none.</returns>
+    /// <summary>Runs SQL that returns an integer or no row.</summary>
+    /// <returns>The first column of the first row; null if there is none.</returns>
     public long? ReadInteger(string sql, params ReadOnlySpan<object> parameters)
     {
         using var reader = Prepared(sql, parameters).ExecuteReader();
         return reader.Read() ? reader.GetInt64(0) : null;
     }
 
-    /// <summary>Where the snapshot ends of the journal that a write is for; null where the write is fenced.</summary>
+    /// <summary>The snapshot position of the write's journal; null if the write is fenced.</summary>
     public long? SnapshotPosition(JournalWrite write, byte[] key)
         => ReadInteger("SELECT snapshot_position FROM journal_contexts WHERE handle = ?1 AND epoch = ?2 AND released_at IS NULL", key, write.Epoch);
 
-    /// <summary>Bytes of a row; null where there are none.</summary>
+    /// <summary>A column's bytes; null if it has none.</summary>
     public static byte[]? Bytes(SqliteDataReader row, int column) => row.IsDBNull(column) ? null : row.GetFieldValue<byte[]>(column);
 
-    /// <summary>A handle as the store has it: 16 bytes whose order is that of its digits.</summary>
+    /// <summary>A handle as the store keeps it: 16 bytes that sort like its digits.</summary>
     public static byte[] Key(Guid handle) => handle.ToByteArray(bigEndian: true);
 
-    /// <summary>The handle that a key is of.</summary>
+    /// <summary>The handle of a key.</summary>
     public static ContextHandle Handle(byte[] key) => new(new Guid(key, bigEndian: true));
 
     public void Dispose()
@@ -110,7 +110,7 @@ internal sealed class SqliteSession : IDisposable
         if (!_prepared.TryGetValue(sql, out var command))
         {
             command = _connection.CreateCommand();
-#pragma warning disable CA2100 // All of it is constant text; what comes from outside comes as parameters.
+#pragma warning disable CA2100 // The text is constant; values from outside are parameters.
             command.CommandText = sql;
 #pragma warning restore CA2100
             for (var i = 1; i <= parameters.Length; i++)
@@ -129,8 +129,8 @@ internal sealed class SqliteSession : IDisposable
         return command;
     }
 
-    // SQLite would make the file readable for everybody; its companions (-wal, -shm) get the rights that it has. One at a time: closing a file drops
-    // all locks that this process has on it, so nobody may open it as a database while it is open here.
+    // SQLite would create the file readable for all users; its companions (-wal, -shm) inherit its permissions. One thread at a time: closing
+    // a file drops all locks that this process has on it, so no other thread may open it as a database while it is open here.
     private static void CreateFile(string path)
     {
         lock (Creating)

@@ -3,29 +3,30 @@ using IommuFd.Grains.Journaling;
 
 namespace IommuFd.Silo.Journals;
 
-// What a commit waits for is the disk, and what it costs beside that is the rows and pages that it changes. Records that lie with those of their context are a row and a page
-// for each context of a commit. So a commit puts all its records into one row of a tail, in the order of time. When the tail has grown, its oldest records are sorted: many of
-// a context become one row, a run. Those of contexts at work never are, since a snapshot has made them needless by then. Taking a journal over sorts the whole tail first, so
-// that a replay finds its context's records together.
+// A commit waits for the disk; beyond that it costs the rows and pages that it changes. If records were stored by context, each context of a
+// commit would cost a row and a page. So a commit puts all its records into one row of a tail, in order of time. When the tail has grown, its
+// oldest records are sorted: many records of one context become one row, a run. Records of active contexts hardly ever are, since by then a
+// snapshot has superseded them. A takeover sorts the whole tail first, so that the replay finds its context's records together.
 //
-// A row of the tail says of each record where it belongs and where its frame lies, so that a damaged byte is about one record and no other.
+// A row of the tail says for each record where it belongs and where its frame lies, so that a damaged byte affects one record and no other.
 
-/// <summary>The records of a SQLite store: writes them to its tail, sorts that, and reads both. Used by one thread at a time.</summary>
+/// <summary>Writes a SQLite store's records to the tail, sorts the tail into runs, and reads both. Used by one thread at a time.</summary>
 internal sealed class SqliteTail(SqliteSession session)
 {
-    // Long enough that a hundred contexts at work have each a snapshot behind what is sorted, short enough that sorting it all holds nobody up for long.
+    // Large enough that each of a hundred active contexts takes a snapshot before its records are sorted, small enough that sorting all of it
+    // holds up no write for long.
     private const int MaxBytes = 32 * 1024 * 1024;
 
-    // Sorted at a time at least: a few milliseconds' work.
+    // The least to sort at a time: a few milliseconds of work.
     private const int SortedBytes = 1024 * 1024;
 
-    // SQLite takes values below 10^9 bytes. A larger record has a row for itself.
+    // SQLite accepts values below 10^9 bytes. A larger record gets a row of its own.
     private const int MaxRowBytes = 64 * 1024 * 1024;
 
-    // A row is read whole, also by who wants one record of it.
+    // A row is always read whole, even for one of its records.
     private const int MaxRunBytes = 1024 * 1024;
 
-    // Of a record in the tail: its handle, its position, where its frame begins, and how long it is.
+    // Of a record in the tail: handle, position, and its frame's offset and length.
     private const int PlaceBytes = HandleBytes + sizeof(long) + (2 * sizeof(int));
     private const int HandleBytes = 16;
 
@@ -45,7 +46,7 @@ internal sealed class SqliteTail(SqliteSession session)
         _addedBytes += record.Frame.Length;
     }
 
-    /// <summary>Writes what was added, and sorts where that is due.</summary>
+    /// <summary>Writes the added records, and sorts the oldest if the tail has outgrown its bound.</summary>
     public void End()
     {
         Flush();
@@ -55,7 +56,7 @@ internal sealed class SqliteTail(SqliteSession session)
         }
     }
 
-    /// <summary>Makes runs of the oldest records, at least so many bytes of them.</summary>
+    /// <summary>Sorts the oldest records into runs, at least this many bytes of them.</summary>
     public void Sort(long bytes = long.MaxValue)
     {
         var records = new Dictionary<Guid, List<TailRecord>>();
@@ -89,11 +90,11 @@ internal sealed class SqliteTail(SqliteSession session)
         }
     }
 
-    /// <summary>The last position of which a context has a sorted record; 0 where it has none.</summary>
+    /// <summary>The position of a context's last sorted record; 0 if it has none.</summary>
     public long LastSorted(byte[] key)
         => session.ReadInteger($"SELECT {SqliteSchema.LastPosition} FROM journal_runs WHERE handle = ?1 ORDER BY position DESC LIMIT 1", key) ?? 0;
 
-    /// <summary>Reads a context's records, sorted and not. Both must be read in one transaction.</summary>
+    /// <summary>Reads a context's records from runs and tail, which must happen in one transaction.</summary>
     public static IReadOnlyList<JournalEntry> Read(SqliteSession session, Guid handle, long after, int maxBytes)
     {
         var key = SqliteSession.Key(handle);
@@ -164,7 +165,7 @@ internal sealed class SqliteTail(SqliteSession session)
         _addedBytes = 0;
     }
 
-    // Until a record, or the end of a row, is taken as the last one.
+    // Stops when take, or at the end of a row takeRow, returns false.
     private static void ReadTail(SqliteSession session, Func<TailRecord, bool> take, Func<long, int, bool>? takeRow = null)
         => session.Read("SELECT number, places, frames FROM journal_tail ORDER BY number", row =>
         {
@@ -190,7 +191,7 @@ internal sealed class SqliteTail(SqliteSession session)
 
     private void WriteRuns(byte[] key, List<TailRecord> records)
     {
-        // What is released, or forgotten since, has none.
+        // A context that was released, or purged since, has no runs.
         if (SnapshotPosition(session, key) is not { } snapshotPosition)
         {
             return;
@@ -211,7 +212,7 @@ internal sealed class SqliteTail(SqliteSession session)
         }
     }
 
-    // Two records at one place can't be, and neither is believed: an empty frame is damage.
+    // Two records at one position are impossible, and neither is trusted: the empty frame reads as damage.
     private void WriteRun(byte[] key, List<TailRecord> run, int bytes)
     {
         var (frames, lengths) = (new byte[bytes], new byte[run.Count * sizeof(int)]);
@@ -251,7 +252,7 @@ internal sealed class SqliteTail(SqliteSession session)
         return true;
     }
 
-    // What lies outside is damage, and so is an empty frame.
+    // A frame outside the row's bytes is damage; the empty frame returned for it reads as damage too.
     private static ReadOnlyMemory<byte> Slice(byte[] frames, int offset, int length)
         => offset >= 0 && length >= 0 && offset <= frames.Length - length ? frames.AsMemory(offset, length) : default;
 

@@ -4,8 +4,8 @@ using IommuFd.Grains.Journaling;
 namespace IommuFd.Silo.Journals;
 
 /// <summary>
-/// The connection of a SQLite store that writes, each time in one transaction. Used by one thread at a time. Where anything throws, it must be disposed of, which rolls
-/// back, and with it goes what it knows.
+/// The connection for writes of a SQLite store; each operation is one transaction. Used by one thread at a time. If an operation throws, the
+/// caller must dispose the writer, which rolls back and drops its cache.
 /// </summary>
 internal sealed class SqliteWriter(SqliteSession session) : IDisposable
 {
@@ -13,12 +13,12 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
 
     private readonly SqliteTail _tail = new(session);
 
-    // What a record would have to be looked up for: half of what it costs. It holds as long as nobody else has changed the file, which SQLite tells (PRAGMA data_version);
-    // then each journal is looked up once more.
+    // Saves each record a look-up, half of its cost. Valid until another connection changes the file, which SQLite reports (PRAGMA
+    // data_version); then each journal is looked up once more.
     private readonly Dictionary<Guid, KnownJournal> _known = [];
     private long _version;
 
-    /// <summary>Sets the file and its tables up, and sorts what earlier writers have left.</summary>
+    /// <summary>Sets up the file and its tables, and sorts the tail that earlier writers left.</summary>
     public bool Initialize(Action<SqliteSession> setUpFile, Action<SqliteSession> setUpTables)
     {
         setUpFile(session);
@@ -45,7 +45,7 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
             return 1;
         });
 
-    /// <summary>Takes a journal over.</summary>
+    /// <summary>Takes over a journal.</summary>
     public JournalHead? Acquire(ContextHandle handle, string owner)
         => InTransaction(() =>
         {
@@ -89,11 +89,11 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
             return outcomes;
         });
 
-    /// <summary>Forgets released contexts.</summary>
+    /// <summary>Deletes released contexts.</summary>
     public int Purge(TimeSpan age)
         => InTransaction(() =>
         {
-            // What the tail has of them must not become another life's of the same handle.
+            // Their records in the tail must not pass to a later journal of the same handle.
             _tail.Sort();
             return session.Execute(
                 """
@@ -105,7 +105,7 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
 
     public void Dispose() => session.Dispose();
 
-    // Whoever writes has the file's lock from the start; taken later, it might be refused for what was read in between.
+    // A writer takes the file's lock at the start; later, SQLite might refuse it because what was read is out of date.
     private T InTransaction<T>(Func<T> body) => session.InTransaction("BEGIN IMMEDIATE", body);
 
     private JournalOutcome Make(JournalWrite write)
@@ -137,7 +137,7 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
         return JournalOutcome.Committed;
     }
 
-    /// <summary>The journal that a write is for; null where the write is fenced.</summary>
+    /// <summary>The write's journal; null if the write is fenced.</summary>
     private KnownJournal? Find(JournalWrite write)
     {
         if (_known.TryGetValue(write.Handle.Value, out var journal) && journal.Version == _version)
@@ -167,7 +167,7 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
     {
         if (_known.Count >= MaxKnown)
         {
-            // Many of them have other silos by now. Those that go on are looked up again.
+            // Many of these journals belong to other silos by now. The active ones are looked up again.
             _known.Clear();
         }
 
@@ -192,7 +192,7 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
         session.Execute("DELETE FROM journal_runs WHERE handle = ?1", key);
     }
 
-    /// <summary>An open journal under an epoch that somebody has written with here. No other connection writes with it: an epoch is one activation's.</summary>
+    /// <summary>An open journal in an epoch that has written here. No other connection writes in it: an epoch belongs to one activation.</summary>
     private sealed class KnownJournal(long epoch)
     {
         public long Epoch => epoch;
@@ -202,7 +202,7 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
         /// <summary>The position of the last record.</summary>
         public long Last { get; set; }
 
-        /// <summary>The file's version that this was found in; -1 where it was not looked for yet.</summary>
+        /// <summary>The file's version at the last look-up; -1 before the first.</summary>
         public long Version { get; set; } = -1;
 
         public void Take(AppendRecord append)
@@ -210,7 +210,7 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
             if (append.Position <= Last)
             {
                 throw new JournalStoreException(
-                    $"Context {append.Handle.ToShortString()} has a record at position {append.Position} already, or behind it, which is a bug of the writer.");
+                    $"Context {append.Handle.ToShortString()} already has a record at position {append.Position} or later: a bug of the writer.");
             }
 
             Last = append.Position;

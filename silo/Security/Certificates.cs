@@ -6,7 +6,7 @@ using Orleans.Connections.Security;
 
 namespace IommuFd.Silo.Security;
 
-/// <summary>Certificates in files, and who is trusted.</summary>
+/// <summary>Loads certificates from files and decides which certificates to trust.</summary>
 public static class Certificates
 {
     private const string ServerAuthentication = "1.3.6.1.5.5.7.3.1";
@@ -14,15 +14,15 @@ public static class Certificates
 
     /// <summary>Loads a certificate with its private key.</summary>
     /// <param name="path">PFX, or PEM.</param>
-    /// <param name="keyPath">The key, as PEM, where it is in another file.</param>
-    /// <param name="password">Of the PFX or the key.</param>
-    /// <exception cref="ValidationException">It can't be loaded; the message names the file.</exception>
+    /// <param name="keyPath">The key, as PEM, if it is in another file.</param>
+    /// <param name="password">The password of the PFX or the key.</param>
+    /// <exception cref="ValidationException">The certificate can't be loaded; the message names the file.</exception>
     public static X509Certificate2 Load(string path, string? keyPath, string? password)
     {
         try
         {
             var certificate = IsPem(path) ? LoadPem(path, keyPath, password) : X509CertificateLoader.LoadPkcs12FromFile(path, password);
-            return certificate.HasPrivateKey ? certificate : throw new ValidationException($"The certificate in '{path}' has no private key with it: name the key's file too.");
+            return certificate.HasPrivateKey ? certificate : throw new ValidationException($"The certificate in '{path}' comes without a private key: name the key's file too.");
         }
         catch (Exception exception) when (exception is CryptographicException or IOException or UnauthorizedAccessException or ArgumentException)
         {
@@ -30,8 +30,8 @@ public static class Certificates
         }
     }
 
-    /// <summary>Loads the certificates that others' must lead to.</summary>
-    /// <exception cref="ValidationException">There is none in the file.</exception>
+    /// <summary>Loads the authorities that others' certificates must chain to.</summary>
+    /// <exception cref="ValidationException">The file can't be loaded, or has none.</exception>
     public static X509Certificate2Collection LoadAuthorities(string path)
     {
         var authorities = new X509Certificate2Collection();
@@ -44,13 +44,13 @@ public static class Certificates
             throw new ValidationException($"The certificates in '{path}' can't be loaded: {exception.Message}", exception);
         }
 
-        return authorities.Count > 0 ? authorities : throw new ValidationException($"'{path}' has no certificate in PEM.");
+        return authorities.Count > 0 ? authorities : throw new ValidationException($"'{path}' has no PEM certificate.");
     }
 
-    /// <summary>Who is trusted: certificates that lead to one of these authorities (with none, to those of the system), and are for this use.</summary>
+    /// <summary>Trusts certificates that chain to one of these authorities (without any, to the system's) and are valid for this use.</summary>
     /// <param name="authorities">The authorities, or null.</param>
-    /// <param name="isServer">Whether the other end is the one that was connected to, whose name is checked too.</param>
-    /// <param name="name">A name that the certificate must be for in any case; null for any.</param>
+    /// <param name="isServer">Whether the other end is the server of the connection; then its name is checked too.</param>
+    /// <param name="name">A name that the certificate must always be for; null for any.</param>
     public static RemoteCertificateValidator Trust(X509Certificate2Collection? authorities, bool isServer, string? name = null) => (certificate, presented, errors) =>
     {
         if (certificate is null || (isServer && errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch)) || (name is not null && !certificate.MatchesHostname(name)))

@@ -4,12 +4,12 @@ using Orleans.Connections.Security;
 
 namespace IommuFd.Silo.Security;
 
-// Orleans' own UseTls has one set of options for every connection. Here there are three kinds: a client's certificate must not let it speak to
-// the port of silos, where it could do what it likes, so there the name that silos have in common is asked for in both directions.
+// Orleans' own UseTls has one set of options for all connections. Here there are three kinds: a client's certificate must not open the port of
+// silos, where a client could do anything, so there both directions require the name that all silos share.
 
 internal static class SiloTlsExtensions
 {
-    /// <summary>Secures the silo's connections, where the settings say so.</summary>
+    /// <summary>Secures the silo's connections with TLS, if the settings ask for it.</summary>
     public static ISiloBuilder AddTls(this ISiloBuilder silo, TlsSettings settings)
     {
         if (!settings.IsOn)

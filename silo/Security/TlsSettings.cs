@@ -2,35 +2,38 @@ using System.ComponentModel.DataAnnotations;
 
 namespace IommuFd.Silo.Security;
 
-/// <summary>How connections are secured: the section <c>Silo:Tls</c>. It is the same for those between silos and those of clients.</summary>
+/// <summary>How connections are secured: the section <c>Silo:Tls</c>. It applies between silos and to clients alike.</summary>
 public sealed class TlsSettings : IValidatableObject
 {
-    /// <summary>The silo's certificate, as PFX or PEM. Naming it is what switches TLS on; none by default.</summary>
+    /// <summary>The silo's certificate, as PFX or PEM. Setting it switches TLS on; none by default.</summary>
     public string? CertificatePath { get; set; }
 
-    /// <summary>The private key, as PEM, where it is not in the certificate's file.</summary>
+    /// <summary>The private key, as PEM, if it is not in the certificate's file.</summary>
     public string? KeyPath { get; set; }
 
-    /// <summary>The password of the PFX or of the key. Give it in the environment (<c>Silo__Tls__Password</c>) or by <see cref="PasswordPath"/>, not as an argument.</summary>
+    /// <summary>
+    /// The password of the PFX or the key. Give it in the environment (<c>Silo__Tls__Password</c>) or by <see cref="PasswordPath"/>, not as an
+    /// argument.
+    /// </summary>
     public string? Password { get; set; }
 
-    /// <summary>A file that has the password.</summary>
+    /// <summary>The file with the password.</summary>
     public string? PasswordPath { get; set; }
 
-    /// <summary>The certificates, as PEM, that others' must lead to: the cluster's own authority. The system's trusted ones by default.</summary>
+    /// <summary>The authorities, as PEM, that others' certificates must chain to: the cluster's own. By default those the system trusts.</summary>
     public string? CaPath { get; set; }
 
-    /// <summary>Whether clients must show a certificate too. True by default; silos always show each other theirs.</summary>
+    /// <summary>Whether clients must present a certificate too. True by default; silos always present theirs to each other.</summary>
     public bool RequireClientCertificate { get; set; } = true;
 
     /// <summary>
-    /// The name that the certificates of silos must be for. Silos find each other by address, and addresses change, so their certificates carry one name in
-    /// common. <c>iommufd</c> by default.
+    /// The name that silos' certificates must be for. Silos find each other by address, and addresses change, so their certificates share one
+    /// name. <c>iommufd</c> by default.
     /// </summary>
     [Required]
     public string ServerName { get; set; } = "iommufd";
 
-    /// <summary>Whether connections are secured at all.</summary>
+    /// <summary>Whether TLS is on.</summary>
     public bool IsOn => !string.IsNullOrEmpty(CertificatePath);
 
     /// <inheritdoc/>
@@ -42,7 +45,7 @@ public sealed class TlsSettings : IValidatableObject
             {
                 if (!string.IsNullOrEmpty((string?)typeof(TlsSettings).GetProperty(setting)!.GetValue(this)))
                 {
-                    yield return new ValidationResult("is set, but CertificatePath is not: connections would be in the clear", [setting]);
+                    yield return new ValidationResult("is set, but CertificatePath is not: connections would be unencrypted", [setting]);
                 }
             }
 
@@ -51,14 +54,14 @@ public sealed class TlsSettings : IValidatableObject
 
         if (!string.IsNullOrEmpty(Password) && !string.IsNullOrEmpty(PasswordPath))
         {
-            yield return new ValidationResult("and Password are both set", [nameof(PasswordPath)]);
+            yield return new ValidationResult("is set, and so is Password; set only one of them", [nameof(PasswordPath)]);
         }
 
         foreach (var (setting, path) in ((string, string?)[])[(nameof(CertificatePath), CertificatePath), (nameof(KeyPath), KeyPath), (nameof(PasswordPath), PasswordPath), (nameof(CaPath), CaPath)])
         {
             if (!string.IsNullOrEmpty(path) && !File.Exists(path))
             {
-                yield return new ValidationResult($"is '{path}', which is no file", [setting]);
+                yield return new ValidationResult($"is '{path}', but there is no such file", [setting]);
             }
         }
     }

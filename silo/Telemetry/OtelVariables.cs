@@ -6,10 +6,11 @@ using OpenTelemetry.Exporter;
 
 namespace IommuFd.Silo.Telemetry;
 
-// OpenTelemetry's SDK reads most of the variables of its specification by itself. What it leaves to programs is here: which signals are exported, and where each of them goes
-// when it has a variable of its own. The specification's default is to export to localhost; here nothing is exported unless somebody says so.
+// OpenTelemetry's SDK reads most variables of its specification by itself. This file reads those it leaves to programs: which signals are
+// exported, and where a signal goes that has variables of its own. The specification exports to localhost by default; this silo exports
+// nothing unless it is configured to.
 
-/// <summary>A signal of OpenTelemetry's.</summary>
+/// <summary>A signal of OpenTelemetry.</summary>
 internal enum Signal
 {
     Traces = 0,
@@ -17,7 +18,7 @@ internal enum Signal
     Logs,
 }
 
-/// <summary>What the environment says about telemetry.</summary>
+/// <summary>Reads OpenTelemetry's environment variables.</summary>
 internal sealed class OtelVariables(IConfiguration configuration)
 {
     private const string Otlp = "otlp";
@@ -25,23 +26,23 @@ internal sealed class OtelVariables(IConfiguration configuration)
     private const string None = "none";
     private const int DefaultPrometheusPort = 9464;
 
-    /// <summary>Whether there is to be no telemetry at all.</summary>
+    /// <summary>Whether all telemetry is off.</summary>
     public bool IsDisabled => string.Equals(configuration["OTEL_SDK_DISABLED"], "true", StringComparison.OrdinalIgnoreCase);
 
-    /// <summary>The share of requests that belong to no trace which begin one; null where a sampler of the SDK's decides all by itself.</summary>
+    /// <summary>The share of requests without a trace that begin one; null if a sampler of the SDK decides alone.</summary>
     public double? RootRatio => configuration["OTEL_TRACES_SAMPLER"]?.ToUpperInvariant() is null or "" or "PARENTBASED_TRACEIDRATIO"
         ? RootSampling.FromEnvironment(configuration["OTEL_TRACES_SAMPLER"], configuration["OTEL_TRACES_SAMPLER_ARG"])
         : null;
 
-    /// <summary>Whether a signal goes to a collector: where its exporter is named, or, without a name, where there is an address for it.</summary>
+    /// <summary>Whether a signal goes to a collector: because its exporter is named, or, without a name, because an endpoint is set for it.</summary>
     public bool UsesOtlp(Signal signal) => Exporters(signal) is { } exporters
         ? exporters.Contains(Otlp)
         : !string.IsNullOrEmpty(configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]) || Own(signal, "ENDPOINT") is not null;
 
-    /// <summary>Whether the metrics are for Prometheus to fetch.</summary>
+    /// <summary>Whether Prometheus scrapes the metrics.</summary>
     public bool UsesPrometheus => Exporters(Signal.Metrics)?.Contains(Prometheus) == true;
 
-    /// <summary>Gives the settings of Prometheus' port what the variables say and the settings do not.</summary>
+    /// <summary>Fills in the Prometheus settings from the variables where the settings leave them open.</summary>
     public void Complete(TelemetrySettings settings)
     {
         if (Exporters(Signal.Metrics)?.Contains(None) == true)
@@ -55,8 +56,8 @@ internal sealed class OtelVariables(IConfiguration configuration)
         }
     }
 
-    /// <summary>Sends a signal to where its own variables say; what they don't say is as for all signals, which the exporter has read by itself.</summary>
-    /// <exception cref="ValidationException">A variable makes no sense.</exception>
+    /// <summary>Applies a signal's own variables; the exporter has already read those for all signals.</summary>
+    /// <exception cref="ValidationException">A variable is invalid.</exception>
     public void Apply(Signal signal, OtlpExporterOptions options)
     {
         if (Own(signal, "PROTOCOL") is { } protocol)
@@ -65,13 +66,13 @@ internal sealed class OtelVariables(IConfiguration configuration)
             {
                 "grpc" => OtlpExportProtocol.Grpc,
                 "http/protobuf" => OtlpExportProtocol.HttpProtobuf,
-                _ => throw new ValidationException($"{Name(signal, "PROTOCOL")} is '{protocol}'; it can be grpc or http/protobuf."),
+                _ => throw new ValidationException($"{Name(signal, "PROTOCOL")} is '{protocol}'; it must be grpc or http/protobuf."),
             };
         }
 
         if (Own(signal, "ENDPOINT") is { } endpoint)
         {
-            options.Endpoint = Uri.TryCreate(endpoint, UriKind.Absolute, out var address) ? address : throw new ValidationException($"{Name(signal, "ENDPOINT")} is '{endpoint}', which is no address.");
+            options.Endpoint = Uri.TryCreate(endpoint, UriKind.Absolute, out var address) ? address : throw new ValidationException($"{Name(signal, "ENDPOINT")} is '{endpoint}'; it must be an absolute URL.");
         }
 
         options.Headers = Own(signal, "HEADERS") ?? options.Headers;
@@ -79,7 +80,7 @@ internal sealed class OtelVariables(IConfiguration configuration)
         {
             options.TimeoutMilliseconds = int.TryParse(timeout, NumberStyles.None, CultureInfo.InvariantCulture, out var milliseconds)
                 ? milliseconds
-                : throw new ValidationException($"{Name(signal, "TIMEOUT")} is '{timeout}'; it is a number of milliseconds.");
+                : throw new ValidationException($"{Name(signal, "TIMEOUT")} is '{timeout}'; it must be a number of milliseconds.");
         }
     }
 
@@ -97,7 +98,7 @@ internal sealed class OtelVariables(IConfiguration configuration)
 
         var exporters = configuration[variable]!.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).ToHashSet(StringComparer.OrdinalIgnoreCase);
         return exporters.FirstOrDefault(name => name is not (Otlp or None) && !(name == Prometheus && signal == Signal.Metrics)) is { } unknown
-            ? throw new ValidationException($"{variable} has '{unknown}'; this silo knows {Otlp}, {(signal == Signal.Metrics ? $"{Prometheus}, " : "")}{None}.")
+            ? throw new ValidationException($"{variable} has '{unknown}'; this silo supports {Otlp}, {(signal == Signal.Metrics ? $"{Prometheus}, " : "")}{None}.")
             : exporters;
     }
 }

@@ -13,10 +13,10 @@ using OpenTelemetry.Metrics;
 
 namespace IommuFd.Silo.Telemetry;
 
-// The metrics have a port of their own, so that they can be fetched where the dashboard is off, and by somebody who has no business with it. It has no other page. A host that
-// serves something anyway can serve them too, by MapSiloMetrics, under its own rules of access.
+// The metrics have a port of their own, with no other page, so that Prometheus can scrape them when the dashboard is off and needs no access to
+// it. A host that already has a web server can serve them there by MapSiloMetrics, under its own access rules.
 
-/// <summary>The token that is to be sent; null for none.</summary>
+/// <summary>The token that a request must send; null for none.</summary>
 internal sealed record PrometheusToken(string? Value);
 
 /// <summary>Serves the metrics to Prometheus.</summary>
@@ -42,7 +42,7 @@ internal sealed class PrometheusServer(TelemetrySettings settings, PrometheusTok
         }
         catch (IOException exception)
         {
-            throw new ValidationException($"{TelemetrySettings.Section}:{nameof(TelemetrySettings.PrometheusPort)}: {endpoint} can't be listened on, name another port: {exception.Message}", exception);
+            throw new ValidationException($"{TelemetrySettings.Section}:{nameof(TelemetrySettings.PrometheusPort)}: can't listen on {endpoint}; choose another port: {exception.Message}", exception);
         }
 
         logger.MetricsServed(endpoint);
@@ -74,7 +74,7 @@ internal sealed class PrometheusServer(TelemetrySettings settings, PrometheusTok
         var expected = SHA256.HashData(Encoding.UTF8.GetBytes($"Bearer {value}"));
         endpoint.RequestDelegate = context =>
         {
-            // Of hashes, so that neither length nor content of the token shows in the time it takes.
+            // Compares hashes, so that the time taken reveals neither the token's length nor its content.
             var sent = SHA256.HashData(Encoding.UTF8.GetBytes(context.Request.Headers.Authorization.ToString()));
             if (CryptographicOperations.FixedTimeEquals(sent, expected))
             {
@@ -91,12 +91,12 @@ internal sealed class PrometheusServer(TelemetrySettings settings, PrometheusTok
 /// <summary>Serves a silo's metrics on any host.</summary>
 internal static class PrometheusEndpoint
 {
-    /// <summary>Where the metrics are.</summary>
+    /// <summary>The path of the metrics.</summary>
     public const string Path = "/metrics";
 
-    /// <summary>Maps the metrics to <see cref="Path"/>. Who may see them is the caller's to say, on what this returns.</summary>
-    /// <param name="endpoints">Where.</param>
-    /// <param name="metrics">The silo's provider, to which <c>AddPrometheusExporter</c> was added.</param>
+    /// <summary>Maps the metrics to <see cref="Path"/>. The caller sets the access rules on the result.</summary>
+    /// <param name="endpoints">The host's endpoints.</param>
+    /// <param name="metrics">The silo's provider, set up with <c>AddPrometheusExporter</c>.</param>
     public static IEndpointConventionBuilder MapSiloMetrics(this IEndpointRouteBuilder endpoints, MeterProvider metrics)
         => endpoints.MapPrometheusScrapingEndpoint(Path, metrics, configureBranchedPipeline: null, optionsName: null);
 }

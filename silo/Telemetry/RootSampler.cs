@@ -4,7 +4,8 @@ using OpenTelemetry.Trace;
 namespace IommuFd.Silo.Telemetry;
 
 /// <summary>
-/// Keeps every root of ours, since only those are made that were chosen before (<see cref="RootSampling"/>), and the same share of others' roots.
+/// Keeps every root span of this project, since <see cref="RootSampling"/> has already chosen those that exist, and the same share of other
+/// roots.
 /// </summary>
 internal sealed class RootSampler(double ratio) : Sampler
 {

@@ -9,14 +9,15 @@ using OpenTelemetry.Trace;
 
 namespace IommuFd.Silo.Telemetry;
 
-// Nothing is listened to unless something is exported, and what nobody listens to costs next to nothing. Orleans' own spans of calls are not among it: a filter around every
-// call of every grain costs more than an ioctl. Ours have the same context under the same names, so that a client with Orleans' propagation joins them all the same.
+// No listener is added unless a signal is exported, and signals without a listener cost next to nothing. Orleans' own call spans are left out:
+// their filter around every call of every grain costs more than an ioctl. This project's spans carry the same context under the same names, so
+// a client with Orleans' propagation still joins them.
 
-/// <summary>Gives a silo its telemetry.</summary>
+/// <summary>Adds telemetry to a silo.</summary>
 internal static class TelemetryExtensions
 {
-    /// <summary>Exports traces, metrics and logs as the variables of OpenTelemetry and the settings say.</summary>
-    /// <exception cref="System.ComponentModel.DataAnnotations.ValidationException">One of them makes no sense.</exception>
+    /// <summary>Exports traces, metrics and logs as OpenTelemetry's variables and the settings ask.</summary>
+    /// <exception cref="System.ComponentModel.DataAnnotations.ValidationException">A variable or setting is invalid.</exception>
     public static void AddTelemetry(this HostApplicationBuilder builder, SiloSettings silo, TelemetrySettings settings)
     {
         var variables = new OtelVariables(builder.Configuration);
@@ -73,13 +74,13 @@ internal static class TelemetryExtensions
 
     /// <summary>What a silo measures: ioctls, contexts and journals, Orleans' grains, and .NET's runtime.</summary>
     /// <param name="metrics">The builder.</param>
-    /// <param name="orleans">Whether Orleans' meter is among it.</param>
+    /// <param name="orleans">Whether to include Orleans' meter.</param>
     public static MeterProviderBuilder AddSiloMeters(this MeterProviderBuilder metrics, bool orleans)
         => metrics.AddMeter(orleans ? [IommufdTelemetry.MeterName, "Microsoft.Orleans"] : [IommufdTelemetry.MeterName]).AddRuntimeInstrumentation();
 
-    /// <summary>What a silo traces: ioctls, and the lives of activations.</summary>
+    /// <summary>What a silo traces: ioctls, and activations' lifecycles.</summary>
     /// <param name="traces">The builder.</param>
-    /// <param name="rootRatio">The share of roots that are kept; null to leave that to the sampler that OpenTelemetry's variables name.</param>
+    /// <param name="rootRatio">The share of roots to keep; null to leave that to the sampler that OpenTelemetry's variables name.</param>
     public static TracerProviderBuilder AddSiloSources(this TracerProviderBuilder traces, double? rootRatio)
     {
         traces.AddSource(IommufdTelemetry.SourceName, "Microsoft.Orleans.Lifecycle");

@@ -13,8 +13,8 @@ public sealed class GraphLayoutTests
     public void Holders_stand_left_of_what_they_hold_and_no_nodes_overlap(int seed)
     {
         var random = new Random(seed);
-        ObjectType[] kinds = [ObjectType.Device, ObjectType.HwptPaging, ObjectType.Ioas, ObjectType.Access, ObjectType.Selftest];
-        var nodes = Enumerable.Range(0, 60).Select(i => new GraphNode(new ObjectRef(kinds[random.Next(kinds.Length)], new ObjectId((uint)i + 1)), default, "", 1)).ToArray();
+        var styles = Enum.GetValues<DrawingStyle>();
+        var nodes = Enumerable.Range(0, 60).Select(i => Node((uint)i + 1, styles[random.Next(styles.Length)])).ToArray();
 
         // An edge from a lower to a higher place: so there is no circle.
         var edges = Enumerable.Range(0, 90).Select(_ => (From: random.Next(60), To: random.Next(60))).Where(edge => edge.From < edge.To).Select(edge => new GraphEdge(edge.From, edge.To, "test")).ToArray();
@@ -33,11 +33,23 @@ public sealed class GraphLayoutTests
     [Fact]
     public void A_circle_which_there_must_not_be_ends_all_the_same()
     {
-        GraphNode[] nodes = [new(new ObjectRef(ObjectType.HwptPaging, new ObjectId(1)), default, "", 2), new(new ObjectRef(ObjectType.HwptPaging, new ObjectId(2)), default, "", 2)];
+        GraphNode[] nodes = [Node(1, DrawingStyle.PageTable), Node(2, DrawingStyle.PageTable)];
         var layout = GraphLayout.Of(new HolderGraph { Nodes = nodes, Edges = [new GraphEdge(0, 1, ""), new GraphEdge(1, 0, "")] });
         Assert.Equal(2, layout.Nodes.Count);
     }
 
     [Fact]
+    public void Nodes_without_edges_stand_in_the_columns_of_their_styles()
+    {
+        DrawingStyle[] styles = [DrawingStyle.Driver, DrawingStyle.Device, DrawingStyle.Access, DrawingStyle.PageTable, DrawingStyle.Memory];
+        var left = GraphLayout.Of(new HolderGraph { Nodes = [.. styles.Select((style, i) => Node((uint)i + 1, style))] }).Nodes.Select(node => node.X).ToList();
+        Assert.Equal(left.Order(), left);
+        Assert.Equal(4, left.Distinct().Count());
+        Assert.Equal(left[1], left[2]);
+    }
+
+    [Fact]
     public void Nothing_is_drawn_of_nothing() => Assert.Empty(GraphLayout.Of(new HolderGraph()).Nodes);
+
+    private static GraphNode Node(uint id, DrawingStyle style) => new(new ObjectRef(ObjectType.Any, new ObjectId(id)), default, "", 1, style);
 }

@@ -21,7 +21,7 @@ public sealed class LooksTests(Browser browser, SharedSilo shared) : IClassFixtu
         await using var tab = await browser.OpenAsync(width, scheme: scheme);
         foreach (var (path, ready) in ((string, string)[])
             [
-                ("/", "[data-test=silos]"), ("/contexts", "[data-test=list]"), ("/contexts?q=nothing-like-it", "text=No context has this"), ($"/contexts/{tag}", "[data-test=tail] td"),
+                ("/", "[data-test=silos]"), ("/contexts", "[data-test=list]"), ("/contexts?q=nothing-like-it", "text=No context matches"), ($"/contexts/{tag}", "[data-test=tail] td"),
                 ($"/contexts/{tag}/why/{made.Guest}", "[data-test=steps]"), ("/contexts/0123456789abcdef", "[data-test=gone]"), ("/sign-in", "input[name=token]"),
             ])
         {
@@ -45,7 +45,7 @@ public sealed class LooksTests(Browser browser, SharedSilo shared) : IClassFixtu
         // Search, sort, open.
         await TabToAsync(tab, "document.activeElement.type === 'search'");
         await tab.Page.Keyboard.TypeAsync("by-key");
-        await tab.Find("[data-test=total]:has-text(\"with 'by-key'\")").WaitForAsync();
+        await tab.Find("[data-test=total]:has-text(\"matching 'by-key'\")").WaitForAsync();
         await TabToAsync(tab, "document.activeElement.textContent.trim() === 'Objects'");
         await tab.Page.Keyboard.PressAsync("Enter");
         await tab.Find("th[aria-sort=descending]:has-text('Objects')").WaitForAsync();

@@ -123,7 +123,7 @@ public sealed class GroupCommitJournalTests : IAsyncDisposable
 
         var closing = journal.DisposeAsync().AsTask();
         var refused = await Assert.ThrowsAsync<JournalStoreException>(() => journal.WriteAsync(Append(100)).AsTask());
-        Assert.Contains("The write is not made", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("The write was not made", refused.Message, StringComparison.Ordinal);
         Assert.False(closing.IsCompleted);
         _mayEnd.Release(2);
 

@@ -117,7 +117,7 @@ public sealed class SqliteJournalStoreTests(ITestOutputHelper output) : JournalS
 
         var exception = await Assert.ThrowsAsync<JournalStoreException>(() => store.InitializeAsync(default));
 
-        Assert.Equal($"SQLite file {path} could not set up its tables: the file is no database of SQLite.", exception.Message);
+        Assert.Equal($"SQLite file {path} could not set up its tables: the file is not a SQLite database.", exception.Message);
         Assert.Equal(text, await File.ReadAllTextAsync(path));
     }
 

@@ -112,7 +112,7 @@ public sealed partial class PrometheusTests : IAsyncDisposable
 
         var failure = await Assert.ThrowsAsync<ValidationException>(() => StartAsync($"--Telemetry:PrometheusPort={port}"));
 
-        Assert.Contains($"Telemetry:PrometheusPort: 127.0.0.1:{port}", failure.Message, StringComparison.Ordinal);
+        Assert.Contains($"Telemetry:PrometheusPort: can't listen on 127.0.0.1:{port}", failure.Message, StringComparison.Ordinal);
     }
 
     private static List<string> AskedByDashboard()

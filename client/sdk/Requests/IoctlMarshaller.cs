@@ -8,44 +8,17 @@ namespace IommuFd.Client;
 // The caller's side of an ioctl: copy in, copy out. The marshaller describes memory and decides nothing: it sends an invalid pointer as bytes that can't be read, and an
 // argument that is too large to travel with a description of its tail. The service decides the errno.
 
-/// <summary>All that an ioctl needs of its caller's memory. It becomes a request when it is sent, which gives it its name.</summary>
-internal readonly struct IoctlInput
-{
-    public uint Command { get; init; }
-
-    public byte[] Argument { get; init; }
-
-    public ArgumentTail Tail { get; init; }
-
-    public uint WritableBytes { get; init; }
-
-    public UserBuffer[]? Buffers { get; init; }
-
-    public UserFile? File { get; init; }
-
-    public IoctlRequest ToRequest(in OperationId operation = default) => new()
-    {
-        Command = Command,
-        Argument = Argument,
-        Tail = Tail,
-        WritableBytes = WritableBytes,
-        Buffers = Buffers,
-        File = File,
-        Operation = operation,
-    };
-}
-
 /// <summary>Turns an ioctl on memory into a request, and the reply into changes of that memory.</summary>
 internal static class IoctlMarshaller
 {
     /// <summary>Reads everything that an ioctl needs from its caller's memory.</summary>
-    public static IoctlInput CopyIn(uint command, ulong address, ICallerMemory memory)
+    public static IoctlRequest CopyIn(uint command, ulong address, ICallerMemory memory)
     {
         Span<byte> front = stackalloc byte[256];
         var readable = memory.Read(address, front[..sizeof(uint)]);
         if (readable < sizeof(uint))
         {
-            return new IoctlInput { Command = command, Argument = front[..readable].ToArray(), Tail = ArgumentTail.Faulted };
+            return new IoctlRequest { Command = command, Argument = front[..readable].ToArray(), Tail = ArgumentTail.Faulted };
         }
 
         var size = BinaryPrimitives.ReadUInt32LittleEndian(front);
@@ -53,7 +26,7 @@ internal static class IoctlMarshaller
         var buffer = wanted <= front.Length ? front : new byte[wanted];
         readable = memory.Read(address, buffer[..wanted]);
         var argument = buffer[..readable].ToArray();
-        return new IoctlInput
+        return new IoctlRequest
         {
             Command = command,
             Argument = argument,
@@ -66,8 +39,8 @@ internal static class IoctlMarshaller
         };
     }
 
-    /// <summary>Makes the input of an ioctl whose argument is the SDK's own struct, which is readable and writable.</summary>
-    public static IoctlInput FromBytes(uint command, byte[] argument, UserBuffer[]? buffers = null, UserFile? file = null)
+    /// <summary>Makes the request of an ioctl whose argument is a struct of the SDK's own: readable and writable.</summary>
+    public static IoctlRequest FromBytes(uint command, byte[] argument, UserBuffer[]? buffers = null, UserFile? file = null)
         => new() { Command = command, Argument = argument, WritableBytes = (uint)argument.Length, Buffers = buffers, File = file };
 
     /// <summary>Writes the bytes that a reply copies back, and makes its copies. Does not give its file a descriptor.</summary>

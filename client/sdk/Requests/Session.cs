@@ -47,18 +47,17 @@ internal sealed class Session(ClientCore core)
     }
 
     /// <summary>Gives a request its number, if there is room and no other request waits.</summary>
-    public bool TryBegin(SessionRequest request, out OperationId operation)
+    public bool TryBegin(SessionRequest request)
     {
         bool isNew;
         lock (_lock)
         {
             if (_waiting is { Count: > 0 } || !HasRoom)
             {
-                operation = default;
                 return false;
             }
 
-            isNew = Add(request, out operation);
+            isNew = Add(request);
         }
 
         WatchIf(isNew);
@@ -67,12 +66,11 @@ internal sealed class Session(ClientCore core)
 
     /// <summary>Gives a request its number as soon as there is room, in the order of the calls.</summary>
     /// <exception cref="OperationCanceledException">The token was cancelled first. The request has no number.</exception>
-    public async ValueTask<OperationId> BeginAsync(SessionRequest request, CancellationToken cancellationToken)
+    public async ValueTask BeginAsync(SessionRequest request, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var isNew = false;
         RoomWaiter? waiter = null;
-        OperationId operation = default;
         lock (_lock)
         {
             if (_waiting is { Count: > 0 } || !HasRoom)
@@ -82,18 +80,18 @@ internal sealed class Session(ClientCore core)
             }
             else
             {
-                isNew = Add(request, out operation);
+                isNew = Add(request);
             }
         }
 
         WatchIf(isNew);
         if (waiter is null)
         {
-            return operation;
+            return;
         }
 
         await using var cancellation = cancellationToken.UnsafeRegister(static (state, token) => ((RoomWaiter)state!).Cancel(token), waiter);
-        return await waiter.Task;
+        await waiter.Task;
     }
 
     /// <summary>Settles a request, which was answered or given up.</summary>
@@ -112,8 +110,8 @@ internal sealed class Session(ClientCore core)
             while (_waiting?.First is { Value: var waiter } && HasRoom)
             {
                 _waiting.RemoveFirst();
-                isNew |= Add(waiter.Request, out var operation);
-                waiter.SetResult(operation);
+                isNew |= Add(waiter.Request);
+                waiter.SetResult();
             }
         }
 
@@ -143,15 +141,14 @@ internal sealed class Session(ClientCore core)
     private ref SessionRequest? this[long sequence] => ref _window[(int)sequence & (_window.Length - 1)];
 
     // Returns whether the session must be watched from now on. The caller starts that outside the lock.
-    private bool Add(SessionRequest request, out OperationId operation)
+    private bool Add(SessionRequest request)
     {
         if (_last - _settled == _window.Length)
         {
             Grow();
         }
 
-        operation = new OperationId(Id, ++_last, _settled);
-        request.Begin(_last, core.Watch.Now);
+        request.Begin(++_last, _settled, core.Watch.Now);
         this[_last] = request;
         var isNew = !_isWatched;
         _isWatched = true;
@@ -177,7 +174,7 @@ internal sealed class Session(ClientCore core)
     }
 
     /// <summary>A request that waits for its number.</summary>
-    private sealed class RoomWaiter(Session session, SessionRequest request) : TaskCompletionSource<OperationId>(TaskCreationOptions.RunContinuationsAsynchronously)
+    private sealed class RoomWaiter(Session session, SessionRequest request) : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)
     {
         public SessionRequest Request => request;
 

@@ -12,9 +12,12 @@ namespace IommuFd.Client;
 // service keeps answers to repeats, but not a first answer that changed nothing: a DESTROY that was EBUSY at first may have succeeded when it was repeated.
 
 /// <summary>A request of a session, as the session sees it.</summary>
-internal abstract class SessionRequest
+internal abstract class SessionRequest(Session session)
 {
     private int _began;
+
+    // The session bounds it: a request's number is at most IoctlLimits.MaxUnsettled above the last settled one.
+    private int _aboveSettled;
 
     /// <summary>Whether the request is sent within a span of the SDK. Other requests need not look for one.</summary>
     public bool IsTraced { get; init; }
@@ -22,14 +25,20 @@ internal abstract class SessionRequest
     /// <summary>The request's number in its session.</summary>
     public long Sequence { get; private set; }
 
+    /// <summary>The session.</summary>
+    protected Session Session => session;
+
     /// <summary>What may answer the request. Moves forward only.</summary>
     protected RequestState State => (RequestState)Volatile.Read(ref StateValue);
 
     /// <summary>The state, for interlocked changes.</summary>
     protected int StateValue;
 
-    /// <summary>Sets the request's number and the time of its start.</summary>
-    public void Begin(long sequence, int now) => (Sequence, _began) = (sequence, now);
+    /// <summary>Sets the number, the settled number and the time of the start.</summary>
+    public void Begin(long sequence, long settled, int now) => (Sequence, _aboveSettled, _began) = (sequence, (int)(sequence - settled), now);
+
+    /// <summary>The id that the request is sent with. It has begun.</summary>
+    public OperationId Operation(bool isRepeat = false) => new(session.Id, Sequence, Sequence - _aboveSettled, isRepeat);
 
     /// <summary>Whether the first attempt has timed out.</summary>
     public bool IsOverdue(int now) => State == RequestState.FirstAttempt && LooksSince(now) > RequestWatch.LooksPerTimeout;
@@ -61,7 +70,7 @@ internal enum RequestState
 }
 
 /// <summary>A request of a session.</summary>
-internal abstract class SessionRequest<TReply>(Session session) : SessionRequest, IValueTaskSource<TReply>
+internal abstract class SessionRequest<TReply>(Session session) : SessionRequest(session), IValueTaskSource<TReply>
 {
     private ManualResetValueTaskSourceCore<TReply> _promise;
     private ConfiguredValueTaskAwaitable<TReply>.ConfiguredValueTaskAwaiter _attempt;
@@ -72,10 +81,14 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
     protected abstract string Name { get; }
 
     /// <summary>Makes one attempt.</summary>
-    protected abstract ValueTask<TReply> SendAsync(bool isRepeat);
+    protected abstract ValueTask<TReply> SendAsync(OperationId operation);
 
-    /// <summary>Makes the first attempt. The request has its number and its message.</summary>
-    /// <returns>The promise's version, for the caller to await.</returns>
+    /// <summary>Sends it the first time. It has begun.</summary>
+    /// <returns>Its answer. Awaited once.</returns>
+    public ValueTask<TReply> StartAsync(CancellationToken cancellationToken) => new(this, Start(cancellationToken));
+
+    /// <summary>Sends it the first time. It has begun.</summary>
+    /// <returns>The promise's version, for the one who awaits it.</returns>
     protected short Start(CancellationToken cancellationToken)
     {
         _caller = ExecutionContext.Capture();
@@ -118,7 +131,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
     {
         try
         {
-            return IsTraced || CallHeaders.IsTimed() ? SendMarkedAsync(isRepeat) : SendAsync(isRepeat);
+            return IsTraced || CallHeaders.IsTimed() ? SendMarkedAsync(isRepeat) : SendAsync(Operation(isRepeat));
         }
         catch (Exception exception)
         {
@@ -136,7 +149,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
 
         using (CallHeaders.Put(isTimed: !isRepeat))
         {
-            return SendAsync(isRepeat);
+            return SendAsync(Operation(isRepeat));
         }
     }
 
@@ -192,8 +205,8 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
     {
         try
         {
-            var elapsed = session.Core.Watch.Period * LooksSince(session.Core.Watch.Now);
-            var reply = await session.Core.Transport.RepeatAsync(Name, () => Send(isRepeat: true), failed, elapsed, _cancellation.Token).ConfigureAwait(false);
+            var elapsed = Session.Core.Watch.Period * LooksSince(Session.Core.Watch.Now);
+            var reply = await Session.Core.Transport.RepeatAsync(Name, () => Send(isRepeat: true), failed, elapsed, _cancellation.Token).ConfigureAwait(false);
             if (TryMove(RequestState.Repeated, RequestState.Ended))
             {
                 Answer(reply);
@@ -220,77 +233,50 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
     private void Answer(TReply reply)
     {
         _cancellation.Unregister();
-        session.End(Sequence, isAnswered: true);
+        Session.End(Sequence, isAnswered: true);
         _promise.SetResult(reply);
     }
 
     private void Fail(Exception exception)
     {
         _cancellation.Unregister();
-        session.End(Sequence, isAnswered: false);
+        Session.End(Sequence, isAnswered: false);
         _promise.SetException(exception);
     }
 }
 
 /// <summary>An ioctl of a file.</summary>
-internal class IoctlOperation(Session session, IContextGrain grain) : SessionRequest<IoctlReply>(session)
+internal class IoctlOperation(Session session, IContextGrain grain, IoctlRequest request) : SessionRequest<IoctlReply>(session)
 {
-    private IoctlRequest _request = null!;
-
     /// <summary>The command.</summary>
-    protected uint Command => _request.Command;
+    protected uint Command => request.Command;
 
     protected override string Name => IoctlTable.Find(Command)?.Name ?? "ioctl";
 
-    public ValueTask<IoctlReply> StartAsync(IoctlRequest request, CancellationToken cancellationToken) => new(this, Start(request, cancellationToken));
-
-    protected short Start(IoctlRequest request, CancellationToken cancellationToken)
-    {
-        _request = request;
-        return Start(cancellationToken);
-    }
-
-    protected override ValueTask<IoctlReply> SendAsync(bool isRepeat) => grain.IoctlAsync(isRepeat ? _request.Named(_request.Operation with { IsRepeat = true }) : _request);
+    protected override ValueTask<IoctlReply> SendAsync(OperationId operation) => grain.IoctlAsync(request, operation);
 }
 
-/// <summary>An ioctl of a file whose answer is a struct. Awaiting it decodes the struct, which saves a state machine.</summary>
-internal sealed class IoctlOperation<T>(Session session, IContextGrain grain) : IoctlOperation(session, grain), IValueTaskSource<T>
+/// <summary>An ioctl of a file whose answer is a struct: decoded where it is awaited, which saves a state machine in between.</summary>
+internal sealed class IoctlOperation<T>(Session session, IContextGrain grain, IoctlRequest request) : IoctlOperation(session, grain, request), IValueTaskSource<T>
     where T : unmanaged
 {
-    public new ValueTask<T> StartAsync(IoctlRequest request, CancellationToken cancellationToken) => new(this, Start(request, cancellationToken));
+    public new ValueTask<T> StartAsync(CancellationToken cancellationToken) => new(this, Start(cancellationToken));
 
     T IValueTaskSource<T>.GetResult(short token) => IoctlResult.From(Command, GetResult(token)).ThrowIfFailed().Read<T>();
 }
 
 /// <summary>A batch of a file.</summary>
-internal sealed class BatchCall(Session session, IContextGrain grain, IoctlRequest[] requests, bool stopAtFirstError) : SessionRequest<IoctlBatchReply>(session)
+internal sealed class BatchCall(Session session, IContextGrain grain, IoctlBatchRequest request) : SessionRequest<IoctlBatchReply>(session)
 {
-    private OperationId _operation;
-
     protected override string Name => "batch";
 
-    public ValueTask<IoctlBatchReply> StartAsync(OperationId operation, CancellationToken cancellationToken)
-    {
-        _operation = operation;
-        return new(this, Start(cancellationToken));
-    }
-
-    protected override ValueTask<IoctlBatchReply> SendAsync(bool isRepeat) => grain.IoctlBatchAsync(
-        new IoctlBatchRequest { Requests = requests, StopAtFirstError = stopAtFirstError, Operation = _operation with { IsRepeat = isRepeat } });
+    protected override ValueTask<IoctlBatchReply> SendAsync(OperationId operation) => grain.IoctlBatchAsync(request, operation);
 }
 
 /// <summary>A driver's request.</summary>
-internal sealed class DriverCall(Session session, IContextGrain grain, ReferenceId reference, string operation, DriverRequest request) : SessionRequest<DriverReply>(session)
+internal sealed class DriverCall(Session session, IContextGrain grain, ReferenceId reference, string name, DriverRequest request) : SessionRequest<DriverReply>(session)
 {
-    private OperationId _operation;
+    protected override string Name => name;
 
-    protected override string Name => operation;
-
-    public ValueTask<DriverReply> StartAsync(OperationId operation, CancellationToken cancellationToken)
-    {
-        _operation = operation;
-        return new(this, Start(cancellationToken));
-    }
-
-    protected override ValueTask<DriverReply> SendAsync(bool isRepeat) => grain.DriverAsync(reference, request, _operation with { IsRepeat = isRepeat });
+    protected override ValueTask<DriverReply> SendAsync(OperationId operation) => grain.DriverAsync(reference, request, operation);
 }

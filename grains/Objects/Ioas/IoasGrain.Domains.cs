@@ -38,7 +38,7 @@ internal sealed partial class IoasGrain
         }
 
         var errno = ioas.UnpinPages(access, pin);
-        return Answer(ioas, errno, 0, errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.PinNotFound, Value = pin });
+        return Answer(ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.PinNotFound, pin));
     }
 
     public ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request)
@@ -88,8 +88,8 @@ internal sealed partial class IoasGrain
         return Answer(ioas, errno, count, errno switch
         {
             Errno.None => null,
-            Errno.EFAULT => new IoctlDiagnostic { Reason = DiagnosticReason.BufferFault, Value = (ulong)bitmap.Length, Limit = (((range.Length / range.PageSize) - 1) / 8) + 1 },
-            _ => new IoctlDiagnostic { Reason = DiagnosticReason.DirtyTrackingDisabled, ObjectId = range.Hwpt, ObjectType = ObjectType.HwptPaging },
+            Errno.EFAULT => Failure.Because(DiagnosticReason.BufferFault, (ulong)bitmap.Length, (((range.Length / range.PageSize) - 1) / 8) + 1),
+            _ => Failure.Because(DiagnosticReason.DirtyTrackingDisabled, about: new ObjectRef(ObjectType.HwptPaging, range.Hwpt)),
         });
     }
 
@@ -104,8 +104,8 @@ internal sealed partial class IoasGrain
         return Answer(ioas, errno, 0, errno switch
         {
             Errno.None => null,
-            Errno.EFAULT => new IoctlDiagnostic { Reason = DiagnosticReason.BufferFault, Value = expected.ReadableBytes, Limit = length },
-            _ => new IoctlDiagnostic { Reason = DiagnosticReason.UnexpectedPages, Value = iova },
+            Errno.EFAULT => Failure.Because(DiagnosticReason.BufferFault, expected.ReadableBytes, length),
+            _ => Failure.Because(DiagnosticReason.UnexpectedPages, iova),
         });
     }
 
@@ -119,7 +119,7 @@ internal sealed partial class IoasGrain
         var runs = new List<PinnedRun>();
         return Reply(ioas.TryFindPinned(addresses, runs)
             ? new PinnedReply(Errno.None, [.. runs], null)
-            : PinnedReply.Failed(Errno.ENOMEM, new IoctlDiagnostic { Reason = DiagnosticReason.RequestTooLarge, Value = (ulong)runs.Count + 1, Limit = (ulong)runs.Count }));
+            : PinnedReply.Failed(Errno.ENOMEM, Failure.Because(DiagnosticReason.TooManyPinnedRuns, limit: (ulong)runs.Count)));
     }
 
     private ValueTask<PagesReply> Answer(IoasModel ioas, Errno errno, IoasAccessRequest request, List<PagesSlice> slices)

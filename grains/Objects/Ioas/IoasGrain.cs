@@ -142,7 +142,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         }
 
         var errno = ioas.CheckChangeProcess();
-        return Answer(ioas, errno, 0, errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.MapsProcessMemory });
+        return Answer(ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.MapsProcessMemory));
     }
 
     protected override IoasModel Build(ObjectStamp stamp) => new(stamp.Serial);
@@ -152,6 +152,10 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
     protected override IoasModel Restore(ObjectStamp stamp, ObjectSnapshot snapshot) => IoasModel.Restore(stamp.Serial, SnapshotFormat.Expect<IoasSnapshot>(snapshot));
 
     protected override int SizeOf(IoasModel model) => model.Size;
+
+    protected override long? Holders(IoasModel model, ObjectId part) => model.Holders(part);
+
+    protected override void RemovePart(IoasModel model, ObjectId part) => model.RemovePart(part);
 
     protected override ObjectState? Inspect(IoasModel model, StatePage page)
         => page.Part == default ? IoasInspector.Show(model, page) : IoasInspector.ShowPart(model, page.Part);

@@ -3,17 +3,18 @@ using Microsoft.AspNetCore.Http;
 
 namespace IommuFd.Silo.Dashboard.Access;
 
-// A browser sends requests for any page that is open in it, also to loopback. Two things keep other pages out: the name that the request is for must be one of
-// ours (else a name of theirs could be made to lead here), and what a page sends from a script, a form or a WebSocket must come from a page of ours.
+// A browser sends requests for every page that is open in it, to loopback too. Two checks keep other sites' pages out: the request's host name
+// must be one of ours (else another site could point its own name here), and what a page sends by script, form or WebSocket must come from a
+// page of ours.
 
-/// <summary>Refuses what browsers send for the pages of others, and says what browsers may do with ours.</summary>
+/// <summary>Rejects what browsers send for other sites' pages, and tells browsers what our own pages may do.</summary>
 internal sealed class RequestGuard(DashboardSettings settings)
 {
-    // Scripts and styles come from here alone; nothing is written into a page that runs.
+    // Scripts and styles come from this server alone; no inline code runs.
     private const string Policy =
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'self'; frame-ancestors 'none'";
 
-    // Orleans' pages set styles of their own, and draw with what their script makes.
+    // Orleans' pages set inline styles from their script, and load fonts as data.
     private const string OrleansPolicy =
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'self'; frame-ancestors 'none'";
 
@@ -27,7 +28,7 @@ internal sealed class RequestGuard(DashboardSettings settings)
         headers.XContentTypeOptions = "nosniff";
         headers.XFrameOptions = "DENY";
 
-        // Others are told nothing. With no-referrer browsers would send our own forms as if they came from nowhere, and they could not be told from a stranger's.
+        // Other sites get no referrer. With no-referrer, browsers would send our own forms with a null origin too, like a stranger's.
         headers["Referrer-Policy"] = "same-origin";
         headers["Cross-Origin-Opener-Policy"] = "same-origin";
         headers["Cross-Origin-Resource-Policy"] = "same-origin";
@@ -35,12 +36,12 @@ internal sealed class RequestGuard(DashboardSettings settings)
         headers.CacheControl = "no-store";
         if (!IsOurName(request.Host.Host))
         {
-            return RefuseAsync(context, $"This dashboard is not reached by that name. {DashboardSettings.Section}:{nameof(DashboardSettings.AllowedHosts)} has further ones.");
+            return RefuseAsync(context, $"This dashboard does not answer to that host name. To allow it, add it to {DashboardSettings.Section}:{nameof(DashboardSettings.AllowedHosts)}.");
         }
 
         var origin = request.Headers.Origin.ToString();
         return origin.Length > 0 && !string.Equals(origin, $"{request.Scheme}://{request.Host}", StringComparison.OrdinalIgnoreCase)
-            ? RefuseAsync(context, "This was sent for another site's page.")
+            ? RefuseAsync(context, "Rejected: the request comes from another site's page.")
             : next(context);
     }
 

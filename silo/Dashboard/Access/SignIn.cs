@@ -11,10 +11,10 @@ using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo.Dashboard.Access;
 
-// A person gives a token once, by a form, and has a cookie from then on; a script sends it with each request (Authorization: Bearer). Where no token is asked
-// for, everybody is a viewer.
+// A person gives a token once, in a form, and has a cookie from then on; a script sends the token with each request (Authorization: Bearer). If
+// no token is required, every user is a viewer.
 
-/// <summary>How tokens come in.</summary>
+/// <summary>Signs users in by token.</summary>
 internal static class SignIn
 {
     public const string Path = "/sign-in";
@@ -35,7 +35,7 @@ internal static class SignIn
         }).AllowAnonymous();
     }
 
-    /// <summary>Who is it that sends a request, where a cookie does not say.</summary>
+    /// <summary>Identifies the user by a bearer token or, without token and cookie, as a viewer if no token is required.</summary>
     public static Task RecogniseAsync(HttpContext context, RequestDelegate next)
     {
         var access = context.RequestServices.GetRequiredService<DashboardAccess>();
@@ -52,7 +52,7 @@ internal static class SignIn
         return next(context);
     }
 
-    /// <summary>A page that needs a token leads to the form; anything else is 401.</summary>
+    /// <summary>Redirects a page to the sign-in form; anything else gets 401, or 403 if its user is signed in.</summary>
     public static Task ChallengeAsync(RedirectContext<CookieAuthenticationOptions> redirect)
     {
         var request = redirect.Request;
@@ -85,13 +85,13 @@ internal static class SignIn
         return Results.LocalRedirect(Local(to));
     }
 
-    /// <summary>A path of ours, and nobody else's.</summary>
+    /// <summary>A path on this server, never another site's URL.</summary>
     private static string Local(string? path)
         => path is { Length: > 1 } && path[0] == '/' && path[1] is not ('/' or '\\') && !path.StartsWith(Path, StringComparison.OrdinalIgnoreCase) ? path : "/";
 
     private static string Clean(string? name)
     {
         var clean = new string([.. (name ?? "").Where(character => !char.IsControl(character)).Take(MaxName)]).Trim();
-        return clean.Length == 0 ? "somebody" : clean;
+        return clean.Length == 0 ? "anonymous" : clean;
     }
 }

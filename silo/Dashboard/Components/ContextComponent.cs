@@ -4,12 +4,12 @@ using Microsoft.AspNetCore.Components;
 
 namespace IommuFd.Silo.Dashboard.Components;
 
-/// <summary>A page, or a part of one, about one context. The context is found by its tag; its handle goes no further than this.</summary>
+/// <summary>A page, or a part of one, about one context. Finds the context by its tag; the handle goes no further than this class.</summary>
 public abstract class ContextComponent : LiveComponent
 {
     private ContextHandle? _handle;
 
-    /// <summary>The tag, as the address has it.</summary>
+    /// <summary>The tag in the URL.</summary>
     [Parameter]
     public string TagText { get; set; } = "";
 
@@ -19,21 +19,21 @@ public abstract class ContextComponent : LiveComponent
     [Inject]
     private IContextFinder Finder { get; set; } = default!;
 
-    /// <summary>The context's tag, where the address has one.</summary>
+    /// <summary>The context's tag, if the URL has one.</summary>
     protected ContextTag Tag => ContextTag.TryParse(TagText, out var tag) ? tag : default;
 
-    /// <summary>Whether there is no such context, or none any more.</summary>
+    /// <summary>Whether the context does not exist, or no longer does.</summary>
     protected bool IsGone { get; set; }
 
-    /// <summary>The start of the handle, which is all that is shown of it.</summary>
+    /// <summary>The start of the handle; pages show no more of it.</summary>
     protected string ShortHandle => _handle?.ToShortString() ?? "";
 
-    /// <summary>Asks the context, and sets <see cref="IsGone"/> where it answers EBADF.</summary>
+    /// <summary>Asks the context, and sets <see cref="IsGone"/> if it answers EBADF.</summary>
     protected abstract Task LoadContextAsync(IContextGrain context, CancellationToken cancellationToken);
 
     protected sealed override async Task LoadAsync(CancellationToken cancellationToken)
     {
-        // A volatile context that is gone never comes back; a durable one is found wherever it is now, by the same handle.
+        // Found once: a lost volatile context never comes back, and a durable one keeps its handle on any silo.
         _handle ??= ContextTag.TryParse(TagText, out var tag) ? await Finder.FindAsync(tag, cancellationToken) : null;
         IsGone = _handle is null;
         if (_handle is { } handle)

@@ -2,10 +2,10 @@ using Microsoft.AspNetCore.Components;
 
 namespace IommuFd.Silo.Dashboard.Components;
 
-// A page that shows what changes asks again and again, one question after the other, from when it is there in a browser until it is left. Before that, while its
-// first HTML is made, it asks nothing.
+// A page with changing data polls, one request after the other, from its first render in a browser until the user leaves it. Before that, while
+// its first HTML is rendered, it asks nothing.
 
-/// <summary>A page that is asked for anew every so often.</summary>
+/// <summary>A page that reloads its data periodically.</summary>
 public abstract class LiveComponent : ComponentBase, IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
@@ -14,19 +14,19 @@ public abstract class LiveComponent : ComponentBase, IAsyncDisposable
     private readonly SemaphoreSlim _now = new(0);
     private Task _loop = Task.CompletedTask;
 
-    /// <summary>How long to wait between two questions.</summary>
+    /// <summary>How long to wait between two requests.</summary>
     protected virtual TimeSpan Interval => TimeSpan.FromSeconds(2);
 
-    /// <summary>Why it is not known how things are now; null where it is.</summary>
+    /// <summary>Why the latest request failed; null if it did not.</summary>
     protected string? Problem { get; private set; }
 
-    /// <summary>Whether anything is known yet.</summary>
+    /// <summary>Whether any data has been loaded.</summary>
     protected bool IsLoaded { get; private set; }
 
-    /// <summary>Asks, and keeps what is answered.</summary>
+    /// <summary>Requests the data and keeps it.</summary>
     protected abstract Task LoadAsync(CancellationToken cancellationToken);
 
-    /// <summary>Asks at once, since something else is wanted now.</summary>
+    /// <summary>Requests at once, because other data is wanted now.</summary>
     protected void Reload(bool forget = false)
     {
         IsLoaded &= !forget;
@@ -58,7 +58,7 @@ public abstract class LiveComponent : ComponentBase, IAsyncDisposable
             }
             catch (Exception exception) when (exception is not OutOfMemoryException)
             {
-                Problem = exception is OperationCanceledException ? $"no answer in {Patience.TotalSeconds:0} seconds" : exception.Message;
+                Problem = exception is OperationCanceledException ? $"no answer within {Patience.TotalSeconds:0} seconds" : exception.Message;
             }
 
             StateHasChanged();

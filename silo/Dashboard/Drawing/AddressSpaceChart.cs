@@ -2,8 +2,8 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Silo.Dashboard.Drawing;
 
-// An address space has 2^64 IOVAs and areas of a page: drawn to scale, nothing would be seen. So it is cut where anything begins or ends, and each piece is as wide as its
-// length has digits: what is larger is wider, and the smallest can still be seen.
+// An address space has 2^64 IOVAs and areas of one page: drawn to scale, nothing would be visible. So it is cut where anything begins or ends,
+// and each piece is as wide as its length has digits: larger pieces are wider, and the smallest stay visible.
 
 /// <summary>The pieces of an address space, and where each is drawn: fractions of the whole width.</summary>
 public sealed class AddressSpaceChart
@@ -13,7 +13,7 @@ public sealed class AddressSpaceChart
     public IReadOnlyList<AddressSpacePiece> Pieces { get; }
 
     /// <param name="ioas">The IOAS, with a page of its areas.</param>
-    /// <param name="shown">The part that the page is of: of what lies outside, it is not known what is mapped.</param>
+    /// <param name="shown">The part that the page covers; what is mapped outside it is unknown.</param>
     public static AddressSpaceChart Of(IoasState ioas, IovaRange shown)
     {
         var cuts = new SortedSet<UInt128> { shown.Start, (UInt128)shown.Last + 1 };
@@ -44,7 +44,7 @@ public sealed class AddressSpaceChart
     }
 }
 
-/// <summary>A part of an address space that is the same all over.</summary>
+/// <summary>A uniform part of an address space.</summary>
 /// <param name="Range">The IOVAs.</param>
 /// <param name="Area">What is mapped there; null for nothing.</param>
 /// <param name="IsReserved">Whether nothing can be mapped there.</param>

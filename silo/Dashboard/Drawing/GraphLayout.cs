@@ -2,9 +2,9 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Silo.Dashboard.Drawing;
 
-// Sugiyama's way, small: holders stand left of what they hold. A node's layer is the longest way to it, and at least what its kind is worth, so that kinds
-// stand below each other. Edges over several layers pass each through a place of their own, so that they don't run over nodes. Then each layer is put in the
-// order of the middles of what its nodes are tied to, forth and back a few times, which leaves few crossings.
+// A small Sugiyama layout: holders are left of what they hold. A node's layer is the longest path to it, and at least its style's rank, so that
+// nodes of a style line up. An edge across several layers gets a place of its own in each, so that it does not run over nodes. Then each layer
+// is sorted by the mean position of its nodes' neighbours, back and forth a few times, which leaves few crossings.
 
 /// <summary>Where the nodes and edges of a holder graph are drawn, in pixels.</summary>
 public sealed class GraphLayout
@@ -42,7 +42,7 @@ public sealed class GraphLayout
             _places.Add(new Place(layer, NodeHeight));
         }
 
-        // Several holds between the same two are one line.
+        // Several holds between the same two nodes are one line.
         var chains = Graph.Edges.GroupBy(edge => (edge.Holder, edge.Held)).Select(group => (Places: Chain(group.Key.Holder, group.Key.Held), Edges: group.ToList())).ToList();
         foreach (var (chain, _) in chains)
         {
@@ -66,7 +66,7 @@ public sealed class GraphLayout
     {
         var layers = Graph.Nodes.Select(Rank).ToArray();
 
-        // Holds have no circles; should there be one by a mistake, it ends here all the same.
+        // Holds have no cycles; if a bug makes one, the loop still ends.
         for (var round = 0; round < layers.Length; round++)
         {
             var isDone = true;
@@ -85,17 +85,17 @@ public sealed class GraphLayout
             }
         }
 
-        // Layers that nobody is in are no columns.
+        // Empty layers get no column.
         var used = layers.Distinct().Order().ToList();
         return [.. layers.Select(layer => used.IndexOf(layer))];
     }
 
-    private static int Rank(GraphNode node) => node.IsDriver ? 0 : node.Object.Type switch
+    private static int Rank(GraphNode node) => node.Style switch
     {
-        ObjectType.Selftest => 0,
-        ObjectType.HwptPaging => 2,
-        ObjectType.Ioas => 3,
-        _ => 1,
+        DrawingStyle.Device or DrawingStyle.Access => 1,
+        DrawingStyle.PageTable => 2,
+        DrawingStyle.Memory => 3,
+        _ => 0,
     };
 
     private int[] Chain(int holder, int held)
@@ -202,9 +202,9 @@ public sealed class GraphLayout
 public sealed record PlacedNode(int Index, GraphNode Node, double X, double Y);
 
 /// <summary>Holds between two nodes, as one line.</summary>
-/// <param name="Holder">The holder's place in the graph.</param>
-/// <param name="Held">The held object's place.</param>
+/// <param name="Holder">The holder's index in the graph.</param>
+/// <param name="Held">The held object's index.</param>
 /// <param name="Why">What the holds are for.</param>
-/// <param name="Count">How many.</param>
-/// <param name="Line">The line, as SVG writes paths.</param>
+/// <param name="Count">How many holds.</param>
+/// <param name="Line">The line as an SVG path.</param>
 public sealed record PlacedEdge(int Holder, int Held, string Why, int Count, string Line);

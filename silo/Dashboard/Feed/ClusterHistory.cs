@@ -3,29 +3,29 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Silo.Dashboard.Feed;
 
-// What silos say of themselves, put together. A silo that leaves takes its contexts and objects with it, but not its past: what it did stays in the
-// cluster's seconds until these are too old, and what it counted stays in the cluster's counts.
+// Merges the reports of silos. A silo that leaves takes its contexts and objects with it, but not its past: its activity stays in the cluster's
+// seconds until they are too old, and its ioctls stay in the cluster's counts.
 
-/// <summary>The last minutes of a cluster. Bounded: so many seconds, of so many silos.</summary>
+/// <summary>The last minutes of a cluster, bounded in seconds and in silos.</summary>
 internal sealed class ClusterHistory
 {
-    /// <summary>Seconds that are kept.</summary>
+    /// <summary>How many seconds are kept.</summary>
     public const int Window = 300;
 
-    /// <summary>Figures that are "now" are of so many seconds.</summary>
+    /// <summary>How many seconds the current figures cover.</summary>
     public const int Recent = 10;
 
-    /// <summary>Silos that have left whose past is kept: the latest.</summary>
+    /// <summary>How many departed silos keep their past: the latest ones.</summary>
     private const int MaxDeparted = 64;
 
     private readonly Dictionary<string, SiloPast> _silos = [];
 
     private ClusterOverview _latest = new(0, []);
 
-    /// <summary>The second from which on news are wanted: the last few are asked for again, as they may have been unfinished.</summary>
+    /// <summary>The second after which to request activity. The last few seconds are requested again, as they may have been incomplete.</summary>
     public long After => Math.Max(0, _latest.Now - Recent);
 
-    /// <summary>Takes what the cluster says.</summary>
+    /// <summary>Adds a report of the cluster.</summary>
     public ClusterView Add(ClusterOverview overview)
     {
         _latest = overview;
@@ -63,7 +63,7 @@ internal sealed class ClusterHistory
 
     private ClusterView View()
     {
-        // The second that has just begun is nobody's yet.
+        // The second that has just begun is not complete yet.
         var last = _latest.Now - 1;
         var seconds = new SecondView[Window];
         var times = new long[TurnTimeBuckets.Count];
@@ -168,14 +168,14 @@ public sealed class ClusterView
 
     public IReadOnlyList<ObjectCount> Objects { get; init; } = [];
 
-    /// <summary>Ioctls since the silos started, those that have left included.</summary>
+    /// <summary>Ioctls since the silos started, including silos that have left.</summary>
     public IReadOnlyList<IoctlCount> Ioctls { get; init; } = [];
 
-    /// <summary>Failed ioctls by errno, most first.</summary>
+    /// <summary>Failed ioctls by errno, most frequent first.</summary>
     public IEnumerable<(Errno Errno, long Count)> Errors => Ioctls.Where(count => count.Errno != 0).GroupBy(count => count.Errno, (errno, counts) => (errno, counts.Sum(count => count.Count)))
         .OrderByDescending(error => error.Item2).ThenBy(error => error.errno);
 
-    /// <summary>Ioctls by command, most first, with those that failed.</summary>
+    /// <summary>Ioctls by command, most frequent first, and how many of them failed.</summary>
     public IEnumerable<(uint Command, long Count, long Failed)> Commands => Ioctls.GroupBy(count => count.Command, (command, counts) =>
         {
             var all = counts.ToList();

@@ -3,9 +3,9 @@ using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo.Dashboard.Feed;
 
-// All who look at the overview share what one loop finds. It runs while somebody looks, and not a call is made while nobody does.
+// All viewers of the overview share one loop. It runs while there is a viewer, and makes no call otherwise.
 
-/// <summary>Asks the cluster once a second what it does, while somebody looks.</summary>
+/// <summary>Polls the cluster once a second while the overview has a viewer.</summary>
 internal sealed class DashboardFeed(IGrainFactory grains, TimeProvider time, ILogger<DashboardFeed> logger) : IDisposable
 {
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
@@ -18,16 +18,16 @@ internal sealed class DashboardFeed(IGrainFactory grains, TimeProvider time, ILo
     private CancellationTokenSource? _stop;
     private int _asked;
 
-    /// <summary>The cluster as it was last seen; null before that.</summary>
+    /// <summary>The latest view of the cluster; null before the first.</summary>
     public ClusterView? Latest { get; private set; }
 
-    /// <summary>Why it is not known how the cluster is now; null where it is.</summary>
+    /// <summary>Why the latest request failed; null if it did not.</summary>
     public string? Problem { get; private set; }
 
     /// <summary>How often the cluster was asked.</summary>
     public int Asked => Volatile.Read(ref _asked);
 
-    /// <summary>Whether somebody looks.</summary>
+    /// <summary>Whether there is a viewer.</summary>
     public bool IsAsking
     {
         get
@@ -39,8 +39,8 @@ internal sealed class DashboardFeed(IGrainFactory grains, TimeProvider time, ILo
         }
     }
 
-    /// <summary>Lets somebody look until the result is disposed.</summary>
-    /// <param name="onNews">Is called when there is something new. Must not block.</param>
+    /// <summary>Adds a viewer, until the result is disposed.</summary>
+    /// <param name="onNews">Called after each request of the cluster. Must not block.</param>
     public IDisposable Subscribe(Func<Task> onNews)
     {
         lock (_lock)
@@ -66,7 +66,7 @@ internal sealed class DashboardFeed(IGrainFactory grains, TimeProvider time, ILo
 
     private async Task RunAsync(CancellationToken stop)
     {
-        // Not in the turn of whoever came first.
+        // Returns to the first viewer at once.
         await Task.Yield();
         using var timer = new PeriodicTimer(Interval, time);
         do

@@ -35,7 +35,7 @@ public sealed class GraphCommandTests(ClusterFixture fixture) : IClassFixture<Cl
 
         var dot = await RunAsync(silo, $"{context.Handle}", "--format", "dot");
         Assert.StartsWith("digraph context {", dot, StringComparison.Ordinal);
-        Assert.Contains("[label=\"driver 'vfio \\\"quoted\\\"'\", shape=ellipse]", dot, StringComparison.Ordinal);
+        Assert.Contains("[label=\"driver 'vfio \\\"quoted\\\"'\", shape=ellipse, color=slategray]", dot, StringComparison.Ordinal);
         Assert.Equal(3, dot.Split(" -> ").Length - 1);
 
         using var json = JsonDocument.Parse(await RunAsync(silo, $"{context.Handle}", $"{ioas}", "--format", "json"));

@@ -30,8 +30,8 @@ public sealed class MonitorCommandTests(MonitorFixture fixture) : IClassFixture<
         var words = await RunAsync("why", $"{context.Handle}", $"{ioas}");
         Assert.Contains($"IOAS {ioas} is busy, users 3:", words, StringComparison.Ordinal);
         Assert.Contains($"held by HWPT {hwpt} (mirroring it)", words, StringComparison.Ordinal);
-        Assert.Contains($"1. detach access {access.Id}, which is driver 'vfio' to do; lets go of IOAS {ioas}", words, StringComparison.Ordinal);
-        Assert.Contains($"2. detach device {device.Id}, which is driver 'vfio' to do; lets go of HWPT {hwpt}, IOAS {ioas}", words, StringComparison.Ordinal);
+        Assert.Contains($"1. detach access {access.Id} (by driver 'vfio'); releases IOAS {ioas}", words, StringComparison.Ordinal);
+        Assert.Contains($"2. detach device {device.Id} (by driver 'vfio'); releases HWPT {hwpt}, IOAS {ioas}", words, StringComparison.Ordinal);
         Assert.Contains($"Then IOMMU_DESTROY of IOAS {ioas} works.", words, StringComparison.Ordinal);
         Assert.Contains("\"kind\": \"DetachAccess\"", await RunAsync("why", $"{context.Handle}", $"{ioas}", "--json"), StringComparison.Ordinal);
 
@@ -76,7 +76,7 @@ public sealed class MonitorCommandTests(MonitorFixture fixture) : IClassFixture<
         await Eventually.TrueAsync(
             async () =>
             {
-                await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Grain(context).IoctlBatchAsync(new IoctlBatchRequest { Requests = ioctls }).AsTask()));
+                await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Grain(context).IoctlBatchAsync(new IoctlBatchRequest { Requests = ioctls }, default).AsTask()));
                 return follower.Output.Contains(" ioctls missed", StringComparison.Ordinal);
             },
             "the follower says how many it missed");
@@ -100,7 +100,7 @@ public sealed class MonitorCommandTests(MonitorFixture fixture) : IClassFixture<
         Assert.Contains($"{fixture.Cluster.Silos.Count} silos", shown, StringComparison.Ordinal);
         Assert.Contains("objects: IOAS", shown, StringComparison.Ordinal);
         Assert.Contains("ENOENT", shown, StringComparison.Ordinal);
-        Assert.Contains("active", shown, StringComparison.Ordinal);
+        Assert.Contains("Active", shown, StringComparison.Ordinal);
         Assert.DoesNotContain($"{context.Handle}", shown, StringComparison.Ordinal);
 
         await using var live = fixture.StartCommandLine(Silo, "top", "--interval", "0.1");

@@ -25,7 +25,7 @@ public sealed class MonitorFailoverTests(PostgresServer postgres)
         var leaving = cluster.Silos.Single(silo => address.Contains($":{silo.SiloPort}", StringComparison.Ordinal));
         await leaving.Process.SignalAsync("KILL");
         await context.DestroyAsync(ioas);
-        await follower.WaitForLineAsync("--- the context continues in a new activation");
+        await follower.WaitForLineAsync("--- the context was restored on another silo");
         await follower.WaitForLineAsync("IOMMU_DESTROY {size=8, id=1} = 0");
 
         var monitor = grains.GetGrain<IMonitorGrain>(0);

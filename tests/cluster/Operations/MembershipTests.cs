@@ -96,14 +96,14 @@ public sealed class MembershipTests(PostgresServer postgres) : IAsyncLifetime
         var (exitCode, output) = await StartAsync(_connectionString);
 
         Assert.Equal(1, exitCode);
-        Assert.Contains("has a table OrleansQuery of another kind: it lacks MembershipReadRowKey", output, StringComparison.Ordinal);
+        Assert.Contains("has a table OrleansQuery of another application: it lacks MembershipReadRowKey", output, StringComparison.Ordinal);
         Assert.Equal(1L, await ScalarAsync("SELECT count(*) FROM OrleansQuery"));
     }
 
     [Theory]
     [InlineData("Host=127.0.0.1;Port=1;Database=x;Username=x;Password=geheim", 1, "PostgreSQL database 'x' at 127.0.0.1:1 does not answer")]
-    [InlineData("Host=127.0.0.1;Port=none;Password=geheim", 2, "Silo:Clustering:ConnectionString: is no connection string of PostgreSQL")]
-    [InlineData("Host=127.0.0.1;Password=gut;geheim=1", 2, "Silo:Clustering:ConnectionString: is no connection string of PostgreSQL")]
+    [InlineData("Host=127.0.0.1;Port=none;Password=geheim", 2, "Silo:Clustering:ConnectionString: is not a PostgreSQL connection string")]
+    [InlineData("Host=127.0.0.1;Password=gut;geheim=1", 2, "Silo:Clustering:ConnectionString: is not a PostgreSQL connection string")]
     [InlineData("Password=geheim", 2, "Silo:Clustering:ConnectionString: names no Host")]
     public async Task A_database_that_can_not_be_reached_is_named_without_its_password(string connectionString, int expectedExitCode, string message)
     {

@@ -13,7 +13,7 @@ public sealed class ServerProcessTests
         var (siloPort, gatewayPort) = (Ports.Free(), Ports.Free());
         await using var silo = ChildProcess.Start("iommufd-silo.dll", $"--Silo:SiloPort={siloPort}", $"--Silo:GatewayPort={gatewayPort}");
         await silo.WaitForLineAsync("Ctrl-C drains and stops it.");
-        Assert.Contains($"clients  127.0.0.1:{gatewayPort}", silo.Output, StringComparison.Ordinal);
+        Assert.Contains($"clients    127.0.0.1:{gatewayPort}", silo.Output, StringComparison.Ordinal);
 
         await using var demo = ChildProcess.Start("iommufd.dll", "demo", "--gateway", $"127.0.0.1:{gatewayPort}");
         Assert.True(await demo.WaitForExitAsync() == 0, demo.Output);
@@ -29,7 +29,7 @@ public sealed class ServerProcessTests
         var port = Ports.Free();
         await using var silo = ChildProcess.Start("iommufd-silo.dll", "--Dashboard:Enabled=true", $"--Dashboard:Port={port}", "--Silo:SiloPort=0", "--Silo:GatewayPort=0", "--Journal:Store=none");
         await silo.WaitForLineAsync("Ctrl-C drains and stops it.");
-        Assert.Contains($"look at  http://127.0.0.1:{port}/   no token is needed", silo.Output, StringComparison.Ordinal);
+        Assert.Contains($"dashboard  http://127.0.0.1:{port}/   needs no token", silo.Output, StringComparison.Ordinal);
 
         using var http = new HttpClient();
         Assert.Contains("Overview", await http.GetStringAsync($"http://127.0.0.1:{port}/"), StringComparison.Ordinal);
@@ -37,7 +37,7 @@ public sealed class ServerProcessTests
 
         await using var second = ChildProcess.Start("iommufd-silo.dll", "--Dashboard:Enabled=true", $"--Dashboard:Port={port}", "--Silo:SiloPort=0", "--Silo:GatewayPort=0", "--Journal:Store=none");
         Assert.Equal(2, await second.WaitForExitAsync());
-        Assert.Contains($"Dashboard:Port is {port}, and something listens", second.Output, StringComparison.Ordinal);
+        Assert.Contains($"Dashboard:Port is {port}, but 127.0.0.1:{port} is already in use", second.Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -49,7 +49,7 @@ public sealed class ServerProcessTests
 
         await using var second = ChildProcess.Start("iommufd-silo.dll", ports);
         Assert.Equal(2, await second.WaitForExitAsync());
-        Assert.Contains($"Silo:SiloPort is {ports[0].Split('=')[1]}, and something listens", second.Output, StringComparison.Ordinal);
+        Assert.Contains($"Silo:SiloPort is {ports[0].Split('=')[1]}, but 127.0.0.1:{ports[0].Split('=')[1]} is already in use", second.Output, StringComparison.Ordinal);
 
         await using var health = ChildProcess.Start("iommufd-silo.dll", ["--health", .. ports]);
         Assert.True(await health.WaitForExitAsync() == 0, health.Output);
@@ -65,7 +65,7 @@ public sealed class ServerProcessTests
         await Eventually.TrueAsync(() => Task.FromResult(IsUp(one) ^ IsUp(other) && IsRefused(one) ^ IsRefused(other)), "one is up, the other is refused");
 
         static bool IsUp(ChildProcess silo) => silo.Output.Contains("silo is up", StringComparison.Ordinal);
-        static bool IsRefused(ChildProcess silo) => silo.Output.Contains("something listens", StringComparison.Ordinal);
+        static bool IsRefused(ChildProcess silo) => silo.Output.Contains("is already in use", StringComparison.Ordinal);
     }
 
     [Fact]
@@ -77,7 +77,7 @@ public sealed class ServerProcessTests
         await using var silo = ChildProcess.Start("iommufd-silo.dll", "--Silo:SiloPort=0", $"--Silo:GatewayPort={port}", "--Journal:Store=none");
 
         Assert.Equal(2, await silo.WaitForExitAsync());
-        Assert.Contains($"Silo:GatewayPort is {port}, and something listens on 127.0.0.1:{port} already", silo.Output, StringComparison.Ordinal);
+        Assert.Contains($"Silo:GatewayPort is {port}, but 127.0.0.1:{port} is already in use", silo.Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -93,11 +93,11 @@ public sealed class ServerProcessTests
     [InlineData("--Silo:Clustering:Provider=nowhere", "Silo:Clustering:Provider")]
     [InlineData("--Silo:Clustering:Provider=postgres", "Silo:Clustering:ConnectionString: is missing")]
     [InlineData("--Silo:FailureDetection:MissedProbes=0", "Silo:FailureDetection:MissedProbes: ")]
-    [InlineData("--Silo:FailureDetection:MaxProbeTimeout=00:00:00.5", "Silo:FailureDetection:MaxProbeTimeout: is 00:00:00.5000000, less than ProbeTimeout")]
-    [InlineData("--Silo:FailureDetection:Votes=11", "Silo:FailureDetection:Votes: is 11, more than the 10 silos")]
-    [InlineData("--Silo:Tls:CertificatePath=/nowhere.pfx", "Silo:Tls:CertificatePath: is '/nowhere.pfx', which is no file")]
+    [InlineData("--Silo:FailureDetection:MaxProbeTimeout=00:00:00.5", "Silo:FailureDetection:MaxProbeTimeout: is 00:00:00.5000000; it must not be less than ProbeTimeout")]
+    [InlineData("--Silo:FailureDetection:Votes=11", "Silo:FailureDetection:Votes: is 11; it must not exceed ProbedSilos, 10")]
+    [InlineData("--Silo:Tls:CertificatePath=/nowhere.pfx", "Silo:Tls:CertificatePath: is '/nowhere.pfx', but there is no such file")]
     [InlineData("--Dashboard:Address=0.0.0.0", "Dashboard:Address: is 0.0.0.0, which others can reach, so Dashboard:Token")]
-    [InlineData("--Dashboard:TokenFile=/nowhere", "Dashboard:TokenFile: is '/nowhere', which is no file")]
+    [InlineData("--Dashboard:TokenFile=/nowhere", "Dashboard:TokenFile: is '/nowhere', but there is no such file")]
     [InlineData("--Silo:Tls:CaPath=/nowhere.pem", "Silo:Tls:CaPath: is set, but CertificatePath is not")]
     public async Task A_setting_of_a_section_that_makes_no_sense_is_named_with_its_section(string argument, string message)
     {

@@ -2,9 +2,12 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
+using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
+
 
 
 
@@ -17,9 +20,15 @@ internal abstract class SampleGrain : IGrainBase, IObjectGrain
 {
     public IGrainContext GrainContext => null!;
 
-    public ValueTask DestroyAsync(ObjectStamp stamp) => ValueTask.CompletedTask;
+    public ValueTask<ObjectReply> DestroyAsync(ObjectStamp stamp, ObjectId part, DestroyMode mode) => ValueTask.FromResult<ObjectReply>(default);
 
-    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page) => ValueTask.FromResult<ObjectState?>(null);
+    public ValueTask<long?> UsersAsync(ObjectStamp stamp, ObjectId part) => ValueTask.FromResult<long?>(null);
+
+    public ValueTask<ObjectReply> HoldAsync(ObjectStamp stamp, ObjectId part) => ValueTask.FromResult<ObjectReply>(default);
+
+    public ValueTask<ObjectReply> DropAsync(ObjectStamp stamp, ObjectId part) => ValueTask.FromResult<ObjectReply>(default);
+
+    public ValueTask<ObjectReading?> InspectAsync(ObjectStamp stamp, StatePage page) => ValueTask.FromResult<ObjectReading?>(null);
 
     public ValueTask<ObjectSnapshot?> SnapshotAsync(ObjectStamp stamp) => ValueTask.FromResult<ObjectSnapshot?>(null);
 
@@ -52,9 +61,15 @@ internal abstract class GrainWithServices : SampleGrain
 
 internal abstract class GrainOfOrleans : Grain, IObjectGrain
 {
-    public ValueTask DestroyAsync(ObjectStamp stamp) => ValueTask.CompletedTask;
+    public ValueTask<ObjectReply> DestroyAsync(ObjectStamp stamp, ObjectId part, DestroyMode mode) => ValueTask.FromResult<ObjectReply>(default);
 
-    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page) => ValueTask.FromResult<ObjectState?>(null);
+    public ValueTask<long?> UsersAsync(ObjectStamp stamp, ObjectId part) => ValueTask.FromResult<long?>(null);
+
+    public ValueTask<ObjectReply> HoldAsync(ObjectStamp stamp, ObjectId part) => ValueTask.FromResult<ObjectReply>(default);
+
+    public ValueTask<ObjectReply> DropAsync(ObjectStamp stamp, ObjectId part) => ValueTask.FromResult<ObjectReply>(default);
+
+    public ValueTask<ObjectReading?> InspectAsync(ObjectStamp stamp, StatePage page) => ValueTask.FromResult<ObjectReading?>(null);
 
     public ValueTask<ObjectSnapshot?> SnapshotAsync(ObjectStamp stamp) => ValueTask.FromResult<ObjectSnapshot?>(null);
 

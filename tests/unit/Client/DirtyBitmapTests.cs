@@ -1,6 +1,7 @@
 using CsCheck;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 

@@ -21,12 +21,12 @@ public sealed class IommufdExceptionTests
     {
         var exception = new IommufdException(0x3B80, Errno.EBUSY, Held);
         Expect.Equal(
-            "IOMMU_DESTROY: EBUSY: IOAS 3 is held by IOAS 5 (parent), driver 'vfio-pci: DMA' (let the holders go first).", exception.Message,
+            "IOMMU_DESTROY: EBUSY: IOAS 3 is held by IOAS 5 (parent), driver 'vfio-pci: DMA' (release the holders first: ExplainBusyAsync lists the steps).", exception.Message,
             "the message of a refused destroy");
         Expect.Equal(
             ("IOMMU_DESTROY", Errno.EBUSY, new ObjectId(3)), (exception.Operation, exception.Errno, exception.ObjectId), "operation, errno and object");
         Expect.Sequence(Held.Holders, exception.Holders, "the holders");
-        Expect.Equal("let the holders go first", exception.Hint, "the hint");
+        Expect.Equal("release the holders first: ExplainBusyAsync lists the steps", exception.Hint, "the hint");
         Expect.Equal(Held, exception.Diagnostic, "the diagnostic");
     }
 
@@ -35,7 +35,7 @@ public sealed class IommufdExceptionTests
     {
         var diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.UnknownCommand, Value = 0x3B95 };
         Expect.Equal(
-            "ioctl 0x3B95: ENOTTY: no command of iommufd has the ioctl number 0x3B95 (ioctl numbers are _IO(';', 0x80) to _IO(';', 0x94)).",
+            "ioctl 0x3B95: ENOTTY: no iommufd command has the ioctl number 0x3B95 (ioctl numbers are _IO(';', 0x80) to _IO(';', 0x94)).",
             new IommufdException(0x3B95, Errno.ENOTTY, diagnostic).Message,
             "the message");
     }
@@ -44,7 +44,7 @@ public sealed class IommufdExceptionTests
     public void What_is_no_ioctl_is_shown_by_its_operation()
     {
         var exception = new IommufdException("open", Errno.EINVAL, new IoctlDiagnostic { Reason = DiagnosticReason.InvalidName });
-        Expect.Equal("open: EINVAL: a name has 1 to 128 characters, and kinds and modes are those of the interface.", exception.Message, "the message");
+        Expect.Equal("open: EINVAL: a name must have 1 to 128 characters, and a kind or mode must be one that the interface defines.", exception.Message, "the message");
         Expect.Equal(("open", ""), (exception.Operation, exception.Hint), "operation and hint");
     }
 

@@ -234,14 +234,14 @@ public sealed class LeaseTests
 
         public override Task<ReferenceReply> GetAsync(GetRequest request) => Task.FromResult(Refer(request.Session));
 
-        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request)
+        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation)
         {
             if (!AnswersIoctls)
             {
                 return new ValueTask<IoctlReply>(new TaskCompletionSource<IoctlReply>().Task);
             }
 
-            Sign(_sessions[request.Operation.Session]);
+            Sign(_sessions[operation.Session]);
             return ValueTask.FromResult(Opens is { } target ? new IoctlReply { File = new NewFile(16, target) } : IoctlReply.Success);
         }
 

@@ -11,7 +11,7 @@ public sealed class RequestAllocationTests
 {
     private const int Requests = 100_000;
 
-    // The argument, the request with its name, one object that is promise, attempt and place in the session's window, and the caller's own state machine. Before
+    // The argument, the request, one object that is promise, attempt and place in the session's window, and the caller's own state machine. Before
     // requests were repeated, it was 592.
     private const int BytesForAnIoctl = 512;
 
@@ -47,7 +47,7 @@ public sealed class RequestAllocationTests
     {
         private ManualResetValueTaskSourceCore<IoctlReply> _answer;
 
-        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request)
+        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation)
         {
             _answer.Reset();
             return new ValueTask<IoctlReply>(this, _answer.Version);

@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
 using IommuFd.Grains.Inspection;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;

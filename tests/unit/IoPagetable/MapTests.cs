@@ -13,16 +13,16 @@ public sealed class MapTests
     [Fact]
     public void Checks_before_the_lookup_go_flags_then_overflow_then_protection()
     {
-        Assert.Equal(Errno.EOPNOTSUPP, IoasModel.CheckMap((IommuIoasMapFlags)8, 0, ulong.MaxValue, 0));
-        Assert.Equal(Errno.EOPNOTSUPP, IoasModel.CheckMap(Fixed, 1, ulong.MaxValue, 0));
-        Assert.Equal(Errno.EOVERFLOW, IoasModel.CheckMap(IommuIoasMapFlags.FixedIova, 0, ulong.MaxValue, 0));
-        Assert.Equal(Errno.EOVERFLOW, IoasModel.CheckMap(IommuIoasMapFlags.None, 0, 0, ulong.MaxValue));
-        Assert.Equal(Errno.EINVAL, IoasModel.CheckMap(IommuIoasMapFlags.FixedIova, 0, ulong.MaxValue - 1, 0));
-        Ok(IoasModel.CheckMap(IommuIoasMapFlags.Readable, 0, ulong.MaxValue - 1, ulong.MaxValue - 1));
-        Assert.Equal(Errno.EOVERFLOW, IoasModel.CheckMapFile(IommuIoasMapFlags.None, ulong.MaxValue, 0));
-        Assert.Equal(Errno.EOVERFLOW, IoasModel.CheckCopy(ReadWrite, 0, 0, ulong.MaxValue));
-        Assert.Equal(Errno.EOVERFLOW, IoasModel.CheckCopy(ReadWrite, 0, ulong.MaxValue, 0));
-        Assert.Equal(Errno.EOVERFLOW, IoasModel.CheckCopy(ReadWrite, ulong.MaxValue, 0, 0));
+        Assert.Equal(Errno.EOPNOTSUPP, IoasChecks.Map((IommuIoasMapFlags)8, 0, ulong.MaxValue, 0));
+        Assert.Equal(Errno.EOPNOTSUPP, IoasChecks.Map(Fixed, 1, ulong.MaxValue, 0));
+        Assert.Equal(Errno.EOVERFLOW, IoasChecks.Map(IommuIoasMapFlags.FixedIova, 0, ulong.MaxValue, 0));
+        Assert.Equal(Errno.EOVERFLOW, IoasChecks.Map(IommuIoasMapFlags.None, 0, 0, ulong.MaxValue));
+        Assert.Equal(Errno.EINVAL, IoasChecks.Map(IommuIoasMapFlags.FixedIova, 0, ulong.MaxValue - 1, 0));
+        Ok(IoasChecks.Map(IommuIoasMapFlags.Readable, 0, ulong.MaxValue - 1, ulong.MaxValue - 1));
+        Assert.Equal(Errno.EOVERFLOW, IoasChecks.MapFile(IommuIoasMapFlags.None, ulong.MaxValue, 0));
+        Assert.Equal(Errno.EOVERFLOW, IoasChecks.Copy(ReadWrite, 0, 0, ulong.MaxValue));
+        Assert.Equal(Errno.EOVERFLOW, IoasChecks.Copy(ReadWrite, 0, ulong.MaxValue, 0));
+        Assert.Equal(Errno.EOVERFLOW, IoasChecks.Copy(ReadWrite, ulong.MaxValue, 0, 0));
     }
 
     [Fact]

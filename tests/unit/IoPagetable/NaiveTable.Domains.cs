@@ -1,4 +1,5 @@
 using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.UnitTests.IoPagetable;

@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Iommus;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 

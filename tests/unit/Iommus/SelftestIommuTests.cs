@@ -2,6 +2,7 @@ using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Iommus;
+using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 

@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
 using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Snapshots;

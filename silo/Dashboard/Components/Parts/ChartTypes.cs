@@ -1,13 +1,13 @@
 namespace IommuFd.Silo.Dashboard.Components.Parts;
 
 /// <summary>A line of a chart.</summary>
-/// <param name="Name">What it is of.</param>
-/// <param name="Style">The class that it is drawn by.</param>
+/// <param name="Name">What it shows.</param>
+/// <param name="Style">Its CSS class.</param>
 /// <param name="Values">A value for each second, oldest first; null where there is none.</param>
 public sealed record TimeSeries(string Name, string Style, double?[] Values);
 
 /// <summary>A row of a list with bars.</summary>
-/// <param name="Name">What it is of.</param>
-/// <param name="Value">How long its bar is.</param>
-/// <param name="Text">The value in words.</param>
+/// <param name="Name">What it counts.</param>
+/// <param name="Value">The length of its bar.</param>
+/// <param name="Text">The value as text.</param>
 public sealed record BarRow(string Name, double Value, string Text);
