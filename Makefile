@@ -1,53 +1,76 @@
-# Everything a person does here. Each target does its own set-up; all that is needed beforehand is the .NET 10 SDK.
-# The tests also need PostgreSQL's server, Docker's compose (no engine) and Chromium, which set-up installs where they are missing.
+# Everything a person does here. What a target needs beside the .NET 10 SDK, it sets up itself: a first look ('make demo', 'make run') needs nothing.
 
 CONFIGURATION ?= Release
-BIN := artifacts/bin
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
+# $(call built,PROJECT): the folder that the project is built to.
+built = artifacts/bin/$(1)/$(shell echo $(CONFIGURATION) | tr A-Z a-z)
+
+# $(call restore,PROJECT): the feed of packages may not answer at first.
+restore = for try in 1 2 3; do dotnet restore $(1) -v quiet && break; [ $$try -lt 3 ] || exit 1; echo "restore failed, once more" >&2; done
+
+# $(call build,PROJECT): that project and those it refers to. Analyzers are half of the work, and are for who works on the code: until the tests were built
+# once, these builds do without. (What was built without, 'make build' builds again.) A compiler ends before profiles of itself make it faster.
+build = $(if $(wildcard artifacts/bin),,echo "Building $(1), which takes about a minute the first time." &&) export DOTNET_TieredPGO=0 && $(restore) && \
+	dotnet msbuild $(1) -p:Configuration=$(CONFIGURATION) -v:quiet -nologo $(if $(wildcard artifacts/bin/IommuFd.UnitTests),,-p:RunAnalyzers=false)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup build test format demo run cluster bench chaos screenshots clean
+.NOTPARALLEL:
+.PHONY: help demo run cluster build test setup format api bench chaos screenshots clean sdk postgres chromium compose
 
 help: ## Lists the targets.
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup:
-	@command -v dotnet >/dev/null || { echo "The .NET 10 SDK is needed: https://dotnet.microsoft.com/download/dotnet/10.0" >&2; exit 1; }
-	@for try in 1 2 3; do dotnet restore IommuFd.Actors.sln -v quiet && exit 0; echo "restore failed, once more" >&2; done; exit 1
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || tests/install-postgres
-	@command -v chromium >/dev/null || tests/install-chromium
-	@docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || tests/install-compose
+demo: sdk ## Drives a context with ioctls and prints each.
+	@$(call build,client/cli)
+	@dotnet $(call built,iommufd)/iommufd.dll demo
 
-build: setup ## Builds everything.
+run: sdk ## Starts a silo that stays up until Ctrl-C, with its dashboard on port 8080. Its contexts are durable: their journal is in .state/.
+	@$(call build,silo)
+	@mkdir -p .state
+	@Journal__Path=$${Journal__Path:-.state/iommufd-journal.db} exec dotnet $(call built,IommuFd.Silo)/iommufd-silo.dll
+
+cluster: sdk postgres ## Starts three silos and their database on this machine until Ctrl-C.
+	@$(call build,client/cli)
+	@SILO=$${SILO:-$(call built,IommuFd.Silo)/iommufd-silo.dll} exec deploy/cluster
+
+build: sdk ## Builds everything.
+	@$(call restore,IommuFd.Actors.sln)
 	dotnet build IommuFd.Actors.sln -c $(CONFIGURATION) --no-restore -v quiet -nologo
 
-test: build ## Checks the format and runs every test.
+test: setup build ## Checks the format and runs every test. Installs what they need (make setup).
 	dotnet format IommuFd.Actors.sln --no-restore --verify-no-changes
 	CONFIGURATION=$(CONFIGURATION) tests/run-all
 
-format: setup ## Formats the code.
+setup: postgres chromium compose ## Installs the Debian packages that tests need, where they are missing, as root or with sudo.
+
+format: sdk ## Formats the code.
+	@$(call restore,IommuFd.Actors.sln)
 	dotnet format IommuFd.Actors.sln --no-restore
 
-demo: build ## Drives a context with ioctls and prints each.
-	@dotnet $(BIN)/iommufd/release/iommufd.dll demo
+api: sdk ## Accepts the public API of the SDK and the contracts as it is now, in tests/unit/Architecture/*.approved.txt.
+	@$(call build,tests/unit)
+	IOMMUFD_ACCEPT_API=$(CURDIR)/tests/unit/Architecture dotnet test tests/unit -c $(CONFIGURATION) --no-build --nologo --filter FullyQualifiedName~PublicApi
 
-run: build ## Starts a silo that stays up until Ctrl-C, with its dashboard on port 8080. Its contexts are durable: their journal is in .state/.
-	@mkdir -p .state
-	@Journal__Path=$${Journal__Path:-.state/iommufd-journal.db} exec dotnet $(BIN)/IommuFd.Silo/release/iommufd-silo.dll
+bench: sdk postgres ## Runs the benchmarks: ratios to Orleans' own speed, in one run.
+	@$(call build,bench)
+	dotnet $(call built,IommuFd.Bench)/IommuFd.Bench.dll $(ARGS)
 
-cluster: build ## Starts three silos and their database on this machine until Ctrl-C.
-	@exec deploy/cluster
+chaos: sdk postgres ## Kills, pauses and stops silos under load for 5 minutes, and looks for anything lost or done twice.
+	@$(call build,tests/chaos)
+	dotnet $(call built,IommuFd.Chaos)/IommuFd.Chaos.dll run $(ARGS)
 
-bench: build ## Runs the benchmarks: ratios to Orleans' own speed, in one run.
-	dotnet $(BIN)/IommuFd.Bench/release/IommuFd.Bench.dll $(ARGS)
-
-chaos: build ## Kills, pauses and stops silos under load for 5 minutes, and looks for anything lost or done twice.
-	dotnet $(BIN)/IommuFd.Chaos/release/IommuFd.Chaos.dll run $(ARGS)
-
-screenshots: build ## Makes the pictures of the dashboard in docs/images, of a silo at work.
+screenshots: sdk chromium ## Makes the pictures of the dashboard in docs/images, of a silo at work.
+	@$(call build,tests/browser)
 	@mkdir -p docs/images
 	IOMMUFD_SCREENSHOTS=$(CURDIR)/docs/images dotnet test tests/browser -c $(CONFIGURATION) --no-build --nologo --filter FullyQualifiedName~Screenshots
 
 clean: ## Removes what was built.
 	rm -rf artifacts
+
+sdk:
+	@command -v dotnet >/dev/null || { echo "The .NET 10 SDK is needed: https://dotnet.microsoft.com/download/dotnet/10.0" >&2; exit 1; }
+
+postgres chromium compose:
+	@tests/install $@

@@ -1,11 +1,10 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Journaling;
-using IommuFd.Grains.Model;
 using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Grains;
 
-/// <summary>Every log message of the grains. Handles are shown short: whole, they are keys.</summary>
+/// <summary>Every log message of the grains. Handles are logged in their short form, because a whole handle is a key.</summary>
 internal static partial class LogMessages
 {
     [LoggerMessage(1001, LogLevel.Debug, "Context {Handle} opened in {Mode} mode by {Name}")]
@@ -14,37 +13,37 @@ internal static partial class LogMessages
     [LoggerMessage(1002, LogLevel.Debug, "Context {Handle} released: {Destroyed} objects destroyed, {Stuck} stuck")]
     public static partial void ContextReleased(this ILogger logger, string handle, int destroyed, int stuck);
 
-    [LoggerMessage(1003, LogLevel.Error, "Bug: release of context {Handle} could not free {Type} {Id}, users {Users}, held by {Holders}; it goes with its context")]
+    [LoggerMessage(1003, LogLevel.Error, "Bug: release of context {Handle} could not free {Type} {Id}, users {Users}, held by {Holders}; it is dropped with the context")]
     public static partial void ObjectStuck(this ILogger logger, string handle, ObjectType type, ObjectId id, long users, string holders);
 
-    [LoggerMessage(1004, LogLevel.Warning, "The grain of {Type} {Id} of context {Handle} did not end; its state stays until the silo leaves")]
+    [LoggerMessage(1004, LogLevel.Warning, "Ending the grain of {Type} {Id} of context {Handle} failed; it keeps its state until its silo stops")]
     public static partial void ObjectGrainNotEnded(this ILogger logger, Exception exception, ObjectType type, ObjectId id, string handle);
 
     [LoggerMessage(1005, LogLevel.Error, "The grain of {Type} {Id} of context {Handle} failed")]
     public static partial void ObjectGrainFailed(this ILogger logger, Exception exception, ObjectType type, ObjectId id, string handle);
 
-    [LoggerMessage(1006, LogLevel.Information, "Context {Handle}: the lease of {Kind} reference {Reference} of {Name} is over; it is closed")]
+    [LoggerMessage(1006, LogLevel.Information, "Context {Handle}: the lease of {Kind} reference {Reference} of {Name} expired; the reference is put")]
     public static partial void LeaseExpired(this ILogger logger, string handle, ReferenceKind kind, long reference, string name);
 
     [LoggerMessage(1007, LogLevel.Information, "Context {Handle} recovered in epoch {Epoch}: snapshot of record {Snapshot}, {Position} records, {Objects} objects")]
     public static partial void ContextRecovered(this ILogger logger, string handle, long epoch, long snapshot, long position, int objects);
 
-    [LoggerMessage(1008, LogLevel.Warning, "The journal of context {Handle} ends with a torn record, {Position}, which is dropped")]
+    [LoggerMessage(1008, LogLevel.Warning, "The journal of context {Handle} ends with torn record {Position}, which is dropped")]
     public static partial void JournalTorn(this ILogger logger, string handle, long position);
 
     [LoggerMessage(1009, LogLevel.Error, "Context {Handle} can't be recovered: {Reason}")]
     public static partial void JournalUnusable(this ILogger logger, string handle, string reason);
 
-    [LoggerMessage(1010, LogLevel.Error, "Record {Position} of context {Handle} is whole but can't be read")]
+    [LoggerMessage(1010, LogLevel.Error, "Record {Position} of context {Handle} is intact but can't be read")]
     public static partial void JournalUnreadable(this ILogger logger, Exception exception, string handle, long position);
 
-    [LoggerMessage(1011, LogLevel.Warning, "This activation of context {Handle} leaves: {Reason}")]
+    [LoggerMessage(1011, LogLevel.Warning, "This activation of context {Handle} deactivates: {Reason}")]
     public static partial void ContextAbandoned(this ILogger logger, string handle, string reason);
 
-    [LoggerMessage(1012, LogLevel.Error, "Record {Position} of context {Handle} came to another answer than {Record}")]
+    [LoggerMessage(1012, LogLevel.Error, "Replay of record {Position} of context {Handle} did not give the recorded reply: {Record}")]
     public static partial void JournalDiverged(this ILogger logger, string handle, long position, JournalRecord record);
 
-    [LoggerMessage(1013, LogLevel.Warning, "Operator {Operator} released context {Handle}, to which {References} references were left")]
+    [LoggerMessage(1013, LogLevel.Warning, "Operator {Operator} released context {Handle}, which still had {References} references")]
     public static partial void OperatorReleased(this ILogger logger, string @operator, string handle, int references);
 
     [LoggerMessage(1014, LogLevel.Warning, "Operator {Operator} dropped driver reference {Reference} of {Name} to context {Handle}, with {Holds} holds")]
@@ -53,9 +52,12 @@ internal static partial class LogMessages
     [LoggerMessage(1015, LogLevel.Warning, "Operator {Operator} dropped hold {Hold} of driver {Name} on object {Id} of context {Handle}")]
     public static partial void OperatorDroppedHold(this ILogger logger, string @operator, long hold, string name, ObjectId id, string handle);
 
-    [LoggerMessage(1016, LogLevel.Debug, "Silo {Silo} did not say what it does: {Reason}")]
+    [LoggerMessage(1016, LogLevel.Debug, "Silo {Silo} did not answer the monitor: {Reason}")]
     public static partial void SiloSilent(this ILogger logger, string silo, string reason);
 
-    [LoggerMessage(1017, LogLevel.Debug, "Context {Handle} with {Objects} objects is handed over to {Silo}")]
+    [LoggerMessage(1017, LogLevel.Debug, "Handing over context {Handle} with {Objects} objects to {Silo}")]
     public static partial void ContextHandedOver(this ILogger logger, string handle, string silo, int objects);
+
+    [LoggerMessage(1018, LogLevel.Error, "Bug: {Type} {Id} of context {Handle} has users {Users} in the table and {GrainUsers} in its grain; it was not destroyed")]
+    public static partial void UsersDisagree(this ILogger logger, ObjectType type, ObjectId id, string handle, long users, long grainUsers);
 }

@@ -9,10 +9,10 @@ using Orleans.Configuration;
 
 namespace IommuFd.Bench.Cluster;
 
-// Not a benchmark: it keeps the processors of silos that run already busy for minutes, and looks each second whether the cluster takes one of them
-// for dead. Nothing is killed, so every silo that is declared dead is a false alarm.
+// Not a benchmark: it keeps the processors of running silos busy for minutes, and checks every second whether the cluster has declared one
+// of them dead. Nothing is killed, so every silo declared dead is a false alarm.
 
-/// <summary>A load on a running cluster, and what the cluster thinks of its silos meanwhile.</summary>
+/// <summary>Puts a load on a running cluster and watches the states of its silos.</summary>
 internal sealed class ClusterLoad(IGrainFactory grains)
 {
     public const string Usage = "usage: dotnet run -c Release --project bench -- cluster-load MINUTES WORKERS GATEWAY...   (ADDRESS:PORT, of 'make cluster')";
@@ -87,7 +87,7 @@ internal sealed class ClusterLoad(IGrainFactory grains)
         }
     }
 
-    // Batches of mappings, so that the silos are busy and not the network.
+    // Mappings and option reads, so that the silos are busy rather than the network.
     private async Task WorkAsync(IommufdClient client, ContextMode mode, CancellationToken stop)
     {
         while (!stop.IsCancellationRequested)

@@ -1,9 +1,9 @@
 namespace IommuFd.Bench.Harness;
 
-/// <summary>What a run is to measure, and how long.</summary>
-/// <param name="Filter">How a section's name starts, or a part of rows' names; null for everything.</param>
+/// <summary>What a run measures, and for how long.</summary>
+/// <param name="Filter">The start of a section's name or a part of rows' names; null for everything.</param>
 /// <param name="IsQuick">Whether figures may be rough.</param>
-/// <param name="JsonPath">Where the rows go as JSON; null for nowhere.</param>
+/// <param name="JsonPath">The file to write the rows to as JSON; null for none.</param>
 internal sealed record BenchOptions(string? Filter, bool IsQuick, string? JsonPath)
 {
     public const string Usage = "usage: dotnet run -c Release --project bench -- [filter] [--quick] [--json FILE]";
@@ -14,16 +14,16 @@ internal sealed record BenchOptions(string? Filter, bool IsQuick, string? JsonPa
     /// <summary>How long a load runs in one round.</summary>
     public TimeSpan Round => TimeSpan.FromMilliseconds(IsQuick ? 30 : 100);
 
-    /// <summary>How long a load runs before its first round, so that the JIT has done its work.</summary>
+    /// <summary>How long a load runs before its first round, so that the JIT is done.</summary>
     public TimeSpan WarmUp => TimeSpan.FromMilliseconds(IsQuick ? 60 : 1_000);
 
-    /// <summary>Repetitions of what is measured as one long operation.</summary>
+    /// <summary>Repetitions of measurements that are one long operation.</summary>
     public int Repetitions => IsQuick ? 2 : 5;
 
-    /// <summary>Activations whose memory is measured.</summary>
+    /// <summary>Number of activations whose memory is measured.</summary>
     public int IdleActivations => IsQuick ? 10_000 : 100_000;
 
-    /// <summary>Reads the command line; null where it is no valid one.</summary>
+    /// <summary>Parses the command line; null if it is invalid.</summary>
     public static BenchOptions? Parse(string[] args)
     {
         var options = new BenchOptions(null, false, null);

@@ -2,13 +2,13 @@ using IommuFd.Client;
 
 namespace IommuFd.Bench.Harness;
 
-/// <summary>How often loads run in turns, and how long.</summary>
-/// <param name="Rounds">How often. Odd, so that the median is one of them.</param>
-/// <param name="Round">How long.</param>
-/// <param name="AddsCpu">Whether each load gets a second row, with the time that processors spent on it.</param>
+/// <summary>How many rounds loads run in, and for how long.</summary>
+/// <param name="Rounds">The number of rounds. Odd, so that the median is one of them.</param>
+/// <param name="Round">The length of a round.</param>
+/// <param name="AddsCpu">Whether each load gets a second row with the processor time spent on it.</param>
 internal readonly record struct Pace(int Rounds, TimeSpan Round, bool AddsCpu = false);
 
-/// <summary>A run: what it measures on, how, and where the rows go.</summary>
+/// <summary>A run: the grains it measures, its options, and the report for its rows.</summary>
 internal sealed class BenchRun(IGrainFactory grains, BenchOptions options, Report report)
 {
     public IGrainFactory Grains { get; } = grains;
@@ -20,15 +20,15 @@ internal sealed class BenchRun(IGrainFactory grains, BenchOptions options, Repor
     public void Add(Row row) => report.Add(row);
 
     /// <summary>
-    /// Measures loads against a yardstick: all of them run once in each round, every other round in reverse, so that what else the machine does meets
-    /// them alike. A ratio is taken within a round.
+    /// Measures loads against a yardstick: each runs once per round, every other round in reverse order, so that whatever else the machine
+    /// does affects all alike. Ratios are taken within a round.
     /// </summary>
     public Task CompareAsync(string section, Load yardstick, params (Load Load, Target? Target)[] subjects)
         => CompareAsync(section, new Pace(Options.Rounds, Options.Round), yardstick, subjects);
 
-    /// <summary>Measures loads against a yardstick, at a pace of its own: small differences need more rounds than ratios do.</summary>
+    /// <summary>Measures loads against a yardstick, at a given pace: small differences need more rounds than ratios do.</summary>
     /// <param name="section">The section.</param>
-    /// <param name="pace">How often, and how long.</param>
+    /// <param name="pace">The number and length of rounds.</param>
     /// <param name="yardstick">What the others are measured against.</param>
     /// <param name="subjects">The others.</param>
     public async Task CompareAsync(string section, Pace pace, Load yardstick, params (Load Load, Target? Target)[] subjects)

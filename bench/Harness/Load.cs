@@ -2,31 +2,30 @@ using System.Diagnostics;
 
 namespace IommuFd.Bench.Harness;
 
-// Callers in closed loops: each has one call under way at any time. A tight loop of many callers never gives the thread pool a
-// moment to look at its global queue, so that each caller yields now and then. All loads run through this one loop, the
-// yardsticks too, so that whatever it costs is in both sides of a ratio.
+// Callers in closed loops: each has one call under way at any time. A tight loop of many callers would never let the thread pool reach its
+// global queue, so each caller yields now and then. All loads run in this one loop, the yardsticks too, so its cost is on both sides of a ratio.
 
 /// <summary>What a load did in one round.</summary>
 /// <param name="PerSecond">Operations a second.</param>
-/// <param name="AllocatedBytes">Managed bytes that the process allocated for one operation.</param>
-/// <param name="CpuNanoseconds">Time that processors spent in the process for one operation. Other processes disturb it far less than the rate.</param>
+/// <param name="AllocatedBytes">Managed bytes that the process allocated per operation.</param>
+/// <param name="CpuNanoseconds">Processor time of the process per operation. Other processes disturb it far less than the rate.</param>
 internal readonly record struct Rate(double PerSecond, double AllocatedBytes, double CpuNanoseconds);
 
-/// <summary>Something that is called for a while by a number of callers.</summary>
+/// <summary>Calls that a number of callers make for a while.</summary>
 internal abstract class Load(string name)
 {
     public string Name { get; } = name;
 
-    /// <summary>Calls for at least so long.</summary>
+    /// <summary>Makes calls for at least this long.</summary>
     public abstract Task<Rate> RunAsync(TimeSpan duration);
 }
 
-/// <summary>A load of calls that answer <typeparamref name="TReply"/>.</summary>
+/// <summary>A load of calls that return a <typeparamref name="TReply"/>.</summary>
 /// <param name="name">What is called.</param>
 /// <param name="callers">Callers, each with one call under way.</param>
-/// <param name="operations">Operations that one call counts for.</param>
-/// <param name="call">One call by a caller.</param>
-/// <param name="isExpected">Whether the answer is the one that is meant to be measured; any other ends the run.</param>
+/// <param name="operations">The number of operations that one call counts as.</param>
+/// <param name="call">Makes one call for a caller.</param>
+/// <param name="isExpected">Whether the reply is the one to measure; any other ends the run.</param>
 internal sealed class Load<TReply>(string name, int callers, int operations, Func<int, ValueTask<TReply>> call, Predicate<TReply> isExpected) : Load(name)
 {
     private const int CallsBetweenYields = 16;
@@ -52,7 +51,7 @@ internal sealed class Load<TReply>(string name, int callers, int operations, Fun
                 var reply = await call(caller);
                 if (!isExpected(reply))
                 {
-                    throw new InvalidOperationException($"'{Name}' got an answer that it is not meant to measure.");
+                    throw new InvalidOperationException($"'{Name}' got a reply that is not the one to measure.");
                 }
             }
 

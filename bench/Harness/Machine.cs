@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 
 namespace IommuFd.Bench.Harness;
 
-/// <summary>Where a run ran: what one has to know to read its absolute figures.</summary>
+/// <summary>The machine of a run: what its absolute figures depend on.</summary>
 internal sealed record Machine(string Processor, int Cores, string Load, string OperatingSystem, string Runtime, string Orleans, string Collector)
 {
     public static Machine Current() => new(

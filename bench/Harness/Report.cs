@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 
 namespace IommuFd.Bench.Harness;
 
-/// <summary>The table: printed row by row as it is measured, and kept for JSON.</summary>
+/// <summary>The table of rows: printed as each is measured, and kept for JSON.</summary>
 internal sealed class Report(Machine machine)
 {
     private static readonly JsonSerializerOptions Json = new()

@@ -3,10 +3,10 @@ using System.Text.Json.Serialization;
 
 namespace IommuFd.Bench.Harness;
 
-/// <summary>What a row is to reach.</summary>
+/// <summary>The target of a row.</summary>
 internal sealed class Target
 {
-    /// <summary>Not one byte allocated.</summary>
+    /// <summary>No byte allocated.</summary>
     public static readonly Target NoAllocation = new("0 B", row => row.AllocatedBytes == 0);
 
     private readonly Func<Row, bool> _isMet;
@@ -38,22 +38,22 @@ internal sealed record Row
 
     public required string Name { get; init; }
 
-    /// <summary>What <see cref="Value"/> counts: <c>op/s</c>, <c>ns</c> or <c>B</c>.</summary>
+    /// <summary>The unit of <see cref="Value"/>: <c>op/s</c>, <c>ns</c> or <c>B</c>.</summary>
     public required string Unit { get; init; }
 
     public required Spread Value { get; init; }
 
-    /// <summary>Managed bytes that one operation allocates, on the caller's side and the silo's together; null where that says nothing.</summary>
+    /// <summary>Managed bytes allocated per operation, by the caller's side and the silo together; null if that means nothing.</summary>
     public double? AllocatedBytes { get; init; }
 
-    /// <summary>What it was measured against, in the same rounds; null for nothing.</summary>
+    /// <summary>The yardstick it was measured against in the same rounds; null for none.</summary>
     public string? Yardstick { get; init; }
 
     public Spread? YardstickValue { get; init; }
 
     public double? YardstickAllocatedBytes { get; init; }
 
-    /// <summary>The value by the yardstick's of the same round.</summary>
+    /// <summary>The value divided by the yardstick's of the same round.</summary>
     public Spread? Ratio { get; init; }
 
     [JsonIgnore]

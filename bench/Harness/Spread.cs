@@ -1,6 +1,6 @@
 namespace IommuFd.Bench.Harness;
 
-/// <summary>What the rounds of a measurement gave: the middle and both ends.</summary>
+/// <summary>The results of a measurement's rounds: the median, the least and the greatest.</summary>
 internal readonly record struct Spread(double Median, double Min, double Max)
 {
     public static Spread Of(IEnumerable<double> values)

@@ -2,7 +2,6 @@ using BenchmarkDotNet.Attributes;
 using IommuFd.Bench.Sections;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
-using IommuFd.Grains.Dispatch;
 using IommuFd.Uapi;
 
 namespace IommuFd.Bench.Micro;
@@ -30,11 +29,11 @@ public class DecodeBenchmarks
     public uint Newer() => Decode<IommuDestroy>(_newer).Id;
 
     [Benchmark(Description = "refuse an unknown number")]
-    public bool Unknown() => IoctlDispatcher.Prevalidate(_unknown, out _).Errno == Errno.ENOTTY;
+    public bool Unknown() => Prevalidation.Check(_unknown, out _).Errno == Errno.ENOTTY;
 
     private static T Decode<T>(IoctlRequest request)
         where T : unmanaged
-        => IoctlDispatcher.Prevalidate(request, out _).Errno == Errno.None
+        => Prevalidation.Check(request, out _).Errno == Errno.None
             ? new IoctlCommand(IoctlTable.Find(request.Command)!, request).Read<T>()
-            : throw new InvalidOperationException("The request was to pass.");
+            : throw new InvalidOperationException("The request did not pass the checks.");
 }

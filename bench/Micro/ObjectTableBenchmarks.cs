@@ -4,10 +4,10 @@ using IommuFd.Grains.Objects.Ioas;
 
 namespace IommuFd.Bench.Micro;
 
-// Cost that does not grow with the table shows with one id over and over. With ids all over the table, the processor's caches
-// no longer hold what is needed, which is the machine's cost and is measured beside it.
+// With the same id over and over, the cost should not grow with the table. With ids all over the table, memory that is no longer in the
+// processor's caches adds the machine's cost, which is measured beside it.
 
-/// <summary>The table of objects without a grain around it.</summary>
+/// <summary>The object table without a grain around it.</summary>
 [MemoryDiagnoser]
 public class ObjectTableBenchmarks
 {

@@ -6,7 +6,9 @@ using IommuFd.Grains.Monitoring;
 
 namespace IommuFd.Bench.Micro;
 
-/// <summary>What it costs an ioctl that its silo counts it and its context records it, with the time stamp that its turn begins with.</summary>
+/// <summary>
+/// The cost of counting an ioctl in its silo and recording it in its context, including the time stamp at the start of its turn.
+/// </summary>
 [MemoryDiagnoser]
 public class RecordBenchmarks
 {

@@ -4,12 +4,12 @@ using IommuFd.Bench.Yardsticks;
 namespace IommuFd.Bench.Sections;
 
 /// <summary>
-/// Trivial activations by the thousand, each time others: the silo remembers for a while where an ended one was, so that one that comes back costs less
-/// than a new one.
+/// Trivial activations by the thousand, with new keys each time: the silo remembers for a while where an ended activation was, so
+/// reactivating one costs less than a new one.
 /// </summary>
 internal sealed class Activations(BenchRun run, int count)
 {
-    // Ends before a call's response timeout.
+    // Small enough to finish within a call's response timeout.
     private const int AtOnce = 10_000;
 
     private static long s_lastKey;
@@ -21,7 +21,7 @@ internal sealed class Activations(BenchRun run, int count)
 
     public Task EndAsync() => InPartsAsync(_relay.EndManyAsync);
 
-    /// <summary>Waits until no activation ends any more: one that was told to does so after it has answered.</summary>
+    /// <summary>Waits until all deactivations are done: an activation that is told to end does so after it has answered.</summary>
     public static async Task SettleAsync(BenchRun run)
     {
         var management = run.Grains.GetGrain<IManagementGrain>(0);

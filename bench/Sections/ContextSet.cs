@@ -6,10 +6,10 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Bench.Sections;
 
-/// <summary>What one caller calls: its context, by the SDK and by its grain, and its yardsticks.</summary>
+/// <summary>What one caller calls: its context, through the SDK and through its grain, and its yardsticks.</summary>
 internal sealed record CallTarget(int Caller, IommuContext Context, IContextGrain Grain, IPingGrain Ping, IRelayGrain Relay);
 
-/// <summary>Some open contexts and as many yardstick grains, with the callers spread over them evenly.</summary>
+/// <summary>Open contexts and as many yardstick grains, with the callers spread evenly over them.</summary>
 internal sealed class ContextSet : IAsyncDisposable
 {
     private readonly IommuContext[] _contexts;
@@ -50,30 +50,30 @@ internal sealed class ContextSet : IAsyncDisposable
     public Load Load<TReply>(string name, int operations, Func<CallTarget, ValueTask<TReply>> call, Predicate<TReply> isExpected)
         => new Load<TReply>(name, _targets.Length, operations, caller => call(_targets[caller]), isExpected);
 
-    /// <summary>A load of one-hop calls with so many bytes.</summary>
+    /// <summary>A load of one-hop calls with a number of bytes.</summary>
     public Load OneHop(int bytes)
     {
         var request = new YardstickRequest { Argument = new byte[bytes] };
         return Load($"one hop, {bytes} B", 1, target => target.Ping.PingAsync(request), reply => reply.Argument.Length == bytes);
     }
 
-    /// <summary>A load of two-hop calls with so many bytes.</summary>
+    /// <summary>A load of two-hop calls with a number of bytes.</summary>
     public Load TwoHops(int bytes)
     {
         var request = new YardstickRequest { Argument = new byte[bytes] };
         return Load($"two hops, {bytes} B", 1, target => target.Relay.RelayAsync(request), reply => reply.Argument.Length == bytes);
     }
 
-    /// <summary>A load of one ioctl by the context's grain.</summary>
+    /// <summary>A load of one ioctl, called on the context's grain.</summary>
     public Load Ioctl(string name, IoctlRequest request, Errno errno = Errno.None)
-        => Load(name, 1, target => target.Grain.IoctlAsync(request), reply => reply.Errno == errno);
+        => Load(name, 1, target => target.Grain.IoctlAsync(request, default), reply => reply.Errno == errno);
 
-    /// <summary>A load of one batch by the context's grain, each of whose ioctls counts.</summary>
+    /// <summary>A load of one batch, called on the context's grain. Each of its ioctls counts as an operation.</summary>
     public Load Batch(string name, IoctlBatchRequest request, Errno errno)
         => Load(
             name,
             request.Requests.Length,
-            target => target.Grain.IoctlBatchAsync(request),
+            target => target.Grain.IoctlBatchAsync(request, default),
             reply => reply.Replies.Length == request.Requests.Length && reply.Replies.All(each => each.Errno == errno));
 
     public async ValueTask DisposeAsync()

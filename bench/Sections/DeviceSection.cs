@@ -3,11 +3,13 @@ using IommuFd.Bench.Yardsticks;
 
 namespace IommuFd.Bench.Sections;
 
-// A driver's call goes to the context, which decides, and from there to the IOAS, which changes: two hops. Two pairs differ. To detach a device
-// without reserved regions from a HWPT that stays changes nothing in the IOAS, so that this pair has a yardstick of its own. To replace an IOAS changes two of
-// them one after the other, which has no yardstick and is measured against two hops like the others.
+// A driver's call goes to the context, which decides, and from there to the IOAS, which changes: two hops. Two pairs differ. Detaching a
+// device without reserved regions from a HWPT that stays changes nothing in the IOAS, so this pair has its own yardstick. Replacing an IOAS
+// changes two of them one after the other; that has no yardstick and is measured against two hops like the others.
 
-/// <summary>Devices that are attached, moved and detached through the SDK: against hops, and on IOASes with many areas against such with few.</summary>
+/// <summary>
+/// Attaching, moving and detaching devices through the SDK: against hops, and on IOASes with many areas against IOASes with few.
+/// </summary>
 internal static class DeviceSection
 {
     private const string Section = "device";

@@ -6,8 +6,8 @@ using IommuFd.GrainInterfaces;
 namespace IommuFd.Bench.Sections;
 
 /// <summary>
-/// A driver's devices and IOASes with a number of areas each, and what the driver does with them over and over. A domain that is there already spares the
-/// next one some of the work, so that IOASes to which HWPTs come and go have no other.
+/// A driver's devices and IOASes with a number of areas each, and the operations that the driver repeats on them. An existing domain saves
+/// the next one some work, so IOASes on which HWPTs come and go have no other domain.
 /// </summary>
 internal sealed class DeviceSet : IAsyncDisposable
 {
@@ -16,7 +16,7 @@ internal sealed class DeviceSet : IAsyncDisposable
     public const string ReplaceHwptName = "replace a HWPT, and back";
     public const string ReplaceIoasName = "replace an IOAS, and back";
 
-    // Where the aperture of the selftest's IOMMU starts: every area must lie in it.
+    // The start of the selftest IOMMU's aperture, in which every area must lie.
     private const ulong FirstIova = 0x100_0000;
 
     private static readonly ObjectId Attached = new(1);
@@ -36,7 +36,7 @@ internal sealed class DeviceSet : IAsyncDisposable
 
     public int Areas { get; }
 
-    /// <summary>Attaching a device to an IOAS, which makes a HWPT, and detaching it, with which the HWPT goes.</summary>
+    /// <summary>Attaching a device to an IOAS, which allocates a HWPT, and detaching it, which destroys the HWPT.</summary>
     public required Load AttachIoas { get; init; }
 
     /// <summary>Attaching a device to a HWPT that stays, and detaching it.</summary>
@@ -45,7 +45,7 @@ internal sealed class DeviceSet : IAsyncDisposable
     /// <summary>Moving a device to another HWPT of the same IOAS, and back.</summary>
     public required Load ReplaceHwpt { get; init; }
 
-    /// <summary>Moving a device to another IOAS, and back: each time a HWPT is made and one goes.</summary>
+    /// <summary>Moving a device to another IOAS, and back: each move allocates one HWPT and destroys one.</summary>
     public required Load ReplaceIoas { get; init; }
 
     public static async Task<DeviceSet> OpenAsync(BenchRun run, int areas)
@@ -105,7 +105,7 @@ internal sealed class DeviceSet : IAsyncDisposable
         }
     }
 
-    // What fails is thrown by the SDK.
+    // The SDK throws for failures.
     private static Load<ObjectId> Pair(string name, Func<ValueTask<ObjectId>> pair)
         => new(name, callers: 1, operations: 2, _ => pair(), hwpt => hwpt != default);
 }

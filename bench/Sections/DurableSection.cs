@@ -11,8 +11,8 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace IommuFd.Bench.Sections;
 
-// A durable ioctl waits for the disk, a volatile one does not: their ratio says what lasting costs on this disk, and nothing about Orleans. What is
-// ours is that a hundred contexts share what one has to wait for, and that a context with a long life comes back quickly.
+// A durable ioctl waits for the disk, a volatile one does not: their ratio says what durability costs on this disk, and nothing about
+// Orleans. Our part is that a hundred contexts share the wait of one, and that a context with a long history recovers quickly.
 
 /// <summary>Durable contexts against volatile ones, group commit, and recovery, in each store.</summary>
 internal static class DurableSection
@@ -62,7 +62,7 @@ internal static class DurableSection
         await silo.StopAsync();
     }
 
-    // IOAS_ALLOC and DESTROY, one after the other, by one caller for each context.
+    // IOAS_ALLOC and DESTROY, one after the other, with one caller per context.
     private static async Task<Load> PairsAsync(IGrainFactory grains, string name, int count)
     {
         var contexts = new IContextGrain[count];
@@ -75,8 +75,8 @@ internal static class DurableSection
             name, count, operations: 2,
             async caller =>
             {
-                var allocated = await contexts[caller].IoctlAsync(Ioctls.Alloc);
-                return await contexts[caller].IoctlAsync(Ioctls.Destroy(Ioctls.AllocatedId(allocated)));
+                var allocated = await contexts[caller].IoctlAsync(Ioctls.Alloc, default);
+                return await contexts[caller].IoctlAsync(Ioctls.Destroy(Ioctls.AllocatedId(allocated)), default);
             },
             reply => reply.Errno == Errno.None);
     }
@@ -107,7 +107,7 @@ internal static class DurableSection
         });
     }
 
-    // Objects that live, and maps and unmaps on all of them until the context has had so many ioctls.
+    // Allocates live objects, then maps and unmaps on all of them until the context has run a number of ioctls.
     private static async Task FillAsync(IContextGrain context, int ioctls)
     {
         await BatchAsync(context, Enumerable.Repeat(Ioctls.Alloc, LiveObjects));
@@ -126,7 +126,7 @@ internal static class DurableSection
 
     private static async Task BatchAsync(IContextGrain context, IEnumerable<IoctlRequest> requests)
     {
-        var reply = await context.IoctlBatchAsync(new IoctlBatchRequest { Requests = [.. requests] });
+        var reply = await context.IoctlBatchAsync(new IoctlBatchRequest { Requests = [.. requests] }, default);
         if (reply.Errno != Errno.None)
         {
             throw new InvalidOperationException($"A batch to fill a context failed with {reply.Errno}.");
@@ -146,14 +146,14 @@ internal static class DurableSection
     {
         try
         {
-            await context.IoctlAsync(Ioctls.GetRlimitMode);
+            await context.IoctlAsync(Ioctls.GetRlimitMode, default);
         }
         catch (ContextUnavailableException)
         {
             return;
         }
 
-        throw new InvalidOperationException("An activation whose journal was taken has answered.");
+        throw new InvalidOperationException("An activation answered although its journal had been acquired by another.");
     }
 
     private static async Task UntilAnsweredAsync(IContextGrain context)
@@ -162,7 +162,7 @@ internal static class DurableSection
         {
             try
             {
-                await context.IoctlAsync(Ioctls.GetRlimitMode);
+                await context.IoctlAsync(Ioctls.GetRlimitMode, default);
                 return;
             }
             catch (Exception exception) when (exception is ContextUnavailableException or OrleansException)

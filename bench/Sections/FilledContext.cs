@@ -5,7 +5,7 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Bench.Sections;
 
-/// <summary>A context with the IOASes 1 to <see cref="Live"/>, filled in as few calls as can be.</summary>
+/// <summary>A context with the IOASes 1 to <see cref="Live"/>, filled in as few calls as possible.</summary>
 internal sealed class FilledContext
 {
     // A batch must end well within a call's response timeout, and an activation takes longer than an allocation.
@@ -30,7 +30,7 @@ internal sealed class FilledContext
         return new FilledContext(context, run.Grains.GetGrain<IContextGrain>(context.Handle.Value));
     }
 
-    /// <summary>Allocates IOASes, none of which is used.</summary>
+    /// <summary>Allocates IOASes without using them.</summary>
     public async Task AllocateAsync(int count)
     {
         await RunAsync(Enumerable.Repeat(Ioctls.Alloc, count), AllocationsAtOnce);
@@ -41,11 +41,11 @@ internal sealed class FilledContext
     public Task ActivateAsync(int count)
         => RunAsync(Enumerable.Range(1, count).Select(id => Ioctls.HugePages(new ObjectId((uint)id), IommuOptionOp.Get)), ActivationsAtOnce);
 
-    /// <summary>Maps one page at every other page of an IOAS, from an IOVA on.</summary>
+    /// <summary>Maps one page at every other page of an IOAS, starting at an IOVA.</summary>
     public Task MapAsync(ObjectId ioas, ulong firstIova, int areas)
         => RunAsync(Enumerable.Range(0, areas).Select(area => Ioctls.MapPage(ioas, firstIova + ((ulong)area * 2 * Ioctls.PageBytes))), ActivationsAtOnce);
 
-    /// <summary>Attaches so many emulated devices, each with its owner, to every IOAS.</summary>
+    /// <summary>Attaches a number of emulated devices, each with its owner, to every IOAS.</summary>
     public Task AttachMocksAsync(int each)
         => RunAsync(Enumerable.Range(1, Live).SelectMany(id => Enumerable.Repeat(Ioctls.MockDomain(new ObjectId((uint)id)), each)), ActivationsAtOnce);
 
@@ -53,7 +53,7 @@ internal sealed class FilledContext
     {
         foreach (var chunk in requests.Chunk(atOnce))
         {
-            var batch = await Grain.IoctlBatchAsync(new IoctlBatchRequest { Requests = chunk });
+            var batch = await Grain.IoctlBatchAsync(new IoctlBatchRequest { Requests = chunk }, default);
             if (Array.Find(batch.Replies, reply => reply.Errno != Errno.None) is { } failed)
             {
                 throw new InvalidOperationException($"Filling a context failed: {failed.Errno} ({failed.Diagnostic}).");

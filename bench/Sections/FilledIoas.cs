@@ -10,12 +10,12 @@ internal sealed class FilledIoas
 {
     public const ulong Page = Ioctls.PageBytes;
 
-    // A prime that none of the sizes is a multiple of, so that the areas are hit all over.
+    // A prime that divides none of the sizes, so that areas all over the IOAS are hit.
     private const uint AllOver = 7919;
 
     private const int MapsAtOnce = 2048;
 
-    // Below this IOVA nothing is mapped, so that automatic IOVAs find a place only between the areas or behind them.
+    // The lowest IOVA that can be chosen automatically, so that automatic IOVAs find room only between the areas or behind them.
     private const ulong FirstIova = 0x1000;
 
     private readonly IommuContext _context;
@@ -42,7 +42,7 @@ internal sealed class FilledIoas
         var filled = new FilledIoas(context, grain, await context.AllocateIoasAsync(), await context.AllocateIoasAsync(), areas);
         foreach (var chunk in Enumerable.Range(0, areas).Chunk(MapsAtOnce))
         {
-            var batch = await grain.IoctlBatchAsync(new IoctlBatchRequest { Requests = [.. chunk.Select(area => filled.Map(IovaOf((uint)area)))] });
+            var batch = await grain.IoctlBatchAsync(new IoctlBatchRequest { Requests = [.. chunk.Select(area => filled.Map(IovaOf((uint)area)))] }, default);
             Expect(batch.Replies.All(reply => reply.Errno == Errno.None), "filling an IOAS");
         }
 
@@ -65,21 +65,21 @@ internal sealed class FilledIoas
         return await SucceedsAsync(Copy(iova)) && await SucceedsAsync(Unmap(_other, iova));
     }
 
-    /// <summary>Maps two pages where there is room for them, which is behind all areas, and unmaps them.</summary>
+    /// <summary>Maps two pages at an automatic IOVA, which is behind all areas, and unmaps them.</summary>
     public async ValueTask<bool> MapAnywhereUnmapAsync()
     {
-        var reply = await _grain.IoctlAsync(MapAnywhere());
+        var reply = await _grain.IoctlAsync(MapAnywhere(), default);
         var iova = UapiStruct.Read<IommuIoasMap>(reply.Argument).Iova;
         return reply.Errno == Errno.None && await SucceedsAsync(Unmap(_ioas, iova, 2 * Page));
     }
 
-    /// <summary>A batch that unmaps an area and maps it again, a number of times.</summary>
+    /// <summary>A batch that unmaps and maps an area a number of times.</summary>
     public IoctlBatchRequest UnmapMapBatch(int pairs)
         => new() { Requests = [.. Enumerable.Range(0, pairs).Select(_ => NextIova()).SelectMany(iova => new[] { Unmap(_ioas, iova), Map(iova) })] };
 
-    public ValueTask<IoctlBatchReply> RunAsync(IoctlBatchRequest batch) => _grain.IoctlBatchAsync(batch);
+    public ValueTask<IoctlBatchReply> RunAsync(IoctlBatchRequest batch) => _grain.IoctlBatchAsync(batch, default);
 
-    private async ValueTask<bool> SucceedsAsync(IoctlRequest request) => (await _grain.IoctlAsync(request)).Errno == Errno.None;
+    private async ValueTask<bool> SucceedsAsync(IoctlRequest request) => (await _grain.IoctlAsync(request, default)).Errno == Errno.None;
 
     private ulong NextIova() => IovaOf(_last = (_last + AllOver) % (uint)Areas);
 

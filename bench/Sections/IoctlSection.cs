@@ -6,8 +6,8 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Bench.Sections;
 
-// Every ioctl is measured twice in the same rounds: by the context's grain, which has the target, since the yardstick is called
-// the same way; and by the SDK, which is what users get, and has the cost of its API on top.
+// Every ioctl is measured twice in the same rounds: on the context's grain, which has the target, since the yardstick is called the same
+// way; and through the SDK, which is what users get and adds the cost of its API.
 
 /// <summary>Ioctls one at a time and in batches, with few and many callers, against hops.</summary>
 internal static class IoctlSection
@@ -53,8 +53,8 @@ internal static class IoctlSection
             (set.Load("OPTION HUGE_PAGES get, SDK", 1, target => target.Context.GetHugePagesAsync(Existing), enabled => enabled), null));
     }
 
-    // An object that was never used has no activation. One that was has had to be activated and ended, which is what the second
-    // yardstick does to a trivial grain.
+    // An object that was never used has no activation. A used one had to be activated and ended, as the second yardstick does with a
+    // trivial grain.
     private static async Task ComparePairsAsync(BenchRun run, string section, ContextSet set)
     {
         var hops = set.Load("one hop, 12 B and 8 B", 2, TwoPingsAsync, IsAnswered);
@@ -82,7 +82,7 @@ internal static class IoctlSection
             set.Load("DESTROY of a missing id, SDK", 1, SdkDestroyMissingAsync, result => result.Errno == Errno.ENOENT),
             (set.Load($"{BatchSize} DESTROY of a missing id in a batch, SDK", BatchSize, SdkDestroyBatchAsync, results => results.Count == BatchSize), OfOneAtATime));
 
-        // A batch is one turn, so that the lowest free id is known: the one behind the existing object.
+        // A batch is one turn, so the lowest free id is known: the one after the existing object's.
         IoctlRequest[] pair = [Ioctls.Alloc, Ioctls.Destroy(new ObjectId(Existing.Value + 1))];
         var pairs = new IoctlBatchRequest { Requests = [.. Enumerable.Repeat(pair, BatchSize / 2).SelectMany(requests => requests)] };
         await run.CompareAsync(
@@ -107,15 +107,15 @@ internal static class IoctlSection
 
     private static async ValueTask<IoctlReply> AllocDestroyAsync(CallTarget target)
     {
-        var allocated = await target.Grain.IoctlAsync(Ioctls.Alloc);
-        return await target.Grain.IoctlAsync(Ioctls.Destroy(Ioctls.AllocatedId(allocated)));
+        var allocated = await target.Grain.IoctlAsync(Ioctls.Alloc, default);
+        return await target.Grain.IoctlAsync(Ioctls.Destroy(Ioctls.AllocatedId(allocated)), default);
     }
 
     private static async ValueTask<IoctlReply> AllocUseDestroyAsync(CallTarget target)
     {
-        var id = Ioctls.AllocatedId(await target.Grain.IoctlAsync(Ioctls.Alloc));
-        var set = await target.Grain.IoctlAsync(Ioctls.HugePages(id, IommuOptionOp.Set));
-        return set.Errno == Errno.None ? await target.Grain.IoctlAsync(Ioctls.Destroy(id)) : set;
+        var id = Ioctls.AllocatedId(await target.Grain.IoctlAsync(Ioctls.Alloc, default));
+        var set = await target.Grain.IoctlAsync(Ioctls.HugePages(id, IommuOptionOp.Set), default);
+        return set.Errno == Errno.None ? await target.Grain.IoctlAsync(Ioctls.Destroy(id), default) : set;
     }
 
     private static ValueTask<IoctlResult> SdkDestroyMissingAsync(CallTarget target)

@@ -4,7 +4,7 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Bench.Sections;
 
-/// <summary>The requests that are measured, made before the clock starts.</summary>
+/// <summary>The measured requests, built before the clock starts.</summary>
 internal static class Ioctls
 {
     public const ulong PageBytes = 4096;
@@ -22,13 +22,13 @@ internal static class Ioctls
     public static IoctlRequest MapPage(ObjectId ioas, ulong iova)
         => Map(new IommuIoasMap { Flags = 7, IoasId = ioas.Value, UserVa = UserVa, Length = PageBytes, Iova = iova });
 
-    /// <summary>Maps memory of the caller that counts as readable and writeable; none of it is touched.</summary>
+    /// <summary>Maps caller memory that is declared readable and writeable; none of it is touched.</summary>
     public static IoctlRequest Map(IommuIoasMap cmd)
         => IommuContext.Request(
             IommuCommand.IoasMap, in cmd,
-            [new UserBuffer { Address = cmd.UserVa, Length = cmd.Length, ReadableBytes = cmd.Length, WritableBytes = cmd.Length }]).ToRequest();
+            [new UserBuffer { Address = cmd.UserVa, Length = cmd.Length, ReadableBytes = cmd.Length, WritableBytes = cmd.Length }]);
 
-    /// <summary>Makes an emulated device with an owner and attaches it to an IOAS, for which the first one makes a HWPT.</summary>
+    /// <summary>Creates an emulated device with an owner and attaches it to an IOAS; the first one allocates a HWPT.</summary>
     public static IoctlRequest MockDomain(ObjectId ioas)
         => Request(IommuCommand.TestCmd, new IommuTestCmd { Op = (uint)IommuTestOp.MockDomain, Id = ioas.Value });
 
@@ -36,7 +36,7 @@ internal static class Ioctls
 
     public static IoctlRequest Request<T>(IommuCommand command, T argument)
         where T : unmanaged
-        => IommuContext.Request(command, in argument).ToRequest();
+        => IommuContext.Request(command, in argument);
 
     private static IoctlRequest Option(IommuOptionId option, IommuOptionOp op, ObjectId id)
         => Request(IommuCommand.Option, new IommuOption { OptionId = (uint)option, Op = (ushort)op, ObjectId = id.Value });

@@ -6,7 +6,7 @@ using IommuFd.Grains.IoPagetable;
 
 namespace IommuFd.Bench.Sections;
 
-/// <summary>Mappings: against two hops, in batches, in IOASes with few and very many areas, and the pure model alone.</summary>
+/// <summary>Mappings: against two hops, in batches, in IOASes with few and very many areas, and in the pure model alone.</summary>
 internal static class MappingSection
 {
     private const string Section = "mapping";
@@ -15,7 +15,7 @@ internal static class MappingSection
     private const string ModelPairs = "model alone: unmap, map pairs among 1,000 areas, one core";
     private const string ModelBytes = "model alone: bytes for an area among 1,000,000";
 
-    // Vector code is slow until it is compiled with optimization, which on a busy machine takes its time.
+    // Vector code is slow until the JIT has optimized it, which takes a while on a busy machine.
     private static readonly TimeSpan ModelWarmUp = TimeSpan.FromSeconds(3);
 
     private static readonly int[] Sizes = [10, 1_000, 1_000_000];
@@ -130,7 +130,7 @@ internal static class MappingSection
 
     private static ulong IovaOf(ulong area) => (area + 1) * 2 * FilledIoas.Page;
 
-    // With pages of its own for each area, as a program's map calls make them.
+    // Each area gets its own pages, as with a program's map calls.
     private static void Map(IoptTable table, ulong area)
     {
         var address = 0x7000_0000_0000 + (area * FilledIoas.Page);

@@ -2,17 +2,17 @@ using IommuFd.Bench.Harness;
 
 namespace IommuFd.Bench.Sections;
 
-// The managed heap before and after, divided by the number of objects. The silo's own directories grow by doubling and never
-// shrink, so that they are grown once before anything is measured, and no side pays for that.
+// The managed heap before and after, divided by the number of objects. The silo's own directories grow by doubling and never shrink, so
+// they are grown once before anything is measured, at no side's cost.
 
-/// <summary>What an idle object costs.</summary>
+/// <summary>The memory of an idle object.</summary>
 internal static class MemorySection
 {
     private const string Section = "memory";
     private const string Unused = "IOAS never used";
     private const string Used = "IOAS used";
 
-    // Bytes hardly differ from one time to the next.
+    // Bytes hardly differ between repetitions.
     private const int Repetitions = 2;
 
     public static async Task RunAsync(BenchRun run)

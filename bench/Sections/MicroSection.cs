@@ -14,7 +14,7 @@ using Perfolizer.Horology;
 
 namespace IommuFd.Bench.Sections;
 
-/// <summary>What runs without Orleans, by BenchmarkDotNet in this process.</summary>
+/// <summary>Code that runs without Orleans, measured by BenchmarkDotNet in this process.</summary>
 internal static class MicroSection
 {
     private const string Section = "micro";
@@ -37,7 +37,7 @@ internal static class MicroSection
         }
     }
 
-    // Rounds of different sizes don't alternate here, so that the ratio is that of the medians.
+    // Rounds of different sizes don't alternate here, so the ratio is that of the medians.
     private static void AddSizes(BenchRun run, BenchmarkReport[] sizes)
     {
         var fewest = Row(sizes[0]);

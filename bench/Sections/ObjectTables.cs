@@ -8,7 +8,9 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Bench.Sections;
 
-/// <summary>Tables of objects without a grain around them, with the objects and holds that the ioctls of <see cref="FilledContext"/> make, in their order.</summary>
+/// <summary>
+/// Object tables without a grain around them, with the objects and holds that the ioctls of <see cref="FilledContext"/> create, in their order.
+/// </summary>
 internal static class ObjectTables
 {
     /// <summary>IOASes that hold nothing.</summary>

@@ -6,24 +6,25 @@ using IommuFd.Grains.Model;
 namespace IommuFd.Bench.Sections;
 
 /// <summary>A graph of four levels: owners hold devices, which hold a HWPT for each IOAS, which holds the IOAS.</summary>
-/// <param name="Ioases">IOASes. Their grains are active: they have the HWPTs' domains. No other object of the graph has a grain that was called.</param>
-/// <param name="DevicesEach">Devices attached to each.</param>
+/// <param name="Ioases">Number of IOASes. Their grains are active, since they have the HWPTs' domains. No other object's grain was
+/// called.</param>
+/// <param name="DevicesEach">Number of devices attached to each.</param>
 internal readonly record struct ReleasedGraph(int Ioases, int DevicesEach)
 {
     public int Objects => Ioases * (2 + (2 * DevicesEach));
 }
 
-/// <summary>What closing a context costs for each of its objects: of IOASes that hold nothing, and of graphs.</summary>
+/// <summary>The cost of closing a context per object: with IOASes that hold nothing, and with graphs.</summary>
 internal static class ReleaseSection
 {
     private const string Section = "release";
     private const int Unused = 1_000_000;
     private const int Used = 10_000;
 
-    // One is over so fast that what else the machine does would be most of what is seen.
+    // A single one is over so fast that most of the time measured would be the machine's other work.
     private const int TablesAtOnce = 4;
 
-    // As many objects in both: chains of one of each kind, and few IOASes with many devices.
+    // Both have equally many objects: chains with one of each kind, and few IOASes with many devices.
     private static readonly ReleasedGraph[] Graphs = [new(25_000, 1), new(100, 499)];
 
     private static readonly Target AtMostTwice = Target.RatioAtMost(2);
@@ -154,7 +155,7 @@ internal static class ReleaseSection
         return Stopwatch.GetElapsedTime(start).TotalNanoseconds / count;
     }
 
-    // In turns, as everything is. The first time warms up.
+    // Alternates between the measures, like all sections. The first repetition warms up.
     private static async Task<List<double>[]> RepeatAsync(BenchRun run, params Func<Task<double>>[] measures)
     {
         List<double>[] times = [.. measures.Select(_ => new List<double>())];

@@ -9,7 +9,7 @@ internal static class ScaleSection
 {
     private const string Section = "scale";
 
-    // A prime that none of the sizes is a multiple of, so that the ids jump about and all of them come up.
+    // A prime that divides none of the sizes, so that the ids jump about and all of them come up.
     private const uint AllOver = 7919;
 
     private static readonly int[] Sizes = [10, 10_000, 1_000_000];
@@ -55,8 +55,8 @@ internal static class ScaleSection
         {
             last = (last + stride) % (uint)context.Live;
             var id = new ObjectId(last + 1);
-            var destroyed = await context.Grain.IoctlAsync(Ioctls.Destroy(id));
-            return destroyed.Errno == Errno.None && Ioctls.AllocatedId(await context.Grain.IoctlAsync(Ioctls.Alloc)) == id;
+            var destroyed = await context.Grain.IoctlAsync(Ioctls.Destroy(id), default);
+            return destroyed.Errno == Errno.None && Ioctls.AllocatedId(await context.Grain.IoctlAsync(Ioctls.Alloc, default)) == id;
         }
     }
 }

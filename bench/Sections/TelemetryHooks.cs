@@ -8,11 +8,12 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace IommuFd.Bench.Sections;
 
-// Everything that telemetry adds to an ioctl that is neither traced nor timed, in one loop: what the SDK asks before it sends, and what the context asks before its turn. It stays on a
-// core, so that its least time can be told on any machine, where differences of a few hundredths in the rate of ioctls can't. It runs where each side runs: the SDK's in
-// an execution context with something in it, as a program's has, the grain's in none.
+// All that telemetry adds to an ioctl that is neither traced nor timed, in one loop: the SDK's checks before it sends, and the context's
+// checks before its turn. The loop stays on one core, so its least time can be measured on any machine, unlike differences of a few
+// hundredths in the rate of ioctls. Each side's checks run as in production: the SDK's in an execution context with something in it, as a
+// program has, the grain's in an empty one.
 
-/// <summary>The cost of asking whether an ioctl is traced or timed.</summary>
+/// <summary>The cost of checking whether an ioctl is traced or timed.</summary>
 internal static class TelemetryHooks
 {
     private const int Ioctls = 1_000_000;
@@ -52,7 +53,7 @@ internal static class TelemetryHooks
             GC.KeepAlive(asked);
         }
 
-        // Whatever else the machine does only adds to a time: the least is what the code takes.
+        // The machine's other work only adds to a time: the least is what the code takes.
         var least = times.Min();
         run.Add(new Row { Section = "telemetry, checks", Name = name, Unit = "ns", Value = new Spread(least, least, times.Max()), Target = target });
     }

@@ -5,14 +5,16 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Bench.Sections;
 
-// What it costs to be looked at. Each load runs in turns with telemetry off, which is the yardstick, and on: subscribed to as the silo subscribes, sampling as it does by default, and
-// exporting to nowhere. It is switched within the process, so that it is the same contexts, code and heap on both sides. The differences are a few hundredths, hence the many rounds.
+// The cost of being watched. Each load runs alternately with telemetry off, which is the yardstick, and on: subscribed as the silo
+// subscribes, with its default sampling, and exported to nowhere. Telemetry is switched within the process, so both sides have the same
+// contexts, code and heap. The differences are a few hundredths, hence the many rounds.
 //
-// Throughput is what is promised; on a machine that does much else it is a poor measure of so little, and the processor time of an ioctl beside it a good one.
+// Throughput is what is promised. On a busy machine it is a poor measure of so small a difference; the processor time per ioctl beside it
+// is a good one.
 //
-// The loads that are called by the grain show the silo's part alone, in the largest proportion; those by the SDK also the client's.
+// Loads on the grain show the silo's part alone, in the largest proportion; loads through the SDK also show the client's.
 
-/// <summary>Ioctls with telemetry on, and with a viewer, against the same without.</summary>
+/// <summary>Ioctls with telemetry on, and with a viewer, against the same ioctls without.</summary>
 internal static class TelemetrySection
 {
     private static readonly Target OfOff = Target.RatioAtLeast(0.97);
@@ -57,7 +59,7 @@ internal static class TelemetrySection
             (new WatchedLoad($"{load.Name}, metrics and traces", load, static () => TelemetrySession.Start()), OfOff),
             (new WatchedLoad($"{load.Name}, Orleans' metrics too", load, static () => TelemetrySession.Start(orleans: true)), null));
 
-    // A viewer asks once a second: rounds must be as long.
+    // A viewer asks once a second, so rounds must be as long.
     private static async Task CompareViewerAsync(BenchRun run, string section, ContextSet set)
     {
         var load = set.Ioctl("DESTROY of a missing id", Ioctls.Destroy(Missing), Errno.ENOENT);
@@ -73,7 +75,7 @@ internal static class TelemetrySection
     private static ValueTask<IoctlResult> SdkDestroyMissingAsync(CallTarget target)
         => target.Context.IoctlAsync(IommuCommand.Destroy, new IommuDestroy { Id = Missing.Value });
 
-    /// <summary>A load that runs while something watches.</summary>
+    /// <summary>A load that runs while it is watched.</summary>
     private sealed class WatchedLoad(string name, Load load, Func<IDisposable?> watch) : Load(name)
     {
         // The first calls after the switch find cold code and caches.
@@ -83,7 +85,7 @@ internal static class TelemetrySection
         {
             using (watch())
             {
-                // What subscribing has allocated, some megabytes, is collected here and not in the round.
+                // Collects the megabytes that subscribing allocated, so that the round does not.
                 GC.Collect();
                 await load.RunAsync(Settling);
                 return await load.RunAsync(duration);

@@ -7,7 +7,7 @@ using OpenTelemetry.Trace;
 
 namespace IommuFd.Bench.Sections;
 
-/// <summary>Telemetry that is on until it is disposed of, and exports to nowhere.</summary>
+/// <summary>Telemetry that is on until disposed, and exports to nowhere.</summary>
 internal sealed class TelemetrySession : IDisposable
 {
     private readonly TracerProvider? _traces;

@@ -3,7 +3,9 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Bench.Sections;
 
-/// <summary>Somebody who looks at the cluster and at one context, as the dashboard and <c>iommufd top</c> do: once a second, what is new since.</summary>
+/// <summary>
+/// A viewer of the cluster and of one context, like the dashboard and <c>iommufd top</c>: once a second it asks for what is new.
+/// </summary>
 internal sealed class Viewer : IDisposable
 {
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(1);

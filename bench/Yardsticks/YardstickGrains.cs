@@ -4,10 +4,10 @@ using Orleans.Placement;
 
 namespace IommuFd.Bench.Yardsticks;
 
-// What Orleans itself costs: grains that do as little as can be done, with requests and replies of the same kind as an ioctl's.
-// They are written the way that is fastest (no async state machine, nothing looked up twice), so that they flatter nobody.
+// What Orleans itself costs: grains that do as little as possible, with requests and replies of the same kind as an ioctl's. They are
+// written in the fastest way (no async state machine, nothing looked up twice), so that no ratio is flattered.
 
-/// <summary>What a yardstick is asked: as many bytes as the argument of the ioctl that it is compared with.</summary>
+/// <summary>A yardstick's request: as many bytes as the argument of the ioctl that it is compared with.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.Bench.YardstickRequest")]
 public sealed class YardstickRequest
 {
@@ -16,11 +16,11 @@ public sealed class YardstickRequest
     public byte[] Argument { get; init; } = [];
 }
 
-/// <summary>What a yardstick answers.</summary>
+/// <summary>A yardstick's reply.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.Bench.YardstickReply")]
 public sealed class YardstickReply
 {
-    /// <summary>The bytes that were asked.</summary>
+    /// <summary>The bytes of the request.</summary>
     [Id(0)]
     public byte[] Argument { get; init; } = [];
 }
@@ -32,19 +32,19 @@ public interface IPingGrain : IGrainWithIntegerKey
     [Alias("Ping")]
     ValueTask<YardstickReply> PingAsync(YardstickRequest request);
 
-    /// <summary>Ends the activation, as an object's grain is ended.</summary>
+    /// <summary>Deactivates, as an object's grain does when it is ended.</summary>
     [Alias("End")]
     ValueTask EndAsync();
 }
 
-/// <summary>Two hops: asks a ping grain on its silo and passes its answer on.</summary>
+/// <summary>Two hops: calls a ping grain on its silo and returns its reply.</summary>
 [Alias("IommuFd.Bench.IRelayGrain")]
 public interface IRelayGrain : IGrainWithIntegerKey
 {
     [Alias("Relay")]
     ValueTask<YardstickReply> RelayAsync(YardstickRequest request);
 
-    /// <summary>Asks the ping grain with a key, which activates it where it is not active.</summary>
+    /// <summary>Calls the ping grain with a key, which activates it if it is not active.</summary>
     [Alias("RelayTo")]
     ValueTask<YardstickReply> RelayToAsync(long key, YardstickRequest request);
 

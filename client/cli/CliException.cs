@@ -1,4 +1,4 @@
 namespace IommuFd.Cli;
 
-/// <summary>The command can't be carried out, for a reason that its user can mend.</summary>
+/// <summary>A command can't run, for a reason that its user can fix.</summary>
 internal sealed class CliException(string message) : Exception(message);

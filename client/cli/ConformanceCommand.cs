@@ -7,7 +7,7 @@ using Spectre.Console;
 
 namespace IommuFd.Cli;
 
-/// <summary>What all sequences together found, by group and command.</summary>
+/// <summary>The results of all sequences, by group and command.</summary>
 internal sealed class ConformanceTally
 {
     private readonly SortedDictionary<(string Group, uint Command), (int Ioctls, int Mismatches)> _rows = [];
@@ -22,13 +22,13 @@ internal sealed class ConformanceTally
 
     public int MismatchCount { get; private set; }
 
-    /// <summary>The mode that the contexts had.</summary>
+    /// <summary>The mode of the contexts.</summary>
     public ContextMode Mode { get; private set; }
 
     /// <summary>The first mismatches, in full.</summary>
     public IReadOnlyList<Mismatch> Mismatches => _mismatches;
 
-    /// <summary>A row for each command of the table, and one for each group's other numbers.</summary>
+    /// <summary>One row for each command of the table, and one for each group's other ioctl numbers.</summary>
     public IEnumerable<(string Group, string Command, int Ioctls, int Mismatches)> Rows => _rows
         .GroupBy(row => (row.Key.Group, Command: Uapi.IoctlTable.Find(row.Key.Command) is null ? 0 : row.Key.Command))
         .Select(rows => (rows.Key.Group, rows.Key.Command == 0 ? "other numbers" : IoctlText.Name(rows.Key.Command),
@@ -60,7 +60,7 @@ internal sealed class ConformanceTally
     }
 }
 
-/// <summary><c>iommufd conformance PATH...</c>: replays what a real kernel answered.</summary>
+/// <summary><c>iommufd conformance PATH...</c>: replays traces of a real kernel.</summary>
 internal static class ConformanceCommand
 {
     private const int Parallel = 8;

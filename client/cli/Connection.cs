@@ -9,7 +9,7 @@ using Microsoft.Extensions.Hosting;
 
 namespace IommuFd.Cli;
 
-/// <summary>The way to the grains: a client of a running cluster, or a silo in this process.</summary>
+/// <summary>A connection to grains: as a client of a running cluster, or to a silo in this process.</summary>
 internal sealed class Connection : IAsyncDisposable
 {
     private static readonly TimeSpan ConnectPatience = TimeSpan.FromSeconds(15);
@@ -24,7 +24,7 @@ internal sealed class Connection : IAsyncDisposable
 
     public IGrainFactory Grains => _host.Services.GetRequiredService<IGrainFactory>();
 
-    /// <summary>What it leads to, for people.</summary>
+    /// <summary>What it connects to, for people.</summary>
     public string Target { get; }
 
     public static async Task<Connection> OpenAsync(ParseResult options, CancellationToken cancellationToken)
@@ -35,9 +35,10 @@ internal sealed class Connection : IAsyncDisposable
             return new Connection(await SiloHost.StartInProcessAsync(cancellationToken: cancellationToken), "a silo in this process");
         }
 
-        var (place, target) = database is null
-            ? ($"at {string.Join(" or ", gateways.AsEnumerable())}", $"the silo{(gateways.Length > 1 ? "s" : "")} at {string.Join(", ", gateways.AsEnumerable())}")
-            : ($"that the {PostgresDatabase.Describe(database)} knows", $"cluster '{ConnectionOptions.ClusterIdOf(options)}' in the {PostgresDatabase.Describe(database)}");
+        var cluster = $"cluster '{ConnectionOptions.ClusterIdOf(options)}'";
+        var (target, failure) = database is null
+            ? ($"the silo{(gateways.Length > 1 ? "s" : "")} at {string.Join(", ", gateways.AsEnumerable())}", $"No silo of {cluster} answers at {string.Join(" or ", gateways.AsEnumerable())}")
+            : ($"{cluster} in the {PostgresDatabase.Describe(database)}", $"No silo of {cluster} in the {PostgresDatabase.Describe(database)} answers");
         var builder = Host.CreateEmptyApplicationBuilder(null);
         try
         {
@@ -60,7 +61,7 @@ internal sealed class Connection : IAsyncDisposable
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
             host.Dispose();
-            throw new CliException($"No silo of cluster '{ConnectionOptions.ClusterIdOf(options)}' answers {place}: {exception.GetBaseException().Message} 'make run' starts one.");
+            throw new CliException($"{failure}: {exception.GetBaseException().Message} 'make run' starts one.");
         }
 
         return new Connection(host, target);
@@ -72,7 +73,7 @@ internal sealed class Connection : IAsyncDisposable
         _host.Dispose();
     }
 
-    /// <summary>Connects to the first gateway that lets it; throws what the last one said.</summary>
+    /// <summary>Connects to the first gateway that accepts; throws the error of the last one if none does.</summary>
     private static async Task ProbeAsync(IPEndPoint[] gateways, CancellationToken cancellationToken)
     {
         for (var i = 0; i < gateways.Length; i++)

@@ -9,8 +9,8 @@ using Orleans.Connections.Security;
 
 namespace IommuFd.Cli;
 
-// A running service is named by gateways or by the database that has the cluster's membership. What can hold a password can be given as the name
-// of a variable of the environment, so that it need not stand where other users of the machine see it.
+// Options name a running service by its gateways, or by the database that holds the cluster's membership. A connection string may contain a password, so it can also
+// be given as the name of an environment variable: other users of the machine can read a command line.
 
 /// <summary>The options that say how a command reaches its service.</summary>
 internal static class ConnectionOptions
@@ -19,37 +19,37 @@ internal static class ConnectionOptions
 
     private static readonly Option<string[]> GatewayOption = new("--gateway")
     {
-        Description = "ADDRESS:PORT of a running silo's gateway; may be repeated. Without it and --cluster, a silo runs in this process for as long as the command does.",
+        Description = "ADDRESS:PORT of a running silo's gateway; may be repeated. Without --gateway and --cluster, the command runs a silo of its own until it ends.",
     };
 
     private static readonly Option<string?> ClusterOption = new("--cluster")
     {
-        Description = "The PostgreSQL database that has the cluster's membership, from which gateways are taken: a connection string, or the name of an environment variable that has it.",
+        Description = "The PostgreSQL database that holds the cluster's membership and so lists its gateways: a connection string, or the name of an environment variable that contains one.",
     };
 
     private static readonly Option<string> ClusterIdOption = new("--cluster-id") { Description = "The cluster's id.", DefaultValueFactory = _ => "iommufd" };
 
     private static readonly Option<string> ServiceIdOption = new("--service-id") { Description = "The service's id.", DefaultValueFactory = _ => "iommufd" };
 
-    private static readonly Option<double> ResponseTimeoutOption = Seconds("--response-timeout", "Seconds that a call may take before it is given up.", 30);
+    private static readonly Option<double> ResponseTimeoutOption = Seconds("--response-timeout", "Seconds to wait for the answer to a call.", 30);
 
-    private static readonly Option<double> GatewayRefreshOption = Seconds("--gateway-refresh", "Seconds between two looks for gateways that came or went.", 2);
+    private static readonly Option<double> GatewayRefreshOption = Seconds("--gateway-refresh", "Seconds between two refreshes of the list of gateways.", 2);
 
-    private static readonly Option<string?> TlsCaOption = new("--tls-ca") { Description = "PEM file of the authority that the silos' certificates lead to. Switches TLS on." };
+    private static readonly Option<string?> TlsCaOption = new("--tls-ca") { Description = "PEM file with the certificate authority of the silos' certificates. Switches TLS on." };
 
     private static readonly Option<string?> TlsCertificateOption = new("--tls-certificate")
     {
-        Description = $"This client's certificate, PFX or PEM. Switches TLS on. A password is taken from {TlsPasswordVariable}.",
+        Description = $"This client's certificate, as PFX or PEM. Switches TLS on. The environment variable {TlsPasswordVariable} contains its password, if it has one.",
     };
 
-    private static readonly Option<string?> TlsKeyOption = new("--tls-key") { Description = "PEM file of the certificate's private key, where it is not in the same file." };
+    private static readonly Option<string?> TlsKeyOption = new("--tls-key") { Description = "PEM file with the certificate's private key, if the certificate's file does not contain it." };
 
-    private static readonly Option<string> TlsServerNameOption = new("--tls-server-name") { Description = "The name that silos' certificates are for.", DefaultValueFactory = _ => "iommufd" };
+    private static readonly Option<string> TlsServerNameOption = new("--tls-server-name") { Description = "The name that the silos' certificates are issued to.", DefaultValueFactory = _ => "iommufd" };
 
-    /// <summary>Whether contexts are durable; of commands that open some.</summary>
-    public static Option<bool> DurableOption { get; } = new("--durable") { Description = "Opens contexts that outlive their silo. Without it, contexts are volatile." };
+    /// <summary>Whether the contexts that a command opens are durable.</summary>
+    public static Option<bool> DurableOption { get; } = new("--durable") { Description = "Opens durable contexts, which outlive their silo. Without it, contexts are volatile." };
 
-    /// <summary>Adds the options to a command that opens contexts or looks at them.</summary>
+    /// <summary>Adds the options to a command that opens or inspects contexts.</summary>
     public static void AddTo(Command command)
     {
         foreach (var option in (Option[])
@@ -62,21 +62,21 @@ internal static class ConnectionOptions
         }
     }
 
-    /// <summary>The mode that a command's contexts are opened in.</summary>
+    /// <summary>The mode in which a command opens contexts.</summary>
     public static ContextMode ModeOf(ParseResult options) => options.GetValue(DurableOption) ? ContextMode.Durable : ContextMode.Volatile;
 
-    /// <summary>Whether a running service is named.</summary>
+    /// <summary>Whether the options name a running service.</summary>
     public static bool NamesService(ParseResult options) => options.GetValue(GatewayOption) is { Length: > 0 } || options.GetValue(ClusterOption) is not null;
 
     /// <summary>The cluster's id.</summary>
     public static string ClusterIdOf(ParseResult options) => options.GetValue(ClusterIdOption)!;
 
-    /// <summary>The gateways that are named; none if none is.</summary>
+    /// <summary>The gateways that the options name; may be empty.</summary>
     public static IPEndPoint[] GatewaysOf(ParseResult options) => [.. (options.GetValue(GatewayOption) ?? []).Select(gateway => IPEndPoint.TryParse(gateway, out var endpoint) && endpoint.Port != 0
         ? endpoint
-        : throw new CliException($"'{gateway}' is no ADDRESS:PORT. A silo prints its own when it starts, for example 127.0.0.1:30000."))];
+        : throw new CliException($"'{gateway}' is not an ADDRESS:PORT. A silo prints its own when it starts, for example 127.0.0.1:30000."))];
 
-    /// <summary>The connection string of the cluster's database; null where none is named.</summary>
+    /// <summary>The connection string of the cluster's database; null if the options name none.</summary>
     public static string? DatabaseOf(ParseResult options)
     {
         if (options.GetValue(ClusterOption) is not { } cluster)
@@ -86,7 +86,7 @@ internal static class ConnectionOptions
 
         if (GatewaysOf(options).Length > 0)
         {
-            throw new CliException("--cluster and --gateway exclude each other: gateways come from the cluster's database, or are named.");
+            throw new CliException("--cluster and --gateway can't be combined: name gateways, or the database that lists them.");
         }
 
         var isVariable = !cluster.Contains('=', StringComparison.Ordinal);
@@ -128,7 +128,7 @@ internal static class ConnectionOptions
         {
             if (path is not null && !File.Exists(path))
             {
-                throw new CliException($"'{path}' is no file.");
+                throw new CliException($"There is no file '{path}'.");
             }
         }
 
@@ -149,6 +149,6 @@ internal static class ConnectionOptions
     private static TimeSpan SecondsOf(ParseResult options, Option<double> option)
     {
         var seconds = options.GetValue(option);
-        return seconds is > 0 and <= 86_400 ? TimeSpan.FromSeconds(seconds) : throw new CliException($"{option.Name} is {seconds}, it must be above 0 and 86400 at most.");
+        return seconds is > 0 and <= 86_400 ? TimeSpan.FromSeconds(seconds) : throw new CliException($"{option.Name} is {seconds}; it must be greater than 0 and at most 86400.");
     }
 }

@@ -4,7 +4,7 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Cli;
 
-/// <summary>A context of a running service, as a command's user names it.</summary>
+/// <summary>A context of a running service, which the command's first argument names.</summary>
 internal sealed class ContextTarget : IAsyncDisposable
 {
     private static readonly Argument<string> HandleArgument = new("HANDLE") { Description = "The context's handle: 32 hexadecimal digits." };
@@ -25,24 +25,24 @@ internal sealed class ContextTarget : IAsyncDisposable
         return command;
     }
 
-    /// <summary>Connects to the service that has the context. It need not be open.</summary>
+    /// <summary>Connects to the context's service. The context need not be open.</summary>
     public static async Task<ContextTarget> OpenAsync(ParseResult options, CancellationToken cancellationToken)
     {
         if (!ContextHandle.TryParse(options.GetValue(HandleArgument), out var handle))
         {
-            throw new CliException($"'{options.GetValue(HandleArgument)}' is no handle: 32 hexadecimal digits, as IommuContext.Handle prints them.");
+            throw new CliException($"'{options.GetValue(HandleArgument)}' is not a context's handle, which has 32 hexadecimal digits. IommuContext.Handle prints it.");
         }
 
         RequireService(options);
         return new ContextTarget(handle, await Connection.OpenAsync(options, cancellationToken));
     }
 
-    /// <summary>Refuses to look at a silo of this process: it has nothing to be looked at.</summary>
+    /// <summary>Requires that the options name a running service: a silo in this process has no contexts to show.</summary>
     public static void RequireService(ParseResult options)
     {
         if (!ConnectionOptions.NamesService(options))
         {
-            throw new CliException("A context is looked at where it lives: name its silo with --gateway, for example 127.0.0.1:30000, or its cluster with --cluster.");
+            throw new CliException("This command needs a running service: name a silo with --gateway, for example 127.0.0.1:30000, or the cluster's database with --cluster.");
         }
     }
 

@@ -4,7 +4,7 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Cli;
 
-/// <summary>Writes what a service tells as JSON. Ids are plain numbers, and object states have the fields of their own kind.</summary>
+/// <summary>Writes a service's answers as JSON. Ids are plain numbers, and object states have the fields of their own kind.</summary>
 internal static class JsonText
 {
     private static readonly JsonSerializerOptions Options = new()

@@ -2,7 +2,7 @@ using Spectre.Console;
 
 namespace IommuFd.Cli;
 
-/// <summary>Shows how far long work is, on the error stream, where a person looks at it.</summary>
+/// <summary>Shows the progress of long work on the error stream, if that is a terminal.</summary>
 internal static class Progress
 {
     /// <summary>Runs work of a known number of steps; the work calls back after each.</summary>

@@ -23,7 +23,7 @@ internal static class TopCommand
             ContextTarget.RequireService(options);
             var period = options.GetValue(interval) is >= 0.1 and <= 3600 and var seconds
                 ? TimeSpan.FromSeconds(seconds)
-                : throw new CliException("--interval must be 0.1 to 3600 seconds.");
+                : throw new CliException("--interval must be from 0.1 to 3600 seconds.");
             await using var connection = await Connection.OpenAsync(options, cancellationToken);
             var monitor = connection.Grains.GetGrain<IMonitorGrain>(0);
             if (options.GetValue(once))
@@ -66,7 +66,7 @@ internal static class TopCommand
         await keys;
     }
 
-    // Where there is no keyboard, only Ctrl-C ends it.
+    // Without a keyboard, only Ctrl-C ends the command.
     private static async Task WaitForQuitAsync(CancellationTokenSource ended)
     {
         if (Console.IsInputRedirected)

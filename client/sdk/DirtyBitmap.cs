@@ -3,12 +3,12 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Client;
 
-// Kept as the runs of dirty pages, not as bits: what is dirty is little of what is asked for.
+// Stored as runs of dirty pages, not as bits: few of the pages in a range are dirty.
 
-/// <summary>Which pages of a range devices have written. Immutable once it was read.</summary>
+/// <summary>Which pages of a range devices have written. Does not change after it was read.</summary>
 public sealed class DirtyBitmap
 {
-    // No IOAS aligns IOVAs further than to pages of the machine.
+    // No IOAS needs a larger alignment than a page of the machine.
     private const ulong SplitUnitBytes = 4096;
 
     private readonly int _shift;
@@ -21,21 +21,21 @@ public sealed class DirtyBitmap
         _shift = BitOperations.TrailingZeroCount(pageSizeBytes);
     }
 
-    /// <summary>The IOVAs that were asked for.</summary>
+    /// <summary>The range that was read.</summary>
     public IovaRange Range { get; }
 
-    /// <summary>What a page is, in bytes.</summary>
+    /// <summary>The size of a page in bytes.</summary>
     public ulong PageSizeBytes { get; }
 
-    /// <summary>The dirty pages, ascending, neighbours joined.</summary>
+    /// <summary>The dirty pages in ascending order, with adjacent pages joined.</summary>
     public IReadOnlyList<IovaRange> DirtyRanges => _runs;
 
     /// <summary>How many pages are dirty.</summary>
     public ulong DirtyPages => _runs.Aggregate(0UL, (sum, run) => sum + (run.LengthBytes >> _shift));
 
     /// <summary>Whether the page of an IOVA is dirty.</summary>
-    /// <param name="iova">Any IOVA; one outside the range is not.</param>
-    /// <returns>True where it is.</returns>
+    /// <param name="iova">Any IOVA. A page outside the range is not dirty.</param>
+    /// <returns>True if the page is dirty.</returns>
     public bool IsDirty(Iova iova)
     {
         var (low, high) = (0, _runs.Count - 1);
@@ -59,7 +59,7 @@ public sealed class DirtyBitmap
         return false;
     }
 
-    // Halves a part whose dirty bits are more than one reply carries.
+    // Halves a part whose dirty bits do not fit into one reply.
     internal bool TrySplit(IovaRange part, out IovaRange low, out IovaRange high)
     {
         (low, high) = (part, part);
@@ -74,7 +74,7 @@ public sealed class DirtyBitmap
         return true;
     }
 
-    // Adds what one reply says: bytes of a part's bitmap.
+    // Adds the bytes of a part's bitmap that one reply has.
     internal void Add(IovaRange part, ulong offset, ReadOnlySpan<byte> bits)
     {
         for (var i = 0; i < bits.Length; i++)

@@ -4,15 +4,15 @@ namespace IommuFd.Client;
 [Flags]
 public enum DmaAccess
 {
-    /// <summary>Nothing, which no mapping can have.</summary>
+    /// <summary>Nothing. No mapping can have this.</summary>
     None = 0,
 
-    /// <summary>Read it.</summary>
+    /// <summary>Read the memory.</summary>
     Read = 1,
 
-    /// <summary>Write it.</summary>
+    /// <summary>Write the memory.</summary>
     Write = 2,
 
-    /// <summary>Read and write it.</summary>
+    /// <summary>Read and write the memory.</summary>
     ReadWrite = Read | Write,
 }

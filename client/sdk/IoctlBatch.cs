@@ -3,7 +3,7 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-/// <summary>Several ioctls that run in one turn of their context. Not thread-safe; can be run again.</summary>
+/// <summary>Several ioctls that run in one turn of their context. Not thread-safe. Can be run several times.</summary>
 public sealed class IoctlBatch
 {
     private readonly IommuContext _context;
@@ -11,22 +11,22 @@ public sealed class IoctlBatch
 
     internal IoctlBatch(IommuContext context) => _context = context;
 
-    /// <summary>Ioctls in the batch.</summary>
+    /// <summary>How many ioctls the batch has.</summary>
     public int Count => _entries.Count;
 
     /// <summary>Adds an ioctl whose argument is a struct without pointers.</summary>
     /// <typeparam name="T">The command's struct.</typeparam>
     /// <param name="command">The command.</param>
-    /// <param name="argument">The argument. Its size is filled in where it is 0.</param>
+    /// <param name="argument">The argument. A size of 0 is replaced by the struct's size.</param>
     /// <returns>This batch.</returns>
     public IoctlBatch Add<T>(IommuCommand command, in T argument)
         where T : unmanaged
-        => Add(new Entry((uint)command, IommuContext.Request(command, in argument).ToRequest(), 0, null));
+        => Add(new Entry((uint)command, IommuContext.Request(command, in argument), 0, null));
 
-    /// <summary>Adds an ioctl whose argument lies in memory. It is read when the batch runs, before its first ioctl does.</summary>
+    /// <summary>Adds an ioctl whose argument lies in memory. The SDK reads the memory when the batch runs, before its first ioctl.</summary>
     /// <param name="command">The full ioctl number.</param>
     /// <param name="argument">The address of the argument.</param>
-    /// <param name="memory">The memory. Changed when the whole batch has run.</param>
+    /// <param name="memory">The memory. The SDK writes to it when the whole batch has run.</param>
     /// <returns>This batch.</returns>
     public IoctlBatch Add(uint command, ulong argument, ICallerMemory memory)
     {
@@ -44,10 +44,10 @@ public sealed class IoctlBatch
     public IoctlBatch Destroy(ObjectId id) => Add(IommuCommand.Destroy, new IommuDestroy { Id = id.Value });
 
     /// <summary>Runs the ioctls.</summary>
-    /// <param name="stopAtFirstError">Whether the first that fails is the last that runs.</param>
-    /// <param name="cancellationToken">Stops the waiting; the batch may have run then.</param>
+    /// <param name="stopAtFirstError">Whether to stop after the first ioctl that fails.</param>
+    /// <param name="cancellationToken">Cancels the wait; the batch may still run.</param>
     /// <returns>One result for each ioctl that ran, in order.</returns>
-    /// <exception cref="IommufdException">EBADF where the context is closed; E2BIG beyond <see cref="IoctlLimits.MaxBatch"/> ioctls. None ran then.</exception>
+    /// <exception cref="IommufdException">EBADF if the context is closed; E2BIG for more than <see cref="IoctlLimits.MaxBatch"/> ioctls. No ioctl has run then.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async Task<IReadOnlyList<IoctlResult>> RunAsync(bool stopAtFirstError = false, CancellationToken cancellationToken = default)
     {
@@ -78,6 +78,6 @@ public sealed class IoctlBatch
 
     private readonly record struct Entry(uint Command, IoctlRequest? Request, ulong Argument, ICallerMemory? Memory)
     {
-        public IoctlRequest ToRequest() => Request ?? IoctlMarshaller.CopyIn(Command, Argument, Memory!).ToRequest();
+        public IoctlRequest ToRequest() => Request ?? IoctlMarshaller.CopyIn(Command, Argument, Memory!);
     }
 }

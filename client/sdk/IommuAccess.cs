@@ -4,19 +4,19 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-/// <summary>A driver's access to the memory that an IOAS maps. Disposing it destroys it, with its pins. Thread-safe.</summary>
+/// <summary>A driver's access to the memory that an IOAS maps. Disposing destroys the access with its pins. Thread-safe.</summary>
 public sealed class IommuAccess : IAsyncDisposable
 {
     private readonly IommuDriver _driver;
     private readonly ICallerMemory _memory;
-    private readonly ReleaseOnce<DriverReply> _ownership;
+    private readonly ReleaseOnce<DriverReply> _release;
 
     internal IommuAccess(IommuDriver driver, ObjectId id, ICallerMemory memory)
     {
         _driver = driver;
         _memory = memory;
         Id = id;
-        _ownership = new ReleaseOnce<DriverReply>(cancellationToken => driver.RunAsync("destroy access", new DestroyAccessRequest(id), cancellationToken).AsTask());
+        _release = new ReleaseOnce<DriverReply>(cancellationToken => driver.RunAsync("destroy access", new DestroyAccessRequest(id), cancellationToken).AsTask());
     }
 
     /// <summary>The access's id.</summary>
@@ -24,38 +24,38 @@ public sealed class IommuAccess : IAsyncDisposable
 
     /// <summary>Attaches the access to an IOAS (<c>iommufd_access_attach</c>).</summary>
     /// <param name="ioas">The IOAS.</param>
-    /// <param name="cancellationToken">Stops the waiting; it may be done then.</param>
-    /// <returns>When it is attached.</returns>
-    /// <exception cref="IommufdException">ENOENT without such an IOAS; EINVAL where it is attached; EADDRINUSE where it pins and an area is not aligned to pages.</exception>
+    /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>
+    /// <returns>Completes when the access is attached.</returns>
+    /// <exception cref="IommufdException">ENOENT if there is no such IOAS; EINVAL if the access is attached; EADDRINUSE if it pins and an area is not aligned to pages.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask AttachAsync(ObjectId ioas, CancellationToken cancellationToken = default)
         => await _driver.RunAsync("attach access", new AttachAccessRequest(Id, ioas), cancellationToken);
 
-    /// <summary>Attaches the access to another IOAS (<c>iommufd_access_replace</c>). Its pins are dropped.</summary>
+    /// <summary>Attaches the access to another IOAS (<c>iommufd_access_replace</c>), which drops its pins.</summary>
     /// <param name="ioas">The IOAS.</param>
-    /// <param name="cancellationToken">Stops the waiting; it may be done then.</param>
-    /// <returns>When it is attached.</returns>
-    /// <exception cref="IommufdException">ENOENT without such an IOAS, or where it is not attached; EADDRINUSE as for <see cref="AttachAsync"/>.</exception>
+    /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>
+    /// <returns>Completes when the access is attached.</returns>
+    /// <exception cref="IommufdException">ENOENT if there is no such IOAS, or if the access is not attached; EADDRINUSE as for <see cref="AttachAsync"/>.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask ReplaceAsync(ObjectId ioas, CancellationToken cancellationToken = default)
         => await _driver.RunAsync("replace access", new ReplaceAccessRequest(Id, ioas), cancellationToken);
 
-    /// <summary>Detaches the access (<c>iommufd_access_detach</c>), with its pins.</summary>
-    /// <param name="cancellationToken">Stops the waiting; it may be done then.</param>
-    /// <returns>When it is detached.</returns>
-    /// <exception cref="IommufdException">EINVAL where it is not attached.</exception>
+    /// <summary>Detaches the access (<c>iommufd_access_detach</c>), which drops its pins.</summary>
+    /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>
+    /// <returns>Completes when the access is detached.</returns>
+    /// <exception cref="IommufdException">EINVAL if the access is not attached.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask DetachAsync(CancellationToken cancellationToken = default)
         => await _driver.RunAsync("detach access", new DetachAccessRequest(Id), cancellationToken);
 
-    /// <summary>Reads the memory behind IOVAs (<c>iommufd_access_rw</c>): the service says where it is, and this process copies.</summary>
+    /// <summary>Reads the memory behind IOVAs (<c>iommufd_access_rw</c>): the service answers where the memory is, and this process copies.</summary>
     /// <param name="iova">The first IOVA, of any alignment.</param>
-    /// <param name="destination">Where the bytes go, at most <see cref="IoctlLimits.MaxAccessBytes"/>.</param>
-    /// <param name="cancellationToken">Stops the waiting; it may be done then.</param>
-    /// <returns>When they are copied.</returns>
+    /// <param name="destination">The buffer for the bytes, at most <see cref="IoctlLimits.MaxAccessBytes"/>.</param>
+    /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>
+    /// <returns>Completes when the bytes are copied.</returns>
     /// <exception cref="IommufdException">
-    /// ENOENT where an IOVA is not mapped, EPERM where one may not be read, EINVAL for no bytes; EFAULT where this process can't reach the memory, and then
-    /// bytes before that may be copied.
+    /// ENOENT if an IOVA is not mapped, EPERM if one is not readable, EINVAL for an empty buffer. EFAULT if this process can't access the memory; bytes before the
+    /// fault may be copied then.
     /// </exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public ValueTask ReadAsync(Iova iova, Memory<byte> destination, CancellationToken cancellationToken = default)
@@ -64,24 +64,24 @@ public sealed class IommuAccess : IAsyncDisposable
     /// <summary>Writes the memory behind IOVAs (<c>iommufd_access_rw</c>).</summary>
     /// <param name="iova">The first IOVA, of any alignment.</param>
     /// <param name="source">The bytes, at most <see cref="IoctlLimits.MaxAccessBytes"/>.</param>
-    /// <param name="cancellationToken">Stops the waiting; it may be done then.</param>
-    /// <returns>When they are copied.</returns>
+    /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>
+    /// <returns>Completes when the bytes are copied.</returns>
     /// <exception cref="IommufdException">
-    /// ENOENT where an IOVA is not mapped, EPERM where one may not be written, EINVAL for no bytes; nothing is copied then. EFAULT where this process can't
-    /// reach the memory, and then bytes before that may be copied.
+    /// ENOENT if an IOVA is not mapped, EPERM if one is not writable, EINVAL for an empty buffer; nothing is copied then. EFAULT if this process can't access the
+    /// memory; bytes before the fault may be copied then.
     /// </exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public ValueTask WriteAsync(Iova iova, ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
         => CopyAsync(iova, MemoryMarshal.AsMemory(source), isWrite: true, cancellationToken);
 
-    /// <summary>Pins the pages behind IOVAs (<c>iommufd_access_pin_pages</c>) until they are unpinned. Unmapping an IOVA of them revokes the pin.</summary>
+    /// <summary>Pins the pages behind IOVAs (<c>iommufd_access_pin_pages</c>) until the pin is dropped. Unmapping one of the IOVAs revokes the pin.</summary>
     /// <param name="range">The IOVAs, at most <see cref="IoctlLimits.MaxAccessBytes"/>.</param>
-    /// <param name="write">Whether they will be written.</param>
-    /// <param name="cancellationToken">Stops the waiting; it may be done then.</param>
-    /// <returns>The pin, with where the memory is.</returns>
+    /// <param name="write">Whether the pages will be written.</param>
+    /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>
+    /// <returns>The pin, which says where the memory is.</returns>
     /// <exception cref="IommufdException">
-    /// EINVAL where the access was not made to pin or pages are not aligned; ENOENT where an IOVA is not mapped, EPERM where one may not be accessed so, EFAULT
-    /// where memory isn't there.
+    /// EINVAL if the access was created without pinning, or if the IOVAs are not aligned to pages; ENOENT if an IOVA is not mapped, EPERM if one does not permit the
+    /// access, EFAULT if there is no memory behind one.
     /// </exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask<IommuPin> PinAsync(IovaRange range, bool write = false, CancellationToken cancellationToken = default)
@@ -91,25 +91,25 @@ public sealed class IommuAccess : IAsyncDisposable
             range, reply.Memory ?? [], cancellationToken => _driver.RunAsync("unpin", new UnpinPagesRequest(Id, reply.Pin), cancellationToken).AsTask());
     }
 
-    /// <summary>Destroys the access (<c>iommufd_access_destroy</c>), with its pins. Does not fail for one that is there.</summary>
-    /// <param name="cancellationToken">Stops the waiting; it may be done then.</param>
-    /// <returns>When its object is gone.</returns>
-    /// <exception cref="IommufdException">ENOENT where it was destroyed already, EBADF where the driver's reference was put.</exception>
+    /// <summary>Destroys the access with its pins (<c>iommufd_access_destroy</c>). Never fails for an access that exists.</summary>
+    /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>
+    /// <returns>Completes when the object is destroyed.</returns>
+    /// <exception cref="IommufdException">ENOENT if the access was destroyed before, EBADF if the driver's reference was put.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task DestroyAsync(CancellationToken cancellationToken = default) => _ownership.EndAsync(cancellationToken);
+    public Task DestroyAsync(CancellationToken cancellationToken = default) => _release.EndAsync(cancellationToken);
 
-    /// <summary>Destroys the access where that was not done. Does not throw.</summary>
-    /// <returns>When it is gone.</returns>
-    public ValueTask DisposeAsync() => _ownership.DisposeAsync();
+    /// <summary>Destroys the access unless that was done before. Does not throw.</summary>
+    /// <returns>Completes when the access is destroyed.</returns>
+    public ValueTask DisposeAsync() => _release.DisposeAsync();
 
     private async ValueTask CopyAsync(Iova iova, Memory<byte> buffer, bool isWrite, CancellationToken cancellationToken)
     {
         var operation = isWrite ? "write" : "read";
         var reply = await _driver.RunAsync(operation, new AccessRwRequest(Id, iova.Value, (ulong)buffer.Length, isWrite), cancellationToken);
 
-        // The buffer gets an address that no program has, so that one copy serves buffers with and without addresses.
+        // The buffer gets an address that no program can use, so that the same copy works for buffers with and without an address.
         var memory = new ArgumentMemory(buffer, _memory);
-        if (UserMemory.Copy(memory, new UserCopy(ArgumentMemory.Address, reply.Memory ?? [], isWrite)) is { } fault)
+        if (MemoryCopier.Copy(memory, new UserCopy(ArgumentMemory.Address, reply.Memory ?? [], isWrite)) is { } fault)
         {
             throw new IommufdException(operation, Errno.EFAULT, fault);
         }

@@ -3,27 +3,21 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-/// <content>The commands on devices and page tables, typed. Devices are bound and attached by drivers: see <see cref="IommuDriver"/>.</content>
+/// <content>Typed commands on devices and page tables. Drivers bind and attach devices: see <see cref="IommuDriver"/>.</content>
 public sealed partial class IommuContext
 {
-    // All emulated IOMMUs say less of themselves than this.
+    // More than any emulated IOMMU reports.
     private const int HwInfoBytes = 4096;
 
-    /// <summary>
-    /// The memory that this context's <see cref="MapAsync"/> has mapped and keeps pinned, for accesses to copy from and to. Addresses outside of it can't be
-    /// accessed.
-    /// </summary>
-    public ICallerMemory Memory => _pins;
-
     /// <summary><c>IOMMU_HWPT_ALLOC</c>: allocates a hardware page table that mirrors an IOAS.</summary>
-    /// <param name="device">The device that it is for.</param>
+    /// <param name="device">The device that the page table is for.</param>
     /// <param name="ioas">The IOAS.</param>
-    /// <param name="flags">What it must be able to do.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <param name="flags">What the page table must support.</param>
+    /// <param name="cancellationToken">Cancels the wait.</param>
     /// <returns>The HWPT.</returns>
     /// <exception cref="IommufdException">
-    /// ENOENT without such a device, EINVAL without such an IOAS; EOPNOTSUPP where the device's IOMMU can't do what is asked; EADDRINUSE where something is
-    /// mapped or allowed outside the aperture or not aligned to the IOMMU's pages, EFAULT where mapped memory can't be pinned.
+    /// ENOENT if there is no such device, EINVAL if there is no such IOAS; EOPNOTSUPP if the device's IOMMU does not support the flags; EADDRINUSE if a mapping or an
+    /// allowed range lies outside the aperture or is not aligned to the IOMMU's pages, EFAULT if mapped memory can't be pinned.
     /// </exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask<ObjectId> AllocateHwptAsync(
@@ -31,11 +25,11 @@ public sealed partial class IommuContext
         => new((await RunAsync(
             IommuCommand.HwptAlloc, new IommuHwptAlloc { Flags = (uint)flags, DevId = device.Value, PtId = ioas.Value }, cancellationToken)).OutHwptId);
 
-    /// <summary><c>IOMMU_GET_HW_INFO</c>: what the IOMMU in front of a device can do.</summary>
+    /// <summary><c>IOMMU_GET_HW_INFO</c>: what the IOMMU in front of a device supports.</summary>
     /// <param name="device">The device.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <param name="cancellationToken">Cancels the wait.</param>
     /// <returns>The information.</returns>
-    /// <exception cref="IommufdException">ENOENT without such a device.</exception>
+    /// <exception cref="IommufdException">ENOENT if there is no such device.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask<HwInfo> GetHwInfoAsync(ObjectId device, CancellationToken cancellationToken = default)
     {
@@ -47,12 +41,12 @@ public sealed partial class IommuContext
             (IommuHwInfoType)info.OutDataType, reply.Buffers?[0].Content ?? [], (IommuHwCapabilities)info.OutCapabilities, info.OutMaxPasidLog2);
     }
 
-    /// <summary><c>IOMMU_HWPT_SET_DIRTY_TRACKING</c>: starts or stops to track what devices write.</summary>
+    /// <summary><c>IOMMU_HWPT_SET_DIRTY_TRACKING</c>: starts or stops tracking which pages devices write.</summary>
     /// <param name="hwpt">The HWPT, allocated with <see cref="IommuHwptAllocFlags.DirtyTracking"/>.</param>
-    /// <param name="enable">Whether to track. Every page is clean when it starts.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
-    /// <returns>When it is set.</returns>
-    /// <exception cref="IommufdException">ENOENT without such a HWPT; EOPNOTSUPP where it can't track.</exception>
+    /// <param name="enable">Whether to track. All pages are clean when tracking starts.</param>
+    /// <param name="cancellationToken">Cancels the wait.</param>
+    /// <returns>Completes when tracking is switched.</returns>
+    /// <exception cref="IommufdException">ENOENT if there is no such HWPT; EOPNOTSUPP if the HWPT can't track.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask SetDirtyTrackingAsync(ObjectId hwpt, bool enable, CancellationToken cancellationToken = default)
         => await RunAsync(
@@ -60,14 +54,14 @@ public sealed partial class IommuContext
             new IommuHwptSetDirtyTracking { HwptId = hwpt.Value, Flags = (uint)(enable ? IommuHwptSetDirtyTrackingFlags.Enable : 0) },
             cancellationToken);
 
-    /// <summary><c>IOMMU_HWPT_GET_DIRTY_BITMAP</c>: which pages devices have written. What one reply can't carry is read in parts.</summary>
+    /// <summary><c>IOMMU_HWPT_GET_DIRTY_BITMAP</c>: which pages devices have written. A bitmap that does not fit into one reply is read in parts.</summary>
     /// <param name="hwpt">The HWPT.</param>
-    /// <param name="range">The IOVAs: whole pages of the IOAS and of <paramref name="pageSizeBytes"/>.</param>
-    /// <param name="pageSizeBytes">What one bit stands for, in bytes.</param>
-    /// <param name="clear">Whether what was read is clean afterwards.</param>
-    /// <param name="cancellationToken">Stops the waiting; what was read may be clean then.</param>
+    /// <param name="range">The IOVAs: whole pages, both of the IOAS and of <paramref name="pageSizeBytes"/>.</param>
+    /// <param name="pageSizeBytes">How many bytes one bit stands for.</param>
+    /// <param name="clear">Whether to mark the pages clean that were read.</param>
+    /// <param name="cancellationToken">Cancels the wait; the pages that were read may be clean by then.</param>
     /// <returns>The dirty pages.</returns>
-    /// <exception cref="IommufdException">ENOENT without such a HWPT; EOPNOTSUPP where it can't track; EINVAL for a range that is not aligned.</exception>
+    /// <exception cref="IommufdException">ENOENT if there is no such HWPT; EOPNOTSUPP if it can't track; EINVAL if the range is not aligned.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask<DirtyBitmap> GetDirtyBitmapAsync(
         ObjectId hwpt, IovaRange range, ulong pageSizeBytes, bool clear = true, CancellationToken cancellationToken = default)
@@ -101,25 +95,4 @@ public sealed partial class IommuContext
 
         return bitmap;
     }
-
-    /// <summary>Shows who holds whom, from an object or in the whole context. Does not wait for requests that run.</summary>
-    /// <param name="root">The object to start at; default for the whole context.</param>
-    /// <param name="direction">Which way to follow.</param>
-    /// <param name="limit">At most so many nodes.</param>
-    /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>The graph.</returns>
-    /// <exception cref="IommufdException">EBADF where the context is closed, ENOENT without such an object.</exception>
-    /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task<HolderGraph> InspectGraphAsync(
-        ObjectId root = default, GraphDirection direction = GraphDirection.Both, int limit = IoctlLimits.MaxInspectionPage, CancellationToken cancellationToken = default)
-        => IommufdClient.InspectGraphAsync(_core.Transport, _grain, new GraphRequest(root, direction, limit), cancellationToken);
-
-    /// <summary>Says what must be let go, in which order, before an object can be destroyed. Does not wait for requests that run, and changes nothing.</summary>
-    /// <param name="id">The object.</param>
-    /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>The steps; none where nothing is in the way.</returns>
-    /// <exception cref="IommufdException">EBADF where the context is closed, ENOENT without such an object.</exception>
-    /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task<BusyExplanation> ExplainBusyAsync(ObjectId id, CancellationToken cancellationToken = default)
-        => IommufdClient.ExplainBusyAsync(_core.Transport, _grain, id, cancellationToken);
 }

@@ -3,23 +3,21 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-/// <content>The commands on mappings, typed.</content>
+/// <content>Typed commands on mappings.</content>
 public sealed partial class IommuContext
 {
-    private readonly PinnedMappings _pins = new();
-
     /// <summary>
-    /// <c>IOMMU_IOAS_MAP</c>: maps memory of this process. It is pinned, so that its address stays, until it is unmapped by this context's
-    /// <see cref="UnmapAsync"/> in every IOAS that it was mapped or copied to, or its IOAS is destroyed, or the context is closed.
+    /// <c>IOMMU_IOAS_MAP</c>: maps memory of this process. The SDK pins the memory, so that its address stays, until this context's <see cref="UnmapAsync"/> has unmapped
+    /// it in every IOAS that it was mapped or copied to, or those IOASes are destroyed, or the context is closed.
     /// </summary>
     /// <param name="ioas">The IOAS.</param>
-    /// <param name="memory">The memory, at least 1 byte; whole pages at a page's start where a device is to be attached, as <see cref="DmaMemory"/> gives.</param>
-    /// <param name="iova">Where to map it; null lets the service choose.</param>
-    /// <param name="access">What devices may do.</param>
-    /// <param name="cancellationToken">Stops the waiting; the memory may be mapped then and stays pinned.</param>
+    /// <param name="memory">The memory, at least 1 byte. To attach a device, it must be whole pages, as from <see cref="DmaMemory"/>.</param>
+    /// <param name="iova">The IOVA to map it at; null lets the service choose.</param>
+    /// <param name="access">What devices may do with the memory.</param>
+    /// <param name="cancellationToken">Cancels the wait; the memory may still be mapped, and stays pinned.</param>
     /// <returns>The first IOVA.</returns>
     /// <exception cref="IommufdException">
-    /// ENOENT without such an IOAS; EEXIST where an area is in the way, and ENOSPC where no hole is large enough, both with the numbers; EINVAL for empty
+    /// ENOENT if there is no such IOAS; EEXIST if an area is in the way, ENOSPC if no hole is large enough: the exception has the numbers; EINVAL for empty
     /// or misaligned memory or a reserved IOVA; EOVERFLOW past the last IOVA.
     /// </exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
@@ -46,11 +44,11 @@ public sealed partial class IommuContext
     /// <summary><c>IOMMU_IOAS_MAP_FILE</c>: maps a part of a file.</summary>
     /// <param name="ioas">The IOAS.</param>
     /// <param name="file">The file.</param>
-    /// <param name="offsetBytes">Where the part starts.</param>
+    /// <param name="offsetBytes">The part's offset in the file.</param>
     /// <param name="lengthBytes">Its length.</param>
-    /// <param name="iova">Where to map it; null lets the service choose.</param>
-    /// <param name="access">What devices may do.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <param name="iova">The IOVA to map it at; null lets the service choose.</param>
+    /// <param name="access">What devices may do with the memory.</param>
+    /// <param name="cancellationToken">Cancels the wait.</param>
     /// <returns>The first IOVA.</returns>
     /// <exception cref="IommufdException">As for <see cref="MapAsync"/>.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
@@ -75,12 +73,12 @@ public sealed partial class IommuContext
         return new Iova((await SendAsync<IommuIoasMapFile>(IommuCommand.IoasMapFile, cmd, null, file, cancellationToken)).Iova);
     }
 
-    /// <summary><c>IOMMU_IOAS_UNMAP</c>: unmaps the areas of a range, which must lie in it as a whole.</summary>
+    /// <summary><c>IOMMU_IOAS_UNMAP</c>: unmaps the areas of a range. The range must contain each of them as a whole.</summary>
     /// <param name="ioas">The IOAS.</param>
     /// <param name="range">The IOVAs; <see cref="IovaRange.All"/> is everything.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
-    /// <returns>Bytes unmapped.</returns>
-    /// <exception cref="IommufdException">ENOENT where nothing is mapped, or an area reaches out of the range; the exception says what is mapped near it.</exception>
+    /// <param name="cancellationToken">Cancels the wait.</param>
+    /// <returns>How many bytes were unmapped.</returns>
+    /// <exception cref="IommufdException">ENOENT if nothing is mapped, or if an area reaches out of the range: the exception says what is mapped near it.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask<ulong> UnmapAsync(ObjectId ioas, IovaRange range, CancellationToken cancellationToken = default)
     {
@@ -91,15 +89,15 @@ public sealed partial class IommuContext
         return unmapped;
     }
 
-    /// <summary><c>IOMMU_IOAS_COPY</c>: maps what an IOAS has mapped a second time, in another IOAS or the same. The pages are shared.</summary>
+    /// <summary><c>IOMMU_IOAS_COPY</c>: maps the memory of a mapping a second time, in another IOAS or in the same. Both mappings share the pages.</summary>
     /// <param name="source">The IOAS that has the mapping.</param>
-    /// <param name="range">What to copy; it may be a part of an area, or several that touch.</param>
+    /// <param name="range">The IOVAs to copy: a part of an area, or several adjacent areas.</param>
     /// <param name="destination">The IOAS that gets the mapping.</param>
-    /// <param name="iova">Where to map it; null lets the service choose.</param>
-    /// <param name="access">What devices may do: not more than the source's memory permits.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <param name="iova">The IOVA to map it at; null lets the service choose.</param>
+    /// <param name="access">What devices may do: no more than the source's memory permits.</param>
+    /// <param name="cancellationToken">Cancels the wait.</param>
     /// <returns>The first IOVA in the destination.</returns>
-    /// <exception cref="IommufdException">ENOENT where the range is not mapped; EPERM for writing what is read-only; otherwise as for <see cref="MapAsync"/>.</exception>
+    /// <exception cref="IommufdException">ENOENT if the range is not mapped; EPERM for write access to read-only memory; otherwise as for <see cref="MapAsync"/>.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask<Iova> CopyAsync(
         ObjectId source,
@@ -123,11 +121,11 @@ public sealed partial class IommuContext
         return new Iova(copied);
     }
 
-    /// <summary><c>IOMMU_IOAS_IOVA_RANGES</c>: the ranges that can be mapped, whether something is mapped there or not.</summary>
+    /// <summary><c>IOMMU_IOAS_IOVA_RANGES</c>: the ranges that can be mapped, including those that are mapped.</summary>
     /// <param name="ioas">The IOAS.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
-    /// <returns>The ranges, ascending, and the alignment in bytes that IOVAs must have.</returns>
-    /// <exception cref="IommufdException">ENOENT without such an IOAS.</exception>
+    /// <param name="cancellationToken">Cancels the wait.</param>
+    /// <returns>The ranges in ascending order, and the alignment of IOVAs in bytes.</returns>
+    /// <exception cref="IommufdException">ENOENT if there is no such IOAS.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask<(IReadOnlyList<IovaRange> Ranges, ulong AlignmentBytes)> GetIovaRangesAsync(ObjectId ioas, CancellationToken cancellationToken = default)
     {
@@ -153,12 +151,12 @@ public sealed partial class IommuContext
         }
     }
 
-    /// <summary><c>IOMMU_IOAS_ALLOW_IOVAS</c>: keeps ranges usable, and lets automatic IOVAs be taken from them only. Replaces the list before.</summary>
+    /// <summary><c>IOMMU_IOAS_ALLOW_IOVAS</c>: guarantees ranges to mappings: attaching a device that reserves one fails, and automatic IOVAs come from these ranges only. Replaces the previous list.</summary>
     /// <param name="ioas">The IOAS.</param>
     /// <param name="ranges">The ranges, at most 65,536; none allows everything.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
-    /// <returns>When the list stands.</returns>
-    /// <exception cref="IommufdException">EINVAL where ranges overlap or have one IOVA only; EADDRINUSE where one is reserved; ENOENT without such an IOAS.</exception>
+    /// <param name="cancellationToken">Cancels the wait.</param>
+    /// <returns>Completes when the list is in effect.</returns>
+    /// <exception cref="IommufdException">EINVAL if ranges overlap or a range has a single IOVA; EADDRINUSE if one is reserved; ENOENT if there is no such IOAS.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask AllowIovasAsync(ObjectId ioas, IReadOnlyList<IovaRange> ranges, CancellationToken cancellationToken = default)
     {
@@ -169,22 +167,13 @@ public sealed partial class IommuContext
         await SendAsync<IommuIoasAllowIovas>(IommuCommand.IoasAllowIovas, cmd, [buffer], null, cancellationToken);
     }
 
-    /// <summary><c>IOMMU_IOAS_CHANGE_PROCESS</c>: moves the accounting of all file mappings of the context to this process.</summary>
-    /// <param name="cancellationToken">Stops the waiting.</param>
-    /// <returns>When it is moved.</returns>
-    /// <exception cref="IommufdException">EINVAL where something else than a file is mapped.</exception>
+    /// <summary><c>IOMMU_IOAS_CHANGE_PROCESS</c>: moves the accounting of all the context's file mappings to this process.</summary>
+    /// <param name="cancellationToken">Cancels the wait.</param>
+    /// <returns>Completes when the accounting is moved.</returns>
+    /// <exception cref="IommufdException">EINVAL if anything but files is mapped.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask ChangeProcessAsync(CancellationToken cancellationToken = default)
         => await RunAsync(IommuCommand.IoasChangeProcess, default(IommuIoasChangeProcess), cancellationToken);
-
-    /// <summary>Shows one object with a part of its own long lists, such as the areas of an IOAS. Does not wait for requests that run.</summary>
-    /// <param name="id">The object.</param>
-    /// <param name="page">Which part; of an IOAS, from which IOVA on.</param>
-    /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>The object; null where there is none.</returns>
-    /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page, CancellationToken cancellationToken = default)
-        => IommufdClient.InspectObjectAsync(_core.Transport, _grain, id, page, cancellationToken);
 
     private static uint FlagsOf(Iova? iova, DmaAccess access)
         => (uint)((iova is null ? 0 : IommuIoasMapFlags.FixedIova)

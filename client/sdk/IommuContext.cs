@@ -5,8 +5,8 @@ using IommuFd.Uapi;
 namespace IommuFd.Client;
 
 /// <summary>
-/// An open context, as a program's file descriptor of <c>/dev/iommu</c>. Disposing it closes it. Thread-safe: requests from several threads run one after
-/// the other, in the order in which the service gets them.
+/// A file of an open context, like a program's file descriptor of <c>/dev/iommu</c>. Disposing closes the file. Thread-safe: requests from several threads run one
+/// after the other, in the order in which they reach the service.
 /// </summary>
 public sealed partial class IommuContext : IAsyncDisposable
 {
@@ -14,37 +14,43 @@ public sealed partial class IommuContext : IAsyncDisposable
     private readonly IContextGrain _grain;
     private readonly Session _session;
     private readonly LeasedReference _reference;
-    private readonly ReleaseOnce<ReleaseReport?> _file;
+    private readonly ReleaseOnce<ReleaseReport?> _release;
     private readonly TracedCalls _traced;
+
+    // Memory of this process that the typed methods have mapped. Mapping and copying add to it; unmapping, destroying an IOAS and closing the file remove from it.
+    private readonly PinnedMappings _pins = new();
 
     internal IommuContext(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply opened)
     {
         (Handle, Mode, _grain, _session, _core) = (handle, opened.Mode, grain, session, session.Core);
         _reference = _core.Leases.Add(new LeasedReference(handle, grain, opened.Reference, opened.Lease, session));
-        _file = _core.Owner("close", _reference);
-        _traced = new TracedCalls(handle, _core.ClusterId);
+        _release = _core.PutOnce("close", _reference);
+        _traced = new TracedCalls(handle, _core.ServerAddress);
     }
 
-    /// <summary>The context's handle. Whoever gets it can act on the context.</summary>
+    /// <summary>The context's handle. It is a secret: any program that has it can use the context.</summary>
     public ContextHandle Handle { get; }
 
     /// <summary>Whether the context outlives the silo that runs it.</summary>
     public ContextMode Mode { get; }
 
     /// <summary>
-    /// Whether the service was found to have this file no more: the context went with its silo, or nothing was heard of this process for longer than the file's lease.
-    /// What it is asked then is EBADF. Found out by the renewal of the lease, which comes later than a request would.
+    /// Whether the service no longer has this file: the context was lost with its silo, or the file's lease expired because the service had not heard from this process.
+    /// Requests answer EBADF then. Lease renewal sets this, so a request can find out earlier.
     /// </summary>
     public bool IsLost => _reference.IsLost;
+
+    /// <summary>The memory that this context's <see cref="MapAsync"/> has mapped and keeps pinned, for accesses to copy from and to. Other addresses can't be accessed.</summary>
+    public ICallerMemory Memory => _pins;
 
     /// <summary>Issues an ioctl whose argument lies in memory, as a program does.</summary>
     /// <param name="command">The full ioctl number.</param>
     /// <param name="argument">The address of the argument.</param>
-    /// <param name="memory">The memory that it and its pointers lie in. Changed as the ioctl would change it.</param>
-    /// <param name="cancellationToken">Stops the waiting; the ioctl may have run then.</param>
+    /// <param name="memory">The memory that the argument and its pointers refer to. The SDK writes to it what the ioctl writes.</param>
+    /// <param name="cancellationToken">Cancels the wait; the ioctl may still run.</param>
     /// <returns>The answer; a failing ioctl does not throw.</returns>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    /// <exception cref="OperationCanceledException">The waiting was stopped.</exception>
+    /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     public async ValueTask<IoctlResult> IoctlAsync(uint command, ulong argument, ICallerMemory memory, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(memory);
@@ -53,14 +59,14 @@ public sealed partial class IommuContext : IAsyncDisposable
         return IoctlResult.From(command, reply.File is null ? reply : await InstallFileAsync(reply, argument, memory));
     }
 
-    /// <summary>Issues an ioctl whose argument is in a buffer of the caller's.</summary>
+    /// <summary>Issues an ioctl whose argument is in a buffer.</summary>
     /// <param name="command">The full ioctl number.</param>
-    /// <param name="argument">The argument's bytes, the size in the first u32. Changed as the ioctl would change them.</param>
-    /// <param name="memory">What pointers in the argument lead to; null where there are none, or they should lead nowhere.</param>
-    /// <param name="cancellationToken">Stops the waiting; the ioctl may have run then.</param>
+    /// <param name="argument">The argument's bytes, with the size in the first u32. The SDK writes to them what the ioctl writes.</param>
+    /// <param name="memory">The memory that pointers in the argument refer to; null makes every pointer invalid.</param>
+    /// <param name="cancellationToken">Cancels the wait; the ioctl may still run.</param>
     /// <returns>The answer; a failing ioctl does not throw.</returns>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    /// <exception cref="OperationCanceledException">The waiting was stopped.</exception>
+    /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     public ValueTask<IoctlResult> IoctlAsync(uint command, Memory<byte> argument, ICallerMemory? memory = null, CancellationToken cancellationToken = default)
     {
         var withArgument = new ArgumentMemory(argument, memory);
@@ -70,11 +76,11 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <summary>Issues an ioctl whose argument is a struct without pointers.</summary>
     /// <typeparam name="T">The command's struct; its first field is the size.</typeparam>
     /// <param name="command">The command.</param>
-    /// <param name="argument">The argument. Its size is filled in where it is 0.</param>
-    /// <param name="cancellationToken">Stops the waiting; the ioctl may have run then.</param>
+    /// <param name="argument">The argument. A size of 0 is replaced by the struct's size.</param>
+    /// <param name="cancellationToken">Cancels the wait; the ioctl may still run.</param>
     /// <returns>The answer; a failing ioctl does not throw.</returns>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    /// <exception cref="OperationCanceledException">The waiting was stopped.</exception>
+    /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     public async ValueTask<IoctlResult> IoctlAsync<T>(IommuCommand command, T argument, CancellationToken cancellationToken = default)
         where T : unmanaged
     {
@@ -82,43 +88,31 @@ public sealed partial class IommuContext : IAsyncDisposable
         return IoctlResult.From((uint)command, reply.File is null ? reply : await InstallFileAsync(reply, 0, null));
     }
 
-    /// <summary>Starts a batch: several ioctls that run in one turn of the context, in order, with nothing of others between them.</summary>
-    /// <returns>The batch, empty.</returns>
+    /// <summary>Starts a batch: several ioctls that run in one turn of the context, in order, with no other request between them.</summary>
+    /// <returns>The batch, without ioctls.</returns>
     public IoctlBatch CreateBatch() => new(this);
 
-    /// <summary>Shows the context and a page of its objects. Does not wait for requests that run.</summary>
-    /// <param name="after">Only objects with greater ids; default starts at the first.</param>
-    /// <param name="limit">At most so many objects.</param>
-    /// <param name="withState">Whether each object's own state is shown too.</param>
-    /// <param name="cancellationToken">Ends the inspection early.</param>
-    /// <returns>The page.</returns>
-    /// <exception cref="IommufdException">EBADF where the context is closed.</exception>
-    /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task<ContextInspection> InspectAsync(
-        ObjectId after = default, int limit = IoctlLimits.MaxInspectionPage, bool withState = false, CancellationToken cancellationToken = default)
-        => IommufdClient.InspectAsync(_core.Transport, _grain, new InspectRequest(after, limit, withState), cancellationToken);
-
-    /// <summary>Closes this file. The last reference to the context releases it: its objects are destroyed, leaves first.</summary>
-    /// <param name="cancellationToken">Stops the waiting; the file may be closed then.</param>
-    /// <returns>What was released; null where others still refer to the context, and where the answer was lost with its silo.</returns>
-    /// <exception cref="IommufdException">EBADF where it is closed already, or the context was lost.</exception>
-    /// <exception cref="IommufdTransportException">No answer came. The file is closed when its lease is over, if not before.</exception>
+    /// <summary>Closes this file. Closing the last reference releases the context: its objects are destroyed, leaves first.</summary>
+    /// <param name="cancellationToken">Cancels the wait; the file may still be closed.</param>
+    /// <returns>What was released; null if the context has other references, or if the answer was lost with its silo.</returns>
+    /// <exception cref="IommufdException">EBADF if the file is closed, or if the context was lost.</exception>
+    /// <exception cref="IommufdTransportException">No answer came. The file is closed when its lease expires, if not before.</exception>
     public async Task<ReleaseReport?> CloseAsync(CancellationToken cancellationToken = default)
     {
-        var release = await _file.EndAsync(cancellationToken);
+        var release = await _release.EndAsync(cancellationToken);
         _pins.RemoveAll();
         return release;
     }
 
-    /// <summary>Closes this file where it is still open. Does not throw: a file that can't be reached is closed when its lease is over.</summary>
-    /// <returns>When it is closed.</returns>
+    /// <summary>Closes this file unless it is closed. Does not throw: a file that the request does not reach is closed when its lease expires.</summary>
+    /// <returns>Completes when the file is closed.</returns>
     public async ValueTask DisposeAsync()
     {
-        await _file.DisposeAsync();
+        await _release.DisposeAsync();
         _pins.RemoveAll();
     }
 
-    internal static IoctlInput Request<T>(IommuCommand command, in T argument, UserBuffer[]? buffers = null, UserFile? file = null)
+    internal static IoctlRequest Request<T>(IommuCommand command, in T argument, UserBuffer[]? buffers = null, UserFile? file = null)
         where T : unmanaged
     {
         var bytes = UapiStruct.ToBytes(in argument);
@@ -130,12 +124,11 @@ public sealed partial class IommuContext : IAsyncDisposable
         return IoctlMarshaller.FromBytes((uint)command, bytes, buffers, file);
     }
 
-    /// <summary>Gives the file of a reply a descriptor. Where there is none to give, the file is closed again, which undoes the ioctl.</summary>
+    /// <summary>Gives a reply's file a descriptor. If there is none to give, the file is closed, which undoes the ioctl.</summary>
     internal async ValueTask<IoctlReply> InstallFileAsync(IoctlReply reply, ulong argument, ICallerMemory? memory)
     {
-        var (offset, opened) = reply.File!;
-        var access = opened.Access!;
-        var file = new IommuFile(opened, _core, new LeasedReference(access.Context, _core.Grain(access.Context), access.Reference, _reference.Lease, null));
+        var (offset, opened) = (reply.File!.Offset, reply.File.File);
+        var file = new IommuFile(opened, _core, _reference.Lease);
         var fileDescriptor = memory?.InstallFile(file) ?? -1;
         if (memory is null || fileDescriptor < 0)
         {
@@ -156,37 +149,37 @@ public sealed partial class IommuContext : IAsyncDisposable
 
     private async ValueTask<IoctlBatchReply> SendBatchAsync(bool isTraced, IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
     {
-        var call = new BatchCall(_session, _grain, requests, stopAtFirstError) { IsTraced = isTraced };
-        return await call.StartAsync(await _session.BeginAsync(call, cancellationToken), cancellationToken);
+        var batch = new IoctlBatchRequest { Requests = requests, StopAtFirstError = stopAtFirstError };
+        var call = new BatchCall(_session, _grain, batch) { IsTraced = isTraced };
+        await _session.BeginAsync(call, cancellationToken);
+        return await call.StartAsync(cancellationToken);
     }
 
-    private ValueTask<IoctlReply> SendAsync(in IoctlInput input, CancellationToken cancellationToken)
-        => TracedCalls.IsWanted ? SendTracedAsync(input, cancellationToken) : SendAsync(isTraced: false, in input, cancellationToken);
+    private ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken)
+        => TracedCalls.IsWanted ? SendTracedAsync(request, cancellationToken) : SendAsync(isTraced: false, request, cancellationToken);
 
-    private ValueTask<IoctlReply> SendTracedAsync(IoctlInput input, CancellationToken cancellationToken)
-        => _traced.IoctlAsync(input.Command, (this, input, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, in call.input, call.cancellationToken));
+    private ValueTask<IoctlReply> SendTracedAsync(IoctlRequest request, CancellationToken cancellationToken)
+        => _traced.IoctlAsync(request.Command, (this, request, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, call.request, call.cancellationToken));
 
-    private ValueTask<IoctlReply> SendAsync(bool isTraced, in IoctlInput input, CancellationToken cancellationToken)
+    private ValueTask<IoctlReply> SendAsync(bool isTraced, IoctlRequest request, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        if (input.File?.Access is { } access && access.Context != Handle)
+        if (request.File?.Target is { } target && target.Context != Handle && IoctlTable.Find(request.Command) is { File.IsActedOn: true })
         {
-            return SendElsewhereAsync(access.Context, input.ToRequest(), cancellationToken);
+            return SendElsewhereAsync(target.Context, request, cancellationToken);
         }
 
-        var call = new IoctlOperation(_session, _grain) { IsTraced = isTraced };
-        return _session.TryBegin(call, out var operation)
-            ? call.StartAsync(input.ToRequest(operation), cancellationToken)
-            : SendWhenRoomAsync(call, input, cancellationToken);
+        var call = new IoctlOperation(_session, _grain, request) { IsTraced = isTraced };
+        return _session.TryBegin(call) ? call.StartAsync(cancellationToken) : SendWhenRoomAsync(call, cancellationToken);
     }
 
-    private async ValueTask<IoctlReply> SendWhenRoomAsync(IoctlOperation call, IoctlInput input, CancellationToken cancellationToken)
+    private async ValueTask<IoctlReply> SendWhenRoomAsync(IoctlOperation call, CancellationToken cancellationToken)
     {
-        var operation = await _session.BeginAsync(call, cancellationToken);
-        return await call.StartAsync(input.ToRequest(operation), cancellationToken);
+        await _session.BeginAsync(call, cancellationToken);
+        return await call.StartAsync(cancellationToken);
     }
 
-    // A file may lead to another context than the one whose descriptor the ioctl is issued on: what it is about decides. This file has no session there.
+    // The argument names a file that leads to another context, where the ioctl runs. This file has no session there, so the request has no name and is sent once.
     private async ValueTask<IoctlReply> SendElsewhereAsync(ContextHandle context, IoctlRequest request, CancellationToken cancellationToken)
     {
         try
@@ -194,7 +187,7 @@ public sealed partial class IommuContext : IAsyncDisposable
             ValueTask<IoctlReply> sent;
             using (CallHeaders.Put(isTimed: false))
             {
-                sent = _core.Grain(context).IoctlAsync(request);
+                sent = _core.Grain(context).IoctlAsync(request, operation: default);
             }
 
             return await sent.AsTask().WaitAsync(cancellationToken);

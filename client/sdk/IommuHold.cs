@@ -2,16 +2,16 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Client;
 
-/// <summary>A driver's users count on an object.</summary>
+/// <summary>A driver's hold on an object: 1 of its users count. Disposing drops the hold.</summary>
 public sealed class IommuHold : IAsyncDisposable
 {
-    private readonly ReleaseOnce<HoldId> _ownership;
+    private readonly ReleaseOnce<HoldId> _release;
 
     internal IommuHold(ObjectId target, HoldId id, Func<HoldId, CancellationToken, Task<HoldId>> drop)
     {
         Target = target;
         Id = id;
-        _ownership = new ReleaseOnce<HoldId>(cancellationToken => drop(id, cancellationToken));
+        _release = new ReleaseOnce<HoldId>(cancellationToken => drop(id, cancellationToken));
     }
 
     /// <summary>The object.</summary>
@@ -20,14 +20,14 @@ public sealed class IommuHold : IAsyncDisposable
     /// <summary>The hold's number within its context.</summary>
     public HoldId Id { get; }
 
-    /// <summary>Lets the object go.</summary>
-    /// <param name="cancellationToken">Stops the waiting; it may be done then.</param>
-    /// <returns>When its users count is 1 less.</returns>
-    /// <exception cref="IommufdException">ENOENT where it was dropped already, EBADF where the driver's reference was put.</exception>
+    /// <summary>Drops the hold.</summary>
+    /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>
+    /// <returns>Completes when the object's users count is 1 less.</returns>
+    /// <exception cref="IommufdException">ENOENT if the hold was dropped before, EBADF if the driver's reference was put.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
-    public Task DropAsync(CancellationToken cancellationToken = default) => _ownership.EndAsync(cancellationToken);
+    public Task DropAsync(CancellationToken cancellationToken = default) => _release.EndAsync(cancellationToken);
 
-    /// <summary>Lets the object go where that was not done. Does not throw.</summary>
-    /// <returns>When it is dropped.</returns>
-    public ValueTask DisposeAsync() => _ownership.DisposeAsync();
+    /// <summary>Drops the hold unless that was done before. Does not throw.</summary>
+    /// <returns>Completes when the hold is dropped.</returns>
+    public ValueTask DisposeAsync() => _release.DisposeAsync();
 }

@@ -4,37 +4,39 @@ using IommuFd.Uapi;
 namespace IommuFd.Client;
 
 /// <summary>
-/// Opens contexts. Works with any grain factory: the one inside a silo's process, or an Orleans client's (<c>IClusterClient</c>) in another.
-/// Thread-safe; make one and keep it.
+/// Opens contexts. Works with any grain factory: that of a silo's process, or of an Orleans client (<c>IClusterClient</c>) in another process.
+/// Thread-safe; a process needs only one.
 /// </summary>
 /// <remarks>
-/// What is opened is kept alive in the background until it is closed, or this is stopped: a process that ends without closing its files, however it ends, has them
-/// closed by the service when their leases are over.
+/// The client renews the leases of its files and drivers in the background until they are closed, or until <see cref="Stop"/>. If a process ends without closing its files,
+/// the service closes them when their leases expire.
 /// </remarks>
 public sealed class IommufdClient
 {
-    // Handles that an open tries, should the leases of those that it opens end before it learns of them.
+    // How many handles one open tries, if the leases of the files that it opens expire before their answers come.
     private const int MaxHandles = 3;
 
     private readonly ClientCore _core;
     private readonly long _id = Session.NewId();
 
-    /// <summary>Makes a client.</summary>
-    /// <param name="grains">The way to the grains.</param>
+    /// <summary>Creates a client.</summary>
+    /// <param name="grains">Reaches the grains.</param>
     /// <param name="options">How to send requests; null for the defaults.</param>
-    /// <exception cref="ArgumentOutOfRangeException">An option makes no sense.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
     public IommufdClient(IGrainFactory grains, IommufdClientOptions? options = null)
+        : this(new GrainChannel(grains ?? throw new ArgumentNullException(nameof(grains))), options)
     {
-        ArgumentNullException.ThrowIfNull(grains);
-        _core = new ClientCore(grains, (options ?? new IommufdClientOptions()).Validated());
     }
 
+    internal IommufdClient(IContextChannel channel, IommufdClientOptions? options = null)
+        => _core = new ClientCore(channel, (options ?? new IommufdClientOptions()).Validated());
+
     /// <summary>Opens a new context under a random handle, as opening <c>/dev/iommu</c> does.</summary>
-    /// <param name="name">Who opens it, for people: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters; null takes <see cref="IommufdClientOptions.Name"/>.</param>
-    /// <param name="mode">Whether it outlives its silo; null takes <see cref="IommufdClientOptions.DefaultMode"/>.</param>
-    /// <param name="cancellationToken">Stops the waiting; what was opened then is closed when its lease is over.</param>
-    /// <returns>The context; disposing it closes it.</returns>
-    /// <exception cref="IommufdException">EINVAL for a bad name; EOPNOTSUPP for a durable one where silos have no journal; EMFILE or ENFILE where there are too many.</exception>
+    /// <param name="name">The opener's name, for people: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters; null takes <see cref="IommufdClientOptions.Name"/>.</param>
+    /// <param name="mode">Whether the context outlives its silo; null takes <see cref="IommufdClientOptions.DefaultMode"/>.</param>
+    /// <param name="cancellationToken">Cancels the wait; a file that is opened all the same is closed when its lease expires.</param>
+    /// <returns>The context.</returns>
+    /// <exception cref="IommufdException">EINVAL for an invalid name; EOPNOTSUPP for a durable context if silos have no journal; EMFILE or ENFILE if too many contexts are open.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public async Task<IommuContext> OpenAsync(string? name = null, ContextMode? mode = null, CancellationToken cancellationToken = default)
     {
@@ -50,17 +52,17 @@ public sealed class IommufdClient
             }
             catch (IommufdException exception) when (exception.Errno == Errno.EEXIST && handles < MaxHandles)
             {
-                // Nobody else has a random handle: an attempt of this call has opened it, and its lease was over before an answer came. It is closed; the next is another.
+                // Handles are random, so an earlier attempt of this call has opened the context, and its lease expired before an answer came. Another handle is needed.
             }
         }
     }
 
     /// <summary>Opens a second file of an open context, as <c>dup</c> or a passed file descriptor does.</summary>
     /// <param name="handle">The context's handle.</param>
-    /// <param name="name">Who opens it, for people; null takes <see cref="IommufdClientOptions.Name"/>.</param>
-    /// <param name="cancellationToken">Stops the waiting; what was opened then is closed when its lease is over.</param>
-    /// <returns>The same context; it stays open until the last file and driver let it go.</returns>
-    /// <exception cref="IommufdException">EBADF where the handle names no open context, EINVAL for a bad name.</exception>
+    /// <param name="name">The opener's name, for people; null takes <see cref="IommufdClientOptions.Name"/>.</param>
+    /// <param name="cancellationToken">Cancels the wait; a file that is opened all the same is closed when its lease expires.</param>
+    /// <returns>A second file of the same context. The context stays open until its last reference is put.</returns>
+    /// <exception cref="IommufdException">EBADF if the handle names no open context, EINVAL for an invalid name.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public async Task<IommuContext> DuplicateAsync(ContextHandle handle, string? name = null, CancellationToken cancellationToken = default)
     {
@@ -70,12 +72,12 @@ public sealed class IommufdClient
         return new IommuContext(handle, grain, session, await TakeAsync("duplicate", () => grain.GetAsync(request), cancellationToken));
     }
 
-    /// <summary>Takes a driver's reference to a context (<c>iommufd_ctx_from_fd</c>): it puts the release off and can hold objects.</summary>
+    /// <summary>Takes a driver's reference to a context (<c>iommufd_ctx_from_fd</c>), which keeps the context from being released and can hold objects.</summary>
     /// <param name="handle">The context's handle.</param>
     /// <param name="driver">The driver's name, for people.</param>
-    /// <param name="cancellationToken">Stops the waiting; a reference that was taken then is put when its lease is over.</param>
-    /// <returns>The reference; disposing it lets go of all that was held through it.</returns>
-    /// <exception cref="IommufdException">EBADF where the handle names no open context, EINVAL for a bad name.</exception>
+    /// <param name="cancellationToken">Cancels the wait; a reference that is taken all the same is put when its lease expires.</param>
+    /// <returns>The driver, by its reference.</returns>
+    /// <exception cref="IommufdException">EBADF if the handle names no open context, EINVAL for an invalid name.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public async Task<IommuDriver> GetDriverAsync(ContextHandle handle, string driver, CancellationToken cancellationToken = default)
     {
@@ -85,13 +87,13 @@ public sealed class IommufdClient
         return new IommuDriver(handle, grain, session, await TakeAsync("get", () => grain.GetAsync(request), cancellationToken));
     }
 
-    /// <summary>Takes a driver's reference by what somebody passed as a handle.</summary>
-    /// <param name="handle">The text.</param>
+    /// <summary>Takes a driver's reference to the context that a text names.</summary>
+    /// <param name="handle">The handle as text.</param>
     /// <param name="driver">The driver's name, for people.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
-    /// <returns>The reference.</returns>
+    /// <param name="cancellationToken">Cancels the wait.</param>
+    /// <returns>The driver, by its reference.</returns>
     /// <exception cref="IommufdException">
-    /// EBADFD where the text is no handle of a context at all; otherwise as <see cref="GetDriverAsync(ContextHandle, string, CancellationToken)"/>.
+    /// EBADFD if the text is not a context's handle; otherwise as <see cref="GetDriverAsync(ContextHandle, string, CancellationToken)"/>.
     /// </exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public Task<IommuDriver> GetDriverAsync(string handle, string driver, CancellationToken cancellationToken = default)
@@ -99,61 +101,57 @@ public sealed class IommufdClient
 
     /// <summary>Shows a context and a page of its objects, without taking a reference.</summary>
     /// <param name="handle">The context's handle.</param>
-    /// <param name="request">Which objects.</param>
-    /// <param name="cancellationToken">Ends the inspection early.</param>
+    /// <param name="request">Which objects to show.</param>
+    /// <param name="cancellationToken">Cancels the wait.</param>
     /// <returns>The page.</returns>
-    /// <exception cref="IommufdException">EBADF where the handle names no open context.</exception>
+    /// <exception cref="IommufdException">EBADF if the handle names no open context.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public Task<ContextInspection> InspectAsync(ContextHandle handle, InspectRequest request, CancellationToken cancellationToken = default)
-        => InspectAsync(_core.Transport, _core.Grain(handle), request, cancellationToken);
+        => Inspections.InspectAsync(_core.Transport, _core.Grain(handle), request, cancellationToken);
 
-    /// <summary>Shows one object with a part of its own long lists, without taking a reference.</summary>
+    /// <summary>Shows one object with a page of its own long lists, without taking a reference.</summary>
     /// <param name="handle">The context's handle.</param>
     /// <param name="id">The object.</param>
-    /// <param name="page">Which part; of an IOAS, from which IOVA on.</param>
-    /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>The object; null without an open context or such an object.</returns>
+    /// <param name="page">Which page; for an IOAS, from which IOVA on.</param>
+    /// <param name="cancellationToken">Cancels the wait.</param>
+    /// <returns>The object; null if the context is not open or has no such object.</returns>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public Task<ObjectInspection?> InspectObjectAsync(ContextHandle handle, ObjectId id, StatePage page, CancellationToken cancellationToken = default)
-        => InspectObjectAsync(_core.Transport, _core.Grain(handle), id, page, cancellationToken);
+        => Inspections.InspectObjectAsync(_core.Transport, _core.Grain(handle), id, page, cancellationToken);
 
     /// <summary>Shows who holds whom in a context, without taking a reference.</summary>
     /// <param name="handle">The context's handle.</param>
-    /// <param name="request">From where, and how much.</param>
-    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <param name="request">Where to start, and how much to show.</param>
+    /// <param name="cancellationToken">Cancels the wait.</param>
     /// <returns>The graph.</returns>
-    /// <exception cref="IommufdException">EBADF where the handle names no open context, ENOENT without such an object.</exception>
+    /// <exception cref="IommufdException">EBADF if the handle names no open context, ENOENT if there is no such object.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public Task<HolderGraph> InspectGraphAsync(ContextHandle handle, GraphRequest request, CancellationToken cancellationToken = default)
-        => InspectGraphAsync(_core.Transport, _core.Grain(handle), request, cancellationToken);
+        => Inspections.InspectGraphAsync(_core.Transport, _core.Grain(handle), request, cancellationToken);
 
-    /// <summary>Says what must be let go, in which order, before an object of a context can be destroyed, without taking a reference.</summary>
+    /// <summary>Lists the holds to release, in order, before an object of a context can be destroyed. Takes no reference.</summary>
     /// <param name="handle">The context's handle.</param>
     /// <param name="id">The object.</param>
-    /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>The steps; none where nothing is in the way.</returns>
-    /// <exception cref="IommufdException">EBADF where the handle names no open context, ENOENT without such an object.</exception>
+    /// <param name="cancellationToken">Cancels the wait.</param>
+    /// <returns>The steps; none if nothing holds the object.</returns>
+    /// <exception cref="IommufdException">EBADF if the handle names no open context, ENOENT if there is no such object.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
     public Task<BusyExplanation> ExplainBusyAsync(ContextHandle handle, ObjectId id, CancellationToken cancellationToken = default)
-        => ExplainBusyAsync(_core.Transport, _core.Grain(handle), id, cancellationToken);
+        => Inspections.ExplainBusyAsync(_core.Transport, _core.Grain(handle), id, cancellationToken);
 
-    /// <summary>Shows the last ioctls of a context, without taking a reference. More of them are kept for some seconds after that.</summary>
+    /// <summary>Shows the last ioctls of a context, without taking a reference. The context records more of them for some seconds after this.</summary>
     /// <param name="handle">The context's handle.</param>
-    /// <param name="request">Which.</param>
-    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <param name="request">Which ioctls to show.</param>
+    /// <param name="cancellationToken">Cancels the wait.</param>
     /// <returns>The ioctls.</returns>
-    /// <exception cref="IommufdException">EBADF where the handle names no open context.</exception>
+    /// <exception cref="IommufdException">EBADF if the handle names no open context.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
-    public async Task<TailReply> TailAsync(ContextHandle handle, TailRequest request, CancellationToken cancellationToken = default)
-    {
-        var grain = _core.Grain(handle);
-        var tail = await _core.Transport.CallAsync("tail", () => grain.TailAsync(request), static _ => true, cancellationToken);
-        return tail.Errno == Errno.None ? tail : throw new IommufdException("tail", tail.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen });
-    }
+    public Task<TailReply> TailAsync(ContextHandle handle, TailRequest request, CancellationToken cancellationToken = default)
+        => Inspections.TailAsync(_core.Transport, _core.Grain(handle), request, cancellationToken);
 
     /// <summary>
-    /// Ends what this does in the background. Files and drivers that are still open can be used and closed; but their leases are renewed no more, and no request is sent
-    /// a second time. What stays open is closed by the service when its lease is over. A client whose files and drivers are all closed does nothing in the background.
+    /// Stops the client's work in the background. Open files and drivers can still be used and closed, but their leases are not renewed any more, and no request is sent
+    /// a second time. The service closes files when their leases expire. A client without open files and drivers does nothing in the background, so it need not be stopped.
     /// </summary>
     public void Stop()
     {
@@ -161,41 +159,7 @@ public sealed class IommufdClient
         _core.Leases.Stop();
     }
 
-    internal static Task<ObjectInspection?> InspectObjectAsync(
-        Transport transport, IContextGrain grain, ObjectId id, StatePage page, CancellationToken cancellationToken)
-        => transport.CallAsync("inspect", () => grain.InspectObjectAsync(id, page), static _ => true, cancellationToken);
-
-    internal static async Task<HolderGraph> InspectGraphAsync(Transport transport, IContextGrain grain, GraphRequest request, CancellationToken cancellationToken)
-    {
-        var graph = await transport.CallAsync("inspect", () => grain.InspectGraphAsync(request), static _ => true, cancellationToken);
-        return graph.Errno switch
-        {
-            Errno.None => graph,
-            Errno.ENOENT => throw new IommufdException("inspect", graph.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ObjectNotFound, ObjectId = request.Root }),
-            _ => throw new IommufdException("inspect", graph.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen }),
-        };
-    }
-
-    internal static async Task<BusyExplanation> ExplainBusyAsync(Transport transport, IContextGrain grain, ObjectId id, CancellationToken cancellationToken)
-    {
-        var explanation = await transport.CallAsync("explain", () => grain.ExplainBusyAsync(id), static _ => true, cancellationToken);
-        return explanation.Errno switch
-        {
-            Errno.None => explanation,
-            Errno.ENOENT => throw new IommufdException("explain", explanation.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ObjectNotFound, ObjectId = id }),
-            _ => throw new IommufdException("explain", explanation.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen }),
-        };
-    }
-
-    internal static async Task<ContextInspection> InspectAsync(Transport transport, IContextGrain grain, InspectRequest request, CancellationToken cancellationToken)
-    {
-        var inspection = await transport.CallAsync("inspect", () => grain.InspectAsync(request, cancellationToken), static _ => true, cancellationToken);
-        return inspection.Errno == Errno.None
-            ? inspection
-            : throw new IommufdException("inspect", inspection.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen });
-    }
-
-    // The session makes it the same reference however often it is asked for.
+    // Every repeat names the same session, so all of them get the same reference.
     private async Task<ReferenceReply> TakeAsync(string operation, Func<Task<ReferenceReply>> take, CancellationToken cancellationToken)
     {
         var reply = await _core.Transport.CallAsync(operation, take, static reply => reply.Errno == Errno.None, cancellationToken);

@@ -2,34 +2,34 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Client;
 
-/// <summary>How an <see cref="IommufdClient"/> sends requests, and what it opens where it is not told otherwise.</summary>
+/// <summary>How an <see cref="IommufdClient"/> sends requests, and the defaults for what it opens.</summary>
 public sealed class IommufdClientOptions
 {
     /// <summary>
-    /// How long a request that gets no answer is sent again, from when it was first sent. Each request is done once, however often it is sent. Behind that it is
-    /// given up with an <see cref="IommufdTransportException"/>, as soon as its last attempt has had its time. Zero sends each request once. 30 seconds unless said otherwise.
+    /// How long to repeat a request that gets no answer, counted from its first attempt. The service runs each request once, however often it is sent. After this time, and when
+    /// its last attempt has timed out, a request fails with an <see cref="IommufdTransportException"/>. Zero sends each request once. The default is 30 seconds.
     /// </summary>
     public TimeSpan RetryFor { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// How long an answer is waited for before the request is sent again. 2 seconds unless said otherwise. A request that only takes longer than that does no
-    /// harm: it is answered what its first run was answered.
+    /// How long to wait for an answer before the request is sent again. The default is 2 seconds. A request that merely takes longer is not run twice: its repeats get the
+    /// answer of its first run.
     /// </summary>
     public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>The pause before a request that failed is sent again; twice as long with each failure, and up to half of it cut at random. 20 ms unless said otherwise.</summary>
+    /// <summary>The pause before the first repeat of a failed request. It doubles with each failure, and is shortened at random by up to half. The default is 20 ms.</summary>
     public TimeSpan Backoff { get; init; } = TimeSpan.FromMilliseconds(20);
 
-    /// <summary>The longest such pause. 500 ms unless said otherwise.</summary>
+    /// <summary>The longest pause between repeats. The default is 500 ms.</summary>
     public TimeSpan MaxBackoff { get; init; } = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>The mode of contexts that are opened without one; null takes the service's default.</summary>
+    /// <summary>The mode for contexts that are opened without one; null takes the service's default.</summary>
     public ContextMode? DefaultMode { get; init; }
 
-    /// <summary>Who opens files without saying so, for people: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters.</summary>
+    /// <summary>The opener's name for files that are opened without one: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters.</summary>
     public string Name { get; init; } = "sdk";
 
-    /// <summary>The clock of timeouts, pauses and leases: the system's, unless a test has another.</summary>
+    /// <summary>The clock for timeouts, pauses and leases. The default is the system's; tests can set another.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
     internal IommufdClientOptions Validated()

@@ -3,7 +3,7 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-/// <summary>An ioctl, or another request to a context, was answered with an errno. The message says which, about what, why, and what to do.</summary>
+/// <summary>An ioctl, or another request to a context, failed with an errno. The message says which request, which object, why, and what to do.</summary>
 public sealed class IommufdException : Exception
 {
     internal IommufdException(uint command, Errno errno, IoctlDiagnostic? diagnostic)
@@ -19,22 +19,22 @@ public sealed class IommufdException : Exception
         Diagnostic = diagnostic;
     }
 
-    /// <summary>The command's kernel name, for example <c>IOMMU_DESTROY</c>, or what else was asked.</summary>
+    /// <summary>The command's kernel name, for example <c>IOMMU_DESTROY</c>, or the name of another request.</summary>
     public string Operation { get; }
 
-    /// <summary>What was answered.</summary>
+    /// <summary>The errno.</summary>
     public Errno Errno { get; }
 
-    /// <summary>The reason and its numbers.</summary>
+    /// <summary>The reason and its numbers; null if the service gave none.</summary>
     public IoctlDiagnostic? Diagnostic { get; }
 
-    /// <summary>The object that it is about; 0 for none.</summary>
+    /// <summary>The object that the failure is about; 0 for none.</summary>
     public ObjectId ObjectId => Diagnostic?.ObjectId ?? default;
 
-    /// <summary>Who holds the object: the first of them.</summary>
+    /// <summary>The holders of the object; at most the first <see cref="IoctlLimits.MaxListed"/> of them.</summary>
     public IReadOnlyList<Holder> Holders => Diagnostic?.Holders ?? [];
 
-    /// <summary>What to do about it; empty where there is no advice beyond the message.</summary>
+    /// <summary>What to do about the failure; empty if there is no advice.</summary>
     public string Hint => DiagnosticText.Hint(Errno, Diagnostic);
 
     private static string Describe(string operation, Errno errno, IoctlDiagnostic? diagnostic)

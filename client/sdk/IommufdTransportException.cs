@@ -3,15 +3,15 @@ using IommuFd.GrainInterfaces;
 namespace IommuFd.Client;
 
 /// <summary>
-/// A request got no answer, however often it was sent: a silo or the way to it failed, for longer than <see cref="IommufdClientOptions.RetryFor"/>. What an ioctl
-/// answers is never reported like this.
+/// A request got no answer, however often it was sent: a silo or the connection to it failed for longer than <see cref="IommufdClientOptions.RetryFor"/>. An errno is an answer
+/// and is never reported like this.
 /// </summary>
 public sealed class IommufdTransportException : Exception
 {
-    // What Orleans' runtime of this process answers at once when it has been told to stop.
+    // Orleans' runtime in this process answers this at once after it was told to stop.
     private const string HostIsShuttingDown = "The local Orleans host is shutting down";
 
-    // What Orleans' client answers for a request that was on its way when the connection ended. It may have got through.
+    // Orleans' client answers this for a request that was under way when the connection ended. The request may have reached the silo.
     private const string ConnectionEnded = "Client is rejecting message";
 
     private IommufdTransportException(string operation, TransportOutcome outcome, string message, Exception inner)
@@ -21,29 +21,29 @@ public sealed class IommufdTransportException : Exception
         Outcome = outcome;
     }
 
-    /// <summary>What was asked.</summary>
+    /// <summary>The request: the command's kernel name, for example <c>IOMMU_DESTROY</c>, or another name.</summary>
     public string Operation { get; }
 
-    /// <summary>Whether it ran.</summary>
+    /// <summary>Whether the request ran.</summary>
     public TransportOutcome Outcome { get; }
 
-    /// <summary>Whether an exception of a grain call comes from the way to the grain, so that the call can be made again, and not from a bug in the service.</summary>
+    /// <summary>Whether an exception of a grain call is a transport failure, after which the call can be repeated, and not a bug in the service.</summary>
     /// <remarks>
-    /// OrleansException: no gateway or silo to send to, one that left or is overloaded, an activation that could not be made. TimeoutException: no answer. Operations
-    /// that were cancelled, but not by the caller, and what was disposed: a silo that was stopping. ContextUnavailableException: the service itself asks for a repeat.
+    /// OrleansException: no gateway or silo could be reached, one left or is overloaded, or an activation could not be created. TimeoutException: no answer.
+    /// OperationCanceledException, if not by the caller, and ObjectDisposedException: a silo was stopping. ContextUnavailableException: the service asks for a repeat.
     /// </remarks>
     internal static bool IsTransport(Exception exception)
         => exception is OrleansException or TimeoutException or OperationCanceledException or ObjectDisposedException or IOException or ContextUnavailableException;
 
-    /// <summary>Whether an attempt that failed at once did so because this process's own way to the grains has ended, which does not pass.</summary>
+    /// <summary>Whether an attempt failed at once because this process's own Orleans client or silo has stopped. Repeating is hopeless then.</summary>
     internal static bool IsClosed(Exception exception)
         => exception is ObjectDisposedException
             || (exception is SiloUnavailableException && exception.Message.StartsWith(HostIsShuttingDown, StringComparison.Ordinal));
 
-    /// <summary>Whether an attempt that failed so may have run.</summary>
+    /// <summary>Whether an attempt that failed with this exception may have run.</summary>
     /// <remarks>
-    /// A silo that leaves breaks the calls that were under way to it, which may have run. The other rejections come before the turn: of a gateway or an activation
-    /// that is overloaded, or of a silo that no activation could be found or made on.
+    /// A leaving silo breaks the calls that are under way to it, which may have run. All other rejections come before the turn: from an overloaded gateway or activation, or
+    /// because no activation could be found or created.
     /// </remarks>
     internal static TransportOutcome OutcomeOf(Exception exception) => exception switch
     {
@@ -59,5 +59,5 @@ public sealed class IommufdTransportException : Exception
         operation,
         mayHaveRun ? TransportOutcome.Unknown : TransportOutcome.NotRun,
         attempts == 1 ? "" : string.Create(System.Globalization.CultureInfo.InvariantCulture, $" to {attempts} attempts in {elapsed.TotalSeconds:0.0} s"),
-        failure ?? new TimeoutException("No attempt was answered in its time."));
+        failure ?? new TimeoutException("No attempt was answered in time."));
 }

@@ -1,6 +1,6 @@
 namespace IommuFd.Client;
 
-/// <summary>How pinned memory is accounted: the value of <c>IOMMU_OPTION_RLIMIT_MODE</c>.</summary>
+/// <summary>To whom pinned memory is accounted: the value of <c>IOMMU_OPTION_RLIMIT_MODE</c>.</summary>
 public enum RlimitMode
 {
     /// <summary>To the user, the default.</summary>

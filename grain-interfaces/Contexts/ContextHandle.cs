@@ -3,15 +3,15 @@ using System.Security.Cryptography;
 
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>The unguessable 128-bit name of a context. Whoever has it can act on the context, as whoever has a file descriptor can.</summary>
+/// <summary>The unguessable 128-bit name of a context. It grants access to the context, as a file descriptor does.</summary>
 /// <param name="Value">The 128 bits; also the key of the context's grain.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.ContextHandle")]
 public readonly record struct ContextHandle([property: Id(0)] Guid Value)
 {
-    /// <summary>How many digits of a handle may be shown: enough to tell contexts apart, too few to act on one.</summary>
+    /// <summary>Digits of a handle that may be shown: enough to tell contexts apart, too few to act on one.</summary>
     public const int ShownDigits = 8;
 
-    /// <summary>Makes a new handle from the system's cryptographic random numbers.</summary>
+    /// <summary>Creates a handle from the system's cryptographic random numbers.</summary>
     /// <returns>The handle.</returns>
     public static ContextHandle NewRandom()
     {
@@ -23,7 +23,7 @@ public readonly record struct ContextHandle([property: Id(0)] Guid Value)
     /// <summary>Reads the 32 hexadecimal digits that <see cref="ToString"/> writes.</summary>
     /// <param name="text">The text.</param>
     /// <param name="handle">The handle.</param>
-    /// <returns>False where the text is no handle.</returns>
+    /// <returns>False if the text is not a handle.</returns>
     public static bool TryParse([NotNullWhen(true)] string? text, out ContextHandle handle)
     {
         var valid = Guid.TryParseExact(text, "N", out var value);

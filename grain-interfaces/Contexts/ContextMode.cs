@@ -6,6 +6,6 @@ public enum ContextMode
     /// <summary>The context lives in memory and dies with its silo, as a file descriptor dies with its kernel.</summary>
     Volatile = 0,
 
-    /// <summary>The context is rebuilt from its journal where its silo fails: what it has answered is never lost, and never happens twice.</summary>
+    /// <summary>The context recovers from its journal if its silo fails: an answered request is never lost and never runs twice.</summary>
     Durable,
 }

@@ -3,71 +3,74 @@ using Orleans.Concurrency;
 namespace IommuFd.GrainInterfaces;
 
 /// <summary>
-/// A context: what opening <c>/dev/iommu</c> makes. Its key is its <see cref="ContextHandle"/>. Each call is one turn; turns don't interleave, so that
-/// they stand in for the kernel's locks, except <see cref="InspectAsync"/>, which shows the state between two steps of a running turn.
-/// A call that this activation must not answer, since it can't be made to last, throws <see cref="ContextUnavailableException"/>: send it again, with the same name. No call throws for what a caller did wrong: each answers an errno.
+/// A context: what opening <c>/dev/iommu</c> creates. Its key is its <see cref="ContextHandle"/>. Each call is one turn. Turns don't
+/// interleave, so they stand in for the kernel's locks. Only inspections and renewals interleave: they see the state between two steps of a
+/// running turn. A call that the activation must not answer, because it can't make the outcome durable, throws
+/// <see cref="ContextUnavailableException"/>: send it again under the same name. No call throws for a caller's mistake: each answers an errno.
 /// </summary>
 [Alias("IommuFd.IContextGrain")]
 public interface IContextGrain : IGrainWithGuidKey
 {
     /// <summary>Opens the context (<c>iommufd_fops_open</c>) and takes its first file reference.</summary>
     /// <param name="request">Mode and name.</param>
-    /// <returns>The reference; EEXIST where the handle is open already, EINVAL for a bad name.</returns>
+    /// <returns>The reference; EEXIST if the handle is already open, EINVAL for a bad name.</returns>
     [Alias("Open")]
     Task<ReferenceReply> OpenAsync(OpenRequest request);
 
     /// <summary>Runs one ioctl (<c>iommufd_fops_ioctl</c>).</summary>
     /// <param name="request">The ioctl.</param>
-    /// <returns>What it answered; EBADF without an open context.</returns>
+    /// <param name="operation">The request's name.</param>
+    /// <returns>The reply; EBADF without an open context.</returns>
     [Alias("Ioctl")]
-    ValueTask<IoctlReply> IoctlAsync(IoctlRequest request);
+    ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation);
 
     /// <summary>Runs several ioctls in one turn.</summary>
     /// <param name="request">The ioctls.</param>
-    /// <returns>What they answered, in order.</returns>
+    /// <param name="operation">The batch's name.</param>
+    /// <returns>The replies, in order.</returns>
     [Alias("IoctlBatch")]
-    ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request);
+    ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation);
 
-    /// <summary>Takes a further reference (<c>iommufd_ctx_get</c>, or <c>dup</c> of the file).</summary>
-    /// <param name="request">Which.</param>
-    /// <returns>The reference; EBADF without an open context, EINVAL for a bad name, EMFILE where the context has as many as it may.</returns>
+    /// <summary>Takes another reference (<c>iommufd_ctx_get</c>, or <c>dup</c> of the file).</summary>
+    /// <param name="request">Its kind and name.</param>
+    /// <returns>The reference; EBADF without an open context, EINVAL for a bad name, EMFILE if the context has the maximum.</returns>
     [Alias("Get")]
     Task<ReferenceReply> GetAsync(GetRequest request);
 
-    /// <summary>Says that whoever has references is still there. Interleaves with a running turn.</summary>
+    /// <summary>Renews the leases of references. Interleaves with a running turn.</summary>
     /// <param name="references">The references, at most <see cref="IoctlLimits.MaxReferences"/>.</param>
-    /// <returns>Which of them are gone; EBADF without such a context.</returns>
+    /// <returns>Those that are gone; EBADF without such a context.</returns>
     [Alias("Renew")]
     [AlwaysInterleave]
     Task<RenewReply> RenewAsync(ReferenceId[] references);
 
     /// <summary>
-    /// Puts back the references whose lease is over, as their owners' end would have. Where the context was on a silo that is gone, this rebuilds it first;
-    /// its references have a whole lease then. For the silos' sweepers; does no harm to anybody whose lease is not over.
+    /// Puts the references whose leases have expired, as the exit of their owners would have. If the context's silo is gone, the context
+    /// recovers first, and all its references get a full lease. For the silos' sweepers; references with a valid lease are unaffected.
     /// </summary>
     /// <returns>When it is done.</returns>
     [Alias("Sweep")]
     Task SweepAsync();
 
     /// <summary>
-    /// Puts a reference back (<c>iommufd_ctx_put</c>, or closing the file), with every hold that was taken through it. The last one releases the context:
-    /// its objects are destroyed, leaves first.
+    /// Puts a reference (<c>iommufd_ctx_put</c>, or closing the file), with every hold taken through it. Putting the last one releases the
+    /// context: its objects are destroyed, leaves first.
     /// </summary>
     /// <param name="reference">The reference.</param>
-    /// <returns>What was released, if anything; EBADF without such a reference.</returns>
+    /// <returns>The release, if any; EBADF without such a reference.</returns>
     [Alias("Put")]
     [ResponseTimeout("00:10:00")]
     Task<PutReply> PutAsync(ReferenceId reference);
 
-    /// <summary>Does what a driver asks with its devices and accesses.</summary>
+    /// <summary>Runs a driver's request on its devices and accesses.</summary>
     /// <param name="reference">The driver's reference.</param>
-    /// <param name="request">What it asks.</param>
+    /// <param name="request">The request.</param>
     /// <param name="operation">The request's name.</param>
     /// <returns>The answer; EBADF without such a driver's reference.</returns>
     [Alias("Driver")]
     ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation);
 
-    /// <summary>Shows the context and a page of its objects. Interleaves with a running turn and changes nothing.</summary>
+    /// <summary>Returns the context and a page of its objects. Interleaves with a running turn and changes nothing.</summary>
     /// <param name="request">Which objects.</param>
     /// <param name="cancellationToken">Ends the collection of object states early.</param>
     /// <returns>The page; EBADF without an open context.</returns>
@@ -75,7 +78,7 @@ public interface IContextGrain : IGrainWithGuidKey
     [AlwaysInterleave]
     Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken);
 
-    /// <summary>Shows one object with a part of its own long lists. Interleaves with a running turn and changes nothing.</summary>
+    /// <summary>Returns one object with a part of its own long lists. Interleaves with a running turn and changes nothing.</summary>
     /// <param name="id">The object.</param>
     /// <param name="page">Which part.</param>
     /// <returns>The object; null without an open context or such an object.</returns>
@@ -83,30 +86,36 @@ public interface IContextGrain : IGrainWithGuidKey
     [AlwaysInterleave]
     Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page);
 
-    /// <summary>Shows who holds whom. Interleaves with a running turn and changes nothing.</summary>
-    /// <param name="request">From where, and how much.</param>
+    /// <summary>Returns who holds whom. Interleaves with a running turn and changes nothing.</summary>
+    /// <param name="request">Where to start, and how much to return.</param>
     /// <returns>The graph; EBADF without an open context, ENOENT without such an object.</returns>
     [Alias("InspectGraph")]
     [AlwaysInterleave]
     Task<HolderGraph> InspectGraphAsync(GraphRequest request);
 
-    /// <summary>Shows the last ioctls. Interleaves with a running turn and changes nothing but how many are kept: more, for a while, where somebody looks.</summary>
-    /// <param name="request">Which.</param>
+    /// <summary>
+    /// Returns the last ioctls. Interleaves with a running turn and changes only how many are kept: more, for a while after each call.
+    /// </summary>
+    /// <param name="request">Which ioctls.</param>
     /// <returns>The ioctls; EBADF without an open context.</returns>
     [Alias("Tail")]
     [AlwaysInterleave]
     Task<TailReply> TailAsync(TailRequest request);
 
-    /// <summary>Says what must be let go, in which order, before an object can be destroyed. Interleaves with a running turn and changes nothing.</summary>
+    /// <summary>
+    /// Returns the steps, in order, after which an object can be destroyed. Interleaves with a running turn and changes nothing.
+    /// </summary>
     /// <param name="id">The object.</param>
     /// <returns>The steps; EBADF without an open context, ENOENT without such an object.</returns>
     [Alias("ExplainBusy")]
     [AlwaysInterleave]
     Task<BusyExplanation> ExplainBusyAsync(ObjectId id);
 
-    /// <summary>Does what an operator asks, in the place of the context's owners. It is logged with the operator's name.</summary>
-    /// <param name="request">What.</param>
-    /// <returns>What was released, if anything; EBADF without such a context or reference, ENOENT without such a hold, EINVAL for a bad name.</returns>
+    /// <summary>Runs an operator's request in place of the context's owners. It is logged with the operator's name.</summary>
+    /// <param name="request">The request.</param>
+    /// <returns>
+    /// The release, if any; EBADF without such a context or reference, ENOENT without such a hold, EINVAL for a bad name.
+    /// </returns>
     [Alias("Operate")]
     [ResponseTimeout("00:10:00")]
     Task<PutReply> OperateAsync(OperatorRequest request);

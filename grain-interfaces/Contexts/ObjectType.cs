@@ -33,7 +33,7 @@ public enum ObjectType
     Selftest,
 }
 
-/// <summary>The names of object kinds, as people who know iommufd write them.</summary>
+/// <summary>The names of object kinds, as used for iommufd.</summary>
 public static class ObjectTypeText
 {
     private static readonly string[] Labels = ReadLabels();

@@ -2,37 +2,39 @@ using IommuFd.Uapi;
 
 namespace IommuFd.GrainInterfaces;
 
-// Requests and replies of a context's grain that are no ioctls: opening, references, holds, release and inspection.
+// Requests and replies of a context's grain other than ioctls: opening, references, holds and release.
 
-/// <summary>Asks for a context to be opened under the handle that the grain's key is.</summary>
-/// <param name="Mode">Whether the context outlives its silo; null takes what the silo does by default.</param>
-/// <param name="Name">Who opens it, for people: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters.</param>
-/// <param name="Session">The session of the file that is opened. Opening again with the same answers the same; 0 for none.</param>
-/// <param name="Client">The process that opens it: a random number, the same for all that it opens. 0 is nobody in particular.</param>
+/// <summary>Opens a context under the handle that is the grain's key.</summary>
+/// <param name="Mode">Whether the context outlives its silo; null for the silo's default.</param>
+/// <param name="Name">The opener's name, for people: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters.</param>
+/// <param name="Session">The session of the opened file. Opening again with the same session gets the same reply; 0 for none.</param>
+/// <param name="Client">The opening process: a random number, the same for all its contexts. 0 is no process in particular.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.OpenRequest")]
 public sealed record OpenRequest(
     [property: Id(0)] ContextMode? Mode, [property: Id(1)] string Name, [property: Id(2)] long Session = 0, [property: Id(3)] long Client = 0);
 
-/// <summary>Asks for a further reference to an open context.</summary>
+/// <summary>Takes another reference to an open context.</summary>
 /// <param name="Kind">Whether it makes the context answer ioctls.</param>
-/// <param name="Name">Who takes it, for people: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters.</param>
-/// <param name="Session">The session of the reference. Asking again with the same answers the same; 0 for none.</param>
+/// <param name="Name">The owner's name, for people: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters.</param>
+/// <param name="Session">The session of the reference. Asking again with the same session gets the same reply; 0 for none.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.GetRequest")]
 public sealed record GetRequest([property: Id(0)] ReferenceKind Kind, [property: Id(1)] string Name, [property: Id(2)] long Session = 0);
 
-/// <summary>What renewing leases did.</summary>
+/// <summary>The reply to a renewal of leases.</summary>
 /// <param name="Errno">0; EBADF without such a context.</param>
-/// <param name="Gone">References among those asked for that the context doesn't have (any more).</param>
+/// <param name="Gone">The requested references that the context does not have.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.RenewReply")]
 public sealed record RenewReply([property: Id(0)] Errno Errno, [property: Id(1)] ReferenceId[] Gone);
 
-/// <summary>A reference or a hold that was taken, or why it was not.</summary>
-/// <param name="Errno">0; EBADF without such a context or reference, EEXIST when opening twice, ENOENT without such an object, EINVAL for a bad name.</param>
-/// <param name="Reference">The reference taken; of a hold, the reference it belongs to.</param>
+/// <summary>The reference or hold taken, or why it was not.</summary>
+/// <param name="Errno">0; EBADF without such a context or reference, EEXIST when opening twice, ENOENT without such an object, EINVAL for a
+/// bad name.</param>
+/// <param name="Reference">The reference taken; for a hold, the reference it belongs to.</param>
 /// <param name="Hold">The hold taken, or 0.</param>
-/// <param name="Mode">The mode that the context has.</param>
+/// <param name="Mode">The context's mode.</param>
 /// <param name="Diagnostic">Why it failed; null on success.</param>
-/// <param name="Lease">How long the reference lives without a sign of life: renewed, or used by a request of its session. Zero is for ever.</param>
+/// <param name="Lease">How long the reference lives without a sign of life, which is a renewal or a request of its session. Zero means
+/// forever.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.ReferenceReply")]
 public sealed record ReferenceReply(
     [property: Id(0)] Errno Errno,
@@ -42,9 +44,9 @@ public sealed record ReferenceReply(
     [property: Id(4)] IoctlDiagnostic? Diagnostic,
     [property: Id(5)] TimeSpan Lease = default);
 
-/// <summary>What dropping a reference or a hold did.</summary>
+/// <summary>The reply to dropping a reference or a hold.</summary>
 /// <param name="Errno">0; EBADF without such a context or reference, ENOENT without such a hold.</param>
-/// <param name="Release">What was released, where this was the context's last reference; else null.</param>
+/// <param name="Release">The release, if this was the context's last reference; otherwise null.</param>
 /// <param name="Diagnostic">Why it failed; null on success.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.PutReply")]
 public sealed record PutReply([property: Id(0)] Errno Errno, [property: Id(1)] ReleaseReport? Release, [property: Id(2)] IoctlDiagnostic? Diagnostic);

@@ -240,6 +240,9 @@ public enum DiagnosticReason
     /// <summary>EMFILE or ENFILE: the context already has <c>Limit</c> references, or its opener or the silo <c>Limit</c> contexts.</summary>
     TooManyReferences,
 
+    /// <summary>EIO: the grain of <c>ObjectId</c> counts <c>Value</c> users, the context's table <c>Limit</c>. A bug of the service: the object stays.</summary>
+    UsersDisagree,
+
     /// <summary>E2BIG: a batch of <c>Value</c> ioctls is longer than <c>Limit</c>.</summary>
     BatchTooLong,
 

@@ -66,6 +66,7 @@ public static class DiagnosticText
             DiagnosticReason.UnalignedAreas => $"huge pages can't be switched off, an area is not aligned to pages",
             DiagnosticReason.MapsProcessMemory => $"{(id == default ? "an IOAS" : $"IOAS {id}")} maps process memory, only mappings of files can move to another process",
             DiagnosticReason.ObjectUnreachable => $"the grain of {type} {id} did not answer or has lost its state",
+            DiagnosticReason.UsersDisagree => $"a bug of the service: {type} {id} has users {limit} in its context's table and {value} in its grain, so it was not destroyed",
             DiagnosticReason.DeviceAttached => $"device {id} is already attached",
             DiagnosticReason.DeviceNotAttached => $"device {id} is not attached",
             DiagnosticReason.GroupAttachedElsewhere => $"the devices of its IOMMU group are attached to HWPT {id}",

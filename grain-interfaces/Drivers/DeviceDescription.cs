@@ -1,6 +1,6 @@
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>A device that a driver binds to a context: what Linux learns of it from its bus and its IOMMU.</summary>
+/// <summary>A device that a driver binds to a context: what Linux learns about it from its bus and its IOMMU.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.DeviceDescription")]
 public sealed record DeviceDescription
 {
@@ -8,32 +8,41 @@ public sealed record DeviceDescription
     public const string SelftestIommu = "selftest";
 
     /// <summary>
-    /// The IOMMU driver that emulates a plain IOMMU of a PC: 48 bits of IOVAs, pages of 4 KiB, and the window 0xFEE0_0000 to 0xFEEF_FFFF reserved for interrupts.
+    /// The IOMMU driver that emulates a PC's plain IOMMU: 48 bits of IOVAs, pages of 4 KiB, and the window 0xFEE0_0000 to 0xFEEF_FFFF
+    /// reserved for interrupts.
     /// </summary>
     public const string PciIommu = "pci";
 
-    /// <summary>The greatest width of PASIDs that a device can have, in bits, as PCI has it.</summary>
+    /// <summary>The maximum width of a device's PASIDs in bits, as in PCI.</summary>
     public const int MaxPasidWidth = 20;
 
-    /// <summary>The device's name, for people: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters, for example <c>0000:01:00.0</c>.</summary>
+    /// <summary>
+    /// The device's name, for people: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters, for example <c>0000:01:00.0</c>.
+    /// </summary>
     [Id(0)]
     public required string Name { get; init; }
 
-    /// <summary>The IOMMU in front of it: the name of an emulated IOMMU driver, <see cref="SelftestIommu"/> or <see cref="PciIommu"/>.</summary>
+    /// <summary>
+    /// The IOMMU in front of it: the name of an emulated IOMMU driver, <see cref="SelftestIommu"/> or <see cref="PciIommu"/>.
+    /// </summary>
     [Id(1)]
     public string Iommu { get; init; } = SelftestIommu;
 
     /// <summary>
-    /// Its IOMMU group: devices that the IOMMU can't tell apart, and that are attached to one page table together. Null for a group of its own.
+    /// Its IOMMU group: devices that the IOMMU can't tell apart, which are attached to one page table together. Null for a group of its
+    /// own.
     /// </summary>
     [Id(2)]
     public string? Group { get; init; }
 
-    /// <summary>IOVAs that can't be mapped while the device is attached, such as windows for interrupts: at most <see cref="IoctlLimits.MaxReservedRegions"/>.</summary>
+    /// <summary>
+    /// IOVAs that can't be mapped while the device is attached, such as windows for interrupts: at most
+    /// <see cref="IoctlLimits.MaxReservedRegions"/>.
+    /// </summary>
     [Id(3)]
     public IovaRange[] ReservedRegions { get; init; } = [];
 
-    /// <summary>Whether the IOMMU in front of the device can tell which pages it has written.</summary>
+    /// <summary>Whether the IOMMU in front of the device can track which pages it has written.</summary>
     [Id(4)]
     public bool TracksDirtyPages { get; init; } = true;
 

@@ -2,10 +2,10 @@ using IommuFd.Uapi;
 
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>What a driver's request answered.</summary>
-/// <param name="Errno">0 on success; EBADF without such a context or driver's reference, ENOENT where the object is not this driver's.</param>
-/// <param name="Id">The object made, or the HWPT that the device is attached to; 0 for none.</param>
-/// <param name="Pin">The pin made.</param>
+/// <summary>The reply to a driver's request.</summary>
+/// <param name="Errno">0 on success; EBADF without such a context or driver's reference, ENOENT if the object is not this driver's.</param>
+/// <param name="Id">The object created, or the HWPT that the device is attached to; 0 for none.</param>
+/// <param name="Pin">The pin taken.</param>
 /// <param name="Memory">The memory behind the IOVAs of a pin or a copy, in their order.</param>
 /// <param name="Diagnostic">Why it failed; null on success.</param>
 /// <param name="Hold">The hold taken.</param>
@@ -19,8 +19,8 @@ public sealed record DriverReply(
     [property: Id(5)] HoldId Hold = default);
 
 /// <summary>A piece of the caller's memory, or of a file, that IOVAs map.</summary>
-/// <param name="File">The file; null for memory of the caller.</param>
+/// <param name="File">The file; null for the caller's memory.</param>
 /// <param name="Address">The caller's address, or the offset in the file.</param>
 /// <param name="Length">Bytes.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.UserMemoryPiece")]
-public readonly record struct UserMemoryPiece([property: Id(0)] IoptFile? File, [property: Id(1)] ulong Address, [property: Id(2)] ulong Length);
+public readonly record struct UserMemoryPiece([property: Id(0)] MappedFile? File, [property: Id(1)] ulong Address, [property: Id(2)] ulong Length);

@@ -4,9 +4,9 @@ namespace IommuFd.GrainInterfaces;
 
 /// <summary>A reference to a context, as an inspection shows it.</summary>
 /// <param name="Id">The reference.</param>
-/// <param name="Kind">Why it is there.</param>
-/// <param name="Name">Who has it.</param>
-/// <param name="Holds">Objects that it holds.</param>
+/// <param name="Kind">Its kind.</param>
+/// <param name="Name">Its owner's name.</param>
+/// <param name="Holds">Number of objects that it holds.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.ReferenceInspection")]
 public sealed record ReferenceInspection(
     [property: Id(0)] ReferenceId Id,
@@ -16,8 +16,8 @@ public sealed record ReferenceInspection(
 
 /// <summary>Asks for a page of a context's objects.</summary>
 /// <param name="After">Only objects with greater ids; 0 starts at the first.</param>
-/// <param name="Limit">At most so many objects, 0 to <see cref="IoctlLimits.MaxInspectionPage"/>; more are cut to that.</param>
-/// <param name="WithState">Whether each object's grain is asked for its state.</param>
+/// <param name="Limit">At most this many objects, 0 to <see cref="IoctlLimits.MaxInspectionPage"/>; more are cut to that.</param>
+/// <param name="WithState">Whether to ask each object's grain for its state.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.InspectRequest")]
 public sealed record InspectRequest([property: Id(0)] ObjectId After, [property: Id(1)] int Limit, [property: Id(2)] bool WithState);
 
@@ -49,7 +49,7 @@ public sealed class ContextInspection
     [Id(5)]
     public ReferenceInspection[] References { get; init; } = [];
 
-    /// <summary>Objects that the context has, on all pages.</summary>
+    /// <summary>Number of objects in the context, on all pages.</summary>
     [Id(6)]
     public long ObjectCount { get; init; }
 

@@ -2,27 +2,27 @@ using IommuFd.Uapi;
 
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>Which way a holder graph is followed from an object.</summary>
+/// <summary>The direction in which a holder graph is followed from an object.</summary>
 [Flags]
 public enum GraphDirection
 {
     /// <summary>Nowhere: the object alone.</summary>
     None = 0,
 
-    /// <summary>To those that hold it, and those that hold them, and so on: what must go before it can.</summary>
+    /// <summary>To its holders, and their holders, and so on: what must go before it can.</summary>
     Holders = 1,
 
-    /// <summary>To those that it holds, and so on: what it keeps alive.</summary>
+    /// <summary>To the objects that it holds, and so on: what it keeps alive.</summary>
     Held = 2,
 
-    /// <summary>Both ways from the object, but not back and forth.</summary>
+    /// <summary>Both directions from the object, without turning around.</summary>
     Both = Holders | Held,
 }
 
 /// <summary>Asks who holds whom.</summary>
 /// <param name="Root">The object to start at; 0 for the whole context.</param>
-/// <param name="Direction">Which way to follow; for the whole context it makes no difference.</param>
-/// <param name="Limit">At most so many nodes, 1 to <see cref="IoctlLimits.MaxInspectionPage"/>; more are cut to that.</param>
+/// <param name="Direction">Which direction to follow; ignored for the whole context.</param>
+/// <param name="Limit">At most this many nodes, 1 to <see cref="IoctlLimits.MaxInspectionPage"/>; more are cut to that.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.GraphRequest")]
 public sealed record GraphRequest([property: Id(0)] ObjectId Root, [property: Id(1)] GraphDirection Direction, [property: Id(2)] int Limit);
 
@@ -53,8 +53,8 @@ public sealed record GraphNode(
 }
 
 /// <summary>One users count: who holds whom, and why.</summary>
-/// <param name="Holder">The holder, as its place in <see cref="HolderGraph.Nodes"/>.</param>
-/// <param name="Held">The object that is held, likewise.</param>
+/// <param name="Holder">The holder, as an index into <see cref="HolderGraph.Nodes"/>.</param>
+/// <param name="Held">The held object, likewise.</param>
 /// <param name="Why">What the hold is for.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.GraphEdge")]
 public readonly record struct GraphEdge([property: Id(0)] int Holder, [property: Id(1)] int Held, [property: Id(2)] string Why);
@@ -67,7 +67,7 @@ public sealed class HolderGraph
     [Id(0)]
     public Errno Errno { get; init; }
 
-    /// <summary>The objects and drivers. Where an object was asked for, it comes first; then nearer ones before farther ones.</summary>
+    /// <summary>The objects and drivers. A requested object comes first, then nearer ones before farther ones.</summary>
     [Id(1)]
     public GraphNode[] Nodes { get; init; } = [];
 
@@ -75,7 +75,7 @@ public sealed class HolderGraph
     [Id(2)]
     public GraphEdge[] Edges { get; init; } = [];
 
-    /// <summary>Whether there are more than fit the limit.</summary>
+    /// <summary>Whether there are more than the limit allows.</summary>
     [Id(3)]
     public bool IsTruncated { get; init; }
 }

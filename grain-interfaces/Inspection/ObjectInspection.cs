@@ -12,6 +12,13 @@ public sealed record ObjectInspection(
     [property: Id(2)] Holder[] Holders,
     [property: Id(3)] ObjectState? State)
 {
+    /// <summary>
+    /// The users count that the object's grain derives from what it has; the same as <see cref="Users"/>, or there is a bug. Null where the
+    /// state was not asked for, or no grain knows the object.
+    /// </summary>
+    [Id(9)]
+    public long? GrainUsers { get; init; }
+
     /// <summary>What people call it, for example the name of a device; empty for objects that have only an id.</summary>
     [Id(4)]
     public string Name { get; init; } = "";

@@ -2,21 +2,21 @@ using IommuFd.Uapi;
 
 namespace IommuFd.GrainInterfaces;
 
-// What an inspection shows of objects, a record for each kind.
+// What an inspection shows of objects, one record per kind.
 
 /// <summary>An area of an IOAS, as an inspection shows it.</summary>
 /// <param name="Range">The IOVAs.</param>
 /// <param name="Address">The caller's address, or the offset in the file, behind the first IOVA.</param>
-/// <param name="File">The file; null for memory of the caller.</param>
+/// <param name="File">The file; null for the caller's memory.</param>
 /// <param name="Access">What DMA may do: <see cref="IommuIoasMapFlags.Readable"/>, <see cref="IommuIoasMapFlags.Writeable"/>.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoasArea")]
 public sealed record IoasArea(
     [property: Id(0)] IovaRange Range,
     [property: Id(1)] ulong Address,
-    [property: Id(2)] IoptFile? File,
+    [property: Id(2)] MappedFile? File,
     [property: Id(3)] IommuIoasMapFlags Access);
 
-/// <summary>What an IOAS knows of itself.</summary>
+/// <summary>The state of an IOAS.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoasState")]
 public sealed record IoasState : ObjectState
 {
@@ -28,19 +28,21 @@ public sealed record IoasState : ObjectState
     [Id(1)]
     public ulong Alignment { get; init; }
 
-    /// <summary>Areas that there are.</summary>
+    /// <summary>Number of areas.</summary>
     [Id(2)]
     public long AreaCount { get; init; }
 
-    /// <summary>Bytes that can be mapped: neither mapped nor reserved. 2^64 is given as 2^64 - 1.</summary>
+    /// <summary>Bytes that can be mapped: neither mapped nor reserved. 2^64 is reported as 2^64 - 1.</summary>
     [Id(3)]
     public ulong FreeBytes { get; init; }
 
-    /// <summary>Bytes of the largest hole that an automatic IOVA can be taken from.</summary>
+    /// <summary>Bytes of the largest hole available to automatic IOVAs.</summary>
     [Id(4)]
     public ulong LargestHole { get; init; }
 
-    /// <summary>The first <see cref="IoctlLimits.MaxListed"/> ranges that automatic IOVAs are taken from; empty where there is no such list.</summary>
+    /// <summary>
+    /// The first <see cref="IoctlLimits.MaxListed"/> ranges that automatic IOVAs are taken from; empty if there is no such list.
+    /// </summary>
     [Id(5)]
     public IovaRange[] Allowed { get; init; } = [];
 
@@ -56,15 +58,15 @@ public sealed record IoasState : ObjectState
     [Id(8)]
     public bool HasMoreAreas { get; init; }
 
-    /// <summary>Page tables that mirror the IOAS. While there is one, all that is mapped is pinned.</summary>
+    /// <summary>Number of page tables that mirror the IOAS. While there is one, everything mapped is pinned.</summary>
     [Id(9)]
     public int Domains { get; init; }
 
-    /// <summary>Accesses that are attached.</summary>
+    /// <summary>Number of attached accesses.</summary>
     [Id(10)]
     public int Accesses { get; init; }
 
-    /// <summary>Pins that accesses have.</summary>
+    /// <summary>Number of pins that accesses have.</summary>
     [Id(11)]
     public long Pins { get; init; }
 
@@ -81,14 +83,14 @@ public sealed record IoasState : ObjectState
     public override int GetHashCode() => HashCode.Combine(HugePages, AreaCount, FreeBytes);
 }
 
-/// <summary>What is known of a bound device.</summary>
+/// <summary>The state of a bound device.</summary>
 /// <param name="Device">The device, as its driver described it.</param>
-/// <param name="Driver">Who bound it, as a holder is shown: a driver, or the selftest's owner of the device.</param>
+/// <param name="Driver">Its holder, as shown in lists of holders: the driver that bound it, or its selftest object.</param>
 /// <param name="Hwpt">The HWPT that it is attached to; 0 for none.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.DeviceState")]
 public sealed record DeviceState([property: Id(0)] DeviceDescription Device, [property: Id(1)] string Driver, [property: Id(2)] ObjectId Hwpt) : ObjectState;
 
-/// <summary>What is known of a hardware page table.</summary>
+/// <summary>The state of a hardware page table.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.HwptState")]
 public sealed record HwptState : ObjectState
 {
@@ -96,11 +98,11 @@ public sealed record HwptState : ObjectState
     [Id(0)]
     public ObjectId Ioas { get; init; }
 
-    /// <summary>Whether it was made by attaching a device to the IOAS, and goes with its last device.</summary>
+    /// <summary>Whether it was allocated automatically when a device was attached to the IOAS, and goes with its last device.</summary>
     [Id(1)]
     public bool IsAuto { get; init; }
 
-    /// <summary>What it was made for.</summary>
+    /// <summary>What it was allocated for.</summary>
     [Id(2)]
     public IommuHwptAllocFlags Flags { get; init; }
 
@@ -120,17 +122,17 @@ public sealed record HwptState : ObjectState
     [Id(6)]
     public bool TracksDirtyPages { get; init; }
 
-    /// <summary>Pages that are dirty, of <see cref="PageSize"/>.</summary>
+    /// <summary>Number of dirty pages, of <see cref="PageSize"/> bytes each.</summary>
     [Id(7)]
     public long DirtyPages { get; init; }
 }
 
-/// <summary>What is known of an access.</summary>
-/// <param name="Driver">Who made it, as a holder is shown.</param>
+/// <summary>The state of an access.</summary>
+/// <param name="Driver">The driver that created it, as shown in lists of holders.</param>
 /// <param name="Ioas">The IOAS that it is attached to; 0 for none.</param>
 /// <param name="NeedsPinPages">Whether it pins pages.</param>
-/// <param name="Pins">Pins that it has.</param>
-/// <param name="PinnedBytes">Bytes that they have together.</param>
+/// <param name="Pins">Number of its pins.</param>
+/// <param name="PinnedBytes">Total bytes of its pins.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.AccessState")]
 public sealed record AccessState(
     [property: Id(0)] string Driver,
@@ -139,7 +141,7 @@ public sealed record AccessState(
     [property: Id(3)] long Pins,
     [property: Id(4)] ulong PinnedBytes) : ObjectState;
 
-/// <summary>What is known of an object of the selftest: an emulated device's owner.</summary>
+/// <summary>The state of a selftest object: an emulated device's owner.</summary>
 /// <param name="Device">The bound device.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.SelftestState")]
 public sealed record SelftestState([property: Id(0)] ObjectId Device) : ObjectState;

@@ -1,6 +1,6 @@
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>What is behind the bytes of an argument that travel, up to the size that its first u32 says.</summary>
+/// <summary>What lies behind the bytes of an argument that travel, up to the size in its first u32.</summary>
 public enum ArgumentTail
 {
     /// <summary>Nothing, or zero bytes only.</summary>

@@ -2,19 +2,21 @@ using IommuFd.Uapi;
 
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>What a batch answered.</summary>
+/// <summary>The reply to a batch.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoctlBatchReply")]
 public sealed class IoctlBatchReply
 {
-    /// <summary>0, or why no ioctl of the batch ran: EBADF without a context, E2BIG for more ioctls than <see cref="IoctlLimits.MaxBatch"/>.</summary>
+    /// <summary>
+    /// 0, or why no ioctl of the batch ran: EBADF without a context, E2BIG for more ioctls than <see cref="IoctlLimits.MaxBatch"/>.
+    /// </summary>
     [Id(0)]
     public Errno Errno { get; init; }
 
-    /// <summary>One reply for each ioctl that ran, in order. Shorter than the request where it stopped at an error.</summary>
+    /// <summary>One reply per ioctl that ran, in order. Shorter than the request if the batch stopped at an error.</summary>
     [Id(1)]
     public IoctlReply[] Replies { get; init; } = [];
 
-    /// <summary>Why no ioctl of the batch ran; null where they ran.</summary>
+    /// <summary>Why no ioctl of the batch ran; null if they ran.</summary>
     [Id(2)]
     public IoctlDiagnostic? Diagnostic { get; init; }
 }

@@ -1,18 +1,25 @@
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>Several ioctls that run in one turn, in order, with nothing of others between them.</summary>
-[GenerateSerializer, Immutable, Alias("IommuFd.IoctlBatchRequest")]
+/// <summary>Several ioctls that run in one turn, in order, with no other request between them.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, Alias("IommuFd.IoctlBatchRequest")]
 public sealed class IoctlBatchRequest
 {
     /// <summary>The ioctls, at most <see cref="IoctlLimits.MaxBatch"/>.</summary>
     [Id(0)]
     public IoctlRequest[] Requests { get; init; } = [];
 
-    /// <summary>Whether the first that fails is the last that runs.</summary>
+    /// <summary>Whether the batch stops after the first ioctl that fails.</summary>
     [Id(1)]
     public bool StopAtFirstError { get; init; }
 
-    /// <summary>The batch's name.</summary>
+    /// <summary>
+    /// The batch's name as earlier versions carried it: within the request. It is only read, as
+    /// <see cref="IoctlRequest.EmbeddedOperation"/> is.
+    /// </summary>
     [Id(2)]
-    public OperationId Operation { get; init; }
+    internal OperationId EmbeddedOperation { get; init; }
+
+    /// <summary>The batch's name: the one beside it, or the one within that an earlier version wrote.</summary>
+    /// <param name="beside">The name beside the batch.</param>
+    internal OperationId OperationOf(in OperationId beside) => beside.Session == 0 ? EmbeddedOperation : beside;
 }

@@ -1,9 +1,13 @@
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>How large requests may be. Beyond these bounds the caller's side describes memory instead of sending it, and the service refuses.</summary>
+/// <summary>
+/// The limits of requests. Beyond them, the caller's side describes memory instead of sending it, and the service refuses requests.
+/// </summary>
 public static class IoctlLimits
 {
-    /// <summary>Bytes of an argument that travel. Bytes behind them are described by <see cref="ArgumentTail"/>; the largest struct of the ABI has 72.</summary>
+    /// <summary>
+    /// Bytes of an argument that travel. <see cref="ArgumentTail"/> describes the bytes behind them; the largest struct of the ABI has 72.
+    /// </summary>
     public const int MaxArgumentBytes = 4096;
 
     /// <summary>Bytes of one user buffer that travel.</summary>
@@ -12,13 +16,13 @@ public static class IoctlLimits
     /// <summary>Ioctls in one batch.</summary>
     public const int MaxBatch = 4096;
 
-    /// <summary>Holders, references or released objects that one reply lists. Their full count travels beside the list.</summary>
+    /// <summary>Holders, references or released objects that one reply lists. The full count travels beside the list.</summary>
     public const int MaxListed = 64;
 
     /// <summary>References that a context can have at once: files, drivers and files that ioctls opened.</summary>
     public const int MaxReferences = 65_536;
 
-    /// <summary>Requests of one session that can be under way at once: answers that are kept until they are settled.</summary>
+    /// <summary>Requests of one session that can be under way at once, which is how many replies are kept until they are settled.</summary>
     public const int MaxUnsettled = 256;
 
     /// <summary>Characters of a name that a caller gives to a reference or a hold.</summary>
@@ -27,7 +31,7 @@ public static class IoctlLimits
     /// <summary>Reserved regions of one device.</summary>
     public const int MaxReservedRegions = 256;
 
-    /// <summary>Bytes that one copy or pin of an access can have, as in Linux's selftest.</summary>
+    /// <summary>Bytes of one copy or pin through an access, as in Linux's selftest.</summary>
     public const ulong MaxAccessBytes = 16 << 20;
 
     /// <summary>Objects that one page of an inspection lists.</summary>

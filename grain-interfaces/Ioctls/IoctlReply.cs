@@ -2,13 +2,16 @@ using IommuFd.Uapi;
 
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>Bytes for a user buffer of the caller's.</summary>
+/// <summary>Bytes to write to one of the caller's buffers.</summary>
 /// <param name="Address">Where they go.</param>
 /// <param name="Content">The bytes.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.UserBufferWrite")]
 public sealed record UserBufferWrite([property: Id(0)] ulong Address, [property: Id(1)] byte[] Content)
 {
-    /// <summary>Whether bits are added to those that are there, instead of bytes replaced: a dirty bitmap. Bytes that can't be accessed are passed over.</summary>
+    /// <summary>
+    /// Whether the content's bits are ORed into the buffer instead of replacing its bytes, as for a dirty bitmap. Inaccessible bytes are
+    /// skipped.
+    /// </summary>
     [Id(2)]
     public bool IsOr { get; init; }
 
@@ -17,18 +20,18 @@ public sealed record UserBufferWrite([property: Id(0)] ulong Address, [property:
     public uint ZeroBytes { get; init; }
 }
 
-/// <summary>A copy between memory that IOVAs map and a buffer. The caller's side makes it: the service touches no memory.</summary>
+/// <summary>A copy between memory behind IOVAs and a buffer. The caller's side makes it: the service touches no memory.</summary>
 /// <param name="Buffer">The buffer's address.</param>
 /// <param name="Memory">The memory, piece by piece in the buffer's order.</param>
 /// <param name="IsWrite">Whether bytes go from the buffer to the memory.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.UserCopy")]
 public sealed record UserCopy([property: Id(0)] ulong Buffer, [property: Id(1)] UserMemoryPiece[] Memory, [property: Id(2)] bool IsWrite);
 
-/// <summary>What an ioctl answered. The errno, the return value and the bytes are the contract; the diagnostic is for people.</summary>
+/// <summary>The reply to an ioctl. The errno, the return value and the bytes are the contract; the diagnostic is for people.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoctlReply")]
 public sealed class IoctlReply
 {
-    /// <summary>Success with nothing to copy back. Replies are immutable, so that all such ioctls share it.</summary>
+    /// <summary>Success with nothing to copy back. Replies are immutable, so all such ioctls share it.</summary>
     public static readonly IoctlReply Success = new();
 
     /// <summary>0 on success.</summary>
@@ -55,7 +58,7 @@ public sealed class IoctlReply
     [Id(5)]
     public NewFile? File { get; init; }
 
-    /// <summary>Bytes to copy before the answer counts as success: EFAULT where they can't be; null for none.</summary>
+    /// <summary>A copy to make before the reply counts as success, EFAULT if it fails; null for none.</summary>
     [Id(6)]
     public UserCopy? Copy { get; init; }
 }

@@ -1,10 +1,10 @@
 namespace IommuFd.GrainInterfaces;
 
-// An ioctl as it travels. The caller's side copies in and reports facts about its memory; it decides nothing, so that every
-// errno is decided in one place. All sizes are bounded here, whatever the caller's struct claims.
+// An ioctl as it travels. The caller's side copies in and reports facts about its memory; it decides nothing, so every errno is decided in
+// one place. All sizes are bounded here, whatever the caller's struct claims.
 
-/// <summary>One ioctl, with everything of the caller's memory that it needs.</summary>
-[GenerateSerializer, Immutable, Alias("IommuFd.IoctlRequest")]
+/// <summary>One ioctl, with all that it needs of the caller's memory.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, Alias("IommuFd.IoctlRequest")]
 public sealed class IoctlRequest
 {
     /// <summary>The full ioctl number: anything that a program may pass.</summary>
@@ -12,13 +12,13 @@ public sealed class IoctlRequest
     public uint Command { get; init; }
 
     /// <summary>
-    /// The leading bytes of the argument that can be read: as many as its first u32 says, at most <see cref="IoctlLimits.MaxArgumentBytes"/>.
-    /// Fewer than four mean that not even that u32 can be read.
+    /// The leading readable bytes of the argument: as many as its first u32 says, at most <see cref="IoctlLimits.MaxArgumentBytes"/>. Fewer
+    /// than four mean that not even that u32 can be read.
     /// </summary>
     [Id(1)]
     public byte[] Argument { get; init; } = [];
 
-    /// <summary>What is behind <see cref="Argument"/>.</summary>
+    /// <summary>What lies behind <see cref="Argument"/>.</summary>
     [Id(2)]
     public ArgumentTail Tail { get; init; }
 
@@ -26,29 +26,24 @@ public sealed class IoctlRequest
     [Id(3)]
     public uint WritableBytes { get; init; }
 
-    /// <summary>Those buffers of the command's descriptor that have a length; null where there is none. One that is missing reads as unreadable.</summary>
+    /// <summary>
+    /// The buffers of the command's descriptor that have a length; null if there are none. A missing one counts as unreadable.
+    /// </summary>
     [Id(4)]
     public UserBuffer[]? Buffers { get; init; }
 
-    /// <summary>The open file that the argument names; null where it names none, or one that isn't open.</summary>
+    /// <summary>The open file that the argument names; null if it names none, or one that isn't open.</summary>
     [Id(5)]
     public UserFile? File { get; init; }
 
-    /// <summary>The request's name. Not looked at within a batch, which has its own.</summary>
+    /// <summary>
+    /// The request's name as earlier versions carried it: within the request. It is only read, from their journals and from their SDKs; now
+    /// the name travels beside the request.
+    /// </summary>
     [Id(6)]
-    public OperationId Operation { get; init; }
+    internal OperationId EmbeddedOperation { get; init; }
 
-    /// <summary>The same request under a name.</summary>
-    /// <param name="operation">The name.</param>
-    /// <returns>The request.</returns>
-    public IoctlRequest Named(OperationId operation) => new()
-    {
-        Command = Command,
-        Argument = Argument,
-        Tail = Tail,
-        WritableBytes = WritableBytes,
-        Buffers = Buffers,
-        File = File,
-        Operation = operation,
-    };
+    /// <summary>The request's name: the one beside it, or the one within that an earlier version wrote.</summary>
+    /// <param name="beside">The name beside the request.</param>
+    internal OperationId OperationOf(in OperationId beside) => beside.Session == 0 ? EmbeddedOperation : beside;
 }

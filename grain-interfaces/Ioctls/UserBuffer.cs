@@ -4,15 +4,15 @@ namespace IommuFd.GrainInterfaces;
 [GenerateSerializer, Immutable, Alias("IommuFd.UserBuffer")]
 public sealed class UserBuffer
 {
-    /// <summary>Which of the descriptor's buffers it is.</summary>
+    /// <summary>Its index among the descriptor's buffers.</summary>
     [Id(0)]
     public byte Index { get; init; }
 
-    /// <summary>Where the caller's argument says the buffer is.</summary>
+    /// <summary>The buffer's address, from the caller's argument.</summary>
     [Id(1)]
     public ulong Address { get; init; }
 
-    /// <summary>Bytes that the caller's argument says it has.</summary>
+    /// <summary>The buffer's length in bytes, from the caller's argument.</summary>
     [Id(2)]
     public ulong Length { get; init; }
 
@@ -24,7 +24,9 @@ public sealed class UserBuffer
     [Id(4)]
     public ulong WritableBytes { get; init; }
 
-    /// <summary>The first readable bytes, at most <see cref="IoctlLimits.MaxBufferBytes"/>; empty where the command does not read the buffer.</summary>
+    /// <summary>
+    /// The first readable bytes, at most <see cref="IoctlLimits.MaxBufferBytes"/>; empty if the command does not read the buffer.
+    /// </summary>
     [Id(5)]
     public byte[] Content { get; init; } = [];
 }

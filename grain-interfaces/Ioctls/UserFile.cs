@@ -1,26 +1,22 @@
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>A file that an argument names by its descriptor, as found with the caller.</summary>
+/// <summary>A file of the program's, which an argument names by its descriptor.</summary>
 /// <param name="Identity">Tells files apart: two descriptors of one file have equal identities.</param>
 /// <param name="IsMemfd">Whether it is memory (a memfd), which can be pinned.</param>
 /// <param name="LengthBytes">Its length.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.UserFile")]
 public sealed record UserFile([property: Id(0)] string Identity, [property: Id(1)] bool IsMemfd, [property: Id(2)] ulong LengthBytes)
 {
-    /// <summary>The access that the file is, if it is one.</summary>
+    /// <summary>What the file leads to where an ioctl has opened it; null for a file that the program has opened itself.</summary>
     [Id(3)]
-    public AccessFile? Access { get; init; }
+    public FileTarget? Target { get; init; }
+
+    /// <summary>The file that leads to a target. It has no bytes that could be mapped.</summary>
+    /// <param name="target">What the file leads to.</param>
+    /// <returns>The file.</returns>
+    public static UserFile Of(FileTarget target)
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        return new UserFile($"{target.Type.Label()} {target.Id}", IsMemfd: false, 0) { Target = target };
+    }
 }
-
-/// <summary>What a file that <c>IOMMU_TEST_OP_CREATE_ACCESS</c> has opened leads to.</summary>
-/// <param name="Context">The context that the access belongs to.</param>
-/// <param name="Reference">The file's reference to the context; putting it destroys the access.</param>
-/// <param name="Access">The access.</param>
-[GenerateSerializer, Immutable, Alias("IommuFd.AccessFile")]
-public sealed record AccessFile([property: Id(0)] ContextHandle Context, [property: Id(1)] ReferenceId Reference, [property: Id(2)] ObjectId Access);
-
-/// <summary>A file that an ioctl has opened: the caller's side gives it a descriptor, and writes that into the argument.</summary>
-/// <param name="Offset">Where the 32-bit descriptor goes, in bytes from the argument's start.</param>
-/// <param name="File">The file.</param>
-[GenerateSerializer, Immutable, Alias("IommuFd.NewFile")]
-public sealed record NewFile([property: Id(0)] int Offset, [property: Id(1)] UserFile File);

@@ -7,8 +7,8 @@ using System.Text;
 namespace IommuFd.GrainInterfaces;
 
 /// <summary>
-/// What a context is called where people look at it: the same on every silo and after every failover, and of no use to act on the context, since it is derived from the
-/// handle one way only.
+/// The name of a context where people see it: the same on every silo and after every failover, and useless for acting on the context, since
+/// it is a one-way hash of the handle.
 /// </summary>
 /// <param name="Value">64 bits.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.ContextTag")]
@@ -27,7 +27,7 @@ public readonly record struct ContextTag([property: Id(0)] ulong Value)
     /// <summary>Reads the 16 hexadecimal digits that <see cref="ToString"/> writes.</summary>
     /// <param name="text">The text.</param>
     /// <param name="tag">The tag.</param>
-    /// <returns>False where the text is no tag.</returns>
+    /// <returns>False if the text is not a tag.</returns>
     public static bool TryParse([NotNullWhen(true)] string? text, out ContextTag tag)
     {
         var value = 0ul;

@@ -2,16 +2,16 @@ using IommuFd.Uapi;
 
 namespace IommuFd.GrainInterfaces;
 
-// What people see of one context: its last ioctls, and why an object of it is busy; and what an operator can do about it.
+// What people see of one context's last ioctls.
 
-/// <summary>An ioctl that a context has answered.</summary>
+/// <summary>An ioctl that a context answered.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.RecordedIoctl")]
 public sealed record RecordedIoctl
 {
-    /// <summary>The most bytes of an argument that are kept.</summary>
+    /// <summary>The maximum bytes of an argument that are kept.</summary>
     public const int MaxArgumentBytes = 256;
 
-    /// <summary>Its number: 1 for the first since the context came to its silo, and 1 more for each.</summary>
+    /// <summary>Its number: 1 for the first since the context's activation on its silo, and 1 more for each next.</summary>
     [Id(0)]
     public long Number { get; init; }
 
@@ -20,8 +20,8 @@ public sealed record RecordedIoctl
     public DateTime Time { get; init; }
 
     /// <summary>
-    /// How long its turn took, in nanoseconds, the journal included; of an ioctl in a batch, its part. -1 where it was not timed: it was answered without waiting for anything
-    /// else, which takes some microseconds, and nobody was looking.
+    /// How long its turn took in nanoseconds, including the journal; for an ioctl in a batch, its share. -1 if it was not timed: the tail
+    /// was not watched, and the ioctl was answered without waiting for anything else, which takes a few microseconds.
     /// </summary>
     [Id(2)]
     public long Nanoseconds { get; init; }
@@ -30,11 +30,11 @@ public sealed record RecordedIoctl
     [Id(3)]
     public uint Command { get; init; }
 
-    /// <summary>The argument as it was sent: the first <see cref="MaxArgumentBytes"/> of it.</summary>
+    /// <summary>The argument as sent: its first <see cref="MaxArgumentBytes"/>.</summary>
     [Id(4)]
     public byte[] Argument { get; init; } = [];
 
-    /// <summary>The argument as it was answered, likewise; empty where nothing was to be copied back.</summary>
+    /// <summary>The argument as answered, likewise; empty if nothing was to be copied back.</summary>
     [Id(5)]
     public byte[] Answer { get; init; } = [];
 
@@ -48,21 +48,22 @@ public sealed record RecordedIoctl
 }
 
 /// <summary>Asks for the last ioctls of a context.</summary>
-/// <param name="After">Only those with greater numbers; 0 for all that are kept, -1 for none, to learn where the end is.</param>
+/// <param name="After">Only ioctls with greater numbers; 0 for all that are kept, -1 for none, to learn the last number.</param>
 /// <param name="Activation">The <see cref="TailReply.Activation"/> that <paramref name="After"/> is from; 0 for none.</param>
-/// <param name="Limit">At most so many, the latest; 1 to <see cref="MaxLimit"/>; more are cut to that.</param>
+/// <param name="Limit">At most this many, the latest; 1 to <see cref="MaxLimit"/>; more are cut to that.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.TailRequest")]
 public sealed record TailRequest([property: Id(0)] long After, [property: Id(1)] long Activation, [property: Id(2)] int Limit)
 {
-    /// <summary>The most ioctls of one reply.</summary>
+    /// <summary>The maximum number of ioctls in one reply.</summary>
     public const int MaxLimit = 4096;
 }
 
 /// <summary>The last ioctls of a context.</summary>
 /// <param name="Errno">0; EBADF without such a context.</param>
-/// <param name="Activation">Names this life of the context on its silo. After a failover it is another, and numbers begin anew.</param>
+/// <param name="Activation">Identifies the context's activation on its silo. A failover changes it and restarts the numbers.</param>
 /// <param name="Last">The number of the context's last ioctl.</param>
-/// <param name="Missed">Ioctls after those asked for that are not kept any more, or were more than asked for.</param>
+/// <param name="Missed">Number of ioctls after <c>After</c> that are missing here, because they are no longer kept or exceed the
+/// limit.</param>
 /// <param name="Ioctls">The ioctls, oldest first.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.TailReply")]
 public sealed record TailReply(

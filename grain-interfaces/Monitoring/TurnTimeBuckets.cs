@@ -2,10 +2,10 @@ using System.Numerics;
 
 namespace IommuFd.GrainInterfaces;
 
-// Times are counted in buckets whose bounds grow by a quarter of a power of two, so that a quantile is off by a fifth at most, whether it is of nanoseconds or of
-// seconds, and two silos' counts add up to their cluster's.
+// Times are counted in buckets, four per power of two, so that a quantile is off by a fifth at most, whether it is in nanoseconds or in
+// seconds, and the silos' counts add up to the cluster's.
 
-/// <summary>The buckets that the times of turns are counted in.</summary>
+/// <summary>The buckets in which turn times are counted.</summary>
 public static class TurnTimeBuckets
 {
     private const int StepsPerOctave = 4;
@@ -32,7 +32,7 @@ public static class TurnTimeBuckets
         return Math.Min(((octave - FirstOctave) * StepsPerOctave) + step + 1, Count - 1);
     }
 
-    /// <summary>The time that a bucket ends at, in nanoseconds; what is counted in it is shorter, but for the last one.</summary>
+    /// <summary>The end of a bucket in nanoseconds; the times counted in it are shorter, except in the last.</summary>
     /// <param name="index">The bucket.</param>
     /// <returns>Nanoseconds.</returns>
     public static long EndOf(int index)
@@ -41,10 +41,10 @@ public static class TurnTimeBuckets
         return (1L << (octave + FirstOctave)) / StepsPerOctave * (StepsPerOctave + step);
     }
 
-    /// <summary>The time that a share of all that is counted does not exceed.</summary>
-    /// <param name="counts">How many are in each bucket; those behind the end have none.</param>
+    /// <summary>The time that a share of the counted turns does not exceed.</summary>
+    /// <param name="counts">The count in each bucket; missing trailing buckets are empty.</param>
     /// <param name="share">The share: 0.5 for the median, 0.99 for p99.</param>
-    /// <returns>The end of the bucket that has it; null where nothing is counted.</returns>
+    /// <returns>The end of the bucket that contains it; null if nothing is counted.</returns>
     public static TimeSpan? Quantile(ReadOnlySpan<long> counts, double share)
     {
         var total = 0L;

@@ -3,17 +3,19 @@ using System.Runtime.CompilerServices;
 
 namespace IommuFd.GrainInterfaces;
 
-// What travels with a call besides its arguments: the trace that it belongs to, under the names that Orleans' own propagation uses, so that either side may be without ours;
-// and, with few calls, when they were sent. It travels in the RequestContext, which costs a dictionary on both sides: so only traced and timed calls have one.
+// What travels with a call besides its arguments: the trace that it belongs to, under the names of Orleans' own propagation, so that either
+// side may lack ours; and, with few calls, when they were sent. It travels in the RequestContext, which costs a dictionary on both sides,
+// so only traced and timed calls have one.
 
-/// <summary>Marks on calls, and what is read from them.</summary>
+/// <summary>Writes and reads the marks on calls.</summary>
 internal static class CallHeaders
 {
     private const string TraceParent = "traceparent";
     private const string TraceState = "tracestate";
     private const string SentAt = "iommufd.sent";
 
-    // What a call has that is timed and belongs to no recorded trace, so that one look tells whether a call is marked at all. To others it is a trace that nobody records.
+    // Placeholder traceparent of a call that is timed but not traced, so that one lookup tells whether a call is marked. Other tracers see
+    // an unsampled trace.
     private const string Unrecorded = "00-00000000000000000000000000000001-0000000000000001-00";
 
     // The share of calls that say when they were sent.
@@ -22,18 +24,18 @@ internal static class CallHeaders
     [ThreadStatic]
     private static int _left;
 
-    /// <summary>Whether the current activity is one of ours that is recorded.</summary>
+    /// <summary>Whether the current activity is ours and recorded.</summary>
     public static bool IsTraced
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => IommufdTelemetry.Source.HasListeners() && IsCurrentOurs();
     }
 
-    /// <summary>Whether the call that is about to be sent is to be timed. Answers for one call.</summary>
+    /// <summary>Decides whether the next call is timed. Each result is for one call.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsTimed() => SampleEvery.Take(ref _left, TimedRatio);
 
-    /// <summary>Marks the calls that are sent until the scope is disposed of, on this very thread, with the current activity.</summary>
+    /// <summary>Marks the calls sent on this thread, until the scope is disposed, with the current activity.</summary>
     /// <param name="isTimed">Whether they say when they were sent.</param>
     public static Scope Put(bool isTimed)
     {
@@ -52,7 +54,7 @@ internal static class CallHeaders
         return new Scope(before);
     }
 
-    /// <summary>What says which trace the call belongs to that runs now; null where it is not marked at all.</summary>
+    /// <summary>The mark that says which trace the running call belongs to; null if the call is not marked.</summary>
     public static object? Current
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -61,8 +63,8 @@ internal static class CallHeaders
 
     /// <summary>Reads the trace that a call belongs to.</summary>
     /// <param name="mark">Its <see cref="Current"/>.</param>
-    /// <param name="parent">The caller's span; default where it has none.</param>
-    /// <returns>Null where the call belongs to no trace; false where it belongs to one that is not recorded.</returns>
+    /// <param name="parent">The caller's span; default if it has none.</param>
+    /// <returns>Null if the call belongs to no trace; false if it belongs to one that is not recorded.</returns>
     public static bool? ReadTrace(object? mark, out ActivityContext parent)
     {
         parent = default;
@@ -71,7 +73,7 @@ internal static class CallHeaders
             : null;
     }
 
-    /// <summary>How long ago the call was sent, by the clocks of both sides; null where it does not say.</summary>
+    /// <summary>The time since the call was sent, by the clocks of both sides; null if it is not marked or the clocks disagree.</summary>
     public static TimeSpan? ReadAge()
         => RequestContext.Get(SentAt) is long sent && TimeSpan.FromTicks(DateTime.UtcNow.Ticks - sent) is { } age && age >= TimeSpan.Zero ? age : null;
 
@@ -89,7 +91,7 @@ internal static class CallHeaders
         }
     }
 
-    /// <summary>Until when calls are marked.</summary>
+    /// <summary>Restores the previous marks when disposed.</summary>
     internal readonly struct Scope((object?, object?, object?) before) : IDisposable
     {
         public void Dispose()

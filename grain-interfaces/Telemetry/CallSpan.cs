@@ -3,16 +3,18 @@ using IommuFd.Uapi;
 
 namespace IommuFd.GrainInterfaces;
 
-// Spans follow OpenTelemetry's semantic conventions for RPC (1.45): a method is fully qualified, and names the span; the system's status code is the errno. In one tree:
+// Spans follow OpenTelemetry's semantic conventions for RPC (1.45): a method is fully qualified, and names the span; the system's status
+// code is the errno. In one tree:
 //
-//   iommufd.Context/IOMMU_IOAS_MAP  CLIENT  the SDK, from the program's call to its answer, attempts that were sent again included
+//   iommufd.Context/IOMMU_IOAS_MAP  CLIENT  the SDK, from the program's call to its reply, including repeated attempts
 //     iommufd.Context/IOMMU_IOAS_MAP  SERVER  the context's turn
-//       iommufd.Ioas/Map  CLIENT  the context's call of the object's grain
+//       iommufd.Ioas/Map  CLIENT  the context's call to the object's grain
 //         iommufd.Ioas/Map  SERVER  the object's turn
 //
-// A failing ioctl is an error of the client's. Of the server's it is one only where the service failed (EIO): its other errnos are what it is there to answer.
+// A failing ioctl is an error in the client's span. In the server's span only EIO is, which means that the service failed: the other errnos
+// are its proper replies.
 
-/// <summary>Names of what spans and metrics carry.</summary>
+/// <summary>The names of the attributes of spans and metrics.</summary>
 internal static class SpanTags
 {
     public const string System = "rpc.system.name";
@@ -33,37 +35,37 @@ internal static class SpanTags
     /// <summary>The value of <see cref="System"/>.</summary>
     public const string Orleans = "orleans";
 
-    /// <summary>What any number that is no command is called, so that programs can't make up names.</summary>
+    /// <summary>The name of every number that is not a command, so that programs can't invent names.</summary>
     public const string Other = "_OTHER";
 }
 
-/// <summary>Makes and ends the spans of calls and turns.</summary>
+/// <summary>Starts and ends the spans of calls and turns.</summary>
 internal static class CallSpan
 {
-    /// <summary>How names of our methods begin.</summary>
+    /// <summary>The prefix of our methods' names.</summary>
     public const string Prefix = "iommufd.";
 
-    /// <summary>What a command is called.</summary>
+    /// <summary>The name of a command.</summary>
     public static string CommandName(uint command) => IoctlTable.Find(command)?.Name ?? SpanTags.Other;
 
-    /// <summary>The method that an ioctl is.</summary>
+    /// <summary>The method name of an ioctl.</summary>
     public static string Ioctl(uint command) => $"{Prefix}Context/{CommandName(command)}";
 
-    /// <summary>The method that a request to the context is which is no ioctl.</summary>
+    /// <summary>The method name of a request to the context other than an ioctl.</summary>
     public static string Context(string operation) => $"{Prefix}Context/{operation}";
 
-    /// <summary>The method that a driver's request is.</summary>
+    /// <summary>The method name of a driver's request.</summary>
     public static string Driver(DriverRequest? request)
         => $"{Prefix}Driver/{(request is null ? SpanTags.Other : request.GetType().Name.Replace("Request", "", StringComparison.Ordinal))}";
 
-    /// <summary>Starts the span of a call; null where it is not to be recorded.</summary>
+    /// <summary>Starts the span of a call; null if it is not recorded.</summary>
     public static Activity? Start(ActivityKind kind, string method, ActivityContext parent = default)
     {
         KeyValuePair<string, object?>[] tags = [new(SpanTags.System, SpanTags.Orleans), new(SpanTags.Method, method)];
         var span = parent == default ? IommufdTelemetry.Source.StartActivity(kind, tags: tags, name: method) : IommufdTelemetry.Source.StartActivity(kind, parent, tags, name: method);
         if (span is { Recorded: false })
         {
-            // The sampler's way to say no to a root.
+            // This is how a sampler rejects a root.
             span.Dispose();
             return null;
         }
@@ -71,7 +73,7 @@ internal static class CallSpan
         return span;
     }
 
-    /// <summary>Says which ioctl it is.</summary>
+    /// <summary>Sets the tags of an ioctl.</summary>
     public static void SetIoctl(this Activity span, uint command)
     {
         var name = CommandName(command);
@@ -82,11 +84,11 @@ internal static class CallSpan
         }
     }
 
-    /// <summary>Says which context it is about: as logs show it, and as the dashboard does. Neither is of use to act on it.</summary>
+    /// <summary>Sets the context, as logs and as the dashboard show it. Neither form is enough to act on the context.</summary>
     public static void SetContext(this Activity span, ContextHandle handle)
         => span.SetTag(SpanTags.Context, handle.ToShortString()).SetTag(SpanTags.ContextTag, ContextTag.Of(handle).ToString());
 
-    /// <summary>Ends the span with an answer.</summary>
+    /// <summary>Ends the span with a reply.</summary>
     public static void End(this Activity span, Errno errno)
     {
         var name = Name(errno);
@@ -103,10 +105,10 @@ internal static class CallSpan
         span.Dispose();
     }
 
-    /// <summary>Ends the span without an answer.</summary>
+    /// <summary>Ends the span without a reply.</summary>
     public static void End(this Activity span, Exception exception)
         => span.SetTag(SpanTags.ErrorType, exception.GetType().FullName).SetStatus(ActivityStatusCode.Error, exception.Message).Dispose();
 
-    /// <summary>What an errno is called; success is <c>0</c>.</summary>
+    /// <summary>The name of an errno; <c>0</c> for success.</summary>
     public static string Name(Errno errno) => errno == Errno.None ? "0" : errno.ToString();
 }

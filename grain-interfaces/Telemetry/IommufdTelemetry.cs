@@ -3,10 +3,12 @@ using System.Reflection;
 
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>What the SDK and the silos tell about what they do: the names to subscribe to with OpenTelemetry, and how much of it there is.</summary>
+/// <summary>
+/// The telemetry of the SDK and the silos: the names to subscribe to with OpenTelemetry, and the share of requests that are traced.
+/// </summary>
 /// <remarks>
-/// An application that uses the SDK gets its spans with <c>AddSource(IommufdTelemetry.SourceName)</c>. Each ioctl that is issued within a recorded activity has a span, and so has
-/// what the silos do for it, where they trace too. Nothing is traced, and next to nothing spent, where nobody listens.
+/// An application that uses the SDK gets its spans with <c>AddSource(IommufdTelemetry.SourceName)</c>. Each ioctl issued within a recorded
+/// activity has a span, and so has the silos' work for it, if they trace too. Without a listener nothing is traced, at next to no cost.
 /// </remarks>
 public static class IommufdTelemetry
 {
@@ -20,10 +22,10 @@ public static class IommufdTelemetry
     internal static readonly ActivitySource Source = new(SourceName, typeof(IommufdTelemetry).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0]);
 
     /// <summary>
-    /// Of the requests that belong to no trace, the share that begins one: 0 to 1. By default 0.00025; where <c>OTEL_TRACES_SAMPLER</c> is set, what it says (see docs/operations.md).
-    /// Who begins no trace asks no sampler, so that untraced requests stay cheap.
+    /// The share of requests outside any trace that begin one: 0 to 1. The default is 0.00025, or what <c>OTEL_TRACES_SAMPLER</c> says if
+    /// it is set (see docs/operations.md). Requests that begin no trace ask no sampler, so untraced requests stay cheap.
     /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">It is no share.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not between 0 and 1.</exception>
     public static double RootRatio
     {
         get => RootSampling.Ratio;

@@ -3,13 +3,17 @@ using System.Runtime.CompilerServices;
 
 namespace IommuFd.GrainInterfaces;
 
-// OpenTelemetry's samplers are asked with a trace id, which must be drawn for it, and answer a root that is dropped with an activity all the same: half a microsecond and
-// some hundred bytes, a quarter of an ioctl. So what belongs to no trace is chosen here, and only the chosen are shown to a sampler, which keeps them all.
+// Asking an OpenTelemetry sampler requires drawing a trace id, and a rejected root still creates an activity: half a microsecond and some
+// hundred bytes, a quarter of an ioctl. So requests outside any trace are chosen here, and a sampler sees only the chosen ones and keeps
+// them all.
 
-/// <summary>Chooses which of the requests that belong to no trace begin one.</summary>
+/// <summary>Chooses which requests outside any trace begin one.</summary>
 internal static class RootSampling
 {
-    /// <summary>The share where nobody says otherwise. A traced ioctl takes some tens of microseconds more on both sides, which is one hundredth of one ioctl when spread over so many.</summary>
+    /// <summary>
+    /// The default share. A traced ioctl takes some tens of microseconds more on both sides, which averages one hundredth of an ioctl at
+    /// this share.
+    /// </summary>
     public const double DefaultRatio = 0.00025;
 
     [ThreadStatic]
@@ -31,11 +35,11 @@ internal static class RootSampling
         }
     }
 
-    /// <summary>Whether this one begins a trace.</summary>
+    /// <summary>Decides whether this request begins a trace.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Choose() => _takesAll || SampleEvery.Take(ref _left, _ratio);
 
-    /// <summary>The share that the variables of OpenTelemetry's specification ask for.</summary>
+    /// <summary>The share that OpenTelemetry's environment variables ask for.</summary>
     /// <param name="sampler"><c>OTEL_TRACES_SAMPLER</c>.</param>
     /// <param name="argument"><c>OTEL_TRACES_SAMPLER_ARG</c>.</param>
     public static double FromEnvironment(string? sampler, string? argument) => sampler?.ToUpperInvariant() switch
@@ -44,7 +48,7 @@ internal static class RootSampling
         "ALWAYS_OFF" or "PARENTBASED_ALWAYS_OFF" => 0,
         "PARENTBASED_TRACEIDRATIO" => double.TryParse(argument, NumberStyles.Float, CultureInfo.InvariantCulture, out var ratio) && ratio is >= 0 and <= 1 ? ratio : 1,
 
-        // It decides by the trace id whatever a parent says, so that it must see all of them.
+        // This sampler decides by the trace id, whatever a parent says, so it must see every request.
         "TRACEIDRATIO" => 1,
         _ => DefaultRatio,
     };

@@ -1,10 +1,10 @@
 namespace IommuFd.Uapi;
 
 /// <summary>
-/// The error numbers of x86-64 Linux, by their kernel names. An ioctl answers exactly one of them; 0 is success.
-/// What each means in iommufd stands in the header comment of <c>include/uapi/linux/iommufd.h</c>: ENOTTY the number is unknown,
-/// E2BIG unknown bytes are not zero, EOPNOTSUPP a known field has an unsupported value, EINVAL a field is wrong (a struct shorter
-/// than its minimum included), ENOENT no such id or IOVA, EOVERFLOW arithmetic.
+/// The error numbers of x86-64 Linux, by their kernel names. An ioctl answers exactly one of them; 0 is success. The header comment of
+/// <c>include/uapi/linux/iommufd.h</c> says what they mean in iommufd: ENOTTY the number is unknown, E2BIG unknown bytes are not zero,
+/// EOPNOTSUPP a known field has an unsupported value, EINVAL a field is wrong (or the struct is shorter than its minimum), ENOENT no such
+/// id or IOVA, EOVERFLOW arithmetic overflowed.
 /// </summary>
 public enum Errno
 {

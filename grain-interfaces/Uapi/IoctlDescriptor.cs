@@ -6,9 +6,9 @@ using System.Text;
 
 namespace IommuFd.Uapi;
 
-// The one place for the facts of a command. Sizes and field offsets are read once, at start, from the argument's struct, so
-// that they cannot disagree with what the handlers decode. Everything that validates, marshals, prints or documents a command
-// looks here. All members are immutable: the table of descriptors is constant, as the kernel's is.
+// The one place for the facts of a command. Sizes and field offsets are read once, at start, from the argument's struct, so they cannot
+// disagree with what the handlers decode. All code that validates, marshals, prints or documents a command looks here. All members are
+// immutable: the table of descriptors is constant, like the kernel's.
 
 /// <summary>One field of a command's argument.</summary>
 /// <param name="Name">The kernel's name of the field.</param>
@@ -17,12 +17,12 @@ namespace IommuFd.Uapi;
 /// <param name="IsSigned">Whether the field is a signed number.</param>
 public sealed record UapiField(string Name, int Offset, int Size, bool IsSigned)
 {
-    /// <summary>Whether this is room that must be zero.</summary>
+    /// <summary>Whether the field is reserved and must be zero.</summary>
     public bool IsReserved => Name.StartsWith("__", StringComparison.Ordinal);
 
     /// <summary>Reads the field from an argument that has at least <c>Offset + Size</c> bytes.</summary>
     /// <param name="argument">The argument, little-endian.</param>
-    /// <returns>The value; zero-extended where <see cref="IsSigned"/> is false.</returns>
+    /// <returns>The value; zero-extended unless <see cref="IsSigned"/>.</returns>
     public ulong Read(ReadOnlySpan<byte> argument)
     {
         ulong value = 0;
@@ -35,13 +35,13 @@ public sealed record UapiField(string Name, int Offset, int Size, bool IsSigned)
     }
 }
 
-/// <summary>What is known of one command before it runs: its number, the sizes of its argument, its fields and the buffers they point to.</summary>
+/// <summary>
+/// What is known about a command before it runs: its number, the sizes and fields of its argument, and the buffers they point to.
+/// </summary>
 public sealed class IoctlDescriptor
 {
-    private readonly UserFileField? _fileField;
-
     private IoctlDescriptor(
-        IommuCommand command, string name, int size, int minSize, UapiField[] fields, UserBufferDescriptor[] buffers, UserFileField? fileField)
+        IommuCommand command, string name, int size, int minSize, UapiField[] fields, UserBufferDescriptor[] buffers, UserFileDescriptor? file)
     {
         Command = command;
         Name = name;
@@ -49,7 +49,7 @@ public sealed class IoctlDescriptor
         MinSize = minSize;
         Fields = fields;
         Buffers = buffers;
-        _fileField = fileField;
+        File = file;
     }
 
     /// <summary>The full ioctl number.</summary>
@@ -58,41 +58,44 @@ public sealed class IoctlDescriptor
     /// <summary>The kernel's name, for example <c>IOMMU_IOAS_ALLOC</c>.</summary>
     public string Name { get; }
 
-    /// <summary>Bytes of the whole argument as Linux 7.1 knows it. Bytes of the caller's behind them must be zero (E2BIG).</summary>
+    /// <summary>Bytes of the whole argument as Linux 7.1 knows it. Bytes that the caller passes behind them must be zero (E2BIG).</summary>
     public int Size { get; }
 
-    /// <summary>Bytes that a caller must at least pass (EINVAL): up to the last field that the first version of the command had.</summary>
+    /// <summary>The fewest bytes that a caller must pass (EINVAL): up to the last field of the command's first version.</summary>
     public int MinSize { get; }
 
-    /// <summary>The argument's fields, in order of their offsets. Unions have none.</summary>
+    /// <summary>The argument's fields, in order of their offsets. Fields of unions are not listed.</summary>
     public IReadOnlyList<UapiField> Fields { get; }
 
     /// <summary>The caller's buffers that the argument points to.</summary>
     public IReadOnlyList<UserBufferDescriptor> Buffers { get; }
 
+    /// <summary>The file that the argument can name; null for a command that names none.</summary>
+    public UserFileDescriptor? File { get; }
+
     /// <summary>The file descriptor that an argument names, if it names one and reaches that far.</summary>
     /// <param name="argument">The argument.</param>
     /// <returns>The descriptor, or null.</returns>
     public int? FileDescriptor(ReadOnlySpan<byte> argument)
-        => _fileField?.Invoke(argument) is { } offset && offset + sizeof(int) <= argument.Length
+        => File?.Offset(argument) is { } offset && offset + sizeof(int) <= argument.Length
             ? BinaryPrimitives.ReadInt32LittleEndian(argument[offset..])
             : null;
 
     /// <inheritdoc/>
     public override string ToString() => $"{Name} (0x{(uint)Command:X})";
 
-    /// <summary>Describes a command by its argument's struct.</summary>
-    /// <typeparam name="T">The struct; its fields' names give the kernel's.</typeparam>
+    /// <summary>Describes a command from its argument's struct.</summary>
+    /// <typeparam name="T">The struct; its field names determine the kernel's.</typeparam>
     /// <param name="command">The full ioctl number.</param>
     /// <param name="name">The kernel's name.</param>
-    /// <param name="lastRequired">The C# name of the last field that a caller must pass, which ends the smallest size.</param>
+    /// <param name="lastRequired">The C# name of the last required field, at which the minimum size ends.</param>
     /// <param name="buffers">The buffers that the argument points to.</param>
     internal static IoctlDescriptor Of<T>(IommuCommand command, string name, string lastRequired, params UserBufferDescriptor[] buffers)
         where T : unmanaged
         => Of<T>(command, name, lastRequired, null, buffers);
 
     /// <summary>Describes a command that names a file, by its argument's struct.</summary>
-    internal static IoctlDescriptor Of<T>(IommuCommand command, string name, string lastRequired, UserFileField? fileField, params UserBufferDescriptor[] buffers)
+    internal static IoctlDescriptor Of<T>(IommuCommand command, string name, string lastRequired, UserFileDescriptor? file, params UserBufferDescriptor[] buffers)
         where T : unmanaged
     {
         var fields = new List<UapiField>();
@@ -105,15 +108,15 @@ public sealed class IoctlDescriptor
         }
 
         var last = fields.Single(field => field.Name == KernelName(lastRequired));
-        return new IoctlDescriptor(command, name, Unsafe.SizeOf<T>(), last.Offset + last.Size, [.. fields], buffers, fileField);
+        return new IoctlDescriptor(command, name, Unsafe.SizeOf<T>(), last.Offset + last.Size, [.. fields], buffers, file);
     }
 
-    /// <summary>Describes a buffer whose pointer and length stand in the argument <typeparamref name="T"/>.</summary>
+    /// <summary>Describes a buffer whose pointer and length are in the argument <typeparamref name="T"/>.</summary>
     internal static UserBufferDescriptor Buffer<T>(string pointer, UserBufferAccess access, Func<T, UInt128> length)
         where T : unmanaged
         => Buffer(KernelName(pointer), OffsetOf<T>(pointer), access, length);
 
-    /// <summary>Describes a buffer whose pointer stands at a given offset of <typeparamref name="T"/>, as in a union.</summary>
+    /// <summary>Describes a buffer whose pointer is at a given offset of <typeparamref name="T"/>, as in a union.</summary>
     internal static UserBufferDescriptor Buffer<T>(string pointerField, int pointerOffset, UserBufferAccess access, Func<T, UInt128> length)
         where T : unmanaged
         => new(pointerField, pointerOffset, access, argument => (ulong)UInt128.Min(length(UapiStruct.Read<T>(argument)), ulong.MaxValue));

@@ -3,8 +3,8 @@ using static IommuFd.Uapi.IoctlDescriptor;
 
 namespace IommuFd.Uapi;
 
-// All commands of Linux 7.1: 21 from 0x80 on, and the selftest's at 0xA0. The numbers between them are in the kernel's table but
-// unused, which a caller can tell: an unreadable argument is EFAULT there and ENOTTY outside.
+// All commands of Linux 7.1: 21 from 0x80 on, and the selftest's at 0xA0. The numbers between them are unused but in the kernel's table,
+// which a caller can observe: an unreadable argument is EFAULT there and ENOTTY outside.
 
 /// <summary>The constant table of commands, indexed by the command's number.</summary>
 public static class IoctlTable
@@ -22,7 +22,7 @@ public static class IoctlTable
 
     private static readonly int TestIdField = (int)Marshal.OffsetOf<IommuTestCmd>(nameof(IommuTestCmd.Id));
 
-    // The buffers of IOMMU_TEST_CMD: each op that has one has its own.
+    // The buffers of IOMMU_TEST_CMD, at most one per op.
     private static readonly (IommuTestOp Op, int PointerOffset, UserBufferAccess Access, Func<IommuTestCmd, UInt128> Length)[] TestBuffers =
     [
         (IommuTestOp.MdCheckMap, 32, UserBufferAccess.Probe, cmd => cmd.Fields.As<IommuTestCheckMap>().Length),
@@ -37,31 +37,31 @@ public static class IoctlTable
     /// <summary>Every command, by ascending number.</summary>
     public static IEnumerable<IoctlDescriptor> All => Descriptors.OfType<IoctlDescriptor>();
 
-    /// <summary>The descriptor of a command that is known to exist.</summary>
+    /// <summary>The descriptor of an existing command.</summary>
     /// <param name="command">The command.</param>
     /// <returns>Its descriptor.</returns>
     public static IoctlDescriptor Get(IommuCommand command)
         => Find((uint)command) ?? throw new ArgumentOutOfRangeException(nameof(command), command, "No such command.");
 
-    /// <summary>The descriptor whose full ioctl number is this one, if any.</summary>
+    /// <summary>The descriptor with a full ioctl number, if any.</summary>
     /// <param name="command">A full ioctl number: anything that a program may pass.</param>
-    /// <returns>The descriptor, or null where the kernel answers ENOTTY.</returns>
+    /// <returns>The descriptor; null if the kernel answers ENOTTY.</returns>
     public static IoctlDescriptor? Find(uint command)
         => TryIndex(command, out var index) && Descriptors[index] is { } descriptor && (uint)descriptor.Command == command ? descriptor : null;
 
     /// <summary>Whether an ioctl's number (its low byte) lies in the table, whatever its other bits.</summary>
     /// <param name="command">A full ioctl number.</param>
-    /// <param name="index">The place in the table.</param>
-    /// <returns>False where the kernel answers ENOTTY without looking at the argument.</returns>
+    /// <param name="index">The index in the table.</param>
+    /// <returns>False if the kernel answers ENOTTY without reading the argument.</returns>
     public static bool TryIndex(uint command, out int index)
     {
         index = (int)(command & 0xFF) - Base;
         return (uint)index < Length;
     }
 
-    /// <summary>The place of a selftest op's buffer among those of <see cref="IommuCommand.TestCmd"/>.</summary>
+    /// <summary>The index of a selftest op's buffer among those of <see cref="IommuCommand.TestCmd"/>.</summary>
     /// <param name="op">The op.</param>
-    /// <returns>The place; -1 for an op that has no buffer.</returns>
+    /// <returns>The index; -1 for an op without a buffer.</returns>
     public static int TestBufferIndex(IommuTestOp op) => Array.FindIndex(TestBuffers, buffer => buffer.Op == op);
 
     private static IoctlDescriptor?[] Build()
@@ -90,14 +90,14 @@ public static class IoctlTable
             Of<IommuHwptInvalidate>(IommuCommand.HwptInvalidate, "IOMMU_HWPT_INVALIDATE", nameof(IommuHwptInvalidate.Reserved),
                 Buffer<IommuHwptInvalidate>(nameof(IommuHwptInvalidate.DataUptr), UserBufferAccess.In, cmd => (UInt128)cmd.EntryLen * cmd.EntryNum)),
             Of<IommuFaultAlloc>(IommuCommand.FaultQueueAlloc, "IOMMU_FAULT_QUEUE_ALLOC", nameof(IommuFaultAlloc.OutFaultFd)),
-            Of<IommuIoasMapFile>(IommuCommand.IoasMapFile, "IOMMU_IOAS_MAP_FILE", nameof(IommuIoasMapFile.Iova), _ => MapFileField),
+            Of<IommuIoasMapFile>(IommuCommand.IoasMapFile, "IOMMU_IOAS_MAP_FILE", nameof(IommuIoasMapFile.Iova), new UserFileDescriptor(_ => MapFileField, IsActedOn: false)),
             Of<IommuViommuAlloc>(IommuCommand.ViommuAlloc, "IOMMU_VIOMMU_ALLOC", nameof(IommuViommuAlloc.OutViommuId),
                 Buffer<IommuViommuAlloc>(nameof(IommuViommuAlloc.DataUptr), UserBufferAccess.InOut, cmd => cmd.DataLen)),
             Of<IommuVdeviceAlloc>(IommuCommand.VdeviceAlloc, "IOMMU_VDEVICE_ALLOC", nameof(IommuVdeviceAlloc.VirtId)),
             Of<IommuIoasChangeProcess>(IommuCommand.IoasChangeProcess, "IOMMU_IOAS_CHANGE_PROCESS", nameof(IommuIoasChangeProcess.Reserved)),
             Of<IommuVeventqAlloc>(IommuCommand.VeventqAlloc, "IOMMU_VEVENTQ_ALLOC", nameof(IommuVeventqAlloc.OutVeventqFd)),
             Of<IommuHwQueueAlloc>(IommuCommand.HwQueueAlloc, "IOMMU_HW_QUEUE_ALLOC", nameof(IommuHwQueueAlloc.Length)),
-            Of<IommuTestCmd>(IommuCommand.TestCmd, "IOMMU_TEST_CMD", nameof(IommuTestCmd.Last), AccessFileField,
+            Of<IommuTestCmd>(IommuCommand.TestCmd, "IOMMU_TEST_CMD", nameof(IommuTestCmd.Last), new UserFileDescriptor(AccessFileField, IsActedOn: true),
                 [.. TestBuffers.Select(buffer => TestBuffer(buffer.Op, buffer.PointerOffset, buffer.Access, buffer.Length))]),
         ];
 
@@ -113,7 +113,7 @@ public static class IoctlTable
     private static UserBufferDescriptor TestBuffer(IommuTestOp op, int pointerOffset, UserBufferAccess access, Func<IommuTestCmd, UInt128> length)
         => Buffer<IommuTestCmd>($"{op}.uptr", pointerOffset, access, cmd => cmd.Op == (uint)op ? length(cmd) : 0);
 
-    // The ops on an access carry its file descriptor in the field that is an object's id in all others.
+    // Ops on an access carry its file descriptor in the field that is an object's id for all other ops.
     private static int? AccessFileField(ReadOnlySpan<byte> argument) => (IommuTestOp)UapiStruct.Read<IommuTestCmd>(argument).Op switch
     {
         IommuTestOp.AccessPages or IommuTestOp.DestroyAccessPages or IommuTestOp.AccessRw or IommuTestOp.AccessReplaceIoas => TestIdField,

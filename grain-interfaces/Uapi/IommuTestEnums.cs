@@ -8,7 +8,7 @@ public enum IommuTestOp : uint
     /// <summary><c>IOMMU_TEST_OP_ADD_RESERVED</c>: reserves IOVAs of an IOAS.</summary>
     AddReserved = 1,
 
-    /// <summary><c>IOMMU_TEST_OP_MOCK_DOMAIN</c>: makes an emulated device, binds it and attaches it to a page table.</summary>
+    /// <summary><c>IOMMU_TEST_OP_MOCK_DOMAIN</c>: creates an emulated device, binds it and attaches it to a page table.</summary>
     MockDomain = 2,
 
     /// <summary><c>IOMMU_TEST_OP_MD_CHECK_MAP</c>: checks what IOVAs of a page table lead to.</summary>
@@ -17,7 +17,7 @@ public enum IommuTestOp : uint
     /// <summary><c>IOMMU_TEST_OP_MD_CHECK_REFS</c>: checks how often pages are pinned.</summary>
     MdCheckRefs = 4,
 
-    /// <summary><c>IOMMU_TEST_OP_CREATE_ACCESS</c>: makes an access to an IOAS, and a file descriptor for it.</summary>
+    /// <summary><c>IOMMU_TEST_OP_CREATE_ACCESS</c>: creates an access to an IOAS, and a file descriptor for it.</summary>
     CreateAccess = 5,
 
     /// <summary><c>IOMMU_TEST_OP_DESTROY_ACCESS_PAGES</c>: unpins what an access has pinned.</summary>
@@ -38,10 +38,10 @@ public enum IommuTestOp : uint
     /// <summary><c>IOMMU_TEST_OP_ACCESS_REPLACE_IOAS</c>: moves an access to another IOAS.</summary>
     AccessReplaceIoas = 11,
 
-    /// <summary><c>IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS</c>: as MOCK_DOMAIN, for a device with flags.</summary>
+    /// <summary><c>IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS</c>: like MOCK_DOMAIN, for a device with flags.</summary>
     MockDomainFlags = 12,
 
-    /// <summary><c>IOMMU_TEST_OP_DIRTY</c>: makes pages dirty, as a device does that writes them.</summary>
+    /// <summary><c>IOMMU_TEST_OP_DIRTY</c>: marks pages dirty, as a device's writes do.</summary>
     Dirty = 13,
 
     /// <summary><c>IOMMU_TEST_OP_DEV_CHECK_CACHE</c>: checks an entry of a device's cache.</summary>
@@ -73,7 +73,10 @@ public enum IommuTestCreateAccessFlags : uint
     NeedsPinPages = 1 << 0,
 }
 
-/// <summary>Flags of <see cref="IommuTestOp.AccessPages"/> and <see cref="IommuTestOp.AccessRw"/> (<c>MOCK_FLAGS_ACCESS_*</c>, <c>MOCK_ACCESS_RW_*</c>).</summary>
+/// <summary>
+/// Flags of <see cref="IommuTestOp.AccessPages"/> and <see cref="IommuTestOp.AccessRw"/> (<c>MOCK_FLAGS_ACCESS_*</c>,
+/// <c>MOCK_ACCESS_RW_*</c>).
+/// </summary>
 [Flags]
 public enum IommuTestAccessFlags : uint
 {
@@ -83,7 +86,7 @@ public enum IommuTestAccessFlags : uint
     /// <summary><c>MOCK_FLAGS_ACCESS_WRITE</c>: writes.</summary>
     Write = 1 << 0,
 
-    /// <summary><c>MOCK_ACCESS_RW_SLOW_PATH</c>: page by page, for a copy only. Nobody can tell the difference.</summary>
+    /// <summary><c>MOCK_ACCESS_RW_SLOW_PATH</c>: page by page, for copies only, with no observable difference.</summary>
     SlowPath = 1 << 2,
 
     /// <summary><c>MOCK_FLAGS_ACCESS_SYZ</c>: the IOVA is the number of an area (low half) and an offset in it (high half).</summary>

@@ -1,6 +1,6 @@
 namespace IommuFd.Uapi;
 
-// The values that fields of the ABI take, with the kernel's names in the comments. Only what the project acts on has an enum here.
+// The values that fields of the ABI take, with the kernel's names in the comments. Only values that the project acts on have an enum here.
 
 /// <summary>The full ioctl numbers, <c>_IO(';', nr)</c>: 0x3B00 and the command's number in the low byte.</summary>
 public enum IommuCommand : uint
@@ -75,10 +75,15 @@ public enum IommuCommand : uint
 /// <summary>What <c>IOMMU_OPTION</c> can act on (<c>enum iommufd_option</c>).</summary>
 public enum IommuOptionId : uint
 {
-    /// <summary><c>IOMMU_OPTION_RLIMIT_MODE</c>: 0 accounts pinned memory to the user, 1 to the process. Of the context; settable while it has no object.</summary>
+    /// <summary>
+    /// <c>IOMMU_OPTION_RLIMIT_MODE</c>: 0 accounts pinned memory to the user, 1 to the process. An option of the context; settable while it
+    /// has no objects.
+    /// </summary>
     RlimitMode = 0,
 
-    /// <summary><c>IOMMU_OPTION_HUGE_PAGES</c>: 1 lets contiguous pages be combined in IO page tables, 0 does not. Of an IOAS.</summary>
+    /// <summary>
+    /// <c>IOMMU_OPTION_HUGE_PAGES</c>: 1 lets contiguous pages be combined in IO page tables, 0 does not. An option of an IOAS.
+    /// </summary>
     HugePages = 1,
 }
 
@@ -109,7 +114,7 @@ public enum IommuVfioIoasOp : ushort
 [Flags]
 public enum IommuIoasMapFlags : uint
 {
-    /// <summary>No flag: refused with EINVAL, a mapping must be readable or writeable.</summary>
+    /// <summary>No flags: EINVAL, since a mapping must be readable or writeable.</summary>
     None = 0,
 
     /// <summary><c>IOMMU_IOAS_MAP_FIXED_IOVA</c>: map at the IOVA given instead of choosing one.</summary>
@@ -122,27 +127,32 @@ public enum IommuIoasMapFlags : uint
     Readable = 1 << 2,
 }
 
-/// <summary>What a hardware page table is made for (<c>enum iommufd_hwpt_alloc_flags</c>).</summary>
+/// <summary>What a hardware page table is allocated for (<c>enum iommufd_hwpt_alloc_flags</c>).</summary>
 [Flags]
 public enum IommuHwptAllocFlags : uint
 {
     /// <summary>A plain page table.</summary>
     None = 0,
 
-    /// <summary><c>IOMMU_HWPT_ALLOC_NEST_PARENT</c>: nested page tables can be made on it.</summary>
+    /// <summary><c>IOMMU_HWPT_ALLOC_NEST_PARENT</c>: nested page tables can be allocated on it.</summary>
     NestParent = 1 << 0,
 
-    /// <summary><c>IOMMU_HWPT_ALLOC_DIRTY_TRACKING</c>: it can track which pages devices write. Only devices whose IOMMU tracks them attach to it.</summary>
+    /// <summary>
+    /// <c>IOMMU_HWPT_ALLOC_DIRTY_TRACKING</c>: it can track which pages devices write. Only devices whose IOMMU tracks them can attach to
+    /// it.
+    /// </summary>
     DirtyTracking = 1 << 1,
 
-    /// <summary><c>IOMMU_HWPT_FAULT_ID_VALID</c>: page faults go to the fault queue that is named.</summary>
+    /// <summary><c>IOMMU_HWPT_FAULT_ID_VALID</c>: page faults go to the given fault queue.</summary>
     FaultIdValid = 1 << 2,
 
-    /// <summary><c>IOMMU_HWPT_ALLOC_PASID</c>: it can be attached beside others that PASIDs of the same device use.</summary>
+    /// <summary><c>IOMMU_HWPT_ALLOC_PASID</c>: it can be attached beside page tables of other PASIDs of the device.</summary>
     Pasid = 1 << 3,
 }
 
-/// <summary>The kinds of type-specific data in <c>IOMMU_HWPT_ALLOC</c> that the service acts on (<c>enum iommu_hwpt_data_type</c>).</summary>
+/// <summary>
+/// The kinds of type-specific data in <c>IOMMU_HWPT_ALLOC</c> that the service acts on (<c>enum iommu_hwpt_data_type</c>).
+/// </summary>
 public enum IommuHwptDataType : uint
 {
     /// <summary><c>IOMMU_HWPT_DATA_NONE</c>.</summary>
@@ -152,18 +162,18 @@ public enum IommuHwptDataType : uint
     Selftest = 0xDEAD,
 }
 
-/// <summary>What <c>IOMMU_GET_HW_INFO</c> is asked for (<c>enum iommufd_hw_info_flags</c>).</summary>
+/// <summary>What <c>IOMMU_GET_HW_INFO</c> asks for (<c>enum iommufd_hw_info_flags</c>).</summary>
 [Flags]
 public enum IommuHwInfoFlags : uint
 {
     /// <summary>Whatever data the IOMMU has.</summary>
     None = 0,
 
-    /// <summary><c>IOMMU_HW_INFO_FLAG_INPUT_TYPE</c>: data of the type that the caller names.</summary>
+    /// <summary><c>IOMMU_HW_INFO_FLAG_INPUT_TYPE</c>: data of the given type.</summary>
     InputType = 1 << 0,
 }
 
-/// <summary>What the hardware information of an IOMMU is (<c>enum iommu_hw_info_type</c>), as far as the service emulates it.</summary>
+/// <summary>The type of an IOMMU's hardware information (<c>enum iommu_hw_info_type</c>), as far as the service emulates it.</summary>
 public enum IommuHwInfoType : uint
 {
     /// <summary><c>IOMMU_HW_INFO_TYPE_DEFAULT</c> asked for, <c>IOMMU_HW_INFO_TYPE_NONE</c> answered.</summary>
@@ -180,7 +190,7 @@ public enum IommuHwCapabilities : ulong
     /// <summary>Nothing beyond mapping.</summary>
     None = 0,
 
-    /// <summary><c>IOMMU_HW_CAP_DIRTY_TRACKING</c>: it tells which pages devices have written.</summary>
+    /// <summary><c>IOMMU_HW_CAP_DIRTY_TRACKING</c>: it can tell which pages devices have written.</summary>
     DirtyTracking = 1 << 0,
 
     /// <summary><c>IOMMU_HW_CAP_PCI_PASID_EXEC</c>.</summary>
@@ -208,9 +218,9 @@ public enum IommuHwptSetDirtyTrackingFlags : uint
 [Flags]
 public enum IommuHwptGetDirtyBitmapFlags : uint
 {
-    /// <summary>What was read is clean afterwards.</summary>
+    /// <summary>The pages read are clean afterwards.</summary>
     None = 0,
 
-    /// <summary><c>IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR</c>: what was read stays dirty.</summary>
+    /// <summary><c>IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR</c>: the pages read stay dirty.</summary>
     NoClear = 1 << 0,
 }

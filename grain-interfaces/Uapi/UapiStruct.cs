@@ -3,14 +3,17 @@ using System.Runtime.InteropServices;
 
 namespace IommuFd.Uapi;
 
-// The ABI is that of x86-64: little-endian, natural alignment. .NET runs on little-endian machines only, which UapiLayoutTests asserts.
+// The ABI is x86-64's: little-endian, natural alignment. .NET runs on little-endian machines only, which UapiLayoutTests asserts.
 
-/// <summary>Turns bytes of the ABI into structs and back. Allocates nothing.</summary>
+/// <summary>Decodes and encodes the structs of the ABI. Decoding allocates nothing.</summary>
 public static class UapiStruct
 {
-    /// <summary>Decodes a struct of which the caller may have passed only the front; what is missing reads as zero, as in the kernel's <c>copy_struct_from_user</c>.</summary>
+    /// <summary>
+    /// Decodes a struct of which the caller may have passed only the front; missing bytes read as zero, as in the kernel's
+    /// <c>copy_struct_from_user</c>.
+    /// </summary>
     /// <typeparam name="T">The struct.</typeparam>
-    /// <param name="bytes">The bytes passed; those behind the struct are ignored.</param>
+    /// <param name="bytes">The bytes passed; bytes behind the struct are ignored.</param>
     /// <returns>The struct.</returns>
     public static T Read<T>(ReadOnlySpan<byte> bytes)
         where T : unmanaged

@@ -12,19 +12,19 @@ public enum UserBufferAccess
     /// <summary>The command reads and writes it.</summary>
     InOut,
 
-    /// <summary>The command maps it or names it: no byte travels, only whether it is readable and writable.</summary>
+    /// <summary>The command maps or names it: no bytes travel, only whether it is readable and writable.</summary>
     Probe,
 }
 
-/// <summary>How long a buffer is, by the argument that points to it. Returns bytes, saturated at 2^64 - 1; 0 where this argument has no such buffer.</summary>
+/// <summary>
+/// Computes a buffer's length from the argument that points to it. Returns bytes, saturated at 2^64 - 1; 0 if the argument has no such
+/// buffer.
+/// </summary>
 public delegate ulong UserBufferLength(ReadOnlySpan<byte> argument);
-
-/// <summary>Where an argument has a file descriptor, in bytes from its start; null where this argument has none.</summary>
-public delegate int? UserFileField(ReadOnlySpan<byte> argument);
 
 /// <summary>One buffer of the caller's that a command's argument points to.</summary>
 /// <param name="PointerField">The kernel's name of the field that holds the address.</param>
-/// <param name="PointerOffset">Where in the argument the 64-bit address stands, in bytes.</param>
+/// <param name="PointerOffset">Offset of the 64-bit address in the argument, in bytes.</param>
 /// <param name="Access">What the command does with it.</param>
-/// <param name="Length">How many bytes it has.</param>
+/// <param name="Length">Computes its length.</param>
 public sealed record UserBufferDescriptor(string PointerField, int PointerOffset, UserBufferAccess Access, UserBufferLength Length);

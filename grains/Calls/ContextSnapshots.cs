@@ -1,6 +1,6 @@
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Calls;
 
@@ -37,9 +37,9 @@ internal static class ContextSnapshots
     /// <paramref name="grains"/> <see cref="ObjectGrains.HasLost">have lost</see> something.
     /// </summary>
     /// <exception cref="InvalidDataException">The snapshot makes no sense.</exception>
-    public static async ValueTask<ContextModel> RestoreAsync(ContextSnapshot snapshot, ObjectGrains grains)
+    public static async ValueTask<ContextModel> RestoreAsync(ContextSnapshot snapshot, ObjectGrains grains, ObjectKinds kinds)
     {
-        var context = ContextModel.Restore(snapshot);
+        var context = ContextModel.Restore(snapshot, kinds);
         var ids = snapshot.Stateful.Read();
         var stateful = new List<(ObjectEntry Entry, ObjectSnapshot State)>();
         var last = 0U;
@@ -52,14 +52,17 @@ internal static class ContextSnapshots
         }
 
         ids.End();
-        await GrainParallel.ForEachAsync(stateful, Concurrency, async item =>
+        await GrainParallel.ForEachAsync(stateful, Concurrency, item => grains.RestoreAsync(item.Entry, item.State));
+
+        // Holds stand in the table's part alone. Grains count those that their own state does not show.
+        var scope = new IoctlScope(context, grains);
+        await GrainParallel.ForEachAsync(stateful, Concurrency, item => GrainKind.Of(item.Entry).RestoreHoldersAsync(scope, item.Entry));
+        foreach (var hold in context.DriverHolds)
         {
-            var size = await grains.RestoreAsync(item.Entry, item.State);
-            if (item.Entry is IoasEntry ioas)
-            {
-                context.NoteSize(ioas, size);
-            }
-        });
+            var held = await grains.HoldAsync(hold.Target);
+            SnapshotFormat.Require(held.Errno != Errno.ENOENT, "A driver holds a part of an object that the object does not have.");
+        }
+
         return context;
     }
 }

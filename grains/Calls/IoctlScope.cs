@@ -6,12 +6,20 @@ namespace IommuFd.Grains.Calls;
 /// <summary>What a handler works on.</summary>
 internal readonly record struct IoctlScope(ContextModel Context, ObjectGrains Grains)
 {
-    /// <summary>Takes an object that nobody holds out of the table, drops what it holds, and ends its grain.</summary>
-    public ValueTask RemoveAsync(ObjectEntry entry)
+    /// <summary>Ends an object that its driver, or its last holder, takes with it: out of the table with what it holds, and its grain.</summary>
+    public ValueTask EndAsync(ObjectEntry entry)
+    {
+        Remove(entry);
+        return Grains.EndAsync(entry);
+    }
+
+    /// <summary>Takes an object out of the table that nothing holds, and drops what it holds.</summary>
+    public void Remove(ObjectEntry entry)
     {
         var errno = Context.Remove(entry.Id.Value, out var removed);
-        return errno == Errno.None && removed == entry
-            ? Grains.DestroyAsync(entry)
-            : throw new InvalidOperationException($"{entry.Ref} can't be taken out: {errno}, users {entry.Users}.");
+        if (errno != Errno.None || removed != entry)
+        {
+            throw new InvalidOperationException($"{entry.Ref} can't be taken out: {errno}, users {entry.Users}.");
+        }
     }
 }

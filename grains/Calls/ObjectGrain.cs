@@ -8,15 +8,19 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Calls;
 
-// The part that all object grains share: which life of the object the activation is in. It calls nobody, and has no way to.
+// The part that all object grains share: which life of the object the activation has, and how many users it must have. It calls no
+// grain, and has no way to.
 //
-// Always: the model belongs to the life that the greatest stamp names. A call of an earlier life finds nothing; a call of a
-// later one starts it afresh, but only if it may: otherwise the state of that life is lost, and saying so beats inventing one.
+// Always: the model belongs to the life that the greatest stamp names. A call of an earlier life finds nothing; a call of a later one
+// starts it afresh, but only if it may: otherwise the state of that life is lost, and saying so beats inventing one.
 //
-// Enter and Reply enclose a turn. Between them is synchronous code, so that there is one turn at a time, and a traced turn's span can wait in a field.
+// Users are derived, not counted: what the model has of holders, and the holds that drivers have taken by name, which leave no other trace.
 //
-// The grain's context comes from the accessor. Injected itself it would be a service of the activation's scope, which then keeps
-// a list and a dictionary for it: an eighth of what an idle object costs.
+// Enter and Reply enclose a turn. Between them is synchronous code, so that there is one turn at a time, and a traced turn's span can
+// wait in a field.
+//
+// The grain's context comes from the accessor. Injected itself it would be a service of the activation's scope, which then keeps a list
+// and a dictionary for it: an eighth of what an idle object costs.
 
 /// <summary>An object's grain around its pure model.</summary>
 internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IGrainBase, IObjectGrain
@@ -26,25 +30,74 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
     private TModel? _model;
     private Activity? _span;
 
+    // How many holds drivers have taken by name, by part. Hardly any object has some.
+    private Dictionary<ObjectId, int>? _driverHolds;
+
     public IGrainContext GrainContext { get; } = accessor.GrainContext;
 
-    public ValueTask DestroyAsync(ObjectStamp stamp)
+    public ValueTask<ObjectReply> DestroyAsync(ObjectStamp stamp, ObjectId part, DestroyMode mode)
     {
-        if (IsAtLeastCurrent(stamp))
+        if (part != default)
         {
-            _life = (stamp.Epoch, stamp.Serial);
-            _model = null;
-            this.DeactivateOnIdle();
+            return Enter(stamp) is { } aggregate ? Reply(DestroyPart(aggregate, part, mode)) : Lost<ObjectReply>();
         }
 
-        return ValueTask.CompletedTask;
+        if (!IsAtLeastCurrent(stamp))
+        {
+            return ValueTask.FromResult(new ObjectReply(Errno.None, 0));
+        }
+
+        if (mode == DestroyMode.IfUnused && Find(stamp) is { } model && Users(model, part) is > 1 and var users)
+        {
+            return ValueTask.FromResult(InUse(users, SizeOf(model)));
+        }
+
+        _life = (stamp.Epoch, stamp.Serial);
+        (_model, _driverHolds) = (null, null);
+        this.DeactivateOnIdle();
+        return ValueTask.FromResult(new ObjectReply(Errno.None, 0));
     }
 
-    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page)
-        => ValueTask.FromResult(_model is { } model && _life == (stamp.Epoch, stamp.Serial) ? Inspect(model, page with { Limit = Math.Clamp(page.Limit, 0, IoctlLimits.MaxInspectionPage) }) : null);
+    public ValueTask<long?> UsersAsync(ObjectStamp stamp, ObjectId part) => ValueTask.FromResult(Find(stamp) is { } model ? Users(model, part) : null);
 
-    public ValueTask<ObjectSnapshot?> SnapshotAsync(ObjectStamp stamp)
-        => ValueTask.FromResult(_model is { } model && _life == (stamp.Epoch, stamp.Serial) ? Snapshot(model) : null);
+    public ValueTask<ObjectReply> HoldAsync(ObjectStamp stamp, ObjectId part)
+    {
+        if (Enter(stamp) is not { } model)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        if (Users(model, part) is null)
+        {
+            return Reply(new ObjectReply(Errno.ENOENT, 0, Size: SizeOf(model)));
+        }
+
+        _driverHolds ??= [];
+        _driverHolds[part] = _driverHolds.GetValueOrDefault(part) + 1;
+        return Reply(new ObjectReply(Errno.None, 0, Size: SizeOf(model)));
+    }
+
+    public ValueTask<ObjectReply> DropAsync(ObjectStamp stamp, ObjectId part)
+    {
+        if (Enter(stamp) is not { } model || _driverHolds?.GetValueOrDefault(part) is not > 0)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        if (--_driverHolds[part] == 0)
+        {
+            _driverHolds.Remove(part);
+        }
+
+        return Reply(new ObjectReply(Errno.None, 0, Size: SizeOf(model)));
+    }
+
+    public ValueTask<ObjectReading?> InspectAsync(ObjectStamp stamp, StatePage page)
+        => ValueTask.FromResult<ObjectReading?>(Find(stamp) is { } model && Users(model, page.Part) is { } users
+            ? new ObjectReading(Inspect(model, page with { Limit = Math.Clamp(page.Limit, 0, IoctlLimits.MaxInspectionPage) }), users)
+            : null);
+
+    public ValueTask<ObjectSnapshot?> SnapshotAsync(ObjectStamp stamp) => ValueTask.FromResult(Find(stamp) is { } model ? Snapshot(model) : null);
 
     public ValueTask<ObjectReply> RestoreAsync(ObjectStamp stamp, ObjectSnapshot snapshot)
     {
@@ -53,7 +106,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
             return Lost<ObjectReply>();
         }
 
-        _model = Restore(stamp, snapshot);
+        (_model, _driverHolds) = (Restore(stamp, snapshot), null);
         _life = (stamp.Epoch, stamp.Serial);
         return ValueTask.FromResult(new ObjectReply(Errno.None, 0, Size: SizeOf(_model)));
     }
@@ -77,7 +130,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
             return null;
         }
 
-        _life = life;
+        (_life, _driverHolds) = (life, null);
         return _model = Build(stamp);
     }
 
@@ -102,18 +155,42 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
     /// <summary>Makes the model of a new object.</summary>
     protected abstract TModel Build(ObjectStamp stamp);
 
-    /// <summary>Writes the model down.</summary>
+    /// <summary>Saves the model.</summary>
     protected abstract ObjectSnapshot Snapshot(TModel model);
 
-    /// <summary>Makes a model of what <see cref="Snapshot"/> wrote.</summary>
+    /// <summary>Makes a model of what <see cref="Snapshot"/> saved.</summary>
     /// <exception cref="InvalidDataException">It is of another kind of object, or makes no sense.</exception>
     protected abstract TModel Restore(ObjectStamp stamp, ObjectSnapshot snapshot);
+
+    /// <summary>The holders that the model shows, of the object or of a part: drivers' holds by name not among them. Null where there is no such part.</summary>
+    protected abstract long? Holders(TModel model, ObjectId part);
+
+    /// <summary>Ends a part that is free to go.</summary>
+    protected virtual void RemovePart(TModel model, ObjectId part) => throw new InvalidOperationException($"{GetType().Name} has no parts.");
 
     /// <summary>What <see cref="ObjectReply.Size"/> tells of the model; 0 for kinds that have none.</summary>
     protected virtual int SizeOf(TModel model) => 0;
 
-    /// <summary>Shows the model.</summary>
+    /// <summary>Shows the model, or a part.</summary>
     protected abstract ObjectState? Inspect(TModel model, StatePage page);
+
+    private TModel? Find(ObjectStamp stamp) => _life == (stamp.Epoch, stamp.Serial) ? _model : null;
+
+    private long? Users(TModel model, ObjectId part) => 1 + Holders(model, part) + (_driverHolds?.GetValueOrDefault(part) ?? 0);
+
+    private ObjectReply DestroyPart(TModel model, ObjectId part, DestroyMode mode)
+    {
+        if (mode == DestroyMode.IfUnused && Users(model, part) is > 1 and var users)
+        {
+            return InUse(users, SizeOf(model));
+        }
+
+        RemovePart(model, part);
+        _driverHolds?.Remove(part);
+        return new ObjectReply(Errno.None, 0, Size: SizeOf(model));
+    }
+
+    private static ObjectReply InUse(long users, int size) => new(Errno.EBUSY, (ulong)users, Failure.Because(DiagnosticReason.UsersDisagree, (ulong)users), size);
 
     private bool IsAtLeastCurrent(ObjectStamp stamp) => (stamp.Epoch, stamp.Serial).CompareTo(_life) >= 0;
 }

@@ -1,10 +1,7 @@
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Telemetry;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
@@ -32,16 +29,21 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     /// <summary>Whether an object's grain has failed, or has lost its state.</summary>
     public bool HasLost { get; private set; }
 
+    /// <summary>The areas and the ranges, reserved and allowed, that the objects told of: what their memory grows by.</summary>
+    public long Areas { get; private set; }
+
+    /// <summary>How many of them there can be. A per-silo limit, not part of the context's state: replay and restore ignore it.</summary>
+    public long MaxAreas { get; set; } = long.MaxValue;
+
+    /// <summary>ENOMEM where there is no room for more areas or ranges; success where there is.</summary>
+    public OperationResult CheckRoom(long more)
+        => Areas + more <= MaxAreas ? default : new(Errno.ENOMEM, default, Failure.Because(DiagnosticReason.TooManyObjects, limit: (ulong)MaxAreas));
+
     /// <summary>Calls the grain of an object. Where it fails or has lost its state, the reply is EIO, which no command of the kernel answers.</summary>
     /// <param name="entry">The object.</param>
     /// <param name="argument">What the call needs.</param>
     /// <param name="call">Calls one method of the grain.</param>
-    /// <param name="callText">The text of that, which names the method where it is traced.</param>
-    public ObjectCall<TReply> CallAsync<TGrain, TArgument, TReply>(
-        ObjectEntry entry,
-        TArgument argument,
-        Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call,
-        [CallerArgumentExpression(nameof(call))] string callText = "")
+    public ObjectCall<TReply> CallAsync<TGrain, TArgument, TReply>(ObjectEntry entry, TArgument argument, Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call)
         where TGrain : class, IObjectGrain
         where TReply : struct, IObjectReply<TReply>
     {
@@ -53,9 +55,16 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         ValueTask<TReply> reply;
         try
         {
-            reply = CallHeaders.IsTraced
-                ? CallTracedAsync(entry, called, argument, call, callText)
-                : call((TGrain)called.Grain, Stamp(entry, called), argument);
+            if (CallHeaders.IsTraced)
+            {
+                // The call carries the trace; what the turn does next does not.
+                using var _ = CallHeaders.Put(isTimed: false);
+                reply = call((TGrain)called.Grain, Stamp(entry, called), argument);
+            }
+            else
+            {
+                reply = call((TGrain)called.Grain, Stamp(entry, called), argument);
+            }
         }
         catch (Exception exception)
         {
@@ -64,6 +73,9 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
 
         return new ObjectCall<TReply>(this, entry, called, reply);
     }
+
+    /// <summary>Whether a call of the object's grain may be the one that builds it: then it says what the object is made of.</summary>
+    public bool MayBuild(ObjectEntry entry) => !_called.TryGetValue(entry.Id, out var called) || !called.HasAnswered;
 
     /// <summary>Whether the object's grain was ever called. If not, the object is in its first state.</summary>
     public bool WasCalled(ObjectEntry entry) => _called.ContainsKey(entry.Id);
@@ -87,57 +99,83 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     }
 
     /// <summary>Gives the grain of an object, which was not called yet, a state that was written down. Where it fails, the state is lost.</summary>
-    /// <returns>What <see cref="ObjectReply.Size"/> tells of it.</returns>
     /// <exception cref="InvalidDataException">It is no state of such an object.</exception>
-    public async ValueTask<int> RestoreAsync(ObjectEntry entry, ObjectSnapshot snapshot)
+    public async ValueTask RestoreAsync(ObjectEntry entry, ObjectSnapshot snapshot)
     {
-        SnapshotFormat.Require(ObjectTypes.Get(entry.Type).Grain is not null, "There is a state of an object that has no grain.");
+        SnapshotFormat.Require(GrainKind.Of(entry).AggregateOf(entry) == entry, "There is a state of an object that has no grain.");
         var called = AddCalled(entry);
         called.HasAnswered = true;
         try
         {
             var reply = await called.Grain.RestoreAsync(Stamp(entry, called), snapshot);
             HasLost |= reply.Errno != Errno.None;
-            return reply.Size;
+            NoteSize(called, reply.Size);
         }
         catch (Exception exception) when (exception is not InvalidDataException)
         {
             HasLost = true;
             logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
-            return 0;
         }
     }
 
-    /// <summary>Ends the grain of an object that is out of the table. Completes at once where it was never called.</summary>
-    public ValueTask DestroyAsync(ObjectEntry entry)
-        => _called.Remove(entry.Id, out var called) ? EndAsync(called) : ValueTask.CompletedTask;
+    /// <summary>
+    /// Asks the grain that answers for an object to end it, which it does where its users count is 1. Completes at once where no grain
+    /// knows the object: every holder but the table's edges makes itself known to the grain, so nothing holds it.
+    /// </summary>
+    /// <returns>Success; EIO where the grain counts users that the table does not know, which is a bug. The object stays then.</returns>
+    public ValueTask<OperationResult> DestroyAsync(ObjectEntry entry)
+        => GrainKind.Of(entry).AggregateOf(entry) is { } aggregate && _called.TryGetValue(aggregate.Id, out var called)
+            ? DestroyAsync(entry, aggregate, called)
+            : ValueTask.FromResult(default(OperationResult));
+
+    /// <summary>Ends the grain of an object that its driver has ended. Completes at once where it was never called, or the object is a part of another.</summary>
+    public ValueTask EndAsync(ObjectEntry entry) => Forget(entry.Id) is { } called ? EndAsync(called) : ValueTask.CompletedTask;
 
     /// <summary>Ends every grain, of a context that is gone. Their order no longer matters: no grain calls another.</summary>
-    public async Task DestroyAllAsync()
+    public async Task EndAllAsync()
     {
         await GrainParallel.ForEachAsync(_called.Values, ReleaseConcurrency, EndAsync);
         _called.Clear();
+        Areas = 0;
     }
 
-    /// <summary>The state of an object. The grain that has it is asked only if it was called before: looking at an object must not activate it.</summary>
-    public async ValueTask<ObjectState?> InspectAsync(ObjectEntry entry, StatePage page)
+    /// <summary>Tells the grain that answers for an object of a hold that a driver has taken by name. Nothing to do where none does.</summary>
+    public ValueTask<OperationResult> HoldAsync(ObjectEntry entry)
+        => AggregateCallAsync(entry, static (grain, stamp, part) => grain.HoldAsync(stamp, part));
+
+    /// <summary>Tells the grain that a driver's hold is dropped. A grain that has lost the hold with its state has nothing to drop.</summary>
+    public ValueTask<OperationResult> DropAsync(ObjectEntry entry)
+        => AggregateCallAsync(entry, static (grain, stamp, part) => grain.DropAsync(stamp, part));
+
+    /// <summary>The users count that the object's grain derives; null where none knows the object.</summary>
+    public async ValueTask<long?> UsersAsync(ObjectEntry entry)
+        => GrainKind.Of(entry).AggregateOf(entry) is { } aggregate && _called.TryGetValue(aggregate.Id, out var called)
+            ? await called.Grain.UsersAsync(Stamp(aggregate, called), PartOf(entry, aggregate))
+            : null;
+
+    /// <summary>The state of an object, and its users by its grain. The grain is asked only if it was called before: looking at an object must not activate it.</summary>
+    public async ValueTask<(ObjectState? State, long? Users)> InspectAsync(ObjectEntry entry, StatePage page)
     {
-        var row = ObjectTypes.Get(entry.Type);
-        if (row.StateOwner(entry) is not { } owner || !_called.TryGetValue(owner.Id, out var called))
+        var kind = GrainKind.Of(entry);
+        if (kind.AggregateOf(entry) is not { } aggregate || !_called.TryGetValue(aggregate.Id, out var called))
         {
-            return row.Describe(entry);
+            return (kind.Describe(entry), null);
         }
 
         try
         {
-            var state = await called.Grain.InspectAsync(Stamp(owner, called), owner == entry ? page : page with { Part = entry.Id });
-            return state is null ? null : row.Complete(entry, state);
+            if (await called.Grain.InspectAsync(Stamp(aggregate, called), page with { Part = PartOf(entry, aggregate) }) is not { } reading)
+            {
+                return default;
+            }
+
+            return (reading.State is { } state ? kind.Complete(entry, state) : kind.Describe(entry), reading.Users);
         }
         catch (Exception exception)
         {
             // One grain that fails should not hide all others.
             logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
-            return null;
+            return default;
         }
     }
 
@@ -150,6 +188,11 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
             var reply = call.GetResult();
             called.HasAnswered |= reply.Errno != Errno.EIO;
             HasLost |= reply.Errno == Errno.EIO;
+            if (reply.Errno != Errno.EIO && reply.Size is { } size)
+            {
+                NoteSize(called, size);
+            }
+
             return reply;
         }
         catch (Exception exception)
@@ -163,36 +206,66 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     // The grain of an object that was never called. From now on it counts as called.
     private CalledGrain AddCalled(ObjectEntry entry)
     {
-        var called = new CalledGrain(entry, ObjectTypes.Get(entry.Type).Grain!(grainFactory, $"{_keyPrefix}{entry.Id}"));
+        var called = new CalledGrain(entry, GrainKind.Of(entry).FindGrain(grainFactory, $"{_keyPrefix}{entry.Id}")!);
         _called.Add(entry.Id, called);
         return called;
     }
 
-    // The span of the call, which the object's turn is a child of. The call carries it; what the turn does next does not.
-    private async ValueTask<TReply> CallTracedAsync<TGrain, TArgument, TReply>(
-        ObjectEntry entry, CalledGrain called, TArgument argument, Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call, string callText)
-        where TGrain : class, IObjectGrain
-        where TReply : struct, IObjectReply<TReply>
+    private async ValueTask<OperationResult> DestroyAsync(ObjectEntry entry, ObjectEntry aggregate, CalledGrain called)
     {
-        var span = CallSpan.Start(ActivityKind.Client, TurnSpans.ObjectMethod(typeof(TGrain).Name[1..], TurnSpans.CalledMethod(callText)));
-        span?.SetTag(SpanTags.ObjectId, entry.Id.Value).SetTag(SpanTags.ObjectType, entry.Type.Label());
+        var part = PartOf(entry, aggregate);
         try
         {
-            ValueTask<TReply> reply;
-            using (CallHeaders.Put(isTimed: false))
+            var reply = await called.Grain.DestroyAsync(Stamp(aggregate, called), part, DestroyMode.IfUnused);
+            if (reply.Errno == Errno.EBUSY)
             {
-                reply = call((TGrain)called.Grain, Stamp(entry, called), argument);
+                HasLost = true;
+                logger.UsersDisagree(entry.Type, entry.Id, handle.ToShortString(), entry.Users, (long)reply.Value);
+                return new OperationResult(Errno.EIO, default, Failure.Because(DiagnosticReason.UsersDisagree, reply.Value, (ulong)entry.Users, entry.Ref));
             }
 
-            var answer = await reply;
-            span?.End(answer.Errno);
-            return answer;
+            // Of a part whose state is lost with its aggregate's, nothing is left to end.
+            HasLost |= reply.Errno != Errno.None;
+            if (part != default)
+            {
+                NoteSize(called, reply.Errno == Errno.None ? reply.Size : called.Size);
+            }
         }
         catch (Exception exception)
         {
-            span?.End(exception);
-            throw;
+            HasLost = true;
+            logger.ObjectGrainNotEnded(exception, entry.Type, entry.Id, handle.ToShortString());
         }
+
+        if (part == default)
+        {
+            Forget(entry.Id);
+        }
+
+        return default;
+    }
+
+    private async ValueTask<OperationResult> AggregateCallAsync(ObjectEntry entry, Func<IObjectGrain, ObjectStamp, ObjectId, ValueTask<ObjectReply>> call)
+        => GrainKind.Of(entry).AggregateOf(entry) is { } aggregate
+            ? OperationResult.Of(await CallAsync(aggregate, PartOf(entry, aggregate), call), aggregate)
+            : default;
+
+    private static ObjectId PartOf(ObjectEntry entry, ObjectEntry aggregate) => entry == aggregate ? default : entry.Id;
+
+    private void NoteSize(CalledGrain called, int size)
+    {
+        Areas += size - called.Size;
+        called.Size = size;
+    }
+
+    private CalledGrain? Forget(ObjectId id)
+    {
+        if (_called.Remove(id, out var called))
+        {
+            Areas -= called.Size;
+        }
+
+        return called;
     }
 
     private ObjectStamp Stamp(ObjectEntry entry, CalledGrain called) => new(epoch, entry.Serial, MayBuild: !called.HasAnswered);
@@ -203,7 +276,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         var entry = called.Entry;
         try
         {
-            await called.Grain.DestroyAsync(Stamp(entry, called));
+            await called.Grain.DestroyAsync(Stamp(entry, called), default, DestroyMode.Release);
         }
         catch (Exception exception)
         {
@@ -220,5 +293,8 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
 
         /// <summary>Whether it has shown that it has the object's state: if it doesn't from then on, the state is lost.</summary>
         public bool HasAnswered { get; set; }
+
+        /// <summary>The areas and ranges that it has told of.</summary>
+        public int Size { get; set; }
     }
 }

@@ -3,44 +3,46 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.Configuration;
 
-/// <summary>What a silo grants its contexts.</summary>
+/// <summary>Modes, leases and limits of a silo's contexts.</summary>
 public sealed class ContextOptions
 {
-    /// <summary>The section of the configuration.</summary>
+    /// <summary>The configuration section.</summary>
     public const string Section = "Contexts";
 
-    /// <summary>The mode of a context whose opener asks for none.</summary>
+    /// <summary>The mode of a context if its opener asks for none.</summary>
     public ContextMode DefaultMode { get; set; }
 
-    /// <summary>How long a reference lives without a sign of life of its owner. Zero is for ever.</summary>
+    /// <summary>How long a reference lives without a sign of life from its owner. Zero means forever.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
     public TimeSpan Lease { get; set; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>Bytes of journal behind the last snapshot, from which on the next one is taken; where that was larger, as many bytes as it has.</summary>
+    /// <summary>
+    /// A snapshot is taken when the journal behind the last one exceeds this many bytes, or the last one's size if that is larger.
+    /// </summary>
     [Range(0, int.MaxValue)]
     public int SnapshotAfterBytes { get; set; } = 256 * 1024;
 
-    /// <summary>Objects that a context can have.</summary>
+    /// <summary>Maximum number of objects in a context.</summary>
     [Range(1, int.MaxValue)]
     public int MaxObjects { get; set; } = 1 << 20;
 
-    /// <summary>Areas that the IOASes of a context can have together.</summary>
+    /// <summary>Maximum number of areas in all IOASes of a context together.</summary>
     [Range(1, int.MaxValue)]
     public int MaxAreas { get; set; } = 1 << 21;
 
-    /// <summary>Bytes of requests and answers of a session that are kept until they are settled.</summary>
+    /// <summary>Maximum bytes of a session's requests and replies that are kept until they are settled.</summary>
     [Range(1, int.MaxValue)]
     public int MaxUnsettledBytes { get; set; } = 32 << 20;
 
-    /// <summary>Bytes of one request: a batch, with its arguments and buffers.</summary>
+    /// <summary>Maximum bytes of one request: a batch with its arguments and buffers.</summary>
     [Range(1024, int.MaxValue)]
     public int MaxRequestBytes { get; set; } = 64 << 20;
 
-    /// <summary>Contexts that one opener can have on a silo: more are EMFILE.</summary>
+    /// <summary>Maximum number of contexts of one opener on a silo; beyond that, EMFILE.</summary>
     [Range(1, int.MaxValue)]
     public int MaxContextsPerClient { get; set; } = 1 << 20;
 
-    /// <summary>Contexts that a silo can have: more are ENFILE.</summary>
+    /// <summary>Maximum number of contexts on a silo; beyond that, ENFILE.</summary>
     [Range(1, int.MaxValue)]
     public int MaxContexts { get; set; } = 1 << 22;
 }

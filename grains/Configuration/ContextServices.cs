@@ -6,12 +6,12 @@ using Microsoft.Extensions.Options;
 
 namespace IommuFd.Grains.Configuration;
 
-/// <summary>What a silo registers so that it can have contexts.</summary>
+/// <summary>The services that a silo needs to have contexts.</summary>
 public static class ContextServices
 {
     /// <summary>Registers the services of contexts.</summary>
     /// <param name="services">The silo's services.</param>
-    /// <param name="options">What the silo grants its contexts.</param>
+    /// <param name="options">Modes, leases and limits of the silo's contexts.</param>
     /// <returns>The services.</returns>
     public static IServiceCollection AddContexts(this IServiceCollection services, ContextOptions options)
     {

@@ -3,10 +3,12 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace IommuFd.Grains.Configuration;
 
-/// <summary>What a silo registers so that people can see what it does.</summary>
+/// <summary>The services that a silo needs to be monitored.</summary>
 public static class MonitoringServices
 {
-    /// <summary>Lets other silos ask this one what it does, and this one the others. Comes with <see cref="ContextServices.AddContexts"/>.</summary>
+    /// <summary>
+    /// Lets this silo and the others ask each other for their monitoring data. Requires <see cref="ContextServices.AddContexts"/>.
+    /// </summary>
     /// <param name="silo">The silo.</param>
     /// <returns>The silo.</returns>
     public static ISiloBuilder AddContextMonitoring(this ISiloBuilder silo)

@@ -1,13 +1,15 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
+using IommuFd.Grains.Model;
 using Orleans.Runtime.Placement;
 
 namespace IommuFd.Grains.Contexts;
 
-// A durable context comes back from its journal, wherever it is called. A volatile one is in its silo's memory alone: where the silo stops in order, it is written down between two turns
-// and made again on another silo, by Orleans' migration of activations. Its object grains would leave their silo by themselves, each at its time, so what they have travels with the context.
+// A durable context recovers from its journal on the silo that its next call activates it on. A volatile context is in its silo's memory
+// alone: where the silo stops in order, a snapshot is taken between two turns and restored on another silo, by Orleans' migration of
+// activations. The snapshot has the state of the objects' grains too: by themselves they would deactivate each at its own time.
 
-/// <content>How a volatile context moves from a silo that stops to another one.</content>
+/// <content>How a volatile context moves from a stopping silo to another one.</content>
 internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationParticipant
 {
     private const string PackageKey = "IommuFd.Context";
@@ -16,7 +18,7 @@ internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationPa
 
     public async Task HandOverAsync(SiloAddress destination)
     {
-        if (_context is not { IsOpen: true, Mode: ContextMode.Volatile } context || _grains is not { } grains)
+        if (Context is not { IsOpen: true, Mode: ContextMode.Volatile } context || _grains is not { } grains)
         {
             return;
         }
@@ -24,16 +26,15 @@ internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationPa
         var snapshot = await ContextSnapshots.CaptureAsync(context, grains);
         if (grains.HasLost)
         {
-            // Some of it is lost already. It stays, and says so to whoever asks for that.
+            // A part of the context is lost already. It stays here: requests that need that part get EIO.
             return;
         }
 
         _package = new ContextPackage(snapshot, grains.Epoch);
-        (_context, _unavailable) = (null, "its silo stops, and it moves to another");
-        CountNoMore();
+        MoveAway();
         RequestContext.Set(IPlacementDirector.PlacementHintKey, destination);
         MigrateOnIdle();
-        await grains.DestroyAllAsync();
+        await grains.EndAllAsync();
         logger.ContextHandedOver(Handle.ToShortString(), destination.ToString(), context.Objects.Count);
     }
 
@@ -47,17 +48,24 @@ internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationPa
 
     public void OnRehydrate(IRehydrationContext rehydrationContext) => rehydrationContext.TryGetValue(PackageKey, out _package);
 
-    private async Task ArriveAsync(ContextPackage package)
+    // Restores the context that another silo hands over; false where this activation is no such context's.
+    private async Task<bool> TryArriveAsync()
     {
-        // The clock of the silo that it came from may have been ahead of this one's.
-        _grains = new ObjectGrains(GrainFactory, Handle, Math.Max(time.GetUtcNow().UtcTicks, package.Epoch + 1), logger);
-        var context = await ContextSnapshots.RestoreAsync(package.Snapshot, _grains);
-        _package = null;
-        if (_grains.HasLost)
+        if (_package is not { } package)
         {
-            throw Abandon("the grain of an object failed while it was handed over");
+            return false;
         }
 
-        Resume(context);
+        // The clock of the other silo may be ahead of this one's.
+        var grains = new ObjectGrains(GrainFactory, Handle, Math.Max(time.GetUtcNow().UtcTicks, package.Epoch + 1), logger);
+        var context = await ContextSnapshots.RestoreAsync(package.Snapshot, grains, ObjectKinds.All);
+        _package = null;
+        if (grains.HasLost)
+        {
+            throw _journal.Deactivate("the grain of an object failed while it was handed over");
+        }
+
+        Resume(context, grains);
+        return true;
     }
 }

@@ -1,4 +1,6 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Monitoring;
@@ -6,111 +8,209 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Contexts;
 
-/// <content>How long a context lives here: what begins and ends with it, and the leases of its references.</content>
+// A context starts on a silo when it is opened, recovered from its journal or handed over. It ends there when its last reference is put,
+// when it is handed over, or when its activation deactivates. While it is open its grain is never collected as idle; without an open context
+// the grain deactivates as soon as it has answered, so that guessed handles leave nothing behind.
+//
+// Always: Context is null unless a context is open here and this activation may answer for it. Everything that follows from an open context
+// (its place in the quota and the directory, its leases) begins in Start and ends in Leave.
+
+/// <content>How a context starts and ends on a silo.</content>
 internal sealed partial class ContextGrain
 {
-    // A lease is looked at so often in its time; it is over by as much later at most.
-    private const int LooksPerLease = 4;
-
-    private IGrainTimer? _leaseTimer;
-    private long _lastLook;
+    // Made when the grain is activated, before any call.
+    private ContextTurnJournal _journal = null!;
+    private ContextModel? _context;
+    private ObjectGrains? _grains;
+    private MonitoredContext? _monitored;
     private long? _client;
 
-    private TimeSpan LookPeriod => options.Value.Lease / LooksPerLease;
+    private ContextModel? Context => _journal.IsUnavailable ? null : _context;
 
-    public Task<RenewReply> RenewAsync(ReferenceId[] references)
+    /// <summary>Takes over a context that another silo hands over, or that has a journal.</summary>
+    public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        if (_context is not { } context)
+        var begun = time.GetTimestamp();
+        _journal = new ContextTurnJournal(GrainContext, Handle, siloJournal, serializer, options.Value.SnapshotAfterBytes, logger);
+        try
         {
-            return Task.FromResult(new RenewReply(ErrnoOf(NotOpen()), []));
-        }
-
-        var now = time.GetTimestamp();
-        List<ReferenceId>? gone = null;
-        foreach (var id in references.AsSpan(0, Math.Min(references.Length, IoctlLimits.MaxReferences)))
-        {
-            if (context.Find(id) is { } reference)
+            if (!await TryArriveAsync() && await _journal.RecoverAsync(GrainFactory, cancellationToken) is { } recovered)
             {
-                reference.LastSign = now;
-            }
-            else
-            {
-                (gone ??= []).Add(id);
+                await ResumeAsync(recovered, begun);
             }
         }
-
-        return Task.FromResult(new RenewReply(Errno.None, gone?.ToArray() ?? []));
-    }
-
-    public async Task SweepAsync()
-    {
-        _monitored?.Tail.Trim(time.GetTimestamp());
-        if (_context is not { } context)
+        catch (ContextUnavailableException)
         {
-            // A journal without a record is that of an opener who got no answer, and asks no more.
-            await EndJournalAsync(new ReleasedReply(default, new PutReply(Errno.None, new ReleaseReport(0, [], []), null)));
-            LeaveUnlessOpen();
-            return;
-        }
-
-        if (options.Value.Lease == TimeSpan.Zero)
-        {
-            return;
-        }
-
-        ForgiveStandstill(context);
-        foreach (var reference in context.References.Where(reference => time.GetElapsedTime(reference.LastSign) > options.Value.Lease).ToList())
-        {
-            statistics?.CountLeaseExpiry();
-            logger.LeaseExpired(Handle.ToShortString(), reference.Kind, reference.Id.Value, reference.Name);
-            await PutAsync(context, reference.Id);
+            // The activation deactivates already, and throws the same to each caller.
         }
     }
 
-    // A silo that stood still, paused or starved, has heard nobody meanwhile: what its owners sent waits behind this look. The time does not count against them.
-    private void ForgiveStandstill(ContextModel context)
+    /// <summary>Ends the grains of a context that the next activation recovers. It makes its own, in a later epoch.</summary>
+    public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
-        var now = time.GetTimestamp();
-        var late = time.GetElapsedTime(_lastLook, now) - LookPeriod;
-        _lastLook = now;
-        if (late <= LookPeriod)
-        {
-            return;
-        }
+        Leave();
 
-        foreach (var reference in context.References)
+        // Where the silo stops, the objects' grains deactivate by themselves: a call would activate empty ones on another silo.
+        if (_journal.IsDurable && _grains is { } grains && reason.ReasonCode != DeactivationReasonCode.ShuttingDown)
         {
-            reference.LastSign = Math.Min(now, reference.LastSign + (long)(late.TotalSeconds * time.TimestampFrequency));
+            await grains.EndAllAsync();
         }
     }
 
-    private void Begin()
+    public async Task<ReferenceReply> OpenAsync(OpenRequest request)
     {
-        _monitored = new MonitoredContext(Handle, _context!, time, statistics);
-        directory?.Add(_monitored);
+        if (Context is null && _journal.WhyUnavailable() is { Reason: not DiagnosticReason.ContextNotOpen } failure)
+        {
+            DeactivateUnlessOpen();
+            return Refused(failure);
+        }
+
+        var mode = request.Mode ?? options.Value.DefaultMode;
+        if (Context is null && mode == ContextMode.Volatile && quota.IsClosed)
+        {
+            throw _journal.Deactivate("its silo stops");
+        }
+
+        var context = Context ?? new ContextModel();
+        if (!context.IsOpen && (Admit(request.Client) ?? (mode == ContextMode.Durable ? await _journal.CreateAsync() : null)) is { } refusal)
+        {
+            DeactivateUnlessOpen();
+            return refusal;
+        }
+
+        var (wasOpen, now) = (context.IsOpen, time.GetUtcNow().UtcTicks);
+        var reply = context.Open(mode, request.Name, request.Session, now);
+        if (reply.Errno == Errno.None && !wasOpen)
+        {
+            // The clock makes the epochs of a volatile handle's lives grow from one activation to the next.
+            (_context, _grains) = (context, _grains ?? new ObjectGrains(GrainFactory, Handle, _journal.ObjectEpoch ?? now, logger));
+            await _journal.CommitAsync(new OpenRecord(request, reply) { OpenedTicks = now }, Scope);
+            Start();
+            logger.ContextOpened(Handle.ToShortString(), mode, request.Name);
+        }
+        else if (wasOpen)
+        {
+            await _journal.CommitAsync(null, Scope);
+        }
+
+        DeactivateUnlessOpen();
+        return WithLease(reply);
+    }
+
+    public async Task<ReferenceReply> GetAsync(GetRequest request)
+    {
+        if (Context is not { } context)
+        {
+            return Refused(NotOpen());
+        }
+
+        var references = context.References.Count;
+        var reply = context.Get(request.Kind, request.Name, request.Session);
+        await _journal.CommitAsync(context.References.Count > references ? new GetRecord(request, reply) : null, Scope);
+        if (context.Find(reply.Reference) is { } reference)
+        {
+            reference.LastSign = time.GetTimestamp();
+        }
+
+        return WithLease(reply);
+    }
+
+    public async Task<PutReply> PutAsync(ReferenceId reference)
+    {
+        if (Context is { } context)
+        {
+            return await PutAsync(context, reference);
+        }
+
+        if (_journal.FindReleasedReply(reference) is { } released)
+        {
+            DeactivateUnlessOpen();
+            return released;
+        }
+
+        var failure = NotOpen();
+        return new PutReply(ErrnoOf(failure), null, failure);
+    }
+
+    private async Task<PutReply> PutAsync(ContextModel context, ReferenceId reference)
+    {
+        var errno = await ContextOperations.PutAsync(Scope, reference);
+        if (context.IsOpen || errno != Errno.None)
+        {
+            await _journal.CommitAsync(errno == Errno.None ? new PutRecord(reference) : null, Scope);
+            return new PutReply(errno, null, errno == Errno.None ? null : Failure.Because(DiagnosticReason.ReferenceNotFound));
+        }
+
+        return await ReleaseAsync(context, _grains!, reference);
+    }
+
+    // No caller finds the context any more when the first of its objects' grains is ended, so that an inspection in between sees all or nothing.
+    private async Task<PutReply> ReleaseAsync(ContextModel context, ObjectGrains grains, ReferenceId last)
+    {
+        _context = null;
+        var (destroyed, stuck) = context.Objects.Release();
+        foreach (var entry in stuck)
+        {
+            var holders = string.Join(", ", (object[])entry.DescribeHolders(IoctlLimits.MaxListed));
+            logger.ObjectStuck(Handle.ToShortString(), entry.Type, entry.Id, entry.Users, holders);
+        }
+
+        var reply = new PutReply(Errno.None, new ReleaseReport(destroyed.Count, Refs(destroyed), Refs(stuck)), null);
+        await _journal.ReleaseAsync(new ReleasedReply(last, reply));
+        await grains.EndAllAsync();
+        _grains = null;
+        Leave();
+        logger.ContextReleased(Handle.ToShortString(), destroyed.Count, stuck.Count);
+        DeactivateUnlessOpen();
+        return reply;
+
+        static ObjectRef[] Refs(List<ObjectEntry> entries) => [.. entries.Take(IoctlLimits.MaxListed).Select(entry => entry.Ref)];
+    }
+
+    private async Task ResumeAsync(RecoveredContext recovered, long begun)
+    {
+        _grains = recovered.Grains;
+        if (recovered.Context is { IsOpen: true } context)
+        {
+            statistics.CountRecovery();
+            telemetry.NoteRecovery(time.GetElapsedTime(begun));
+            if (_grains!.HasLost)
+            {
+                throw _journal.Deactivate("the grain of an object failed while it was recovered");
+            }
+
+            Resume(context, _grains);
+            await _journal.StoreSnapshotIfDueAsync(Scope);
+        }
+    }
+
+    // Goes on with a context that was open before, in an earlier activation.
+    private void Resume(ContextModel context, ObjectGrains grains)
+    {
+        (_context, _grains) = (context, grains);
+        quota.AdmitResumed();
+        _client = 0;
+        Start();
+    }
+
+    private void Start()
+    {
         _context!.Objects.MaxObjects = options.Value.MaxObjects;
-        _context.MaxAreas = options.Value.MaxAreas;
-        var now = time.GetTimestamp();
-        foreach (var reference in _context.References)
-        {
-            reference.LastSign = now;
-        }
-
-        _lastLook = now;
-        if (options.Value.Lease > TimeSpan.Zero && _leaseTimer is null)
-        {
-            _leaseTimer = this.RegisterGrainTimer(SweepAsync, new GrainTimerCreationOptions { DueTime = LookPeriod, Period = LookPeriod });
-        }
+        _grains!.MaxAreas = options.Value.MaxAreas;
+        _monitored = new MonitoredContext(Handle, _context, time, statistics);
+        directory.Add(_monitored);
+        StartLeases(_context);
     }
 
-    private ReferenceReply? Count(long client)
+    // Admits the context that is about to be opened; otherwise the refusal.
+    private ReferenceReply? Admit(long client)
     {
-        if (census is null || _client is not null)
+        if (_client is not null)
         {
             return null;
         }
 
-        if (census.TryAdd(client, out var limit) is var errno && errno != Errno.None)
+        if (quota.TryAdmit(client, out var limit) is var errno && errno != Errno.None)
         {
             return new ReferenceReply(errno, default, default, default, Failure.Because(DiagnosticReason.TooManyReferences, limit: (ulong)limit));
         }
@@ -119,18 +219,46 @@ internal sealed partial class ContextGrain
         return null;
     }
 
-    private void CountNoMore()
+    private void Leave()
     {
+        StopLeases();
         if (_client is { } client)
         {
-            census?.Remove(client);
+            quota.Leave(client);
             _client = null;
         }
 
         if (_monitored is { } monitored)
         {
-            directory?.Remove(monitored);
+            directory.Remove(monitored);
             _monitored = null;
         }
     }
+
+    // The context moves to another silo: it is that silo's from now on.
+    private void MoveAway()
+    {
+        _context = null;
+        _journal.MoveAway("its silo stops, and it moves to another");
+        Leave();
+    }
+
+    // Why no context is open here; throws where another activation has it. No further call may come, so the activation deactivates.
+    private IoctlDiagnostic NotOpen()
+    {
+        DeactivateUnlessOpen();
+        return _journal.WhyUnavailable();
+    }
+
+    private void DeactivateUnlessOpen()
+    {
+        if (Context is null)
+        {
+            DeactivateOnIdle();
+        }
+    }
+
+    private ReferenceReply Refused(IoctlDiagnostic failure) => new(ErrnoOf(failure), default, default, Context?.Mode ?? default, failure);
+
+    private ReferenceReply WithLease(ReferenceReply reply) => reply.Errno == Errno.None ? reply with { Lease = options.Value.Lease } : reply;
 }

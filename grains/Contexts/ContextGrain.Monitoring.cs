@@ -1,28 +1,26 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Inspection;
 using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Monitoring;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Contexts;
 
-/// <content>What people see of a context who look at it, and what operators do.</content>
+/// <content>What people see of a context, and what operators do to it.</content>
 internal sealed partial class ContextGrain
 {
-    private MonitoredContext? _monitored;
-
     public Task<TailReply> TailAsync(TailRequest request)
-        => Task.FromResult(_context is not null && _monitored is { } monitored ? monitored.Tail.Read(request) : new TailReply(ErrnoOf(NotOpen()), 0, 0, 0, []));
+        => Task.FromResult(Context is not null && _monitored is { } monitored ? monitored.Tail.Read(request) : new TailReply(ErrnoOf(NotOpen()), 0, 0, 0, []));
 
     public Task<BusyExplanation> ExplainBusyAsync(ObjectId id)
-        => Task.FromResult(_context is { } context
+        => Task.FromResult(Context is { } context
             ? BusyExplainer.Explain(context, id)
             : new BusyExplanation(ErrnoOf(NotOpen()), new ObjectRef(ObjectType.Any, id), 0, [], false));
 
     public Task<PutReply> OperateAsync(OperatorRequest request)
     {
-        if (_context is not { } context)
+        if (Context is not { } context)
         {
             var closed = NotOpen();
             return Task.FromResult(new PutReply(ErrnoOf(closed), null, closed));
@@ -44,7 +42,7 @@ internal sealed partial class ContextGrain
         static PutReply Refuse(Errno errno, DiagnosticReason reason) => new(errno, null, Failure.Because(reason));
     }
 
-    // All references go in one step, so that nobody sees the context with a part of them. Whoever puts one of them later finds no context.
+    // All references are put in one step, so that no inspection sees the context with a part of them. An owner that puts its reference later gets EBADF.
     private async Task<PutReply> ReleaseByOperatorAsync(ContextModel context, string name)
     {
         var references = context.References.ToList();
@@ -70,8 +68,9 @@ internal sealed partial class ContextGrain
     private async Task<PutReply> DropHoldAsync(ContextModel context, DropStuckHoldRequest request)
     {
         var (driver, held) = (context.FindDriver(request.Reference), context.FindHold(request.Hold)?.Target.Id ?? default);
-        var reply = context.DropObject(request.Reference, request.Hold);
-        await LastAsync(reply.Errno == Errno.None ? new DriverRecord(request.Reference, new DropHoldRequest(request.Hold), default, reply) : null);
+        var reply = await DriverHandler.DropAsync(Scope, request.Reference, request.Hold);
+        var record = new DriverRecord(request.Reference, new DropHoldRequest(request.Hold), default, reply);
+        await _journal.CommitAsync(reply.Errno == Errno.None ? record : null, Scope);
         if (reply.Errno == Errno.None)
         {
             logger.OperatorDroppedHold(request.Operator, request.Hold.Value, driver!.Name, held, Handle.ToShortString());
@@ -80,16 +79,17 @@ internal sealed partial class ContextGrain
         return new PutReply(reply.Errno, null, reply.Diagnostic);
     }
 
-    // Without a context there is nobody to record it, but the silo has answered it.
+    // There is no context to record the ioctl, but the silo has answered it.
     private IoctlReply Counted(IoctlRequest? request, IoctlReply reply)
     {
-        statistics?.CountIoctl(request?.Command ?? 0, reply.Errno);
+        statistics.CountIoctl(request?.Command ?? 0, reply.Errno);
         return reply;
     }
 
-    private IoctlReply Recorded(IoctlRequest? request, IoctlReply reply, long begun, bool hasWaited = false)
+    // Records an ioctl that did not run.
+    private IoctlReply Recorded(IoctlRequest? request, IoctlReply reply, long begun)
     {
-        _monitored?.Record(request, reply, begun, hasWaited);
+        _monitored?.Record(request, reply, begun, hasWaited: false);
         return reply;
     }
 }

@@ -3,33 +3,35 @@ using IommuFd.Grains.Telemetry;
 
 namespace IommuFd.Grains.Contexts;
 
-/// <content>Where requests come in: each is a turn, which has a span where it is traced. What is not traced goes straight on.</content>
+/// <content>The entry points of requests. A traced request runs its turn within a span; the others run theirs at once.</content>
 internal sealed partial class ContextGrain
 {
     private SiloAddress? Silo => GrainContext?.Address?.SiloAddress;
 
-    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request)
+    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation)
     {
         if (!TurnSpans.IsWanted(telemetry, out var parent))
         {
-            return IoctlTurnAsync(request);
+            return IoctlTurnAsync(request, operation);
         }
 
         var span = TurnSpans.Start(CallSpan.Ioctl(request?.Command ?? 0), parent, Handle, Silo);
         span?.SetIoctl(request?.Command ?? 0);
-        return TurnSpans.RunAsync(span, (this, request), static turn => turn.Item1.IoctlTurnAsync(turn.request!), static reply => reply.Errno);
+        return TurnSpans.RunAsync(
+            span, (this, request, operation), static turn => turn.Item1.IoctlTurnAsync(turn.request!, turn.operation), static reply => reply.Errno);
     }
 
-    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request)
+    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation)
     {
         if (!TurnSpans.IsWanted(telemetry, out var parent))
         {
-            return IoctlBatchTurnAsync(request);
+            return IoctlBatchTurnAsync(request, operation);
         }
 
         var span = TurnSpans.Start(CallSpan.Context("batch"), parent, Handle, Silo);
         span?.SetTag(SpanTags.BatchSize, request?.Requests?.Length ?? 0);
-        return TurnSpans.RunAsync(span, (this, request), static turn => turn.Item1.IoctlBatchTurnAsync(turn.request!), static reply => reply.Errno);
+        return TurnSpans.RunAsync(
+            span, (this, request, operation), static turn => turn.Item1.IoctlBatchTurnAsync(turn.request!, turn.operation), static reply => reply.Errno);
     }
 
     public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation)

@@ -14,14 +14,13 @@ using Orleans.Serialization;
 
 namespace IommuFd.Grains.Contexts;
 
-// A context as a grain: it puts the calls of its clients in order and leaves every decision to the ContextModel and the
-// handlers. Never idle-collected while open; a grain whose handle names no open context goes as soon as it has said so, so that
-// guessing handles leaves nothing behind.
+// A context as a grain: it puts the calls of its clients in order and leaves every decision to the ContextModel and the handlers.
 //
-// A durable context answers nothing before it is in the journal, or before the journal has confirmed that this activation is still the context's. Where
-// that fails, this activation knows more than is written, or less: it leaves without an answer, and the next one begins with what is written.
-// .Tracing.cs is where requests come in; .Durability.cs has the journal, .Life.cs what begins and ends with the context, .Handover.cs how it moves to another silo, .Monitoring.cs
-// what people see of it.
+// A request is one turn: it begins (a repeat gets its first answer, a settled request is refused), runs, and ends (EndTurnAsync). What makes
+// its answer durable is ContextTurnJournal's.
+//
+// This file has the turns. .Tracing.cs has their entry points, .Life.cs how the context starts and ends on a silo, .Leases.cs when its
+// references end, .Handover.cs how it moves to another silo, .Monitoring.cs what people see of it and what operators do.
 
 /// <inheritdoc cref="IContextGrain"/>
 [KeepAlive]
@@ -30,98 +29,71 @@ internal sealed partial class ContextGrain(
     TimeProvider time,
     IOptions<ContextOptions> options,
     Serializer serializer,
-    ContextQuota? census = null,
-    IJournal? journal = null,
-    ContextDirectory? directory = null,
-    SiloStatistics? statistics = null,
-    TurnTelemetry? telemetry = null) : Grain, IContextGrain
+    ContextQuota quota,
+    ContextDirectory directory,
+    SiloStatistics statistics,
+    TurnTelemetry telemetry,
+    IJournal? siloJournal = null) : Grain, IContextGrain
 {
-    private ContextModel? _context;
-    private ObjectGrains? _grains;
-
     private ContextHandle Handle => new(this.GetPrimaryKey());
 
     private IoctlScope Scope => new(_context!, _grains!);
 
-    public async Task<ReferenceReply> OpenAsync(OpenRequest request)
+    public Task<HolderGraph> InspectGraphAsync(GraphRequest request)
+        => Task.FromResult(Context is { } context ? GraphWalker.Walk(context, request) : new HolderGraph { Errno = ErrnoOf(NotOpen()) });
+
+    public Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken)
+        => Context is { } context
+            ? ContextInspector.InspectAsync(context, _grains!, RuntimeIdentity, request, cancellationToken)
+            : Task.FromResult(new ContextInspection { Errno = ErrnoOf(NotOpen()) });
+
+    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page)
     {
-        if (_context is null && Obstacle() is { Reason: not DiagnosticReason.ContextNotOpen } failure)
+        if (Context is not { } context)
         {
-            LeaveUnlessOpen();
-            return Refused(failure);
+            DeactivateUnlessOpen();
+            return Task.FromResult<ObjectInspection?>(null);
         }
 
-        var mode = request.Mode ?? options.Value.DefaultMode;
-        if (_context is null && mode == ContextMode.Volatile && directory is { IsClosed: true })
-        {
-            throw Abandon("its silo stops");
-        }
-
-        var context = _context ?? new ContextModel();
-        if (!context.IsOpen && (Count(request.Client) ?? (mode == ContextMode.Durable ? await BeginJournalAsync() : null)) is { } refusal)
-        {
-            LeaveUnlessOpen();
-            return refusal;
-        }
-
-        var (wasOpen, now) = (context.IsOpen, time.GetUtcNow().UtcTicks);
-        var reply = context.Open(mode, request.Name, request.Session, now);
-        if (reply.Errno == Errno.None && !wasOpen)
-        {
-            _context = context;
-
-            // The clock makes the epochs of a volatile handle's lives grow from one activation to the next.
-            _grains ??= new ObjectGrains(GrainFactory, Handle, _journal?.ObjectEpoch ?? now, logger);
-            await LastAsync(new OpenRecord(request, reply) { OpenedTicks = now });
-            Begin();
-            logger.ContextOpened(Handle.ToShortString(), mode, request.Name);
-        }
-        else if (wasOpen)
-        {
-            await LastAsync(null);
-        }
-
-        LeaveUnlessOpen();
-        return WithLease(reply);
+        return ContextInspector.InspectObjectAsync(context, _grains!, id, page);
     }
 
-    private ValueTask<IoctlReply> IoctlTurnAsync(IoctlRequest request)
+    private ValueTask<IoctlReply> IoctlTurnAsync(IoctlRequest request, OperationId operation)
     {
-        if (_context is not { AnswersIoctls: true } context)
+        if (Context is not { AnswersIoctls: true } context)
         {
             return ValueTask.FromResult(Counted(request, Reply(NotOpen())));
         }
 
-        var (operation, begun) = (request?.Operation ?? default, time.GetTimestamp());
-        if (!TryBegin(context, operation, begun, out var reference, out var answer, out var failure))
+        // A client that sends no request at all gets EFAULT each time: there is nothing to keep or to journal.
+        if (!TryBegin(context, request?.OperationOf(operation) ?? default, out var turn, out var answer, out var failure))
         {
-            return failure is null ? AgainAsync((IoctlReply)answer!) : ValueTask.FromResult(Recorded(request, Reply(failure), begun));
+            return failure is null
+                ? _journal.ReplayReplyAsync((IoctlReply)answer!, Scope)
+                : ValueTask.FromResult(Recorded(request, Reply(failure), turn.Begun));
         }
 
         if (request?.Buffers is not null && WireSize.Of(request) is var bytes && bytes > options.Value.MaxRequestBytes)
         {
             var refusal = Failure.Reply(Errno.E2BIG, DiagnosticReason.RequestTooLarge, (ulong)bytes, (ulong)options.Value.MaxRequestBytes);
-            return ValueTask.FromResult(Recorded(request, refusal, begun));
+            return ValueTask.FromResult(Recorded(request, refusal, turn.Begun));
         }
 
+        var ioctl = new IoctlTurn(request!);
         var running = IoctlDispatcher.DispatchAsync(Scope, request!);
-        if (_journal is not null || !running.IsCompletedSuccessfully)
+        if (_journal.IsDurable || !running.IsCompletedSuccessfully)
         {
-            return FinishAsync(running, reference, request!, begun);
+            return EndTurnAsync(turn, ioctl, running);
         }
 
+        // Most ioctls of a volatile context wait for nothing: their turns end here, without a state machine.
         var reply = running.Result;
-        if (reference is not null && (operation.IsRepeat || IoctlDispatcher.Changes(request!, reply)))
-        {
-            reference.Replies.Keep(operation.Sequence, reply);
-        }
-
-        return ValueTask.FromResult(Recorded(request, reply, begun));
+        return ValueTask.FromResult(Finish(turn, ioctl, reply, isKept: turn.Reference is not null && IsKept(turn, ioctl, reply), hasWaited: false));
     }
 
-    private async ValueTask<IoctlBatchReply> IoctlBatchTurnAsync(IoctlBatchRequest request)
+    private ValueTask<IoctlBatchReply> IoctlBatchTurnAsync(IoctlBatchRequest request, OperationId operation)
     {
-        if (_context is not { AnswersIoctls: true } context)
+        if (Context is not { AnswersIoctls: true } context)
         {
             return BatchReply(NotOpen());
         }
@@ -136,174 +108,120 @@ internal sealed partial class ContextGrain(
             return BatchReply(Failure.Because(DiagnosticReason.RequestTooLarge, (ulong)bytes, (ulong)options.Value.MaxRequestBytes));
         }
 
-        var begun = time.GetTimestamp();
-        if (!TryBegin(context, request.Operation, begun, out var reference, out var answer, out var failure))
+        if (!TryBegin(context, request.OperationOf(operation), out var turn, out var answer, out var failure))
         {
-            return failure is null ? await AgainAsync((IoctlBatchReply)answer!) : BatchReply(failure);
+            return failure is null ? _journal.ReplayReplyAsync((IoctlBatchReply)answer!, Scope) : BatchReply(failure);
         }
 
-        var reply = await ContextOperations.BatchAsync(Scope, request);
-        var lasts = request.Operation.IsRepeat || ContextOperations.Changes(request, reply);
-        if (_journal is not null)
-        {
-            await LastAsync(lasts ? new BatchRecord(request, reply) : null);
-        }
+        return EndTurnAsync(turn, new BatchTurn(request), ContextOperations.BatchAsync(Scope, request));
 
-        if (lasts)
-        {
-            reference?.Replies.Keep(request.Operation.Sequence, reply);
-        }
-
-        _monitored?.Record(request, reply, begun);
-        return reply;
-
-        static IoctlBatchReply BatchReply(IoctlDiagnostic failure) => new() { Errno = ErrnoOf(failure), Diagnostic = failure };
+        static ValueTask<IoctlBatchReply> BatchReply(IoctlDiagnostic failure)
+            => ValueTask.FromResult(new IoctlBatchReply { Errno = ErrnoOf(failure), Diagnostic = failure });
     }
 
-    public async Task<ReferenceReply> GetAsync(GetRequest request)
+    private ValueTask<DriverReply> DriverTurnAsync(ReferenceId reference, DriverRequest request, OperationId operation)
     {
-        if (_context is not { } context)
+        if (Context is not { } context)
         {
-            return Refused(NotOpen());
+            return DriverReply(NotOpen());
         }
 
-        var references = context.References.Count;
-        var reply = context.Get(request.Kind, request.Name, request.Session);
-        await LastAsync(context.References.Count > references ? new GetRecord(request, reply) : null);
-        if (context.Find(reply.Reference) is { } reference)
+        if (!TryBegin(context, operation, out var turn, out var answer, out var failure))
         {
-            reference.LastSign = time.GetTimestamp();
+            return failure is null ? _journal.ReplayReplyAsync((DriverReply)answer!, Scope) : DriverReply(failure);
         }
 
-        return WithLease(reply);
+        return EndTurnAsync(turn, new DriverTurn(reference, request), DriverDispatcher.DispatchAsync(Scope, reference, request));
+
+        static ValueTask<DriverReply> DriverReply(IoctlDiagnostic failure) => ValueTask.FromResult(new DriverReply(ErrnoOf(failure), Diagnostic: failure));
     }
 
-    public async Task<PutReply> PutAsync(ReferenceId reference)
+    /// <summary>Begins the turn of a request that has not run before and is not settled.</summary>
+    /// <param name="context">The context.</param>
+    /// <param name="operation">The request's id.</param>
+    /// <param name="turn">The turn.</param>
+    /// <param name="answer">What the request was answered, where it has run before.</param>
+    /// <param name="failure">Why the request must not run and has no answer; null otherwise.</param>
+    private bool TryBegin(ContextModel context, in OperationId operation, out Turn turn, out object? answer, out IoctlDiagnostic? failure)
     {
-        if (_context is null)
+        (turn, answer, failure) = (new Turn(operation, null, time.GetTimestamp()), null, null);
+        if (operation.Session == 0)
         {
-            if (_lastWords is { } words && words.Reference == reference)
-            {
-                LeaveUnlessOpen();
-                return words.Reply;
-            }
-
-            var failure = NotOpen();
-            return new PutReply(ErrnoOf(failure), null, failure);
+            return true;
         }
 
-        return await PutAsync(_context, reference);
+        if (context.FindSession(operation.Session) is not { } reference)
+        {
+            failure = Failure.Because(DiagnosticReason.SessionNotFound);
+            return false;
+        }
+
+        turn = turn with { Reference = reference };
+        reference.LastSign = turn.Begun;
+        switch (reference.Replies.Begin(operation, out answer))
+        {
+            case OperationStanding.New when reference.Replies.Bytes <= options.Value.MaxUnsettledBytes:
+                return true;
+            case OperationStanding.New:
+                failure = Failure.Because(DiagnosticReason.TooManyUnsettledBytes, limit: (ulong)options.Value.MaxUnsettledBytes);
+                return false;
+            case OperationStanding.Settled:
+                failure = Failure.Because(DiagnosticReason.OperationSettled, (ulong)operation.Sequence);
+                return false;
+            case OperationStanding.Full:
+                failure = Failure.Because(DiagnosticReason.TooManyUnsettled, limit: IoctlLimits.MaxUnsettled);
+                return false;
+            default:
+                return false;
+        }
     }
 
-    private async ValueTask<DriverReply> DriverTurnAsync(ReferenceId reference, DriverRequest request, OperationId operation)
-    {
-        if (_context is not { } context)
-        {
-            var closed = NotOpen();
-            return new DriverReply(ErrnoOf(closed), Diagnostic: closed);
-        }
-
-        if (!TryBegin(context, operation, time.GetTimestamp(), out var session, out var answer, out var failure))
-        {
-            return failure is null ? await AgainAsync((DriverReply)answer!) : new DriverReply(ErrnoOf(failure), Diagnostic: failure);
-        }
-
-        var reply = await DriverHandler.RunAsync(Scope, reference, request);
-        var lasts = operation.IsRepeat || (reply.Errno == Errno.None && request is not AccessRwRequest);
-        if (_journal is not null)
-        {
-            await LastAsync(lasts ? new DriverRecord(reference, request, operation, reply) : null);
-        }
-
-        if (lasts)
-        {
-            session?.Replies.Keep(operation.Sequence, reply);
-        }
-
-        return reply;
-    }
-
-    public Task<HolderGraph> InspectGraphAsync(GraphRequest request)
-        => Task.FromResult(_context is { } context ? GraphWalker.Walk(context, request) : new HolderGraph { Errno = ErrnoOf(NotOpen()) });
-
-    public Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken)
-        => _context is { } context
-            ? ContextInspector.InspectAsync(context, _grains!, RuntimeIdentity, request, cancellationToken)
-            : Task.FromResult(new ContextInspection { Errno = ErrnoOf(NotOpen()) });
-
-    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page)
-    {
-        if (_context is not { } context)
-        {
-            LeaveUnlessOpen();
-            return Task.FromResult<ObjectInspection?>(null);
-        }
-
-        return ContextInspector.InspectObjectAsync(context, _grains!, id, page);
-    }
-
-    private async ValueTask<IoctlReply> FinishAsync(ValueTask<IoctlReply> running, ContextReference? reference, IoctlRequest request, long begun)
+    // Ends the turn of every request that was run: journals what it has changed, keeps its answer for a repeat, records it, replies.
+    private async ValueTask<TReply> EndTurnAsync<TRequest, TReply>(Turn turn, TRequest request, ValueTask<TReply> running)
+        where TRequest : struct, ITurnRequest<TReply>
+        where TReply : class
     {
         var reply = await running;
-        var lasts = IoctlDispatcher.Changes(request, reply) || request is { Operation.IsRepeat: true };
-        if (_journal is not null)
+        var isKept = IsKept(turn, request, reply);
+        if (_journal.IsDurable)
         {
-            await LastAsync(lasts ? new IoctlRecord(request, reply) : null);
+            await _journal.CommitAsync(isKept ? request.ToRecord(turn.Operation, reply) : null, Scope);
         }
 
-        if (lasts)
-        {
-            reference?.Replies.Keep(request.Operation.Sequence, reply);
-        }
-
-        return Recorded(request, reply, begun, hasWaited: true);
+        return Finish(turn, request, reply, isKept, hasWaited: true);
     }
 
-    private async Task<PutReply> PutAsync(ContextModel context, ReferenceId reference)
+    private TReply Finish<TRequest, TReply>(in Turn turn, TRequest request, TReply reply, bool isKept, bool hasWaited)
+        where TRequest : struct, ITurnRequest<TReply>
+        where TReply : class
     {
-        var errno = await ContextOperations.PutAsync(Scope, reference);
-        if (context.IsOpen || errno != Errno.None)
+        if (isKept)
         {
-            await LastAsync(errno == Errno.None ? new PutRecord(reference) : null);
-            return new PutReply(errno, null, errno == Errno.None ? null : Failure.Because(DiagnosticReason.ReferenceNotFound));
+            turn.Reference?.Replies.Keep(turn.Operation.Sequence, reply);
         }
 
-        return await ReleaseAsync(context, _grains!, reference);
-    }
-
-    // The context is gone for everybody before its objects' grains are ended, so that an inspection in between sees all or nothing.
-    private async Task<PutReply> ReleaseAsync(ContextModel context, ObjectGrains grains, ReferenceId last)
-    {
-        _context = null;
-        var (destroyed, stuck) = context.Objects.Release();
-        foreach (var entry in stuck)
+        if (_monitored is { } monitored)
         {
-            logger.ObjectStuck(Handle.ToShortString(), entry.Type, entry.Id, entry.Users, string.Join(", ", (object[])entry.DescribeHolders(IoctlLimits.MaxListed)));
+            request.Record(monitored, reply, turn.Begun, hasWaited);
         }
 
-        var reply = new PutReply(Errno.None, new ReleaseReport(destroyed.Count, Refs(destroyed), Refs(stuck)), null);
-        await EndJournalAsync(new ReleasedReply(last, reply));
-        await grains.DestroyAllAsync();
-        _grains = null;
-        CountNoMore();
-        logger.ContextReleased(Handle.ToShortString(), destroyed.Count, stuck.Count);
-        LeaveUnlessOpen();
         return reply;
-
-        static ObjectRef[] Refs(List<ObjectEntry> entries) => [.. entries.Take(IoctlLimits.MaxListed).Select(entry => entry.Ref)];
     }
+
+    // The answer to a repeat is kept also where it changes nothing: the first attempt may still come, and must not run then.
+    private static bool IsKept<TRequest, TReply>(in Turn turn, TRequest request, TReply reply)
+        where TRequest : struct, ITurnRequest<TReply>
+        where TReply : class
+        => turn.Operation.IsRepeat || request.Changes(reply);
 
     private static IoctlReply Reply(IoctlDiagnostic failure) => new() { Errno = ErrnoOf(failure), Diagnostic = failure };
 
-    private ReferenceReply Refused(IoctlDiagnostic failure) => new(ErrnoOf(failure), default, default, _context?.Mode ?? default, failure);
-
-    private ReferenceReply WithLease(ReferenceReply reply) => reply.Errno == Errno.None ? reply with { Lease = options.Value.Lease } : reply;
-
-    private void LeaveUnlessOpen()
+    private static Errno ErrnoOf(IoctlDiagnostic failure) => failure.Reason switch
     {
-        if (_context is null)
-        {
-            DeactivateOnIdle();
-        }
-    }
+        DiagnosticReason.JournalDamaged or DiagnosticReason.JournalDiverged => Errno.EIO,
+        DiagnosticReason.OperationSettled => Errno.ESTALE,
+        DiagnosticReason.TooManyUnsettled or DiagnosticReason.TooManyUnsettledBytes => Errno.ENOMEM,
+        DiagnosticReason.RequestTooLarge or DiagnosticReason.BatchTooLong => Errno.E2BIG,
+        _ => Errno.EBADF,
+    };
 }

@@ -3,13 +3,14 @@ using IommuFd.Grains.Monitoring;
 namespace IommuFd.Grains.Contexts;
 
 /// <summary>
-/// When a silo stops in order, moves its volatile contexts to the others, before Orleans ends the silo's grains. The silo still counts as active then, so that each context is told where to go,
-/// and none may be opened here any more.
+/// When a silo stops in order, moves its volatile contexts to other silos before Orleans ends the silo's grains. Membership still calls
+/// the silo active then, so each context is told where to go, and the quota admits no new ones.
 /// </summary>
 internal sealed class SiloHandover(
-    ContextDirectory contexts, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails silo) : ILifecycleParticipant<ISiloLifecycle>
+    ContextDirectory contexts, ContextQuota quota, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails silo)
+    : ILifecycleParticipant<ISiloLifecycle>
 {
-    // Contexts that move at once.
+    // How many contexts move at the same time.
     private const int Concurrency = 64;
 
     public void Participate(ISiloLifecycle lifecycle)
@@ -26,8 +27,8 @@ internal sealed class SiloHandover(
             return;
         }
 
-        // Those that were being opened as this began are there when the first have left.
-        contexts.IsClosed = true;
+        // Contexts that were being opened at this moment are listed by the time that the first ones have left.
+        quota.Close();
         var next = 0;
         while (contexts.All.Where(context => !context.IsDurable && !context.IsLeaving).ToList() is { Count: > 0 } leaving)
         {

@@ -5,10 +5,10 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Dispatch;
 
-/// <summary>What requests that are no single ioctl do to a context, whether they come from a caller or from the journal.</summary>
+/// <summary>Batches and puts: what they do to a context, whether a caller sends them or recovery replays them.</summary>
 internal static class ContextOperations
 {
-    /// <summary>Runs ioctls in order. Neighbours that one object's grain can take together travel together.</summary>
+    /// <summary>Runs ioctls in order. Neighbours that one object's grain can take together go to it in one call.</summary>
     public static async ValueTask<IoctlBatchReply> BatchAsync(IoctlScope scope, IoctlBatchRequest request)
     {
         var requests = request.Requests;
@@ -29,7 +29,7 @@ internal static class ContextOperations
         return new IoctlBatchReply { Replies = [.. replies] };
     }
 
-    /// <summary>Whether a batch that was answered so has changed the context, or may have.</summary>
+    /// <summary>Whether a batch has changed the context, or may have, given its answer.</summary>
     public static bool Changes(IoctlBatchRequest request, IoctlBatchReply reply)
     {
         for (var i = 0; i < reply.Replies.Length; i++)
@@ -43,13 +43,16 @@ internal static class ContextOperations
         return false;
     }
 
-    /// <summary>Puts a reference back. What a driver has made ends with it, but where everything does.</summary>
-    /// <returns>EBADF without such a reference. Where it was the last, the context is no longer open, and the caller releases it.</returns>
+    /// <summary>
+    /// Puts a reference. What a driver has made ends with its reference. The last reference releases everything at once, which is left to
+    /// the caller.
+    /// </summary>
+    /// <returns>EBADF without such a reference. Where it was the last, the context is no longer open and the caller releases it.</returns>
     public static async ValueTask<Errno> PutAsync(IoctlScope scope, ReferenceId reference)
     {
         if (scope.Context.References.Count > 1 && scope.Context.FindDriver(reference) is { } driver)
         {
-            await DriverHandler.AbandonAsync(scope, driver);
+            await DriverHandler.ReleaseDriverObjectsAsync(scope, driver);
         }
 
         return scope.Context.Put(reference);

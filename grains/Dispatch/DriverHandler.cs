@@ -8,73 +8,67 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Dispatch;
 
-/// <summary>What drivers ask of a context. Whoever refers to it as a driver acts on what that reference has made, and on nothing else.</summary>
+/// <summary>What drivers ask of a context that no object's own handlers do: holds, making and ending objects, pins and copies.</summary>
 internal static class DriverHandler
 {
-    public static ValueTask<DriverReply> RunAsync(IoctlScope scope, ReferenceId reference, DriverRequest request)
+    public static async ValueTask<DriverReply> HoldAsync(IoctlScope scope, ContextReference driver, HoldObjectRequest request)
     {
-        if (scope.Context.FindDriver(reference) is not { } driver)
+        var reply = scope.Context.HoldObject(driver.Id, request.Target, request.Type, request.Why);
+        if (reply.Errno != Errno.None)
         {
-            return ValueTask.FromResult(OperationResult.Fail(Errno.EBADF, DiagnosticReason.ReferenceNotFound).ToDriverReply());
+            return reply;
         }
 
-        return request switch
+        var counted = await scope.Grains.HoldAsync(scope.Context.FindHold(reply.Hold)!.Target);
+        if (counted.Succeeded)
         {
-            HoldObjectRequest hold => ValueTask.FromResult(scope.Context.HoldObject(reference, hold.Target, hold.Type, hold.Why)),
-            DropHoldRequest drop => ValueTask.FromResult(scope.Context.DropObject(reference, drop.Hold)),
-            BindDeviceRequest bind => ValueTask.FromResult(DeviceHandlers.Bind(scope, driver, bind.Device).ToDriverReply()),
-            CreateAccessRequest create => ValueTask.FromResult(CreateAccess(scope, driver, create)),
-            UnbindDeviceRequest unbind => OfDeviceAsync(scope, driver, unbind.Device, UnbindAsync),
-            AttachDeviceRequest attach => OfDeviceAsync(scope, driver, attach.Device, (scope, device) => DeviceAttachHandlers.AttachAsync(scope, device, attach.Pasid, attach.PageTable.Value)),
-            ReplaceDeviceRequest replace => OfDeviceAsync(scope, driver, replace.Device, (scope, device) => DeviceAttachHandlers.ReplaceAsync(scope, device, replace.Pasid, replace.PageTable.Value)),
-            DetachDeviceRequest detach => OfDeviceAsync(scope, driver, detach.Device, (scope, device) => DeviceAttachHandlers.DetachAsync(scope, device, detach.Pasid)),
-            DestroyAccessRequest destroy => OfAccessAsync(scope, driver, destroy.Access, DestroyAsync),
-            AttachAccessRequest attach => OfAccessAsync(scope, driver, attach.Access, (scope, access) => AccessHandlers.AttachAsync(scope, access, attach.Ioas.Value)),
-            ReplaceAccessRequest replace => OfAccessAsync(scope, driver, replace.Access, (scope, access) => AccessHandlers.ReplaceAsync(scope, access, replace.Ioas.Value)),
-            DetachAccessRequest detach => OfAccessAsync(scope, driver, detach.Access, AccessHandlers.DetachAsync),
-            UnpinPagesRequest unpin => OfAccessAsync(scope, driver, unpin.Access, (scope, access) => AccessHandlers.UnpinAsync(scope, access, unpin.Pin)),
-            PinPagesRequest pin => PinAsync(scope, driver, pin),
-            AccessRwRequest copy => CopyAsync(scope, driver, copy),
-            _ => ValueTask.FromResult(OperationResult.Fail(Errno.EOPNOTSUPP, DiagnosticReason.UnsupportedOp).ToDriverReply()),
-        };
+            return reply;
+        }
+
+        scope.Context.DropObject(driver.Id, reply.Hold);
+        return counted.ToDriverReply();
     }
 
-    /// <summary>Ends what a driver has made, because the driver is gone.</summary>
-    public static async ValueTask AbandonAsync(IoctlScope scope, ContextReference driver)
+    public static ValueTask<DriverReply> DropAsync(IoctlScope scope, ContextReference driver, DropHoldRequest request)
+        => DropAsync(scope, driver.Id, request.Hold);
+
+    /// <summary>
+    /// Drops a hold of a driver's reference, in the table and in the object's grain. The table decides: a driver can always drop what it
+    /// holds.
+    /// </summary>
+    public static async ValueTask<DriverReply> DropAsync(IoctlScope scope, ReferenceId reference, HoldId id)
     {
-        var made = new List<DriverOwnedEntry>();
-        for (var hold = driver.FirstHeld; hold is not null; hold = hold.NextHeld)
+        var target = scope.Context.FindHold(id)?.Target;
+        var reply = scope.Context.DropObject(reference, id);
+        if (reply.Errno == Errno.None)
         {
-            if (hold.Target is DriverOwnedEntry entry && entry.DriverHold == hold)
-            {
-                made.Add(entry);
-            }
+            await scope.Grains.DropAsync(target!);
         }
 
-        foreach (var entry in made)
-        {
-            await ObjectTypes.Get(entry.Type).Abandon!(scope, entry);
-        }
+        return reply;
     }
 
-    private static async ValueTask<OperationResult> UnbindAsync(IoctlScope scope, DeviceEntry device)
+    public static ValueTask<DriverReply> BindDevice(IoctlScope scope, ContextReference driver, BindDeviceRequest request)
+        => ValueTask.FromResult(DeviceHandlers.Bind(scope, driver, request.Device).ToDriverReply());
+
+    public static async ValueTask<OperationResult> UnbindDeviceAsync(IoctlScope scope, DeviceEntry device)
     {
         await DeviceHandlers.UnbindAsync(scope, device);
         return default;
     }
 
-    private static async ValueTask<OperationResult> DestroyAsync(IoctlScope scope, AccessEntry access)
+    public static ValueTask<DriverReply> CreateAccess(IoctlScope scope, ContextReference driver, CreateAccessRequest request)
+        => ValueTask.FromResult(AccessHandlers.Create(scope, driver, request.NeedsPinPages) is { } access
+            ? new DriverReply(Errno.None, access.Id)
+            : scope.Context.Objects.NoRoom().ToDriverReply());
+
+    public static async ValueTask<OperationResult> DestroyAccessAsync(IoctlScope scope, AccessEntry access)
     {
         await AccessHandlers.DestroyAsync(scope, access);
         return default;
     }
 
-    private static DriverReply CreateAccess(IoctlScope scope, ContextReference driver, CreateAccessRequest request)
-        => AccessHandlers.Create(scope, driver, request.NeedsPinPages) is { } access
-            ? new DriverReply(Errno.None, access.Id)
-            : scope.Context.Objects.NoRoom().ToDriverReply();
-
-    private static async ValueTask<DriverReply> PinAsync(IoctlScope scope, ContextReference driver, PinPagesRequest request)
+    public static async ValueTask<DriverReply> PinAsync(IoctlScope scope, ContextReference driver, PinPagesRequest request)
     {
         if (Find<AccessEntry>(scope, driver, request.Access) is not { } access)
         {
@@ -96,7 +90,7 @@ internal static class DriverHandler
         return Reply(pages) with { Pin = pages.Errno == Errno.None ? pin : 0 };
     }
 
-    private static async ValueTask<DriverReply> CopyAsync(IoctlScope scope, ContextReference driver, AccessRwRequest request)
+    public static async ValueTask<DriverReply> CopyAsync(IoctlScope scope, ContextReference driver, AccessRwRequest request)
     {
         if (Find<AccessEntry>(scope, driver, request.Access) is not { } access)
         {
@@ -107,24 +101,29 @@ internal static class DriverHandler
             ?? Reply(await AccessHandlers.ResolveAsync(scope, access, Request(request.Access, request.Iova, request.Length, request.Write)));
     }
 
-    private static ValueTask<DriverReply> OfDeviceAsync(
-        IoctlScope scope, ContextReference driver, ObjectId id, Func<IoctlScope, DeviceEntry, ValueTask<OperationResult>> run)
-        => OfAsync(scope, driver, id, run);
+    /// <summary>Ends the objects that a driver has made, and drops what it holds, because its reference is put.</summary>
+    public static async ValueTask ReleaseDriverObjectsAsync(IoctlScope scope, ContextReference driver)
+    {
+        foreach (var hold in driver.Held().ToList())
+        {
+            if (hold.Id != default)
+            {
+                await DropAsync(scope, driver.Id, hold.Id);
+            }
+            else if (hold.Target is DriverOwnedEntry entry)
+            {
+                await GrainKind.Of(entry).EndForDriverAsync(scope, entry);
+            }
+        }
+    }
 
-    private static ValueTask<DriverReply> OfAccessAsync(
-        IoctlScope scope, ContextReference driver, ObjectId id, Func<IoctlScope, AccessEntry, ValueTask<OperationResult>> run)
-        => OfAsync(scope, driver, id, run);
-
-    private static async ValueTask<DriverReply> OfAsync<T>(
-        IoctlScope scope, ContextReference driver, ObjectId id, Func<IoctlScope, T, ValueTask<OperationResult>> run)
-        where T : DriverOwnedEntry
-        => Find<T>(scope, driver, id) is { } entry ? (await run(scope, entry)).ToDriverReply() : NotFound(scope, id);
-
-    private static T? Find<T>(IoctlScope scope, ContextReference driver, ObjectId id)
+    /// <summary>An object that the driver has made, or null.</summary>
+    public static T? Find<T>(IoctlScope scope, ContextReference driver, ObjectId id)
         where T : DriverOwnedEntry
         => scope.Context.Objects.Find<T>(id.Value) is { } entry && entry.DriverHold?.Owner == driver ? entry : null;
 
-    private static DriverReply NotFound(IoctlScope scope, ObjectId id) => OperationResult.NotFound(scope.Context.Objects, id.Value).ToDriverReply();
+    /// <summary>The answer where <see cref="Find"/> finds nothing.</summary>
+    public static DriverReply NotFound(IoctlScope scope, ObjectId id) => OperationResult.NotFound(scope.Context.Objects, id.Value).ToDriverReply();
 
     private static DriverReply? TooLarge(ulong length) => length <= IoctlLimits.MaxAccessBytes
         ? null

@@ -9,7 +9,7 @@ namespace IommuFd.Grains.Dispatch;
 /// <summary>IOMMU_OPTION: options of the context are decided here, those of an object by its kind.</summary>
 internal static class OptionHandler
 {
-    /// <summary>Whether an IOMMU_OPTION that was answered so has changed something: getting never does.</summary>
+    /// <summary>The rule of IOMMU_OPTION: setting changes the context where it succeeds, getting never does.</summary>
     public static bool Changes(IoctlRequest request, Errno errno)
         => errno == Errno.None && new IoctlCommand(IoctlTable.Get(IommuCommand.Option), request).Read<IommuOption>().Op != (ushort)IommuOptionOp.Get;
 
@@ -29,7 +29,7 @@ internal static class OptionHandler
         };
     }
 
-    // Setting needs CAP_SYS_RESOURCE in Linux; callers here are taken to have it.
+    // Setting needs CAP_SYS_RESOURCE in Linux; callers here are assumed to have it.
     private static IoctlReply RlimitMode(ContextModel context, IoctlCommand call, IommuOption cmd)
     {
         if (cmd.ObjectId != 0)

@@ -2,10 +2,11 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.Encoding;
 
-// A context written down. What there can be very many of stands in columns (DeltaColumns), so that a context of 10^6 IOASes is small; what differs from kind
-// to kind is a record of that kind's folder: an EntrySnapshot of what the table has, an ObjectSnapshot of what the object's grain has.
+// The snapshot of a context. Whatever can be very numerous stands in columns (DeltaColumns), so that a context with 10^6 IOASes is small.
+// What differs between kinds is a record in the kind's folder: an EntrySnapshot of the table's entry, an ObjectSnapshot of the object
+// grain's state.
 
-/// <summary>A context and all its objects, written down.</summary>
+/// <summary>A saved context with all its objects.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.ContextSnapshot")]
 internal sealed record ContextSnapshot
 {
@@ -18,11 +19,11 @@ internal sealed record ContextSnapshot
     [Id(2)]
     public uint TempMemoryLimit { get; init; }
 
-    /// <summary>The IOAS that VFIO compatibility uses; 0 for none.</summary>
+    /// <summary>The IOAS for VFIO compatibility; 0 for none.</summary>
     [Id(3)]
     public uint CompatIoas { get; init; }
 
-    /// <summary>The last number that a reference or a driver's hold was given.</summary>
+    /// <summary>The last number given to a reference or a driver's hold.</summary>
     [Id(4)]
     public long LastNumber { get; init; }
 
@@ -32,11 +33,11 @@ internal sealed record ContextSnapshot
     [Id(6)]
     public required EntriesSnapshot Entries { get; init; }
 
-    /// <summary>Who holds what; null where nobody holds anything.</summary>
+    /// <summary>Who holds what; null if there are no holds.</summary>
     [Id(7)]
     public HoldsSnapshot? Holds { get; init; }
 
-    /// <summary>The ids of the objects whose grains have a state, ascending: a column.</summary>
+    /// <summary>The ids of the objects whose grains have state, ascending: a column.</summary>
     [Id(8)]
     public DeltaColumn Stateful { get; init; }
 
@@ -44,12 +45,12 @@ internal sealed record ContextSnapshot
     [Id(9)]
     public ObjectSnapshot[]? States { get; init; }
 
-    /// <summary>When the context was opened, in ticks of UTC; 0 in snapshots of versions that did not note it.</summary>
+    /// <summary>When the context was opened, in ticks of UTC; 0 in snapshots of versions that did not record it.</summary>
     [Id(10)]
     public long OpenedTicks { get; init; }
 }
 
-/// <summary>A reference to a context, written down without what it holds.</summary>
+/// <summary>A saved reference to a context, without its holds.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.ReferenceSnapshot")]
 internal sealed record ReferenceSnapshot
 {
@@ -65,12 +66,12 @@ internal sealed record ReferenceSnapshot
     [Id(3)]
     public long Session { get; init; }
 
-    /// <summary>What the session may ask for again; null where it has nothing settled and nothing kept.</summary>
+    /// <summary>The replies that the session may ask for again; null if nothing is settled and nothing kept.</summary>
     [Id(4)]
     public ReplaySnapshot? Replies { get; init; }
 }
 
-/// <summary>The answers of a session that it may ask for again, written down.</summary>
+/// <summary>The saved replies of a session, for repeated requests.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.ReplaySnapshot")]
 internal sealed record ReplaySnapshot
 {
@@ -81,20 +82,20 @@ internal sealed record ReplaySnapshot
     [Id(1)]
     public DeltaColumn Sequences { get; init; }
 
-    /// <summary>What they were answered; null for none.</summary>
+    /// <summary>The replies to them; null for none.</summary>
     [Id(2)]
     public object[]? Answers { get; init; }
 }
 
-/// <summary>All holds, oldest first: taken again in this order, they stand in their lists as they did.</summary>
+/// <summary>All holds, oldest first: retaken in this order, they stand in their lists as before.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.HoldsSnapshot")]
 internal sealed record HoldsSnapshot
 {
-    /// <summary>Twice the id of an object, or of a reference and 1 more: a column.</summary>
+    /// <summary>Twice an object's id, or twice a reference's id plus 1: a column.</summary>
     [Id(0)]
     public DeltaColumn Owners { get; init; }
 
-    /// <summary>Ids of what they hold: a column.</summary>
+    /// <summary>Ids of the objects that they hold: a column.</summary>
     [Id(1)]
     public DeltaColumn Targets { get; init; }
 
@@ -102,20 +103,20 @@ internal sealed record HoldsSnapshot
     [Id(2)]
     public DeltaColumn Ids { get; init; }
 
-    /// <summary>Which of the texts says why: a column.</summary>
+    /// <summary>The index of the text that says why: a column.</summary>
     [Id(3)]
     public DeltaColumn Whys { get; init; }
 
-    /// <summary>Why holds are held.</summary>
+    /// <summary>The reasons for holds.</summary>
     [Id(4)]
     public string[]? Texts { get; init; }
 }
 
-/// <summary>The objects of a context, written down in the order in which they were made.</summary>
+/// <summary>The saved objects of a context, in the order of their creation.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.EntriesSnapshot")]
 internal sealed record EntriesSnapshot
 {
-    /// <summary>The last serial number that was given.</summary>
+    /// <summary>The last serial number given.</summary>
     [Id(0)]
     public long LastSerial { get; init; }
 
@@ -127,11 +128,11 @@ internal sealed record EntriesSnapshot
     [Id(2)]
     public DeltaColumn Serials { get; init; }
 
-    /// <summary>Twice the <see cref="ObjectType"/>, and 1 more where there is data: a column.</summary>
+    /// <summary>Twice the <see cref="ObjectType"/>, plus 1 if there is data: a column.</summary>
     [Id(3)]
     public DeltaColumn Kinds { get; init; }
 
-    /// <summary>The data of those that have some; null for none.</summary>
+    /// <summary>The data of the objects that have some; null for none.</summary>
     [Id(4)]
     public EntrySnapshot[]? Data { get; init; }
 

@@ -5,7 +5,7 @@ using Orleans.Serialization.WireProtocol;
 
 namespace IommuFd.Grains.Encoding;
 
-/// <summary>Writes columns as what they are, bytes, without asking whether the same was written before.</summary>
+/// <summary>Serializes columns as plain bytes, without looking up whether the same column was written before.</summary>
 [RegisterSerializer]
 internal sealed class DeltaColumnCodec : IFieldCodec<DeltaColumn>
 {

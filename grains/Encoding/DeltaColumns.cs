@@ -2,17 +2,18 @@ using System.Numerics;
 
 namespace IommuFd.Grains.Encoding;
 
-// Numbers of a snapshot by columns. What was made one after the other has neighbouring ids, serial numbers and addresses, and steps that repeat: so a column
-// is written as its steps, and steps that repeat once with their count. 10^6 objects that were made in a row take some bytes, any others about one or two
-// bytes each and column.
+// The numbers of a snapshot, in columns. Objects created one after the other have neighbouring ids, serial numbers and addresses, with
+// repeating steps. So a column stores its steps, and a run of equal steps once with its count. 10^6 objects created in a row take a few
+// bytes, others about one or two bytes per object and column.
 //
-// A column is a sequence of groups: a varint of twice a count, plus 1 for a run; then the step of the run, or as many steps as the count says. A step is the
-// difference to the number before, the first one's to 0, modulo 2^64, zigzag and as a varint. No numbers are no bytes.
+// A column is a sequence of groups: a varint of twice a count, plus 1 for a run; then the step of the run, or as many steps as the count
+// says. A step is the difference from the previous number (from 0 for the first), modulo 2^64, zigzag-encoded as a varint. A column without
+// numbers has no bytes.
 //
-// A column is a value of its own for the serializer (DeltaColumnCodec), since a snapshot can have millions of them: an array it would look up among all
-// that it has written, to find out whether it is the same once more.
+// The serializer treats a column as a value (DeltaColumnCodec), since a snapshot can have millions of them: it would look an array up among
+// all it has written, in search of the same instance.
 
-/// <summary>A list of numbers, written down. The default has none.</summary>
+/// <summary>A saved list of numbers. The default has none.</summary>
 /// <param name="Bytes">The column; null for no numbers.</param>
 [Immutable, Alias("IommuFd.NumberColumn")]
 internal readonly record struct DeltaColumn(byte[]? Bytes)
@@ -23,10 +24,10 @@ internal readonly record struct DeltaColumn(byte[]? Bytes)
 /// <summary>Writes a column of numbers.</summary>
 internal sealed class ColumnWriter
 {
-    // A shorter run takes no less room by itself than among other steps.
+    // A shorter run takes no less room as a run than as single steps.
     private const int ShortestRun = 3;
 
-    // So that the head of their group is one byte, which grows with them.
+    // So that the head of a group is one byte, which can be updated in place.
     private const int MostSteps = 63;
 
     private byte[] _bytes = [];
@@ -97,7 +98,7 @@ internal sealed class ColumnWriter
     }
 }
 
-/// <summary>Reads a column of numbers. Columns that belong together are read side by side, and must be equally long.</summary>
+/// <summary>Reads a column of numbers. Columns that belong together are read in step and must have the same length.</summary>
 /// <param name="bytes">The column; null for one without numbers.</param>
 internal sealed class ColumnReader(byte[]? bytes)
 {
@@ -108,8 +109,8 @@ internal sealed class ColumnReader(byte[]? bytes)
     private ulong _left;
     private bool _isRun;
 
-    /// <summary>The next number; false behind the last.</summary>
-    /// <exception cref="System.IO.InvalidDataException">This is no column.</exception>
+    /// <summary>Reads the next number; false after the last.</summary>
+    /// <exception cref="System.IO.InvalidDataException">The bytes are not a column.</exception>
     public bool TryNext(out ulong number)
     {
         number = _last;
@@ -122,7 +123,7 @@ internal sealed class ColumnReader(byte[]? bytes)
 
             var head = ReadVarint();
             (_left, _isRun) = (head >> 1, (head & 1) != 0);
-            SnapshotFormat.Require(_left > 0, "A group of a column has no number.");
+            SnapshotFormat.Require(_left > 0, "A group of a column has no numbers.");
             _step = _isRun ? ReadStep() : 0;
         }
 
@@ -131,8 +132,8 @@ internal sealed class ColumnReader(byte[]? bytes)
         return true;
     }
 
-    /// <summary>The next number, which must fit where it is there; false behind the last.</summary>
-    /// <typeparam name="T">What it must fit.</typeparam>
+    /// <summary>Reads the next number, which must fit the type; false after the last.</summary>
+    /// <typeparam name="T">The type that it must fit.</typeparam>
     public bool TryNext<T>(out T number)
         where T : IBinaryInteger<T>
     {
@@ -141,27 +142,27 @@ internal sealed class ColumnReader(byte[]? bytes)
         return isThere;
     }
 
-    /// <summary>The next number, which must be there.</summary>
+    /// <summary>Reads the next number, which must exist.</summary>
     public ulong Next()
     {
         SnapshotFormat.Require(TryNext(out var number), "A column is shorter than the one that it belongs to.");
         return number;
     }
 
-    /// <summary>The next number, which must be there and fit.</summary>
-    /// <typeparam name="T">What it must fit.</typeparam>
+    /// <summary>Reads the next number, which must exist and fit the type.</summary>
+    /// <typeparam name="T">The type that it must fit.</typeparam>
     public T Next<T>()
         where T : IBinaryInteger<T>
         => Fit<T>(Next());
 
-    /// <summary>Makes sure that there is no further number.</summary>
+    /// <summary>Checks that there are no more numbers.</summary>
     public void End() => SnapshotFormat.Require(_left == 0 && _position == _bytes.Length, "A column is longer than the one that it belongs to.");
 
     private static T Fit<T>(ulong number)
         where T : IBinaryInteger<T>
     {
         var fitting = T.CreateTruncating(number);
-        SnapshotFormat.Require(fitting >= T.Zero && ulong.CreateTruncating(fitting) == number, "A number of a column is greater than any of its kind.");
+        SnapshotFormat.Require(fitting >= T.Zero && ulong.CreateTruncating(fitting) == number, "A number of a column is too large for its type.");
         return fitting;
     }
 
@@ -176,7 +177,7 @@ internal sealed class ColumnReader(byte[]? bytes)
         var value = 0UL;
         for (var shift = 0; ; shift += 7)
         {
-            SnapshotFormat.Require(_position < _bytes.Length && shift < 64, "A column ends within a number, or has one that is too great.");
+            SnapshotFormat.Require(_position < _bytes.Length && shift < 64, "A column ends inside a number, or has one that is too large.");
             var part = _bytes[_position++];
             value |= (ulong)(part & 0x7F) << shift;
             if (part < 0x80)

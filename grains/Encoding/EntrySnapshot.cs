@@ -1,5 +1,8 @@
 namespace IommuFd.Grains.Encoding;
 
-/// <summary>What an entry of a context's table has beside its id, its serial number and its holds. Each kind of object that has such has its record.</summary>
+/// <summary>
+/// What an entry of a context's table has besides its id, serial number and holds. Each kind of object with such data derives its own
+/// record.
+/// </summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.EntrySnapshot")]
 internal abstract record EntrySnapshot;

@@ -1,9 +1,9 @@
 namespace IommuFd.Grains.Encoding;
 
-/// <summary>The state of an object's grain, written down. Each kind of object has its record, which only its own grain reads.</summary>
+/// <summary>The saved state of an object's grain. Each kind of object derives its own record, which only its grain reads.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.ObjectSnapshot")]
 internal abstract record ObjectSnapshot
 {
-    /// <summary>Whether it is the state of an object that was never called, so that there is no need to restore it.</summary>
+    /// <summary>Whether it is the state of an object whose grain was never called, so that it need not be restored.</summary>
     public abstract bool IsFirstState { get; }
 }

@@ -2,10 +2,12 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace IommuFd.Grains.Encoding;
 
-/// <summary>What is wrong with a snapshot that makes no sense. Its frame was whole, so that it was written so: by a bug, or by a version that knew more.</summary>
+/// <summary>
+/// Errors in the content of a snapshot. Its frame was intact, so it was written like that: by a bug, or by a newer version.
+/// </summary>
 internal static class SnapshotFormat
 {
-    /// <summary>Makes sure that a snapshot keeps a rule.</summary>
+    /// <summary>Checks that a snapshot obeys a rule.</summary>
     /// <exception cref="InvalidDataException">It does not.</exception>
     public static void Require([DoesNotReturnIf(false)] bool holds, string rule)
     {
@@ -15,12 +17,12 @@ internal static class SnapshotFormat
         }
     }
 
-    /// <summary>A record of the kind that is expected.</summary>
-    /// <exception cref="InvalidDataException">There is none, or one of another kind.</exception>
+    /// <summary>Casts a record to the expected kind.</summary>
+    /// <exception cref="InvalidDataException">It is missing or of another kind.</exception>
     public static T Expect<T>(object? record)
         where T : class
-        => record as T ?? throw Of($"There is {record?.GetType().Name ?? "nothing"} where a {typeof(T).Name} belongs.");
+        => record as T ?? throw Of($"It has {record?.GetType().Name ?? "nothing"} in place of a {typeof(T).Name}.");
 
-    /// <summary>The exception that says so.</summary>
-    public static Exception Of(string rule, Exception? cause = null) => new InvalidDataException($"The snapshot makes no sense: {rule}", cause);
+    /// <summary>Creates the exception for a broken rule.</summary>
+    public static Exception Of(string rule, Exception? cause = null) => new InvalidDataException($"The snapshot is invalid: {rule}", cause);
 }

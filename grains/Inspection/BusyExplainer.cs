@@ -1,9 +1,5 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Objects.Accesses;
-using IommuFd.Grains.Objects.Devices;
-using IommuFd.Grains.Objects.Hwpts;
-using IommuFd.Grains.Selftest;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Inspection;
@@ -59,34 +55,31 @@ internal sealed class BusyExplainer
 
         foreach (var hold in Holders(entry).Where(hold => !IsNamed(hold)))
         {
-            LetGo(entry, hold);
+            Release(entry, hold);
         }
     }
 
-    private void LetGo(ObjectEntry entry, Hold hold)
+    private void Release(ObjectEntry entry, Hold hold)
     {
-        switch (hold.Owner)
+        if (hold.Owner is not ObjectEntry holder)
         {
-            case ContextReference:
-                Do(entry is DeviceEntry ? BusyStepKind.UnbindDevice : BusyStepKind.DestroyAccess, entry, hold, () => End((DriverOwnedEntry)entry));
+            var step = entry.Kind.EndedByDriver ?? throw new InvalidOperationException($"{entry.Ref} is held by a driver that did not make it, without a name.");
+            Do(step, entry, hold, () => End((DriverOwnedEntry)entry));
+            return;
+        }
+
+        var release = holder.Kind.ReleaseOf(holder, hold);
+        switch (release.Effect)
+        {
+            case HoldReleaseEffect.Destroy:
+                Destroy(release.Entry, hold);
                 break;
-            case DeviceEntry { DriverHold.Owner: SelftestEntry selftest }:
-                Destroy(selftest, hold);
-                break;
-            case DeviceEntry device:
-                Do(BusyStepKind.DetachDevice, device, hold, () => Drop(hold), device.PasidOf(hold));
-                break;
-            case AccessEntry { DriverHold.Owner: ContextReference { Session: 0, Name: TestAccessHandlers.FileName } } access:
-                Do(BusyStepKind.DestroyAccess, access, hold, () => End(access));
-                break;
-            case AccessEntry access:
-                Do(BusyStepKind.DetachAccess, access, hold, () => Drop(hold));
-                break;
-            case ObjectEntry other:
-                Destroy(other, hold);
+            case HoldReleaseEffect.EndHolder:
+                Do(release.Step, release.Entry, hold, () => End((DriverOwnedEntry)release.Entry), release.Pasid);
                 break;
             default:
-                throw new InvalidOperationException($"Nobody knows how {hold.Owner} lets go.");
+                Do(release.Step, release.Entry, hold, () => Drop(hold), release.Pasid);
+                break;
         }
     }
 
@@ -135,7 +128,7 @@ internal sealed class BusyExplainer
         var target = hold.Target;
         NoteFreed(target);
         var users = _users[target] = _users.GetValueOrDefault(target, target.Users) - 1;
-        if (users == 1 && target is HwptEntry { IsAuto: true } && hold.Owner is DeviceEntry)
+        if (users == 1 && target.Kind.GoesWith(target, hold.Owner))
         {
             Remove(target);
         }
@@ -159,11 +152,11 @@ internal sealed class BusyExplainer
         }
 
         NoteFreed(entry);
-        for (var hold = entry.FirstHeld; hold is not null; hold = hold.NextHeld)
+        foreach (var hold in entry.Held())
         {
-            if (entry is SelftestEntry && hold.Target is DeviceEntry device)
+            if (hold.Target is DriverOwnedEntry made && made.DriverHold == hold)
             {
-                End(device);
+                End(made);
             }
             else
             {

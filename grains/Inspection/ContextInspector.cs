@@ -18,7 +18,7 @@ internal static class ContextInspector
         }
 
         var shown = await ShowAsync(Show(entry), grains, entry, page);
-        return shown with { Facts = KindText.Facts(entry, shown.State) };
+        return shown with { Facts = shown.State is { } state ? [Users(shown), .. entry.Kind.FactsOf(entry, state)] : [] };
     }
 
     public static async Task<ContextInspection> InspectAsync(
@@ -66,9 +66,16 @@ internal static class ContextInspector
 
     private static async ValueTask<ObjectInspection> ShowAsync(ObjectInspection shown, ObjectGrains grains, ObjectEntry entry, StatePage page)
     {
-        var state = await grains.InspectAsync(entry, page);
-        return shown with { State = state, Summary = KindText.Summary(entry, state) };
+        var (state, users) = await grains.InspectAsync(entry, page);
+        return shown with { State = state, GrainUsers = users, Summary = state is null ? "" : entry.Kind.Summarize(entry, state) };
     }
+
+    private static ObjectFact Users(ObjectInspection shown) => new("users", shown.GrainUsers switch
+    {
+        null => $"{shown.Users}",
+        var users when users == shown.Users => $"{shown.Users}, also by its grain",
+        var users => $"{shown.Users}, but its grain counts {users}",
+    });
 
     private static ObjectInspection Show(ObjectEntry entry)
         => new(entry.Ref, entry.Users, entry.DescribeHolders(IoctlLimits.MaxListed), null) { Name = entry.Name };

@@ -53,7 +53,7 @@ internal sealed class GraphWalker
 
         for (var place = 0; place < _owners.Count; place++)
         {
-            for (var hold = _owners[place].FirstHeld; hold is not null; hold = hold.NextHeld)
+            foreach (var hold in _owners[place].Held())
             {
                 if (_places.TryGetValue(hold.Target, out var held))
                 {
@@ -68,12 +68,12 @@ internal sealed class GraphWalker
         TryTake(root, out var start);
         if (direction.HasFlag(GraphDirection.Holders))
         {
-            Follow(start, static owner => owner is ObjectEntry entry ? Holders(entry) : [], static hold => hold.Owner, (hold, from, to) => _edges.Add((hold, to, from)));
+            Follow(start, VisibleHolders, static hold => hold.Owner, (hold, from, to) => _edges.Add((hold, to, from)));
         }
 
         if (direction.HasFlag(GraphDirection.Held))
         {
-            Follow(start, Held, static hold => hold.Target, (hold, from, to) => _edges.Add((hold, from, to)));
+            Follow(start, static owner => owner.Held(), static hold => hold.Target, (hold, from, to) => _edges.Add((hold, from, to)));
         }
     }
 
@@ -119,29 +119,13 @@ internal sealed class GraphWalker
         return true;
     }
 
-    private static IEnumerable<Hold> Holders(ObjectEntry entry)
-    {
-        for (var hold = entry.FirstHolder; hold is not null; hold = hold.NextHolder)
-        {
-            // What is not built yet is nobody's to see, although it may hold already.
-            if (hold.Owner is not ObjectEntry { IsFinalized: false })
-            {
-                yield return hold;
-            }
-        }
-    }
-
-    private static IEnumerable<Hold> Held(HoldOwner owner)
-    {
-        for (var hold = owner.FirstHeld; hold is not null; hold = hold.NextHeld)
-        {
-            yield return hold;
-        }
-    }
+    // An object that is still being built may hold already, but no request can see it.
+    private static IEnumerable<Hold> VisibleHolders(HoldOwner owner)
+        => owner is ObjectEntry entry ? entry.Holders().Where(static hold => hold.Owner is not ObjectEntry { IsFinalized: false }) : [];
 
     private static GraphNode Show(HoldOwner owner) => owner switch
     {
-        ObjectEntry entry => new GraphNode(entry.Ref, default, entry.Name, entry.Users, KindText.Style(entry)),
+        ObjectEntry entry => new GraphNode(entry.Ref, default, entry.Name, entry.Users, entry.Kind.Style),
         ContextReference reference => new GraphNode(default, reference.Id, reference.Name, 0, DrawingStyle.Driver),
         _ => throw new ArgumentOutOfRangeException(nameof(owner), owner, "No such holder."),
     };

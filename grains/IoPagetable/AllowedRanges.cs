@@ -24,7 +24,9 @@ internal sealed class AllowedRanges
     /// <summary>The ranges, ascending.</summary>
     public ReadOnlySpan<IovaRange> Ranges => _ranges;
 
-    /// <summary>Makes a list of ranges in any order; EINVAL where one is not ascending, has one IOVA only, or overlaps another.</summary>
+    /// <summary>
+    /// Creates the list from ranges in any order; EINVAL if one is not ascending, has a single IOVA, or overlaps another.
+    /// </summary>
     public static Errno Create(ReadOnlySpan<IommuIovaRange> ranges, out AllowedRanges allowed)
     {
         allowed = None;
@@ -52,16 +54,14 @@ internal sealed class AllowedRanges
         return Errno.None;
     }
 
-    /// <summary>Whether the list has an IOVA of a range. An empty list has none, though everything is allowed then.</summary>
+    /// <summary>Whether any IOVA of a range is in the list. An empty list contains none, although it allows everything.</summary>
     public bool Overlaps(IovaRange range)
     {
         var index = IndexByLast(range.Start);
         return index < _ranges.Length && _ranges[index].Start <= range.Last;
     }
 
-    /// <summary>
-    /// The first stretch of IOVAs from one on, up to a last one, that is allowed without a break. Ranges that touch make one stretch.
-    /// </summary>
+    /// <summary>The first contiguous stretch of allowed IOVAs between two IOVAs. Ranges that touch form one stretch.</summary>
     public bool TryNextStretch(ulong from, ulong last, out IovaRange stretch)
     {
         if (IsEmpty)

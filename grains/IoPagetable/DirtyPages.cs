@@ -4,9 +4,9 @@ using IommuFd.Grains.Encoding;
 
 namespace IommuFd.Grains.IoPagetable;
 
-// A sparse bitmap, one bit a page, in words of 64 by their index. Devices write few pages between two looks, and areas lie anywhere
-// in 2^64, so only words that have a bit are kept. A range is walked by words where it is short, and by the words that there are where
-// it is long: either way its cost is bounded by what is dirty.
+// A sparse bitmap with one bit per page, in 64-bit words by their index. Devices write few pages between two reads of the bitmap, and areas
+// lie anywhere in 2^64, so only words with a bit set are kept. A short range is walked word by word, a long one by the words that exist:
+// either way the cost is bounded by the number of dirty pages.
 //
 // Always: no word is zero; Count is the number of bits.
 
@@ -21,7 +21,7 @@ internal sealed class DirtyPages(ulong pageSize)
     /// <summary>Pages in the set.</summary>
     public long Count { get; private set; }
 
-    /// <summary>Adds the page that an IOVA lies in.</summary>
+    /// <summary>Adds the page that contains an IOVA.</summary>
     public void Set(ulong iova)
     {
         var page = iova >> _shift;
@@ -31,7 +31,7 @@ internal sealed class DirtyPages(ulong pageSize)
         _words[page / WordBits] = word | bit;
     }
 
-    /// <summary>Removes every page that has an IOVA of a range.</summary>
+    /// <summary>Removes every page that overlaps a range.</summary>
     public void Clear(IovaRange range)
     {
         foreach (var (index, bits) in Words(range).ToList())
@@ -44,7 +44,7 @@ internal sealed class DirtyPages(ulong pageSize)
         }
     }
 
-    /// <summary>The pages that have an IOVA of a range, ascending, neighbours joined.</summary>
+    /// <summary>The pages that overlap a range, ascending, with adjacent pages joined.</summary>
     public IEnumerable<IovaRange> Runs(IovaRange range)
     {
         (ulong First, ulong Last)? run = null;
@@ -74,7 +74,7 @@ internal sealed class DirtyPages(ulong pageSize)
         }
     }
 
-    /// <summary>Writes the set down: which words, and their bits, as two columns.</summary>
+    /// <summary>Saves the set as two columns: the index of each word, and its bits.</summary>
     public (DeltaColumn Words, DeltaColumn Bits) Save()
     {
         var (words, bits) = (new ColumnWriter(), new ColumnWriter());
@@ -87,14 +87,14 @@ internal sealed class DirtyPages(ulong pageSize)
         return (words.ToColumn(), bits.ToColumn());
     }
 
-    /// <summary>Adds what was written down to an empty set.</summary>
+    /// <summary>Restores a saved set into an empty one.</summary>
     public void Restore(DeltaColumn words, DeltaColumn bits)
     {
         var (indexes, values) = (words.Read(), bits.Read());
         while (indexes.TryNext(out var index))
         {
             var value = values.Next();
-            SnapshotFormat.Require(value != 0 && index <= (ulong.MaxValue >> _shift) / WordBits && _words.TryAdd(index, value), "A word of dirty pages has none, or is there twice.");
+            SnapshotFormat.Require(value != 0 && index <= (ulong.MaxValue >> _shift) / WordBits && _words.TryAdd(index, value), "A word of dirty pages is empty, out of range or repeated.");
             Count += BitOperations.PopCount(value);
         }
 
@@ -103,7 +103,7 @@ internal sealed class DirtyPages(ulong pageSize)
 
     private IovaRange RangeOf(ulong firstPage, ulong lastPage) => new(firstPage << _shift, (lastPage << _shift) | (pageSize - 1));
 
-    // The bits of a range, by their words, ascending.
+    // The bits of a range, word by word, ascending.
     private IEnumerable<(ulong Index, ulong Bits)> Words(IovaRange range)
     {
         var (first, last) = (range.Start >> _shift, range.Last >> _shift);

@@ -4,13 +4,13 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;
 
-// A page table of an IOMMU (the kernel's struct iommu_domain with its operations). A domain of a table maps exactly what the table's
-// areas say, so that it keeps no mapping of its own: what an IOVA leads to stands in the areas, and what only the hardware knows, which
-// pages were written, stands here. An emulated IOMMU derives from it and says what its domains can do.
+// A page table of an IOMMU (the kernel's struct iommu_domain with its operations). A table's domains map exactly what its areas map, so a
+// domain stores no mapping: the areas say what an IOVA leads to, and the domain has only what the hardware knows, which pages were written.
+// An emulated IOMMU may derive from it to say what its domains can do.
 //
-// Always: only pages of areas are dirty, since unmapping a range forgets what was written to it.
+// Always: only mapped pages are dirty, since unmapping a range clears its dirty bits.
 
-/// <summary>A domain: what it can map, and which of its pages devices have written.</summary>
+/// <summary>A domain: what it can map, and which pages devices have written.</summary>
 internal class IommuDomain
 {
     private readonly string _iommu;
@@ -47,16 +47,19 @@ internal class IommuDomain
     /// <summary>Bytes of its smallest page: a power of two (the lowest bit of <c>pgsize_bitmap</c>).</summary>
     public ulong PageSize { get; }
 
-    /// <summary>Whether it was made to track dirty pages (<c>dirty_ops</c>).</summary>
+    /// <summary>Whether it was allocated to track dirty pages (<c>dirty_ops</c>).</summary>
     public bool CanTrackDirty => _dirty is not null;
 
     /// <summary>Whether it tracks them now.</summary>
     public bool TracksDirty { get; private set; }
 
-    /// <summary>Pages that are dirty.</summary>
+    /// <summary>Devices, and PASIDs of theirs, that are attached to it. Not saved: the context, which names them, tells them again.</summary>
+    public long Users { get; set; }
+
+    /// <summary>Number of dirty pages.</summary>
     public long DirtyCount => _dirty?.Count ?? 0;
 
-    /// <summary>Writes the domain down.</summary>
+    /// <summary>Saves the domain.</summary>
     public virtual DomainSnapshot Save()
     {
         var (words, bits) = _dirty?.Save() ?? default;
@@ -73,19 +76,21 @@ internal class IommuDomain
         };
     }
 
-    /// <summary>Gives a domain that was just made the state of the one that was written down.</summary>
+    /// <summary>Loads the saved state into a new domain.</summary>
     public virtual void Load(DomainSnapshot snapshot)
     {
-        SnapshotFormat.Require(CanTrackDirty || (!snapshot.TracksDirty && snapshot.DirtyWords == default), "A domain tracks dirty pages that can't.");
+        SnapshotFormat.Require(CanTrackDirty || (!snapshot.TracksDirty && snapshot.DirtyWords == default), "A domain that can't track dirty pages has dirty pages or tracks them.");
         TracksDirty = snapshot.TracksDirty;
         _dirty?.Restore(snapshot.DirtyWords, snapshot.DirtyBits);
     }
 
-    /// <summary>The operation <c>attach_dev</c>: EINVAL where the device is behind another IOMMU or lacks what the domain does.</summary>
+    /// <summary>
+    /// The operation <c>attach_dev</c>: EINVAL if the device is behind another IOMMU, or can't track dirty pages and the domain does.
+    /// </summary>
     public virtual Errno Attach(DeviceDescription device)
         => device.Iommu != _iommu || (CanTrackDirty && !device.TracksDirtyPages) ? Errno.EINVAL : Errno.None;
 
-    /// <summary>The operation <c>set_dev_pasid</c>: EINVAL where the device has no such PASID, or can't use this domain.</summary>
+    /// <summary>The operation <c>set_dev_pasid</c>: EINVAL if the device has no such PASID, or can't use this domain.</summary>
     public virtual Errno SetPasid(DeviceDescription device, uint pasid) => pasid >> device.PasidWidth == 0 ? Attach(device) : Errno.EINVAL;
 
     /// <summary>Starts or stops tracking (<c>set_dirty_tracking</c>).</summary>
@@ -101,15 +106,15 @@ internal class IommuDomain
     /// <summary>Makes every page of a range clean.</summary>
     public void Clean(IovaRange range) => _dirty?.Clear(range);
 
-    /// <summary>Makes the page of an IOVA dirty, as a device does that writes it.</summary>
+    /// <summary>Marks the page of an IOVA dirty, as a device's write does.</summary>
     public void MarkDirty(ulong iova) => _dirty?.Set(iova);
 }
 
-/// <summary>A domain, written down.</summary>
+/// <summary>A saved domain.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.DomainSnapshot")]
 internal record DomainSnapshot
 {
-    /// <summary>The name of the IOMMU driver that made it, and makes it again.</summary>
+    /// <summary>The name of the IOMMU driver that created the domain and restores it.</summary>
     [Id(0)]
     public required string Iommu { get; init; }
 
@@ -128,11 +133,11 @@ internal record DomainSnapshot
     [Id(5)]
     public bool TracksDirty { get; init; }
 
-    /// <summary>Words of the bitmap of dirty pages, by 64 pages each: a column.</summary>
+    /// <summary>Indexes of the dirty bitmap's words, 64 pages each: a column.</summary>
     [Id(6)]
     public DeltaColumn DirtyWords { get; init; }
 
-    /// <summary>Their bits: a column.</summary>
+    /// <summary>The bits of those words: a column.</summary>
     [Id(7)]
     public DeltaColumn DirtyBits { get; init; }
 }

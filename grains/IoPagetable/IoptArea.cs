@@ -2,10 +2,10 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.IoPagetable;
 
-// A mapping: a range of IOVAs and the piece of shared pages behind it. Areas of one table never overlap. An area is made when its
-// mapping is complete, and what it maps never changes: to unmap drops it, to split replaces it by two.
+// A mapping: a range of IOVAs and the slice of shared pages behind it. Areas of one table never overlap. An area is created once its
+// mapping is complete, and what it maps never changes: unmapping removes it, splitting replaces it with two.
 
-/// <summary>What DMA may do, by the kernel's values.</summary>
+/// <summary>What DMA may do, in the kernel's values.</summary>
 [Flags]
 internal enum IommuProt : byte
 {
@@ -20,7 +20,7 @@ internal enum IommuProt : byte
     /// <summary><c>IOMMU_CACHE</c>: every mapping is coherent, since programs could not flush caches themselves.</summary>
     Cache = 1 << 2,
 
-    /// <summary>All that there is.</summary>
+    /// <summary>Everything.</summary>
     All = Read | Write | Cache,
 }
 
@@ -39,19 +39,21 @@ internal sealed class IoptArea(IovaRange range, IoptPages pages, ulong startByte
     /// <summary>What DMA may do.</summary>
     public IommuProt Prot { get; } = prot;
 
-    /// <summary>Pins that accesses have in it (<c>num_accesses</c>). While there is one, it can be neither unmapped nor split.</summary>
+    /// <summary>
+    /// Pins that accesses hold in the area (<c>num_accesses</c>). While there is one, the area can be neither unmapped nor split.
+    /// </summary>
     public int Pins { get; set; }
 
-    /// <summary>The piece of pages behind the whole area.</summary>
+    /// <summary>The slice of pages behind the whole area.</summary>
     public PagesSlice Slice => new(Pages, StartByte, Length);
 
-    /// <summary>Bytes mapped. An area can't have 2^64: no length of a request says so.</summary>
+    /// <summary>Bytes mapped. Never 2^64, which no request's length can express.</summary>
     public ulong Length => Range.Last - Range.Start + 1;
 
     /// <summary>Where an IOVA of the area lies in its pages, in bytes from the first page's start.</summary>
     public ulong StartByteOf(ulong iova) => iova - Range.Start + StartByte;
 
-    /// <summary>The greatest power of two, at most a page, that the area's start, end and place in its pages are multiples of.</summary>
+    /// <summary>The greatest power of two, at most a page, that divides the area's start, length and offset in its first page.</summary>
     public ulong Alignment
     {
         get

@@ -2,13 +2,13 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.IoPagetable;
 
-// What areas map: a linear piece of memory, in whole pages, as it was described when it was first mapped. Copying a range makes
-// new areas of the same pages, in the same or another IOAS, so that pages travel from one IOAS' grain to another's. They never
-// change once made: on one silo they are shared by reference, between silos by value, and nobody can tell the difference.
+// What areas map: a linear piece of memory, in whole pages, as it was described when it was first mapped. Copying a range creates areas
+// over the same pages, in the same or another IOAS, so pages travel from one IOAS's grain to another's. Pages are immutable: shared by
+// reference on one silo and by value between silos, with no observable difference.
 
-/// <summary>Tells pages apart wherever they are: areas with equal ids share what they map, and pin it once.</summary>
-/// <param name="Ioas">The IOAS that they were first mapped in, by its serial number.</param>
-/// <param name="Number">Their number there.</param>
+/// <summary>Identifies pages across grains and silos: areas with equal ids share what they map, and pin it once.</summary>
+/// <param name="Ioas">The serial number of the IOAS that mapped them first.</param>
+/// <param name="Number">Their number in that IOAS.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.PagesId")]
 internal readonly record struct PagesId([property: Id(0)] long Ioas, [property: Id(1)] long Number);
 
@@ -16,9 +16,9 @@ internal readonly record struct PagesId([property: Id(0)] long Ioas, [property: 
 [GenerateSerializer, Immutable, Alias("IommuFd.IoptPages")]
 internal sealed class IoptPages
 {
-    /// <summary>The file that the pages are of; null for memory of the caller.</summary>
+    /// <summary>The file that has the pages; null for the caller's memory.</summary>
     [Id(0)]
-    public IoptFile? File { get; init; }
+    public MappedFile? File { get; init; }
 
     /// <summary>The caller's address, or the offset in the file, of the first page: a multiple of the page size.</summary>
     [Id(1)]
@@ -28,7 +28,7 @@ internal sealed class IoptPages
     [Id(2)]
     public ulong PageCount { get; init; }
 
-    /// <summary>Leading pages that were there, and writable if they are to be written, when they were mapped.</summary>
+    /// <summary>Leading pages that were present when mapped, and writable if DMA may write them.</summary>
     [Id(3)]
     public ulong PinnablePages { get; init; }
 
@@ -36,18 +36,18 @@ internal sealed class IoptPages
     [Id(4)]
     public bool Writable { get; init; }
 
-    /// <summary>Which pages they are.</summary>
+    /// <summary>The identity of the pages.</summary>
     [Id(5)]
     public PagesId Id { get; init; }
 }
 
-/// <summary>A piece of pages that is mapped, or is to be.</summary>
+/// <summary>A slice of pages that is mapped, or is about to be.</summary>
 /// <param name="Pages">The pages.</param>
-/// <param name="StartByte">Where the piece starts, in bytes from the first page's start.</param>
-/// <param name="Length">Bytes of the piece, at least 1.</param>
+/// <param name="StartByte">Where the slice starts, in bytes from the first page's start.</param>
+/// <param name="Length">Bytes of the slice, at least 1.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.PagesSlice")]
 internal readonly record struct PagesSlice([property: Id(0)] IoptPages Pages, [property: Id(1)] ulong StartByte, [property: Id(2)] ulong Length)
 {
-    /// <summary>The caller's address, or the offset in the file, of the piece.</summary>
+    /// <summary>The caller's address, or the offset in the file, of the slice.</summary>
     public ulong Address => Pages.Start + StartByte;
 }

@@ -1,25 +1,25 @@
-using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;
 
-// Page tables that mirror this one, and accesses to what it maps. While there is a domain, everything mapped is pinned, so that
-// memory that isn't there can't be mapped, and a domain can't be added where it is. Both also tell how IOVAs must be aligned.
+// The domains that mirror this table, and the accesses to what it maps. A domain pins everything mapped: while a table has one, absent
+// memory can't be mapped, and while absent memory is mapped, no domain can be added. Domains and accesses also decide how IOVAs must be
+// aligned.
 
 internal sealed partial class IoptTable
 {
-    // Most tables have no domain, and few more than one: an array costs those nothing.
+    // Most tables have no domain and few have more than one; an empty array costs them nothing.
     private IommuDomain[] _domains = [];
     private int _pinningAccesses;
     private int _unpinnableAreas;
 
-    /// <summary>The domains, in the order in which they came.</summary>
+    /// <summary>The domains, in the order they were added.</summary>
     public IReadOnlyList<IommuDomain> Domains => _domains;
 
-    /// <summary>The place of a domain among them; less than 0 for one that the table does not have.</summary>
+    /// <summary>The index of a domain; negative if the table does not have it.</summary>
     public int IndexOf(IommuDomain domain) => Array.IndexOf(_domains, domain);
 
-    /// <summary>Lets a domain mirror the table (<c>iopt_table_add_domain</c>): on failure it does not.</summary>
+    /// <summary>Adds a domain that mirrors the table (<c>iopt_table_add_domain</c>); a failure changes nothing.</summary>
     public Errno AddDomain(IommuDomain domain)
     {
         if (_domains.Contains(domain))
@@ -27,7 +27,7 @@ internal sealed partial class IoptTable
             return Errno.EEXIST;
         }
 
-        // What is pinned in pages of the machine must fit pages of the IOMMU.
+        // Memory is pinned in the machine's pages, so the IOMMU's must not be larger.
         if (domain.PageSize > PageSizes.Page)
         {
             return Errno.EINVAL;
@@ -52,16 +52,16 @@ internal sealed partial class IoptTable
         return Errno.None;
     }
 
-    /// <summary>Takes a domain out (<c>iopt_table_remove_domain</c>).</summary>
+    /// <summary>Removes a domain (<c>iopt_table_remove_domain</c>).</summary>
     public void RemoveDomain(IommuDomain domain)
     {
-        Require(_domains.Contains(domain), "A domain is taken out once.");
+        Require(_domains.Contains(domain), "A domain is removed once.");
         _domains = Array.FindAll(_domains, other => other != domain);
         RemoveReserved(domain);
         RelaxAlignment();
     }
 
-    /// <summary>Adds an access (<c>iopt_add_access</c>); EADDRINUSE where it pins pages and an area is not aligned to them.</summary>
+    /// <summary>Adds an access (<c>iopt_add_access</c>); EADDRINUSE if it pins pages and an area is not aligned to them.</summary>
     public Errno AddAccess(bool needsPinPages)
     {
         if (!needsPinPages)
@@ -79,7 +79,7 @@ internal sealed partial class IoptTable
         return errno;
     }
 
-    /// <summary>Takes an access out that has no pin (<c>iopt_remove_access</c>).</summary>
+    /// <summary>Removes an access that has no pins (<c>iopt_remove_access</c>).</summary>
     public void RemoveAccess(bool needsPinPages)
     {
         _pinningAccesses -= needsPinPages ? 1 : 0;
@@ -110,6 +110,6 @@ internal sealed partial class IoptTable
 
     private Errno CheckPinnableAreas() => FirstUnpinnable() is { } area ? UnpinnableErrno(area.Pages) : Errno.None;
 
-    // Pinning memory that isn't there faults; what is no memfd, or behind its end, can't be pinned at all.
+    // Pinning absent memory faults; a file that is no memfd, or a page past its end, can't be pinned at all.
     private static Errno UnpinnableErrno(IoptPages pages) => pages.File is null ? Errno.EFAULT : Errno.EINVAL;
 }

@@ -2,14 +2,13 @@ using System.Diagnostics;
 using System.Numerics;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.IoPagetable.Trees;
-using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;
 
-// Which IOVAs a mapping may get. A fixed IOVA is only checked. An automatic one is the first that Linux would find: allowed
-// stretches ascending, in each the holes between reserved and mapped IOVAs ascending, every hole tried once (HoleRequest).
-// Linux walks all holes; here both trees skip to the first that may do, so the same answer costs O(log n).
+// Which IOVAs a mapping may get. A fixed IOVA is only checked. An automatic one is the first that Linux would find: it tries allowed
+// stretches in ascending order, in each the holes between reserved and mapped IOVAs in ascending order, and each hole once (HoleRequest).
+// Linux walks all holes; here both trees skip to the first that may fit, so the same answer costs O(log n).
 
 internal sealed partial class IoptTable
 {
@@ -22,7 +21,7 @@ internal sealed partial class IoptTable
     /// <summary>What IOVAs, lengths and offsets in a page must be multiples of: a power of two, at most the page size.</summary>
     public ulong IovaAlignment { get; private set; } = 1;
 
-    /// <summary>Whether pages are mapped one by one even where they could be combined to large ones.</summary>
+    /// <summary>Whether pages are mapped one by one even where they could be combined into large ones.</summary>
     public bool LargePagesDisabled { get; private set; }
 
     /// <summary>The reserved IOVAs.</summary>
@@ -31,7 +30,7 @@ internal sealed partial class IoptTable
     /// <summary>The allowed IOVAs.</summary>
     public AllowedRanges Allowed => _allowed;
 
-    /// <summary>Replaces the allowed IOVAs (<c>iopt_set_allow_iova</c>); EADDRINUSE where one is reserved.</summary>
+    /// <summary>Replaces the allowed IOVAs (<c>iopt_set_allow_iova</c>); EADDRINUSE if one is reserved.</summary>
     public Errno SetAllowed(AllowedRanges allowed)
     {
         foreach (var range in allowed.Ranges)
@@ -47,9 +46,9 @@ internal sealed partial class IoptTable
         return Errno.None;
     }
 
-    /// <summary>Reserves IOVAs (<c>iopt_reserve_iova</c>); EADDRINUSE where one is mapped or allowed. Reservations may overlap.</summary>
+    /// <summary>Reserves IOVAs (<c>iopt_reserve_iova</c>); EADDRINUSE if one is mapped or allowed. Reservations may overlap.</summary>
     /// <param name="range">The IOVAs.</param>
-    /// <param name="owner">With whom the reservation goes; null for nobody.</param>
+    /// <param name="owner">The owner, with which the reservation goes; null for a permanent one.</param>
     public Errno Reserve(IovaRange range, object? owner)
     {
         if (_areas.Overlaps(range) || _allowed.Overlaps(range))
@@ -67,7 +66,7 @@ internal sealed partial class IoptTable
         return Errno.None;
     }
 
-    /// <summary>Gives up what an owner has reserved (<c>iopt_remove_reserved_iova</c>).</summary>
+    /// <summary>Removes an owner's reservations (<c>iopt_remove_reserved_iova</c>).</summary>
     public void RemoveReserved(object owner)
     {
         _reserved.RemoveAll(owner);
@@ -82,7 +81,8 @@ internal sealed partial class IoptTable
     }
 
     /// <summary>
-    /// Forbids large pages (<c>iopt_disable_large_pages</c>); EINVAL where a domain may have mapped some, EADDRINUSE where an area is not aligned to pages.
+    /// Forbids large pages (<c>iopt_disable_large_pages</c>); EINVAL if a domain may have mapped some, EADDRINUSE if an area is not aligned
+    /// to pages.
     /// </summary>
     public Errno DisableLargePages()
     {
@@ -102,7 +102,7 @@ internal sealed partial class IoptTable
         return errno;
     }
 
-    /// <summary>The largest hole that an automatic IOVA could be taken from, in bytes, whatever its alignment. A single IOVA is none.</summary>
+    /// <summary>The largest hole available to automatic IOVAs, in bytes, whatever its alignment. A single IOVA is not a hole.</summary>
     public ulong LargestHole()
     {
         var largest = 0UL;
@@ -146,11 +146,11 @@ internal sealed partial class IoptTable
         return Errno.None;
     }
 
-    // iopt_check_iova_alignment, by the counts of areas: attaching a device must not look at each area.
+    // iopt_check_iova_alignment, from counts, so that attaching a device does not visit every area.
     private bool AreAreasAligned(ulong alignment)
         => _areasByAlignment is null || _areasByAlignment.AsSpan(0, BitOperations.TrailingZeroCount(alignment)).IndexOfAnyExcept(0) < 0;
 
-    // Counts an area among those of its alignment, as 2^n.
+    // Counts an area under n, where its alignment is 2^n.
     private void CountAlignment(IoptArea area, int change)
         => (_areasByAlignment ??= new int[BitOperations.TrailingZeroCount(PageSizes.Page) + 1])[BitOperations.TrailingZeroCount(area.Alignment)] += change;
 
@@ -193,7 +193,7 @@ internal sealed partial class IoptTable
         var request = new HoleRequest(length, alignment, PageSizes.OffsetOf(address));
         for (var from = Choosable.Start; _allowed.TryNextStretch(from, Choosable.Last, out var stretch); from = stretch.Last + 1)
         {
-            // A stretch gets one chance too: where its own start, moved like a hole's, leaves too little, its holes are not tried.
+            // A stretch gets one try too: if its own start, moved like a hole's, leaves too little room, its holes are not tried.
             if (request.Fits(stretch, out var start) && TryFindHole(start, stretch.Last, request, out iova))
             {
                 Debug.Assert(CheckIova(iova, length) == Errno.None, "A chosen IOVA passes the checks of a fixed one.");

@@ -3,22 +3,22 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;
 
-// What accesses do with mapped IOVAs: pin the pages behind them for longer, or look them up to copy bytes once. An area counts its
-// pins; who has them is kept by whoever pins (IoasAccesses), which the table asks to let go before it unmaps (RevokePins).
+// What accesses do with mapped IOVAs: pin the pages behind them, or look them up once to copy bytes. An area counts its pins; IoasAccesses
+// knows which access has them, and the table has it drop them before an area is unmapped (RevokePins).
 
 internal sealed partial class IoptTable
 {
-    /// <summary>Pins, each counted once for every area that it has IOVAs of. Looks at every area.</summary>
+    /// <summary>Pins, each counted once per area that it overlaps. Visits every area.</summary>
     public long PinnedAreaCount => Areas.Sum(area => (long)area.Pins);
 
-    /// <summary>Asks whoever has pins in a range to drop them, all of them, before it returns (<c>iommufd_access_notify_unmap</c>).</summary>
+    /// <summary>Makes accesses drop all their pins in a range before it returns (<c>iommufd_access_notify_unmap</c>).</summary>
     public Action<IovaRange>? RevokePins { get; set; }
 
-    /// <summary>Pins the pages behind IOVAs that are mapped without a break (<c>iommufd_access_pin_pages</c>): all of them, or none.</summary>
+    /// <summary>Pins the pages behind a contiguously mapped range (<c>iommufd_access_pin_pages</c>): all of them, or none.</summary>
     /// <param name="iova">The first IOVA.</param>
     /// <param name="length">Bytes.</param>
     /// <param name="write">Whether they will be written.</param>
-    /// <param name="slices">Gets the pages, one slice an area; none on failure.</param>
+    /// <param name="slices">Receives the pages, one slice per area; empty on failure.</param>
     public Errno Pin(ulong iova, ulong length, bool write, List<PagesSlice> slices)
     {
         var areas = new List<IoptArea>();
@@ -33,7 +33,7 @@ internal sealed partial class IoptTable
         return errno;
     }
 
-    /// <summary>Drops a pin (<c>iommufd_access_unpin_pages</c>) of IOVAs that <see cref="Pin"/> has pinned.</summary>
+    /// <summary>Drops a pin that <see cref="Pin"/> has taken (<c>iommufd_access_unpin_pages</c>).</summary>
     public void Unpin(IovaRange range)
     {
         for (var rest = range; FirstArea(rest) is { } area; rest = rest with { Start = area.Range.Last + 1 })
@@ -48,20 +48,22 @@ internal sealed partial class IoptTable
         Require(false, "A pinned range is mapped.");
     }
 
-    /// <summary>Finds the pages behind IOVAs that are mapped without a break, to copy bytes from or to them (<c>iommufd_access_rw</c>).</summary>
+    /// <summary>Finds the pages behind a contiguously mapped range, to copy bytes from or to them (<c>iommufd_access_rw</c>).</summary>
     /// <param name="iova">The first IOVA.</param>
     /// <param name="length">Bytes.</param>
     /// <param name="write">Whether they will be written.</param>
-    /// <param name="slices">Gets the pages, one slice an area; none on failure.</param>
+    /// <param name="slices">Receives the pages, one slice per area; empty on failure.</param>
     public Errno Resolve(ulong iova, ulong length, bool write, List<PagesSlice> slices)
         => Walk(iova, length, slices, (area, slice, _) => CheckAccess(area, slice, write));
 
-    /// <summary>The IOVA that lies an offset behind the first IOVA of the n-th area, for programs that don't know any; 0 without such an area.</summary>
+    /// <summary>
+    /// The IOVA at an offset from the start of the n-th area, for programs that know no IOVA; 0 if there is no such area.
+    /// </summary>
     public ulong IovaInArea(uint number, uint offset)
         => Areas.Skip((int)Math.Min(number, int.MaxValue)).FirstOrDefault() is { } area ? area.Range.Start + offset : 0;
 
-    // Visits the areas of a range from its first IOVA on (iopt_for_each_contig_area). ENOENT where one is missing comes after what a
-    // visit of those before it answers.
+    // Visits the areas of a range from its first IOVA on (iopt_for_each_contig_area). An error from visiting an area takes precedence over
+    // ENOENT for a gap behind it.
     private Errno Walk(ulong iova, ulong length, List<PagesSlice> slices, Func<IoptArea, PagesSlice, bool, Errno> visit)
     {
         if (length == 0)
@@ -107,7 +109,7 @@ internal sealed partial class IoptTable
 
     private static Errno CheckPin(IoptArea area, PagesSlice slice, bool isLast, bool write)
     {
-        // Pages can be told apart only where each lies whole behind whole IOVA pages.
+        // A pin lists whole pages: each slice must begin with a page, and each but the last must end with one.
         if (PageSizes.OffsetOf(slice.StartByte) != 0 || (!isLast && PageSizes.OffsetOf(slice.StartByte + slice.Length) != 0))
         {
             return Errno.EINVAL;

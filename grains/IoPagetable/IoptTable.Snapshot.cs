@@ -4,14 +4,15 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;
 
-// The table written down, and made again. What follows from something else is not written: what domains reserve, how areas are counted, the alignment. It is made
-// again by the same steps that made it first, so that there is one place for each rule. Pins come from whoever has them.
+// Saving and restoring the table. What follows from other state is not saved: what domains reserve, the counts of areas, the alignment. A
+// restore rebuilds it by the steps that built it first, so that each rule stands in one place. Pins are restored from the accesses that
+// have them.
 
 internal sealed partial class IoptTable
 {
     private const ulong Nobody = 0;
 
-    /// <summary>Writes the table down, without its domains and pins; null where it is as a new one.</summary>
+    /// <summary>Saves the table without its domains and pins; null if it is like a new one.</summary>
     public TableSnapshot? Save()
     {
         var snapshot = new TableSnapshot
@@ -25,14 +26,14 @@ internal sealed partial class IoptTable
         return snapshot == new TableSnapshot() ? null : snapshot;
     }
 
-    /// <summary>Makes a table again.</summary>
-    /// <param name="snapshot">What <see cref="Save"/> wrote.</param>
+    /// <summary>Restores a table.</summary>
+    /// <param name="snapshot">What <see cref="Save"/> returned.</param>
     /// <param name="domains">Its domains, in their order.</param>
     /// <param name="pins">The pins of all accesses.</param>
     public static IoptTable Restore(TableSnapshot? snapshot, IReadOnlyCollection<IommuDomain> domains, IEnumerable<IovaRange> pins)
     {
         snapshot ??= new TableSnapshot();
-        SnapshotFormat.Require(snapshot.PinningAccesses >= 0, "There are less than no accesses.");
+        SnapshotFormat.Require(snapshot.PinningAccesses >= 0, "The number of pinning accesses is negative.");
         var table = new IoptTable
         {
             LargePagesDisabled = snapshot.LargePagesDisabled,
@@ -56,7 +57,7 @@ internal sealed partial class IoptTable
         return table;
     }
 
-    // A device owns its reservations by its id, and nobody those that stay. Those of a domain follow from its aperture.
+    // A device's reservations are saved with its id, permanent ones with Nobody. A domain's follow from its aperture.
     private RangesSnapshot? SaveReserved()
     {
         var (reserved, owners) = (new List<(IovaRange Range, ulong Owner)>(), new ColumnWriter());
@@ -98,10 +99,10 @@ internal sealed partial class IoptTable
     private void RestoreAllowed(RangesSnapshot? saved)
     {
         IommuIovaRange[] ranges = [.. (saved?.ToRanges() ?? []).Select(range => new IommuIovaRange { Start = range.Start, Last = range.Last })];
-        SnapshotFormat.Require(AllowedRanges.Create(ranges, out _allowed) == Errno.None, "The allowed ranges overlap, or have a single IOVA.");
+        SnapshotFormat.Require(AllowedRanges.Create(ranges, out _allowed) == Errno.None, "The allowed ranges overlap, or one has a single IOVA.");
     }
 
-    // Pages that several areas share are written once. PagesId tells them apart, wherever they come from.
+    // Pages that several areas share are saved once. PagesId identifies them, wherever they come from.
     private AreasSnapshot? SaveAreas()
     {
         if (AreaCount == 0)
@@ -142,7 +143,7 @@ internal sealed partial class IoptTable
             var (length, number, prot) = (lengths.Next(), pagesOf.Next<int>(), prots.Next());
             SnapshotFormat.Require(
                 IovaRange.TryOfLength(start, length, out var range) && length > 0 && (before is null || start > before.Range.Last) && number < pages.Count && prot <= (ulong)IommuProt.All,
-                "An area is no mapping, or not behind the one before it.");
+                "An area is not a valid mapping, or does not lie above the one before it.");
             before = new IoptArea(range, pages[number], startBytes.Next(), (IommuProt)prot);
             if (FaultOf(before) is { } fault)
             {
@@ -173,7 +174,7 @@ internal sealed partial class IoptTable
     }
 }
 
-/// <summary>An IO page table, written down without its domains and pins.</summary>
+/// <summary>A saved IO page table, without its domains and pins.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.TableSnapshot")]
 internal sealed record TableSnapshot
 {
@@ -188,7 +189,7 @@ internal sealed record TableSnapshot
     [Id(2)]
     public RangesSnapshot? Allowed { get; init; }
 
-    /// <summary>What is reserved apart from what domains do; null for nothing.</summary>
+    /// <summary>The reservations other than domains'; null for none.</summary>
     [Id(3)]
     public RangesSnapshot? Reserved { get; init; }
 
@@ -197,7 +198,7 @@ internal sealed record TableSnapshot
     public AreasSnapshot? Areas { get; init; }
 }
 
-/// <summary>Areas, written down in ascending order.</summary>
+/// <summary>Saved areas, in ascending order.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.AreasSnapshot")]
 internal sealed record AreasSnapshot
 {
@@ -209,7 +210,7 @@ internal sealed record AreasSnapshot
     [Id(1)]
     public DeltaColumn Lengths { get; init; }
 
-    /// <summary>Which of the pages lie behind: a column.</summary>
+    /// <summary>The numbers of the pages behind them: a column.</summary>
     [Id(2)]
     public DeltaColumn PagesOf { get; init; }
 

@@ -3,14 +3,14 @@ using System.Numerics;
 
 namespace IommuFd.Grains.IoPagetable;
 
-// The invariants of the table and of what it consists of. Debug builds check them after as many changes as the table has areas and
-// reservations, so that checking stays in proportion; tests call Validate whenever they like.
+// The invariants of the table and its parts. Debug builds check them once in as many changes as the table has areas and reservations, which
+// keeps checking proportionate; tests call Validate at any time.
 
 internal sealed partial class IoptTable
 {
     private int _unchecked;
 
-    /// <summary>Throws where something that must always hold does not.</summary>
+    /// <summary>Throws if an invariant does not hold.</summary>
     public void Validate()
     {
         _areas.Validate();

@@ -8,12 +8,12 @@ namespace IommuFd.Grains.IoPagetable;
 // are allowed for automatic IOVAs. Its methods are the kernel's iopt_ functions; each checks in the kernel's order, since the
 // first check that fails gives the errno, and changes nothing when it fails, unless it says so.
 //
-// Always: no two areas overlap, no area has a reserved IOVA, no reserved IOVA is allowed, and every area's offset in its first page
-// is a multiple of IovaAlignment. Its IOVA and length mostly are too, but Linux checks them for a mapping as a whole: the pieces
-// that one copy maps may meet in between. A table without a domain maps lazily: it touches no memory.
+// Always: no two areas overlap, no area has a reserved IOVA, no reserved IOVA is allowed, and every area's offset in its first page is a
+// multiple of IovaAlignment. Its IOVA and length mostly are too, but Linux checks those for a mapping as a whole: the slices of one copy
+// may meet at any IOVA. A table without a domain maps lazily: it touches no memory.
 //
-// This file maps and unmaps; .Iovas.cs chooses IOVAs and keeps the allowed and reserved ones; .Domains.cs has the page tables that mirror
-// this one, .Pins.cs what accesses pin; .Snapshot.cs writes it down; .Validate.cs checks what always holds.
+// This file maps and unmaps; .Iovas.cs chooses IOVAs and has the allowed and reserved ones; .Domains.cs has the domains that mirror the
+// table, .Pins.cs the pins of accesses; .Snapshot.cs saves and restores; .Validate.cs checks the invariants.
 
 /// <summary>The mapped, reserved and allowed IOVAs of one IOAS.</summary>
 internal sealed partial class IoptTable
@@ -29,10 +29,12 @@ internal sealed partial class IoptTable
     /// <summary>The areas, ascending.</summary>
     public IEnumerable<IoptArea> Areas => _areas.Entries.Select(entry => entry.Value);
 
-    /// <summary>Whether any area maps memory of a process. Files have no process, so only they can change it.</summary>
+    /// <summary>
+    /// Whether any area maps a process's memory. Files belong to no process, so a table that maps nothing else can change its process.
+    /// </summary>
     public bool MapsUserMemory => _userAreas > 0;
 
-    /// <summary>Bytes that are neither mapped nor reserved; 2^64 is given as 2^64 - 1.</summary>
+    /// <summary>Bytes that are neither mapped nor reserved; 2^64 is reported as 2^64 - 1.</summary>
     public ulong FreeBytes
     {
         get
@@ -51,7 +53,7 @@ internal sealed partial class IoptTable
         }
     }
 
-    /// <summary>The lowest area that has an IOVA of a range, if any.</summary>
+    /// <summary>The lowest area that overlaps a range, if any.</summary>
     public IoptArea? FirstArea(IovaRange within) => _areas.TryFirst(within, out var entry) ? entry.Value : null;
 
     /// <summary>The nearest area that lies wholly above an IOVA, if any.</summary>
@@ -60,8 +62,8 @@ internal sealed partial class IoptTable
     /// <summary>The nearest area that lies wholly below an IOVA, if any.</summary>
     public IoptArea? AreaBelow(ulong iova) => _areas.TryBelow(iova, out var entry) ? entry.Value : null;
 
-    /// <summary>Maps pieces of pages one behind the other (<c>iopt_map_pages</c>): all of them, or none.</summary>
-    /// <param name="slices">The pieces, at least one.</param>
+    /// <summary>Maps slices of pages back to back (<c>iopt_map_pages</c>): all of them, or none.</summary>
+    /// <param name="slices">The slices, at least one.</param>
     /// <param name="prot">What DMA may do.</param>
     /// <param name="fixedIova">Where to map them; null to choose.</param>
     /// <param name="iova">Where they are mapped.</param>
@@ -73,7 +75,7 @@ internal sealed partial class IoptTable
             length += slice.Length;
         }
 
-        // The first piece's alignment stands for all.
+        // The first slice's alignment decides for all.
         var errno = FindPlace(slices[0].Address, length, fixedIova, out iova);
         for (var i = 0; i < slices.Length && errno == Errno.None; i++)
         {
@@ -100,10 +102,10 @@ internal sealed partial class IoptTable
         return Errno.None;
     }
 
-    /// <summary>Gets the pieces of pages behind IOVAs that are mapped without a break (<c>iopt_get_pages</c>).</summary>
+    /// <summary>Gets the slices of pages behind a contiguously mapped range (<c>iopt_get_pages</c>).</summary>
     /// <param name="iova">The first IOVA.</param>
     /// <param name="length">Bytes.</param>
-    /// <param name="slices">Gets the pieces, one an area; none on failure.</param>
+    /// <param name="slices">Receives the slices, one per area; empty on failure.</param>
     public Errno GetPages(ulong iova, ulong length, List<PagesSlice> slices)
     {
         if (length == 0)
@@ -133,12 +135,12 @@ internal sealed partial class IoptTable
     }
 
     /// <summary>
-    /// Unmaps the areas of a range, which must be there as a whole (<c>iopt_unmap_iova</c>). Areas go one by one, ascending, and those
-    /// that are gone when one is found that can't go stay gone. Pins in an area are revoked before it goes.
+    /// Unmaps the areas of a range, each of which must lie wholly in it (<c>iopt_unmap_iova</c>). Areas are removed one by one, ascending;
+    /// those removed before a failure stay removed. The pins in an area are revoked first.
     /// </summary>
     /// <param name="iova">The first IOVA.</param>
     /// <param name="length">Bytes.</param>
-    /// <param name="unmapped">Bytes unmapped, also on failure. Nothing to unmap is no failure here.</param>
+    /// <param name="unmapped">Bytes unmapped, also on failure. A range without areas is not a failure here.</param>
     public Errno Unmap(ulong iova, ulong length, out ulong unmapped)
     {
         unmapped = 0;
@@ -155,8 +157,8 @@ internal sealed partial class IoptTable
     public Errno UnmapAll(out ulong unmapped) => Unmap(IovaRange.All, out unmapped);
 
     /// <summary>
-    /// Splits areas so that each of these IOVAs is the last of one (<c>iopt_cut_iova</c>). IOVAs that are not mapped are passed over. Areas
-    /// that are split when one is found that can't be stay split.
+    /// Splits areas so that each of these IOVAs is the last of an area (<c>iopt_cut_iova</c>). IOVAs that are not mapped are skipped. Areas
+    /// split before a failure stay split.
     /// </summary>
     public Errno Cut(ReadOnlySpan<ulong> iovas)
     {
@@ -211,7 +213,7 @@ internal sealed partial class IoptTable
             if (area.Pins > 0)
             {
                 RevokePins?.Invoke(area.Range);
-                Require(area.Pins == 0, "Whoever pins lets go when asked.");
+                Require(area.Pins == 0, "Accesses drop their pins when asked.");
             }
 
             Remove(area);
@@ -235,7 +237,7 @@ internal sealed partial class IoptTable
     // An area that is pinned, or that a domain may have mapped with large pages, can't be split (iopt_area_split).
     private Errno Split(IoptArea area, ulong iova)
     {
-        // A cut behind an area's first IOVA would leave it a single one; Linux passes over it, like over a cut at the area's end.
+        // A cut after an area's first IOVA would leave an area of one IOVA; Linux skips it, like a cut at the area's end.
         if (iova == area.Range.Start || iova == area.Range.Last)
         {
             return Errno.None;

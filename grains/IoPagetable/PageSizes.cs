@@ -1,9 +1,9 @@
 namespace IommuFd.Grains.IoPagetable;
 
-/// <summary>The page sizes that the rules speak of. They are the machine's (x86-64), not those of an IOMMU.</summary>
+/// <summary>The page sizes that the rules use: the machine's (x86-64), not an IOMMU's.</summary>
 internal static class PageSizes
 {
-    /// <summary>PAGE_SIZE: what memory is pinned in, and what an IOVA keeps of its memory's offset.</summary>
+    /// <summary>PAGE_SIZE: the unit of pinning. An automatic IOVA keeps its memory's offset in a page.</summary>
     public const ulong Page = 4096;
 
     /// <summary>HPAGE_SIZE: no automatic IOVA is aligned further than a huge page needs.</summary>

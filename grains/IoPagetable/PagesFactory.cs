@@ -3,14 +3,14 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;
 
-// Nothing is read or pinned here. Without a domain or an access Linux does not touch the memory either: mapping what isn't there
-// succeeds, and only pinning it later fails, by PinnablePages.
+// Nothing is read or pinned here. Without a domain or an access Linux does not touch the memory either: mapping absent memory succeeds, and
+// only pinning it later fails, by PinnablePages.
 
-/// <summary>Describes what is to be mapped, as pages.</summary>
+/// <summary>Describes memory to be mapped as pages.</summary>
 internal static class PagesFactory
 {
-    /// <summary>Describes memory of the caller.</summary>
-    /// <param name="id">What tells the pages from others.</param>
+    /// <summary>Describes the caller's memory.</summary>
+    /// <param name="id">The identity of the pages.</param>
     /// <param name="address">Its address, of any alignment.</param>
     /// <param name="length">Bytes.</param>
     /// <param name="pinnableBytes">Leading bytes that can be pinned for this use.</param>
@@ -23,14 +23,14 @@ internal static class PagesFactory
     }
 
     /// <summary>Describes a part of a file.</summary>
-    /// <param name="id">What tells the pages from others.</param>
+    /// <param name="id">The identity of the pages.</param>
     /// <param name="file">The file; null for a descriptor that isn't open.</param>
     /// <param name="start">Offset in the file, of any alignment.</param>
     /// <param name="length">Bytes.</param>
-    /// <param name="pinnableBytes">Leading bytes that can be pinned: none where the file isn't a memfd, and none behind its end.</param>
+    /// <param name="pinnableBytes">Leading bytes that can be pinned: none if the file isn't a memfd, and none past its end.</param>
     /// <param name="writable">Whether DMA may write.</param>
     /// <param name="pages">The pages.</param>
-    public static Errno OfFile(PagesId id, IoptFile? file, ulong start, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
+    public static Errno OfFile(PagesId id, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
     {
         pages = null;
         if (length == 0)
@@ -46,7 +46,7 @@ internal static class PagesFactory
         return file is null ? Errno.EBADF : Of(id, file, start, length, pinnableBytes, writable, out pages);
     }
 
-    private static Errno Of(PagesId id, IoptFile? file, ulong address, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
+    private static Errno Of(PagesId id, MappedFile? file, ulong address, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
     {
         pages = null;
         if (length == 0 || length > ulong.MaxValue - PageSizes.Page)
@@ -54,7 +54,7 @@ internal static class PagesFactory
             return Errno.EINVAL;
         }
 
-        // Within two pages of 2^64 bytes the count wraps to no page at all, as it does in Linux; no area then finds room in the pages.
+        // Within two pages of 2^64 bytes the count wraps to zero, as it does in Linux; no area then fits in the pages.
         var pageCount = (PageSizes.OffsetOf(address) + length + (PageSizes.Page - 1)) / PageSizes.Page;
         pages = new IoptPages
         {
@@ -68,10 +68,10 @@ internal static class PagesFactory
         return Errno.None;
     }
 
-    /// <summary>Whether every page of a piece that lies within its pages can be pinned.</summary>
+    /// <summary>Whether every page of a slice can be pinned. The slice must lie within its pages.</summary>
     public static bool IsPinnable(this PagesSlice slice) => (slice.StartByte + (slice.Length - 1)) / PageSizes.Page < slice.Pages.PinnablePages;
 
-    /// <summary>Whether a piece lies within its pages.</summary>
+    /// <summary>Whether a slice lies within its pages.</summary>
     public static bool IsInside(this PagesSlice slice)
         => IovaRange.TryOfLength(slice.StartByte, slice.Length, out var bytes) && bytes.Last / PageSizes.Page < slice.Pages.PageCount;
 }

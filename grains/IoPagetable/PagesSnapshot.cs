@@ -3,9 +3,10 @@ using IommuFd.Grains.Encoding;
 
 namespace IommuFd.Grains.IoPagetable;
 
-// Pages written down once, however many areas map them. Between silos pages travel by value, so that equal ids may be several objects here: they become one.
+// Pages are saved once, however many areas map them. They travel between silos by value, so equal ids may be several objects here; saving
+// makes them one.
 
-/// <summary>Gathers the pages of areas, and makes them again.</summary>
+/// <summary>Collects the pages of areas for a snapshot, and restores them.</summary>
 internal sealed class PagesWriter
 {
     private readonly Dictionary<PagesId, int> _numbers = [];
@@ -18,7 +19,7 @@ internal sealed class PagesWriter
     private readonly ColumnWriter _ioases = new();
     private readonly ColumnWriter _ids = new();
 
-    /// <summary>Adds pages that may be there already; answers their number.</summary>
+    /// <summary>Adds pages unless they are already there; returns their number.</summary>
     public int Add(IoptPages pages)
     {
         if (!_numbers.TryAdd(pages.Id, _numbers.Count))
@@ -53,17 +54,17 @@ internal sealed class PagesWriter
         Numbers = _ids.ToColumn(),
     };
 
-    /// <summary>Makes pages again, by their numbers.</summary>
+    /// <summary>Restores pages, in the order of their numbers.</summary>
     public static List<IoptPages> Restore(PagesSnapshot saved)
     {
         var (starts, counts, unpinnable) = (saved.Starts.Read(), saved.PageCounts.Read(), saved.Unpinnable.Read());
         var (fileOf, writable, ioases, numbers) = (saved.FileOf.Read(), saved.Writable.Read(), saved.Ioases.Read(), saved.Numbers.Read());
-        var files = Array.ConvertAll(saved.Files ?? [], file => new IoptFile(SnapshotFormat.Expect<string>(file)));
+        var files = Array.ConvertAll(saved.Files ?? [], file => new MappedFile(SnapshotFormat.Expect<string>(file)));
         var pages = new List<IoptPages>();
         while (starts.TryNext(out var start))
         {
             var (count, file, mayWrite) = (counts.Next(), fileOf.Next<int>(), writable.Next());
-            SnapshotFormat.Require(file <= files.Length && mayWrite <= 1 && PageSizes.OffsetOf(start) == 0, "Pages are of no file, or begin within a page.");
+            SnapshotFormat.Require(file <= files.Length && mayWrite <= 1 && PageSizes.OffsetOf(start) == 0, "Pages name an unknown file, have an invalid write flag, or begin inside a page.");
             pages.Add(new IoptPages
             {
                 Id = new PagesId(ioases.Next<long>(), numbers.Next<long>()),
@@ -80,7 +81,7 @@ internal sealed class PagesWriter
     }
 }
 
-/// <summary>Pages, written down.</summary>
+/// <summary>Saved pages.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.PagesSnapshot")]
 internal sealed record PagesSnapshot
 {
@@ -88,7 +89,7 @@ internal sealed record PagesSnapshot
     [Id(0)]
     public string[]? Files { get; init; }
 
-    /// <summary>0 for memory of the caller, or 1 more than the number of the file: a column.</summary>
+    /// <summary>0 for the caller's memory, otherwise the file's number plus 1: a column.</summary>
     [Id(1)]
     public DeltaColumn FileOf { get; init; }
 
@@ -108,11 +109,11 @@ internal sealed record PagesSnapshot
     [Id(5)]
     public DeltaColumn Writable { get; init; }
 
-    /// <summary>The serial numbers of the IOASes that they were first mapped in: a column.</summary>
+    /// <summary>The serial numbers of the IOASes that mapped them first: a column.</summary>
     [Id(6)]
     public DeltaColumn Ioases { get; init; }
 
-    /// <summary>Their numbers there: a column.</summary>
+    /// <summary>Their numbers in those IOASes: a column.</summary>
     [Id(7)]
     public DeltaColumn Numbers { get; init; }
 }

@@ -3,7 +3,7 @@ using IommuFd.Grains.Encoding;
 
 namespace IommuFd.Grains.IoPagetable;
 
-/// <summary>Ranges of IOVAs, written down.</summary>
+/// <summary>Saved ranges of IOVAs.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.RangesSnapshot")]
 internal sealed record RangesSnapshot
 {
@@ -15,7 +15,7 @@ internal sealed record RangesSnapshot
     [Id(1)]
     public DeltaColumn Spans { get; init; }
 
-    /// <summary>The ids of the devices that own them, 0 for nobody: a column. No numbers where ranges have no owners.</summary>
+    /// <summary>The ids of the devices that own them, 0 for no owner: a column. Empty where ranges have no owners.</summary>
     [Id(2)]
     public DeltaColumn Owners { get; init; }
 
@@ -37,7 +37,7 @@ internal sealed record RangesSnapshot
         while (starts.TryNext(out var start))
         {
             var span = spans.Next();
-            SnapshotFormat.Require(span <= ulong.MaxValue - start, "A range passes the last IOVA.");
+            SnapshotFormat.Require(span <= ulong.MaxValue - start, "A range extends past the last IOVA.");
             ranges.Add(new IovaRange(start, start + span));
         }
 

@@ -4,31 +4,33 @@ using IommuFd.Grains.IoPagetable.Trees;
 
 namespace IommuFd.Grains.IoPagetable;
 
-// IOVAs that can't be mapped. Each reservation has an owner, with whom it goes: a device, a domain whose aperture ends there, or
-// nobody, for reservations that stay as long as the table. Reservations overlap as they like, those of one owner too, so what is
-// asked for all the time, the reserved IOVAs whoever reserved them, is kept beside them, joined to spans.
+// IOVAs that can't be mapped. A reservation goes with its owner: a device, or a domain whose aperture excludes the IOVAs. One without an
+// owner stays as long as the table. Reservations may overlap, even those of one owner. Most lookups only ask whether an IOVA is reserved at
+// all, so the reserved IOVAs of all owners are kept beside the reservations, joined into spans.
 //
-// Always: the spans cover exactly the IOVAs that some owner has reserved, and no two spans overlap or touch, so that between two
-// of them there is a hole.
+// Always: the spans cover exactly the reserved IOVAs, and no two of them overlap or touch, so there is a hole between any two.
 
 /// <summary>The reserved IOVAs of a table, by owner and joined.</summary>
 internal sealed class ReservedRanges
 {
-    /// <summary>No reservation, for all the tables that have none: most have not, and room for some is a third of what an empty table costs.</summary>
+    /// <summary>
+    /// Shared by all tables without reservations, which are most; an instance of its own would be a third of an empty table's memory.
+    /// </summary>
     public static readonly ReservedRanges None = new();
 
     private static readonly object Nobody = new();
 
     private readonly Dictionary<object, List<IovaRange>> _byOwner = [];
 
-    // Domains of one kind reserve the same IOVAs, each for itself: by counting equal ranges, one that goes costs by how many different ones there are.
+    // Domains of one kind reserve the same IOVAs, each for itself. Equal ranges are counted, so removing a domain costs by the number of
+    // distinct ranges.
     private readonly Dictionary<IovaRange, int> _byRange = [];
     private RangeTree<object?> _spans = new();
 
     /// <summary>Number of reservations.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Number of holes between, before and behind the spans.</summary>
+    /// <summary>Number of holes before, between and after the spans.</summary>
     public int HoleCount
     {
         get
@@ -65,23 +67,23 @@ internal sealed class ReservedRanges
         }
     }
 
-    /// <summary>All reservations, in no order; the owner is null where nobody owns it.</summary>
+    /// <summary>All reservations, in no particular order; the owner is null for a permanent one.</summary>
     public IEnumerable<(IovaRange Range, object? Owner)> All
         => _byOwner.SelectMany(pair => pair.Value.Select(range => (range, pair.Key == Nobody ? null : pair.Key)));
 
-    /// <summary>The reserved IOVAs whoever reserved them, joined and ascending.</summary>
+    /// <summary>The reserved IOVAs of all owners, joined and ascending.</summary>
     public IEnumerable<IovaRange> Spans => _spans.Entries.Select(entry => entry.Range);
 
-    /// <summary>The lowest reserved span that has an IOVA of a range, if any.</summary>
+    /// <summary>The lowest reserved span that overlaps a range, if any.</summary>
     public IovaRange? First(IovaRange within) => _spans.TryFirst(within, out var entry) ? entry.Range : null;
 
     /// <summary>Whether any IOVA of a range is reserved.</summary>
     public bool Overlaps(IovaRange range) => _spans.Overlaps(range);
 
-    /// <summary>Reserves a range for an owner, or for nobody. Not for <see cref="None"/>, which stays as it is.</summary>
+    /// <summary>Reserves a range for an owner, or permanently. Never called on <see cref="None"/>.</summary>
     public void Add(IovaRange range, object? owner)
     {
-        Debug.Assert(this != None, "What all tables share does not change.");
+        Debug.Assert(this != None, "The shared instance never changes.");
         if (!_byOwner.TryGetValue(owner ?? Nobody, out var owned))
         {
             _byOwner.Add(owner ?? Nobody, owned = []);
@@ -93,7 +95,7 @@ internal sealed class ReservedRanges
         Join(range);
     }
 
-    /// <summary>Gives up everything that an owner has reserved. Others may have reserved the same IOVAs: those stay.</summary>
+    /// <summary>Removes an owner's reservations. IOVAs that another owner has reserved too stay reserved.</summary>
     public void RemoveAll(object owner)
     {
         if (_byOwner.Remove(owner, out var given))
@@ -110,10 +112,10 @@ internal sealed class ReservedRanges
         }
     }
 
-    /// <summary>Finds the first hole within a range that takes a request.</summary>
+    /// <summary>Finds the first hole within a range that fits a request.</summary>
     public bool TryFindHole(IovaRange within, in HoleRequest request, out IovaRange hole) => _spans.TryFindHole(within, request, out hole, out _);
 
-    /// <summary>Throws where something that must always hold does not.</summary>
+    /// <summary>Throws if an invariant does not hold.</summary>
     public void Validate()
     {
         _spans.Validate();
@@ -137,7 +139,7 @@ internal sealed class ReservedRanges
         }
     }
 
-    // Takes ranges from the counts; says whether one of them is reserved by nobody else.
+    // Removes ranges from the counts; returns whether any of them has no other reservation.
     private bool Forget(List<IovaRange> ranges)
     {
         var isLast = false;

@@ -2,13 +2,12 @@ using System.Numerics;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.IoPagetable;
-using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Iommus;
 
-// What an IOMMU driver gives iommufd: the kernel's iommu_ops. A driver is stateless: what it makes keeps the state, a domain in the IOAS
-// that it mirrors, and a device's hardware in the device. Adding an emulated IOMMU is adding a class here and naming it in Drivers.
+// What an IOMMU driver offers iommufd: the kernel's iommu_ops. A driver is stateless. What it creates has the state: a domain in the IOAS
+// that it mirrors, a device's hardware in the device. To add an emulated IOMMU, add a class here and name it in Drivers.
 
 /// <summary>An emulated IOMMU driver.</summary>
 internal abstract class IommuDriver
@@ -27,34 +26,34 @@ internal abstract class IommuDriver
     /// <summary>IOVAs that can't be mapped while a device is attached (<c>get_resv_regions</c>).</summary>
     public virtual IovaRange[] ReservedRegions(DeviceDescription device) => device.ReservedRegions;
 
-    /// <summary>Bits of a device's PASIDs (<c>max_pasids</c>); 0 without.</summary>
+    /// <summary>Bits of a device's PASIDs (<c>max_pasids</c>); 0 if it has none.</summary>
     public virtual int PasidWidth(DeviceDescription device) => device.PasidWidth;
 
-    /// <summary>Whether page tables can be nested on those that it makes as nest parents (<c>domain_alloc_nested</c>).</summary>
+    /// <summary>Whether page tables can nest on the nest parents that it allocates (<c>domain_alloc_nested</c>).</summary>
     public virtual bool CanNest => false;
 
-    /// <summary>Makes a domain (<c>domain_alloc_paging_flags</c>); EOPNOTSUPP where it has none like that.</summary>
+    /// <summary>Allocates a domain (<c>domain_alloc_paging_flags</c>); EOPNOTSUPP if it supports none like that.</summary>
     public abstract Errno AllocateDomain(DeviceDescription device, IommuHwptAllocFlags flags, HwptUserData? data, out IommuDomain? domain);
 
-    /// <summary>Makes a domain of this driver's again, without the state that it <see cref="IommuDomain.Load"/>s.</summary>
+    /// <summary>Restores a domain of this driver, without the state that <see cref="IommuDomain.Load"/> adds.</summary>
     public virtual IommuDomain RestoreDomain(DomainSnapshot snapshot)
     {
         SnapshotFormat.Require(
             snapshot.ApertureStart <= snapshot.ApertureLast && BitOperations.IsPow2(snapshot.PageSize) && snapshot.PageSize <= PageSizes.Page,
-            "A domain has an aperture or pages that none can have.");
+            "A domain has an invalid aperture or page size.");
         return new IommuDomain(snapshot.Iommu, new IovaRange(snapshot.ApertureStart, snapshot.ApertureLast), snapshot.PageSize, snapshot.CanTrackDirty);
     }
 
-    /// <summary>Makes the hardware of a device, in its first state.</summary>
+    /// <summary>Creates a device's hardware, in its initial state.</summary>
     public abstract EmulatedDevice CreateDevice(DeviceDescription device);
 
     /// <summary>Finds a driver by its name.</summary>
     public static IommuDriver? Find(string name) => Array.Find(Drivers, driver => driver.Name == name);
 
-    /// <summary>The driver of a device that is bound, and so has one.</summary>
+    /// <summary>The driver of a bound device, which always has one.</summary>
     public static IommuDriver Of(DeviceDescription device) => Find(device.Iommu) ?? throw new InvalidOperationException($"No IOMMU driver is named '{device.Iommu}'.");
 
-    /// <summary>What the IOMMU says a device can do.</summary>
+    /// <summary>The capabilities that the IOMMU reports for a device.</summary>
     public IommuHwCapabilities Capabilities(DeviceDescription device)
         => (TracksDirty(device) ? IommuHwCapabilities.DirtyTracking : 0) | IommuHwCapabilities.PciAtsNotSupported;
 }
@@ -62,7 +61,7 @@ internal abstract class IommuDriver
 /// <summary>The hardware of one device, as its IOMMU's driver sees it.</summary>
 internal abstract class EmulatedDevice
 {
-    /// <summary>What the IOMMU says of itself (<c>hw_info</c>); EOPNOTSUPP where it has no data of the type.</summary>
+    /// <summary>What the IOMMU reports about itself (<c>hw_info</c>); EOPNOTSUPP if it has no data of the type.</summary>
     /// <param name="type">In: the type asked for, or Default. Out: the type of the data.</param>
     /// <param name="data">The data.</param>
     public abstract Errno HwInfo(ref IommuHwInfoType type, out byte[] data);
@@ -70,13 +69,13 @@ internal abstract class EmulatedDevice
     /// <summary>The entries of the device's cache, for those that have one.</summary>
     public virtual ReadOnlySpan<uint> Cache => [];
 
-    /// <summary>Writes the state down; null for the first.</summary>
+    /// <summary>Saves the state; null for the initial one.</summary>
     public virtual HardwareSnapshot? Save() => null;
 
-    /// <summary>Brings hardware that was just made into the state that was written down.</summary>
-    public virtual void Load(HardwareSnapshot snapshot) => throw SnapshotFormat.Of("There is a state of hardware that has none.");
+    /// <summary>Loads the saved state into new hardware.</summary>
+    public virtual void Load(HardwareSnapshot snapshot) => throw SnapshotFormat.Of("Stateless hardware has a saved state.");
 }
 
-/// <summary>The state of one device's hardware, written down. Each IOMMU whose devices have one has its record.</summary>
+/// <summary>The saved state of one device's hardware. Each IOMMU whose devices have state derives a record.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.HardwareSnapshot")]
 internal abstract record HardwareSnapshot;

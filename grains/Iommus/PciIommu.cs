@@ -1,13 +1,12 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.IoPagetable;
-using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Iommus;
 
 /// <summary>
-/// A plain IOMMU as PCs have one: 48 bits of IOVAs in pages of 4 KiB, and the window in which PCI devices signal interrupts, which can't be mapped. For
-/// programs that map what real machines map and don't want the selftest's corners.
+/// A plain IOMMU like a PC's: 48 bits of IOVAs in pages of 4 KiB, and the unmappable window in which PCI devices signal interrupts. For
+/// programs that map what real machines map and don't want the selftest's corner cases.
 /// </summary>
 internal sealed class PciIommu : IommuDriver
 {
@@ -15,7 +14,7 @@ internal sealed class PciIommu : IommuDriver
 
     private static readonly IovaRange Aperture = new(0, (1UL << 48) - 1);
 
-    // Where x86 machines take writes for interrupts.
+    // Where x86 machines treat writes as interrupts.
     private static readonly IovaRange InterruptWindow = new(0xFEE0_0000, 0xFEEF_FFFF);
 
     public override string Name => DeviceDescription.PciIommu;
@@ -37,7 +36,7 @@ internal sealed class PciIommu : IommuDriver
 
     public override EmulatedDevice CreateDevice(DeviceDescription device) => new PciDevice();
 
-    // It says nothing of itself, as drivers without hw_info.
+    // It reports nothing about itself, like drivers without hw_info.
     private sealed class PciDevice : EmulatedDevice
     {
         public override Errno HwInfo(ref IommuHwInfoType type, out byte[] data)

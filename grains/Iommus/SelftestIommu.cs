@@ -1,19 +1,20 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.IoPagetable;
-using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Iommus;
 
-/// <summary>The IOMMU of Linux's own selftest: a small aperture and pages smaller than the machine's, so that every corner is near.</summary>
+/// <summary>
+/// The IOMMU of Linux's own selftest: a small aperture and pages smaller than the machine's, so that every corner case is close.
+/// </summary>
 internal sealed class SelftestIommu : IommuDriver
 {
     private const IommuHwptAllocFlags PagingFlags = IommuHwptAllocFlags.NestParent | IommuHwptAllocFlags.DirtyTracking | IommuHwptAllocFlags.Pasid;
 
     private const ulong PageSize = 2048;
 
-    // Its usual format of page tables; there are others, which only Linux's own tests ask for.
+    // Its default page-table format; only Linux's own tests ask for the others.
     private const uint DefaultPagetable = 0;
 
     private static readonly IovaRange Aperture = new(1UL << 24, (1UL << 31) - 1);
@@ -42,7 +43,7 @@ internal sealed class SelftestIommu : IommuDriver
 
     public override EmulatedDevice CreateDevice(DeviceDescription device) => new SelftestDevice();
 
-    // A struct that may grow: at least its first field, and nothing unknown behind what is known.
+    // An extensible struct: it needs at least its first field, and bytes behind the known fields must be zero.
     private static Errno CheckData(HwptUserData data)
     {
         if (data.Type != IommuHwptDataType.Selftest)
@@ -82,7 +83,7 @@ internal sealed class SelftestIommu : IommuDriver
         public override void Load(HardwareSnapshot snapshot)
         {
             var cache = SnapshotFormat.Expect<SelftestHardwareSnapshot>(snapshot).Cache;
-            SnapshotFormat.Require(cache?.Length == _cache.Length, "A device has a cache of another size.");
+            SnapshotFormat.Require(cache?.Length == _cache.Length, "A device's cache has the wrong size.");
             cache.CopyTo(_cache, 0);
         }
 
@@ -101,6 +102,6 @@ internal sealed class SelftestIommu : IommuDriver
     }
 }
 
-/// <summary>The hardware of a device behind the selftest's IOMMU, written down.</summary>
+/// <summary>The saved hardware of a device behind the selftest's IOMMU.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.SelftestHardwareSnapshot")]
 internal sealed record SelftestHardwareSnapshot([property: Id(0)] uint[] Cache) : HardwareSnapshot;

@@ -7,22 +7,23 @@ using Orleans.Serialization;
 
 namespace IommuFd.Grains.Journaling;
 
-/// <summary>What is left of a context in its journal.</summary>
-/// <param name="Context">The context; null where it is released or damaged. Not open where nothing was ever answered.</param>
-/// <param name="Grains">The grains of its objects. Where they have lost something, the context is not whole, and to be left.</param>
-/// <param name="Journal">Its journal, taken over.</param>
-/// <param name="ReleasedReply">What its last reference was answered; null where it is not released.</param>
-/// <param name="Damage">Why it can't be made again; null where it can.</param>
+/// <summary>What a recovery found in a context's journal.</summary>
+/// <param name="Context">The context; null if it is released or damaged. Not open if no request was ever answered.</param>
+/// <param name="Grains">The grains of its objects. If they have lost state, the context is incomplete and the activation must
+/// deactivate.</param>
+/// <param name="Journal">Its journal, acquired.</param>
+/// <param name="ReleasedReply">The reply to its last Put; null if it is not released.</param>
+/// <param name="Damage">Why it can't be recovered; null if it can.</param>
 internal sealed record RecoveredContext(ContextModel? Context, ObjectGrains? Grains, ContextJournal? Journal, ReleasedReply? ReleasedReply, IoctlDiagnostic? Damage);
 
-/// <summary>Makes contexts again from their journals.</summary>
+/// <summary>Recovers contexts from their journals.</summary>
 internal sealed class ContextRecovery(IJournal journal, Serializer serializer, IGrainFactory grainFactory, ILogger logger, int snapshotAfterBytes)
 {
-    // Read at a time: enough that a store is not asked often, little enough that many contexts can recover at once.
+    // One read: large enough to make few of them, small enough that many contexts can recover at once.
     private const int PageBytes = 4 << 20;
 
-    /// <summary>Takes a context's journal over and makes the context again.</summary>
-    /// <returns>Null where the handle has no journal.</returns>
+    /// <summary>Acquires a context's journal and recovers the context.</summary>
+    /// <returns>Null if the handle has no journal.</returns>
     /// <exception cref="JournalStoreException">The store can't be reached.</exception>
     public async Task<RecoveredContext?> RecoverAsync(ContextHandle handle, CancellationToken cancellationToken)
     {
@@ -48,17 +49,17 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
 
             try
             {
-                context = await ContextSnapshots.RestoreAsync(snapshot, grains);
+                context = await ContextSnapshots.RestoreAsync(snapshot, grains, ObjectKinds.All);
             }
             catch (InvalidDataException exception)
             {
                 logger.JournalUnreadable(exception, handle.ToShortString(), head.SnapshotPosition);
-                await grains.DestroyAllAsync();
+                await grains.EndAllAsync();
                 return Damaged(handle, DiagnosticReason.JournalDamaged, 0);
             }
         }
 
-        // What a grain that fails does not answer is no sign of damage: the next activation may find it well.
+        // A failing object grain is no sign of damage: the next activation may find it well.
         var (damage, isTorn, bytes) = grains.HasLost ? default : await ReplayAsync(handle, new IoctlScope(context, grains), log, cancellationToken);
         if (grains.HasLost)
         {
@@ -67,14 +68,14 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
 
         if (damage is { } reason)
         {
-            await grains.DestroyAllAsync();
+            await grains.EndAllAsync();
             return Damaged(handle, reason, (ulong)log.Position + 1);
         }
 
         log.Note(head.Snapshot?.Length ?? 0, bytes);
         if (isTorn)
         {
-            // The torn record's place is taken: a snapshot that claims it takes it away.
+            // The torn record occupies its position: a snapshot that claims the position deletes it.
             logger.JournalTorn(handle.ToShortString(), ++log.Position);
             var snapshot = await ContextSnapshots.CaptureAsync(context, grains);
             if (grains.HasLost)
@@ -105,7 +106,7 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
 
                 if (Decode<JournalRecord>(handle, position, frame) is not { } record)
                 {
-                    // Only what was being written when the store failed can be torn, and nothing was written after it.
+                    // Only the write under way when the store failed can be torn, and no record follows it.
                     var isLast = i == page.Count - 1 && (await journal.Store.ReadAsync(handle, position, 1, cancellationToken)).Count == 0;
                     return isLast ? (null, true, bytes) : (DiagnosticReason.JournalDamaged, false, bytes);
                 }
@@ -131,7 +132,7 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
         return new RecoveredContext(null, null, null, null, damage);
     }
 
-    // What a whole frame has was written by a version of this program; one that can't be read is as bad as a damaged one.
+    // The content of an intact frame was written by some version of this program; if it can't be read, it counts as damaged.
     private T? Decode<T>(ContextHandle handle, long position, byte[] frame)
         where T : class
     {

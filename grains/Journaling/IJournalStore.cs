@@ -2,63 +2,65 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.Journaling;
 
-// The line between the grains, which know what a journal means, and the silo, which knows where it is kept. A store keeps bytes in order and
-// guards them by epochs; it never looks into them. Frames (JournalFrame) carry the checksums, so that damage is found in one place whatever the store.
+// The line between the grains, which know what a journal means, and the silo, which knows where it is stored. A store keeps frames in order
+// and guards them with epochs; it never looks into them. Frames (JournalFrame) carry checksums, so that one place detects damage in every
+// store.
 
 /// <summary>
-/// Keeps the journals of contexts. Thread-safe. One commit takes writes of many contexts (group commit): it is atomic for each of them, and durable when it
-/// returns. Where an exception is thrown, each write of the commit may have been made or not; a context finds out by <see cref="AcquireAsync"/>.
+/// Stores the journals of contexts. Thread-safe. One commit takes writes of many contexts (group commit): it is atomic for each context,
+/// and durable when it returns. After an exception, the outcome of each write in the commit is unknown; a context learns it from
+/// <see cref="AcquireAsync"/>.
 /// </summary>
 public interface IJournalStore : IAsyncDisposable
 {
     /// <summary>The store's name and place, for people; never with a password.</summary>
     string Description { get; }
 
-    /// <summary>Creates the store's schema where there is none, and brings an older one up to date. Called once, before anything else.</summary>
-    /// <param name="cancellationToken">Ends it early; nothing is half done then.</param>
+    /// <summary>Creates the store's schema if there is none, and migrates an older one. Called once, before anything else.</summary>
+    /// <param name="cancellationToken">Ends it early, with nothing half done.</param>
     /// <returns>When the store is ready.</returns>
     /// <exception cref="JournalStoreException">The store can't be reached, or its schema is newer than this version knows.</exception>
     Task InitializeAsync(CancellationToken cancellationToken);
 
-    /// <summary>Creates the journal of a context, with epoch 1 and nothing in it.</summary>
+    /// <summary>Creates the empty journal of a context, with epoch 1.</summary>
     /// <param name="handle">The context.</param>
-    /// <param name="owner">The silo that asks, for people and for the sweeper.</param>
+    /// <param name="owner">The acquiring silo, for people and for the sweeper.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>The epoch; null where the handle has, or had, a journal.</returns>
+    /// <returns>The epoch; null if the handle has, or had, a journal.</returns>
     Task<long?> CreateAsync(ContextHandle handle, string owner, CancellationToken cancellationToken);
 
-    /// <summary>Takes a journal over: its epoch grows by 1, and whoever has an earlier one can write no more.</summary>
+    /// <summary>Acquires a journal: raises its epoch by 1, which fences all earlier epochs' writes.</summary>
     /// <param name="handle">The context.</param>
-    /// <param name="owner">The silo that asks.</param>
+    /// <param name="owner">The acquiring silo.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>The journal; null where the handle has none.</returns>
+    /// <returns>The journal; null if the handle has none.</returns>
     Task<JournalHead?> AcquireAsync(ContextHandle handle, string owner, CancellationToken cancellationToken);
 
     /// <summary>Reads records in order.</summary>
     /// <param name="handle">The context.</param>
     /// <param name="after">Only records behind this position.</param>
-    /// <param name="maxBytes">Stops behind the record that reaches so many bytes; at least one record comes where there is one.</param>
+    /// <param name="maxBytes">Stops after the record that reaches this many bytes; returns at least one record if there is one.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
     /// <returns>The records; empty at the end.</returns>
     Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextHandle handle, long after, int maxBytes, CancellationToken cancellationToken);
 
-    /// <summary>Makes writes of many contexts in one durable commit. A context has at most one write in it.</summary>
+    /// <summary>Commits writes of many contexts, durably and together. A context has at most one write among them.</summary>
     /// <param name="writes">The writes.</param>
-    /// <param name="cancellationToken">Ends the waiting; the writes may be made all the same.</param>
-    /// <returns>For each write whether it was made.</returns>
+    /// <param name="cancellationToken">Ends the waiting; the writes may still be committed.</param>
+    /// <returns>The outcome of each write.</returns>
     Task<JournalOutcome[]> CommitAsync(IReadOnlyList<JournalWrite> writes, CancellationToken cancellationToken);
 
     /// <summary>Lists open journals, by ascending handle.</summary>
     /// <param name="after">Only greater handles, in the store's own order; null starts at the first.</param>
-    /// <param name="limit">At most so many.</param>
+    /// <param name="limit">At most this many.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
     /// <returns>The journals; empty at the end.</returns>
     Task<IReadOnlyList<JournalInfo>> ListAsync(ContextHandle? after, int limit, CancellationToken cancellationToken);
 
-    /// <summary>Forgets the last words of contexts that were released long ago.</summary>
-    /// <param name="age">How long ago at least.</param>
+    /// <summary>Deletes the kept replies of contexts that were released long ago.</summary>
+    /// <param name="age">The minimum time since the release.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>How many were forgotten.</returns>
+    /// <returns>How many were deleted.</returns>
     Task<int> PurgeAsync(TimeSpan age, CancellationToken cancellationToken);
 }
 
@@ -66,26 +68,26 @@ public interface IJournalStore : IAsyncDisposable
 /// <param name="Epoch">The new epoch.</param>
 /// <param name="SnapshotPosition">The last record that the snapshot contains; 0 without a snapshot.</param>
 /// <param name="Snapshot">The snapshot's frame; null without one.</param>
-/// <param name="Released">The frame of the last words of a context that was released; null of one that is open.</param>
+/// <param name="Released">The frame of a released context's kept reply; null if the context is open.</param>
 public sealed record JournalHead(long Epoch, long SnapshotPosition, byte[]? Snapshot, byte[]? Released);
 
-/// <summary>A record, as it stands in the store.</summary>
-/// <param name="Position">Its place: 1 for a context's first record, and 1 more for each.</param>
+/// <summary>A record in the store.</summary>
+/// <param name="Position">Its position: 1 for a context's first record, and 1 more for each next.</param>
 /// <param name="Frame">The bytes.</param>
 public readonly record struct JournalEntry(long Position, byte[] Frame);
 
 /// <summary>An open journal, as the sweeper sees it.</summary>
 /// <param name="Handle">The context.</param>
 /// <param name="Epoch">The latest epoch.</param>
-/// <param name="Owner">The silo that took it over last.</param>
+/// <param name="Owner">The silo that acquired it last.</param>
 public readonly record struct JournalInfo(ContextHandle Handle, long Epoch, string Owner);
 
-/// <summary>Something to write into a context's journal, if the epoch is still the context's.</summary>
+/// <summary>A write to a context's journal, made only if the epoch is still the context's.</summary>
 /// <param name="Handle">The context.</param>
-/// <param name="Epoch">The epoch of the activation that writes.</param>
+/// <param name="Epoch">The writing activation's epoch.</param>
 public abstract record JournalWrite(ContextHandle Handle, long Epoch);
 
-/// <summary>Writes nothing, and finds out whether the epoch is still the context's: what an answer that changes nothing needs.</summary>
+/// <summary>Writes nothing, but confirms that the epoch is still the context's. A reply that changes nothing requires this.</summary>
 /// <param name="Handle">The context.</param>
 /// <param name="Epoch">The epoch.</param>
 public sealed record ConfirmEpoch(ContextHandle Handle, long Epoch) : JournalWrite(Handle, Epoch);
@@ -93,38 +95,38 @@ public sealed record ConfirmEpoch(ContextHandle Handle, long Epoch) : JournalWri
 /// <summary>Appends a record.</summary>
 /// <param name="Handle">The context.</param>
 /// <param name="Epoch">The epoch.</param>
-/// <param name="Position">The record's place. A place that is taken is a bug of the writer, or damage: the commit throws.</param>
+/// <param name="Position">The record's position. If it is taken, the writer has a bug or the store is damaged: the commit throws.</param>
 /// <param name="Frame">The bytes.</param>
 public sealed record AppendRecord(ContextHandle Handle, long Epoch, long Position, byte[] Frame) : JournalWrite(Handle, Epoch);
 
-/// <summary>Replaces the snapshot, and deletes the records that it contains (compaction).</summary>
+/// <summary>Replaces the snapshot and deletes the records that the new one contains (compaction).</summary>
 /// <param name="Handle">The context.</param>
 /// <param name="Epoch">The epoch.</param>
 /// <param name="Position">The last record that it contains.</param>
 /// <param name="Frame">The bytes.</param>
 public sealed record StoreSnapshot(ContextHandle Handle, long Epoch, long Position, byte[] Frame) : JournalWrite(Handle, Epoch);
 
-/// <summary>Deletes records and snapshot of a context that is released, and keeps its last words for whoever asks again.</summary>
+/// <summary>Deletes the records and snapshot of a released context, and keeps the reply to its last Put for a repeat.</summary>
 /// <param name="Handle">The context.</param>
 /// <param name="Epoch">The epoch.</param>
-/// <param name="Frame">The last words.</param>
+/// <param name="Frame">The reply's frame.</param>
 public sealed record ReleaseJournal(ContextHandle Handle, long Epoch, byte[] Frame) : JournalWrite(Handle, Epoch);
 
-/// <summary>What became of a write.</summary>
+/// <summary>The outcome of a write.</summary>
 public enum JournalOutcome
 {
-    /// <summary>It is made, and durable.</summary>
+    /// <summary>It was made and is durable.</summary>
     Committed = 0,
 
-    /// <summary>It is not made: the epoch is not the context's any more, or the context is released.</summary>
+    /// <summary>It was not made: the epoch is no longer the context's, or the context is released.</summary>
     Fenced,
 }
 
-/// <summary>A store can't do what it is asked: it can't be reached, is full, or is newer than this version. Never about one journal's content.</summary>
+/// <summary>A store failed: it can't be reached, is full, or is newer than this version. Never about one journal's content.</summary>
 public sealed class JournalStoreException : Exception
 {
-    /// <summary>Says what the store could not do.</summary>
-    /// <param name="message">What and why.</param>
+    /// <summary>Creates the exception.</summary>
+    /// <param name="message">What the store could not do, and why.</param>
     /// <param name="inner">The cause.</param>
     public JournalStoreException(string message, Exception? inner = null)
         : base(message, inner)

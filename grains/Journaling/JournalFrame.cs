@@ -3,17 +3,17 @@ using System.IO.Hashing;
 
 namespace IommuFd.Grains.Journaling;
 
-// The bytes of a record or a snapshot in a store: a length, a checksum over what follows, and the content. The checksum covers the place too, so that
-// a record that ended up at another's place, or in another context's journal, is damage as well.
+// The bytes of a record or a snapshot in a store: a length, a checksum over what follows, and the content. The checksum also covers the
+// place, so that a record at another's position, or in another context's journal, counts as damaged too.
 
-/// <summary>Puts content into frames, and finds out whether a frame is whole.</summary>
+/// <summary>Encodes content as frames, and checks frames when decoding.</summary>
 internal static class JournalFrame
 {
     private const int HeaderBytes = sizeof(int) + sizeof(ulong);
 
-    /// <summary>Makes the frame of content.</summary>
+    /// <summary>Encodes content as a frame.</summary>
     /// <param name="handle">The context, as the 16 bytes of its handle.</param>
-    /// <param name="position">The place in its journal.</param>
+    /// <param name="position">The position in its journal.</param>
     /// <param name="content">The content.</param>
     public static byte[] Encode(Guid handle, long position, ReadOnlySpan<byte> content)
     {
@@ -24,8 +24,8 @@ internal static class JournalFrame
         return frame;
     }
 
-    /// <summary>The content of a frame that is whole and in its place.</summary>
-    /// <returns>False where it is not.</returns>
+    /// <summary>Decodes a frame, if it is intact and in its place.</summary>
+    /// <returns>False if it is not.</returns>
     public static bool TryDecode(Guid handle, long position, byte[] frame, out ReadOnlyMemory<byte> content)
     {
         content = default;

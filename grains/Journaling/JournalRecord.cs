@@ -6,19 +6,19 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Journaling;
 
-// What a journal is made of: each request that has changed a context, with what it was answered. Doing the requests again in their order makes the
-// context again, since nothing that decides knows a clock, a random number or another context. The answers are kept for whoever asks again, and as the
-// proof that doing it again came to the same.
+// What a journal consists of: each request that has changed a context, with its reply. Replaying the requests in order restores the
+// context, since no decision depends on a clock, a random number or another context. The replies are kept for repeats of the requests, and
+// prove that the replay gave the same result.
 
-/// <summary>A request and its answer.</summary>
+/// <summary>A request and its reply.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.JournalRecord")]
 internal abstract record JournalRecord
 {
-    /// <summary>Does the request again.</summary>
-    /// <returns>Whether the answer was the same.</returns>
+    /// <summary>Replays the request.</summary>
+    /// <returns>Whether the reply was the same.</returns>
     public abstract ValueTask<bool> ReplayAsync(IoctlScope scope);
 
-    /// <summary>Keeps the answer for the session that may ask for it again.</summary>
+    /// <summary>Keeps the reply for the session, which may repeat the request.</summary>
     protected static void Keep(ContextModel context, OperationId operation, object answer)
     {
         if (context.FindSession(operation.Session) is { } reference && reference.Replies.Begin(operation, out _) == OperationStanding.New)
@@ -32,7 +32,7 @@ internal abstract record JournalRecord
 [GenerateSerializer, Immutable, Alias("IommuFd.OpenRecord")]
 internal sealed record OpenRecord([property: Id(0)] OpenRequest Request, [property: Id(1)] ReferenceReply Reply) : JournalRecord
 {
-    /// <summary>When, in ticks of UTC; 0 in records of versions that did not note it.</summary>
+    /// <summary>When, in ticks of UTC; 0 in records of versions that did not record it.</summary>
     [Id(2)]
     public long OpenedTicks { get; init; }
 
@@ -48,7 +48,7 @@ internal sealed record GetRecord([property: Id(0)] GetRequest Request, [property
         => ValueTask.FromResult(ReplyComparer.Agree(Reply, scope.Context.Get(Request.Kind, Request.Name, Request.Session)));
 }
 
-/// <summary>A reference was put that was not the last: by its owner, or because its lease was over.</summary>
+/// <summary>A reference other than the last was put: by its owner, or because its lease expired.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.PutRecord")]
 internal sealed record PutRecord([property: Id(0)] ReferenceId Reference) : JournalRecord
 {
@@ -57,7 +57,8 @@ internal sealed record PutRecord([property: Id(0)] ReferenceId Reference) : Jour
 
 /// <summary>An ioctl.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoctlRecord")]
-internal sealed record IoctlRecord([property: Id(0)] IoctlRequest Request, [property: Id(1)] IoctlReply Reply) : JournalRecord
+internal sealed record IoctlRecord(
+    [property: Id(0)] IoctlRequest Request, [property: Id(1)] IoctlReply Reply, [property: Id(2)] OperationId Operation) : JournalRecord
 {
     /// <inheritdoc/>
     public override string ToString() => $"{IoctlTable.Find(Request.Command)?.Name} {Convert.ToHexString(Request.Argument)}: {Reply.Errno} {Convert.ToHexString(Reply.Argument ?? [])}";
@@ -65,19 +66,20 @@ internal sealed record IoctlRecord([property: Id(0)] IoctlRequest Request, [prop
     public override async ValueTask<bool> ReplayAsync(IoctlScope scope)
     {
         var reply = await IoctlDispatcher.DispatchAsync(scope, Request);
-        Keep(scope.Context, Request.Operation, Reply);
+        Keep(scope.Context, Request.OperationOf(Operation), Reply);
         return ReplyComparer.Agree(Reply, reply);
     }
 }
 
 /// <summary>A batch of ioctls.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.BatchRecord")]
-internal sealed record BatchRecord([property: Id(0)] IoctlBatchRequest Request, [property: Id(1)] IoctlBatchReply Reply) : JournalRecord
+internal sealed record BatchRecord(
+    [property: Id(0)] IoctlBatchRequest Request, [property: Id(1)] IoctlBatchReply Reply, [property: Id(2)] OperationId Operation) : JournalRecord
 {
     public override async ValueTask<bool> ReplayAsync(IoctlScope scope)
     {
         var reply = await ContextOperations.BatchAsync(scope, Request);
-        Keep(scope.Context, Request.Operation, Reply);
+        Keep(scope.Context, Request.OperationOf(Operation), Reply);
         return ReplyComparer.Agree(Reply, reply);
     }
 }
@@ -89,12 +91,12 @@ internal sealed record DriverRecord(
 {
     public override async ValueTask<bool> ReplayAsync(IoctlScope scope)
     {
-        var reply = await DriverHandler.RunAsync(scope, Reference, Request);
+        var reply = await DriverDispatcher.DispatchAsync(scope, Reference, Request);
         Keep(scope.Context, Operation, Reply);
         return ReplyComparer.Agree(Reply, reply);
     }
 }
 
-/// <summary>The last words of a context: what whoever put its last reference was answered, for when that is asked again.</summary>
+/// <summary>The reply to the Put that released the context, kept for a repeat of that Put.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.LastWords")]
 internal sealed record ReleasedReply([property: Id(0)] ReferenceId Reference, [property: Id(1)] PutReply Reply);

@@ -1,9 +1,8 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Model;
 
 namespace IommuFd.Grains.Journaling;
 
-/// <summary>Whether two answers are the same as far as they are a contract: diagnostics are for people.</summary>
+/// <summary>Compares two replies as far as they are a contract. Diagnostics are for people and are ignored.</summary>
 internal static class ReplyComparer
 {
     public static bool Agree(ReferenceReply one, ReferenceReply other) => (one.Errno, one.Reference, one.Mode) == (other.Errno, other.Reference, other.Mode);

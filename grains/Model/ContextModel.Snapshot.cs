@@ -1,6 +1,5 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
-using IommuFd.Grains.Objects.Ioas;
 
 namespace IommuFd.Grains.Model;
 
@@ -22,9 +21,11 @@ internal sealed partial class ContextModel
         Holds = SaveHolds(),
     };
 
-    /// <summary>Makes a context again.</summary>
+    /// <summary>Restores a context.</summary>
+    /// <param name="snapshot">What <see cref="Save"/> wrote.</param>
+    /// <param name="kinds">The kinds of object that there are.</param>
     /// <exception cref="System.IO.InvalidDataException">The snapshot makes no sense.</exception>
-    public static ContextModel Restore(ContextSnapshot snapshot)
+    public static ContextModel Restore(ContextSnapshot snapshot, ObjectKinds kinds)
     {
         SnapshotFormat.Require(Enum.IsDefined(snapshot.Mode), "There is no such mode.");
         var context = new ContextModel
@@ -40,12 +41,12 @@ internal sealed partial class ContextModel
             context.Restore(SnapshotFormat.Expect<ReferenceSnapshot>(reference));
         }
 
-        var entries = context.Objects.Restore(SnapshotFormat.Expect<EntriesSnapshot>(snapshot.Entries), context);
+        var entries = context.Objects.Restore(SnapshotFormat.Expect<EntriesSnapshot>(snapshot.Entries), context, kinds);
         context.Restore(snapshot.Holds);
         entries.ForEach(made => made.Entry.Relink(made.Data));
         if (snapshot.CompatIoas != 0)
         {
-            context.CompatIoas = context.Objects.Find<IoasEntry>(snapshot.CompatIoas) ?? throw SnapshotFormat.Of("The IOAS for VFIO compatibility is no IOAS.");
+            context.CompatIoas = context.Objects.Find(snapshot.CompatIoas, ObjectType.Ioas) ?? throw SnapshotFormat.Of("The IOAS for VFIO compatibility is no IOAS.");
         }
 
         return context;

@@ -1,6 +1,4 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Objects.Devices;
-using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Model;
@@ -19,7 +17,7 @@ internal sealed partial class ContextModel
 {
     private readonly SortedDictionary<long, ContextReference> _references = [];
     private readonly Dictionary<long, Hold> _driverHolds = [];
-    private readonly Dictionary<string, DeviceGroup> _groups = [];
+    private readonly Dictionary<Type, object> _shared = [];
     private int _files;
     private long _lastNumber;
 
@@ -38,12 +36,6 @@ internal sealed partial class ContextModel
 
     /// <summary>When it was opened, in ticks of UTC, as its opener's silo had it; 0 where a version wrote it down that did not know. Nothing is decided by it.</summary>
     public long OpenedTicks { get; private set; }
-
-    /// <summary>The areas and the ranges, reserved and allowed, of all IOASes.</summary>
-    public long Areas { get; private set; }
-
-    /// <summary>How many areas and ranges the IOASes can have together. A limit of the silo's, and no part of what the context is: what has happened is done again without it.</summary>
-    public long MaxAreas { get; set; } = long.MaxValue;
 
     public bool IsOpen => _references.Count > 0;
 
@@ -166,6 +158,9 @@ internal sealed partial class ContextModel
         return new DriverReply(Errno.None, entry.Id, Hold: hold.Id);
     }
 
+    /// <summary>The holds that drivers have taken by name.</summary>
+    public IReadOnlyCollection<Hold> DriverHolds => _driverHolds.Values;
+
     /// <summary>A hold that a driver has taken by name, or null.</summary>
     public Hold? FindHold(HoldId id) => _driverHolds.GetValueOrDefault(id.Value);
 
@@ -190,49 +185,24 @@ internal sealed partial class ContextModel
     public Errno Remove(uint id, out ObjectEntry? entry)
     {
         var errno = Objects.Remove(id, leaveTombstone: false, out entry);
-        if (errno == Errno.None && entry is IoasEntry ioas)
+        if (errno == Errno.None && CompatIoas == entry)
         {
-            NoteSize(ioas, 0);
-            CompatIoas = CompatIoas == ioas ? null : CompatIoas;
+            CompatIoas = null;
         }
 
         return errno;
     }
 
-    /// <summary>Notes how many areas and ranges an IOAS has.</summary>
-    public void NoteSize(IoasEntry ioas, int size)
+    /// <summary>What a kind of object keeps for the whole context, such as the groups of devices. Made at the first use.</summary>
+    public T Shared<T>()
+        where T : class, new()
     {
-        Areas += size - ioas.Size;
-        ioas.Size = size;
-    }
-
-    /// <summary>ENOMEM where there is no room for more areas or ranges; success where there is.</summary>
-    public OperationResult CheckRoom(long more)
-        => Areas + more <= MaxAreas ? default : new(Errno.ENOMEM, default, Failure.Because(DiagnosticReason.TooManyObjects, limit: (ulong)MaxAreas));
-
-    /// <summary>The group that a device belongs to, with the devices of it that are bound already. A device without a named group has its own.</summary>
-    public DeviceGroup GroupOf(DeviceDescription device)
-    {
-        if (device.Group is not { } name)
+        if (!_shared.TryGetValue(typeof(T), out var shared))
         {
-            return new DeviceGroup(null);
+            _shared.Add(typeof(T), shared = new T());
         }
 
-        if (!_groups.TryGetValue(name, out var group))
-        {
-            _groups.Add(name, group = new DeviceGroup(name));
-        }
-
-        return group;
-    }
-
-    /// <summary>Forgets a group that has no bound device any more.</summary>
-    public void RemoveGroup(DeviceGroup group)
-    {
-        if (group is { Name: { } name, Bound.Count: 0 })
-        {
-            _groups.Remove(name);
-        }
+        return (T)shared;
     }
 
     private void DropHold(Hold hold)

@@ -7,7 +7,7 @@ namespace IommuFd.Grains.Model;
 // answers EBUSY, and nobody else can, so that the driver can end it at any time.
 
 /// <summary>An object that a driver has made.</summary>
-internal abstract class DriverOwnedEntry(ObjectId id, ObjectType type, long serial) : ObjectEntry(id, type, serial)
+internal abstract class DriverOwnedEntry(ObjectId id, ObjectKind kind, long serial) : ObjectEntry(id, kind, serial)
 {
     /// <summary>The driver's hold.</summary>
     public Hold? DriverHold { get; set; }
@@ -18,6 +18,14 @@ internal abstract class DriverOwnedEntry(ObjectId id, ObjectType type, long seri
         SnapshotFormat.Require(FirstHolder is { NextHolder: null }, "An object that a driver has made is held by others than one driver.");
         DriverHold = FirstHolder;
     }
+
+    /// <summary>The driver's name in a sentence: a driver of a program, or the object that stands for one.</summary>
+    public string MadeBy => DriverHold?.Owner switch
+    {
+        ContextReference reference => $"driver '{reference.Name}'",
+        ObjectEntry other => $"{other.Ref}",
+        _ => "",
+    };
 
     /// <summary>The driver, for people.</summary>
     public string DriverName => DriverHold is { } hold ? hold.Owner.Describe(hold).ToString() : "";

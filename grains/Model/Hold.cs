@@ -107,6 +107,15 @@ internal abstract class HoldOwner
     /// <summary>How many objects it holds.</summary>
     public int HeldCount { get; set; }
 
+    /// <summary>What it holds, latest first.</summary>
+    public IEnumerable<Hold> Held()
+    {
+        for (var hold = FirstHeld; hold is not null; hold = hold.NextHeld)
+        {
+            yield return hold;
+        }
+    }
+
     /// <summary>How an edge of this owner is shown to people.</summary>
     public abstract Holder Describe(Hold hold);
 }

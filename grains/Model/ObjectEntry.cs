@@ -13,11 +13,14 @@ namespace IommuFd.Grains.Model;
 // Always: Users of an object is 1 for the table and 1 for each edge in its Holders list.
 
 /// <summary>An object of a context: its row in the table. Each kind of object derives from it and adds what the context must know of it.</summary>
-internal abstract class ObjectEntry(ObjectId id, ObjectType type, long serial) : HoldOwner
+internal abstract class ObjectEntry(ObjectId id, ObjectKind kind, long serial) : HoldOwner
 {
     public ObjectId Id { get; } = id;
 
-    public ObjectType Type { get; } = type;
+    /// <summary>What differs from kind to kind.</summary>
+    public ObjectKind Kind { get; } = kind;
+
+    public ObjectType Type => Kind.Type;
 
     /// <summary>Tells this object from others that had or will have its id.</summary>
     public long Serial { get; } = serial;
@@ -63,6 +66,15 @@ internal abstract class ObjectEntry(ObjectId id, ObjectType type, long serial) :
         }
     }
 
+    /// <summary>Who holds it, latest first.</summary>
+    public IEnumerable<Hold> Holders()
+    {
+        for (var hold = FirstHolder; hold is not null; hold = hold.NextHolder)
+        {
+            yield return hold;
+        }
+    }
+
     /// <summary>The first holders, for people.</summary>
     public Holder[] DescribeHolders(int limit)
     {
@@ -80,14 +92,3 @@ internal abstract class ObjectEntry(ObjectId id, ObjectType type, long serial) :
         return [.. holders];
     }
 }
-
-/// <summary>
-/// Makes an entry again. Entries are made in the order in which they were made first, so that what this one refers to is there, and what has an order
-/// gets it. Holds come later: <see cref="ObjectEntry.Relink"/>.
-/// </summary>
-/// <param name="context">The context.</param>
-/// <param name="id">The entry's id.</param>
-/// <param name="serial">Its serial number.</param>
-/// <param name="snapshot">What <see cref="ObjectEntry.Save"/> wrote.</param>
-/// <exception cref="System.IO.InvalidDataException">That makes no sense.</exception>
-internal delegate ObjectEntry RestoreEntry(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot);

@@ -14,6 +14,9 @@ internal interface IObjectReply<TSelf>
     /// <summary>Why it failed; null on success.</summary>
     IoctlDiagnostic? Diagnostic { get; }
 
+    /// <summary>The areas and ranges that the object has now, where it tells.</summary>
+    int? Size { get; }
+
     /// <summary>A reply that has nothing but an errno and its reason.</summary>
     /// <param name="errno">The errno.</param>
     /// <param name="diagnostic">The reason.</param>
@@ -33,6 +36,8 @@ internal readonly record struct ObjectReply(
     [property: Id(2)] IoctlDiagnostic? Diagnostic = null,
     [property: Id(3)] int Size = 0) : IObjectReply<ObjectReply>
 {
+    int? IObjectReply<ObjectReply>.Size => Size;
+
     /// <inheritdoc/>
     public static ObjectReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, 0, diagnostic);
 }

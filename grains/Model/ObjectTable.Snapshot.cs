@@ -1,5 +1,4 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Encoding;
 
 namespace IommuFd.Grains.Model;
@@ -55,8 +54,9 @@ internal sealed partial class ObjectTable
     /// <summary>Makes the entries in an empty table. Their holds come next, and then each is told to find its own.</summary>
     /// <param name="snapshot">What <see cref="Save"/> wrote.</param>
     /// <param name="context">The context, whose table this is.</param>
+    /// <param name="objectKinds">The kinds that there are.</param>
     /// <returns>The entries, with what was written down of each.</returns>
-    public List<(ObjectEntry Entry, EntrySnapshot? Data)> Restore(EntriesSnapshot snapshot, ContextModel context)
+    public List<(ObjectEntry Entry, EntrySnapshot? Data)> Restore(EntriesSnapshot snapshot, ContextModel context, ObjectKinds objectKinds)
     {
         var (ids, serials, kinds, data) = (snapshot.Ids.Read(), snapshot.Serials.Read(), snapshot.Kinds.Read(), 0);
         var made = new List<(ObjectEntry, EntrySnapshot?)>();
@@ -67,9 +67,9 @@ internal sealed partial class ObjectTable
             var (kind, hasData) = Math.DivRem(kinds.Next<int>(), 2);
             SnapshotFormat.Require(hasData == 0 || data < snapshot.Data?.Length, "There is less data than there are objects with data.");
             var saved = hasData == 0 ? null : SnapshotFormat.Expect<EntrySnapshot>(snapshot.Data![data++]);
-            var row = ObjectTypes.Find((ObjectType)kind) ?? throw SnapshotFormat.Of($"There is no kind {kind} of object.");
+            var objectKind = objectKinds.Find((ObjectType)kind) ?? throw SnapshotFormat.Of($"There is no kind {kind} of object.");
             var id = Take(ids.Next<uint>(), snapshot.LastSerial);
-            var entry = row.Restore(context, id, _lastSerial, saved);
+            var entry = objectKind.Restore(context, id, _lastSerial, saved);
             _entries[id.Value] = entry;
             Finalize(entry);
             made.Add((entry, saved));

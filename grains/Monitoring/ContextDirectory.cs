@@ -3,8 +3,8 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.Monitoring;
 
-// The contexts that are open on a silo, so that lists and figures need no call of a context's grain: 10^5 of them are looked through while each goes on with its turns.
-// What is read of a context meanwhile are single words of it, each right by itself.
+// The contexts that are open on a silo, so that lists and figures need no call to a context's grain: 10^5 of them can be scanned while each
+// goes on with its turns. A scan reads single words of a context, each correct by itself.
 
 /// <summary>The contexts that are open on a silo, by tag. Thread-safe.</summary>
 internal sealed class ContextDirectory
@@ -14,10 +14,6 @@ internal sealed class ContextDirectory
     private readonly ConcurrentDictionary<ContextTag, MonitoredContext> _contexts = [];
     private int _count;
     private int _durableCount;
-    private bool _isClosed;
-
-    /// <summary>Whether the silo stops, so that no volatile context may be opened on it.</summary>
-    public bool IsClosed { get => Volatile.Read(ref _isClosed); set => Volatile.Write(ref _isClosed, value); }
 
     /// <summary>How many contexts are open.</summary>
     public int Count => Volatile.Read(ref _count);
@@ -25,12 +21,12 @@ internal sealed class ContextDirectory
     /// <summary>How many of them are durable.</summary>
     public int DurableCount => Volatile.Read(ref _durableCount);
 
-    /// <summary>The contexts, in no order. Those that come or go meanwhile may be among them.</summary>
+    /// <summary>The contexts, in no particular order. Those added or removed meanwhile may or may not be among them.</summary>
     public IEnumerable<MonitoredContext> All => _contexts.Select(pair => pair.Value);
 
     public void Add(MonitoredContext context)
     {
-        // Two activations of one handle can overlap on a silo for a moment: the later one is the context's.
+        // Two activations of one handle can overlap briefly on a silo: the later one is the context's.
         _contexts[context.Tag] = context;
         Interlocked.Increment(ref _count);
         if (context.IsDurable)
@@ -39,7 +35,7 @@ internal sealed class ContextDirectory
         }
     }
 
-    /// <summary>Takes a context out that was added.</summary>
+    /// <summary>Removes a context that was added.</summary>
     public void Remove(MonitoredContext context)
     {
         ((ICollection<KeyValuePair<ContextTag, MonitoredContext>>)_contexts).Remove(new(context.Tag, context));
@@ -55,7 +51,7 @@ internal sealed class ContextDirectory
     /// <summary>The objects of all contexts, by kind.</summary>
     public IReadOnlyList<ObjectCount> CountObjects() => Sum(static (context, type) => context.Model.Objects.CountOf(type));
 
-    /// <summary>The users counts that owners have on objects, by the kind of what is held. Looks at every object.</summary>
+    /// <summary>The users counts that owners have on objects, by the held object's kind. Visits every object.</summary>
     public IReadOnlyList<ObjectCount> CountHolds()
     {
         var holds = new long[Types.Length + 2];

@@ -2,15 +2,16 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.Monitoring;
 
-// A silo sorts its contexts, and the monitor merges what silos answer: both by the same keys, so that a page has what it would have if all contexts were on one silo.
+// Each silo sorts its contexts and the monitor merges the silos' answers, both by the same keys, so that a page is the same as if all
+// contexts were on one silo.
 
-/// <summary>What a context is sorted by.</summary>
-/// <param name="Number">Comes first; equal where contexts are sorted by a text.</param>
-/// <param name="Text">Comes next.</param>
-/// <param name="Tag">Tells contexts apart that are equal otherwise.</param>
+/// <summary>The key by which contexts are sorted.</summary>
+/// <param name="Number">Compared first; equal if contexts are sorted by text.</param>
+/// <param name="Text">Compared next.</param>
+/// <param name="Tag">Compared last, so that no two contexts are equal.</param>
 internal readonly record struct ContextKey(long Number, string Text, ulong Tag)
 {
-    /// <summary>The key of a context, as a page has it.</summary>
+    /// <summary>The key of a context's summary on a page.</summary>
     public static ContextKey Of(ContextSummary context, ContextOrder order) => order switch
     {
         ContextOrder.Opener => new(0, context.Opener, context.Tag.Value),
@@ -22,10 +23,10 @@ internal readonly record struct ContextKey(long Number, string Text, ulong Tag)
         _ => new(context.Opened.Ticks, "", context.Tag.Value),
     };
 
-    /// <summary>The key of a context of this silo: it sorts as that of its summary does.</summary>
+    /// <summary>The key of a context of this silo, which sorts like its summary's key.</summary>
     /// <param name="context">The context.</param>
     /// <param name="order">What it is sorted by.</param>
-    /// <param name="expired">The time stamp of signs of life whose leases end now; leases that are over are equal.</param>
+    /// <param name="expired">The time stamp of signs of life whose leases expire now; all expired leases are equal.</param>
     public static ContextKey Of(MonitoredContext context, ContextOrder order, long expired) => order switch
     {
         ContextOrder.Opener => new(0, context.Opener, context.Tag.Value),
@@ -37,7 +38,7 @@ internal readonly record struct ContextKey(long Number, string Text, ulong Tag)
         _ => new(context.Model.OpenedTicks, "", context.Tag.Value),
     };
 
-    /// <summary>Compares keys; those that are equal otherwise come by their tags, whichever way the others come.</summary>
+    /// <summary>Compares keys. Ties are ordered by tag, always ascending.</summary>
     public static Comparer<ContextKey> By(bool descending) => Comparer<ContextKey>.Create((left, right) =>
     {
         var byNumber = left.Number.CompareTo(right.Number);
@@ -49,8 +50,10 @@ internal readonly record struct ContextKey(long Number, string Text, ulong Tag)
 /// <summary>Finds a silo's part of a page of contexts.</summary>
 internal static class ContextSelection
 {
-    /// <summary>The first <see cref="ContextQuery.Offset"/> and <see cref="ContextQuery.Limit"/> contexts that fit, in order, and how many fit.</summary>
-    /// <remarks>No more are kept at a time, and only those are shown: the others cost a key each.</remarks>
+    /// <summary>
+    /// The first <see cref="ContextQuery.Offset"/> plus <see cref="ContextQuery.Limit"/> matching contexts, in order, and how many match.
+    /// </summary>
+    /// <remarks>Only those are kept and summarized: the others cost one key each.</remarks>
     public static SiloContextPage Select(ContextDirectory directory, ContextQuery query, string silo, TimeSpan lease, TimeProvider time)
     {
         var (offset, limit) = Bounds(query);
@@ -87,7 +90,7 @@ internal static class ContextSelection
         return new SiloContextPage(total, page);
     }
 
-    /// <summary>Makes one page of what silos have answered.</summary>
+    /// <summary>Merges the silos' answers into one page.</summary>
     public static ContextPage Merge(ContextQuery query, IReadOnlyCollection<SiloContextPage> parts, string[] silent)
     {
         var (offset, limit) = Bounds(query);

@@ -3,25 +3,25 @@ using Orleans.Services;
 
 namespace IommuFd.Grains.Monitoring;
 
-/// <summary>What a silo tells of itself to other silos. Each has one; it answers from memory, without a call.</summary>
+/// <summary>What a silo reports to other silos about itself. Each silo has one, which answers from memory without further calls.</summary>
 [Alias("IommuFd.ISiloMonitor")]
 internal interface ISiloMonitor : IGrainService
 {
-    /// <summary>The silo's part of an overview; what membership knows is left out.</summary>
+    /// <summary>The silo's part of an overview; it lacks what membership knows.</summary>
     [Alias("Overview")]
     Task<SiloOverview> OverviewAsync(OverviewRequest request);
 
-    /// <summary>The silo's part of a page: as many contexts as the page can need.</summary>
+    /// <summary>The silo's part of a page: as many contexts as the page may need.</summary>
     [Alias("ListContexts")]
     Task<SiloContextPage> ListContextsAsync(ContextQuery query);
 
-    /// <summary>The handle of a context of this silo, which must be shown to nobody; null where it has none of this tag.</summary>
+    /// <summary>The handle of this silo's context with a tag, which must never be shown; null if it has none.</summary>
     [Alias("Find")]
     Task<ContextHandle?> FindAsync(ContextTag tag);
 }
 
 /// <summary>A silo's part of a page of contexts.</summary>
-/// <param name="Total">Contexts of the silo that were found.</param>
+/// <param name="Total">Number of the silo's contexts that match.</param>
 /// <param name="Contexts">The first of them.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.SiloContextPage")]
 internal sealed record SiloContextPage([property: Id(0)] long Total, [property: Id(1)] ContextSummary[] Contexts);

@@ -4,24 +4,25 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Monitoring;
 
-// A ring of slots that the next ioctl's number leads to. It begins small, since most contexts do little, and grows while there is more to keep: to Kept slots, or, while
-// somebody looks, to as many as one reply can have. It shrinks again when nobody has looked for a while.
+// A ring of slots, indexed by ioctl number. It starts small, since most contexts do little, and grows as needed: to Kept slots or, while
+// the tail is watched, to as many as one reply can have. It shrinks again when the tail has not been read for a while.
 //
-// Arguments and answers are not copied: nobody changes them. Only an argument that is longer than what is shown is cut, so that no slot keeps much alive.
+// Arguments and answers are not copied, since they never change. Only one that is longer than what is shown is cut, so that no slot keeps
+// much alive.
 //
-// Always: Last is the number of the last ioctl, and the ioctls Last - _count + 1 to Last stand in the slots that their numbers lead to.
+// Always: Last is the number of the last ioctl, and the ioctls Last - _count + 1 to Last are in the slots of their numbers.
 
-/// <summary>The last ioctls of a context. Not thread-safe: its turns have it.</summary>
+/// <summary>The last ioctls of a context. Not thread-safe: only the context's turns use it.</summary>
 internal sealed class IoctlTail(TimeProvider time)
 {
-    /// <summary>How many are kept while nobody looks.</summary>
+    /// <summary>How many are kept while the tail is not watched.</summary>
     public const int Kept = 16;
 
     private const int FirstSlots = 4;
 
     private const long NotTimed = -1;
 
-    /// <summary>For how long after somebody has looked many are kept.</summary>
+    /// <summary>How long the tail counts as watched after a read.</summary>
     public static readonly TimeSpan WatchedFor = TimeSpan.FromSeconds(10);
 
     private readonly double _nanosecondsPerStamp = 1e9 / time.TimestampFrequency;
@@ -29,22 +30,22 @@ internal sealed class IoctlTail(TimeProvider time)
     private int _count;
     private long _lookedAt;
 
-    /// <summary>Names this life of the context.</summary>
+    /// <summary>Identifies this activation of the context.</summary>
     public long Activation { get; } = time.GetUtcNow().UtcTicks;
 
-    /// <summary>How many there were.</summary>
+    /// <summary>How many ioctls there were so far.</summary>
     public long Last { get; private set; }
 
-    /// <summary>Whether somebody looks: then each ioctl is timed.</summary>
+    /// <summary>Whether the tail is watched: if so, every ioctl is timed.</summary>
     public bool IsWatched { get; private set; }
 
-    /// <summary>How many there is room for.</summary>
+    /// <summary>How many there is room for now.</summary>
     public int Capacity => _slots.Length;
 
-    /// <summary>How long lies between two time stamps that are so far apart.</summary>
+    /// <summary>Converts a difference of time stamps to nanoseconds.</summary>
     public long Nanoseconds(long stamps) => (long)(stamps * _nanosecondsPerStamp);
 
-    /// <summary>Adds an ioctl of which nobody knows when it ended: at once, after it had begun.</summary>
+    /// <summary>Adds an ioctl that was not timed; it counts as ended when it began.</summary>
     public void Add(IoctlRequest? request, IoctlReply reply, long begun) => Next().Set(request, reply, begun, NotTimed);
 
     public void Add(IoctlRequest? request, IoctlReply reply, long begun, long ended)
@@ -58,7 +59,7 @@ internal sealed class IoctlTail(TimeProvider time)
     {
         Trim(ended);
 
-        // Those that later ones of the batch would push out need not be kept first.
+        // Ioctls that later ones of the batch would push out are not added at all.
         var limit = IsWatched ? TailRequest.MaxLimit : Kept;
         var skipped = Math.Max(0, replies.Length - limit);
         if (skipped > 0)
@@ -73,8 +74,8 @@ internal sealed class IoctlTail(TimeProvider time)
         }
     }
 
-    /// <summary>Gives room back where nobody has looked for a while.</summary>
-    /// <param name="now">The time stamp of now.</param>
+    /// <summary>Frees room if the tail has not been read for a while.</summary>
+    /// <param name="now">The current time stamp.</param>
     public void Trim(long now)
     {
         if (IsWatched && time.GetElapsedTime(_lookedAt, now) > WatchedFor)
@@ -87,7 +88,7 @@ internal sealed class IoctlTail(TimeProvider time)
         }
     }
 
-    /// <summary>Shows the last ioctls, and keeps more of them from now on.</summary>
+    /// <summary>Reads the last ioctls, and marks the tail as watched, so that it keeps more of them.</summary>
     public TailReply Read(TailRequest request)
     {
         (_lookedAt, IsWatched) = (time.GetTimestamp(), true);
@@ -140,7 +141,7 @@ internal sealed class IoctlTail(TimeProvider time)
         private uint _command;
         private Errno _errno;
 
-        /// <summary>When it was answered, and how long that took, in the clock's time stamps.</summary>
+        /// <summary>When it was answered, as a time stamp; <see cref="Duration"/> is how long that took, in the same unit.</summary>
         public long Ended { get; private set; }
 
         public long Duration { get; private set; }

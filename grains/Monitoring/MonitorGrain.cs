@@ -4,7 +4,7 @@ using Orleans.Concurrency;
 namespace IommuFd.Grains.Monitoring;
 
 /// <inheritdoc cref="IMonitorGrain"/>
-/// <remarks>It has no state, so that each silo can have its own: whoever looks is answered by the silo that he is connected to.</remarks>
+/// <remarks>It has no state, so each silo can have its own: a caller is answered by the silo that it is connected to.</remarks>
 [StatelessWorker(1)]
 [Reentrant]
 internal sealed class MonitorGrain(SiloMonitors monitors, TimeProvider time) : Grain, IMonitorGrain

@@ -4,12 +4,14 @@ using IommuFd.Grains.Model;
 
 namespace IommuFd.Grains.Monitoring;
 
-// One life of a context on a silo, as those see it who look: its own turns write it, lists and figures of the silo read single words of it at any time.
+// One activation of a context as monitoring sees it. The context's own turns write it; the silo's lists and figures read single words of it
+// at any time.
 //
-// A time stamp costs more than all else that is recorded of an ioctl, and a good part of an ioctl that only needs the context. So the end of such a turn is looked at on the
-// clock only where somebody is looking, or the turn is one of the sample; of a turn that has waited for a grain or the journal, always. Only its own turns touch the tail.
+// A time stamp costs more than everything else recorded about an ioctl, and a good part of an ioctl that only needs the context. So a turn
+// that did not wait reads the clock at its end only if the tail is watched or the turn is sampled; a turn that waited for a grain or the
+// journal always does. Only the context's own turns touch the tail.
 
-/// <summary>A context that is open on this silo, and what it has done here.</summary>
+/// <summary>A context that is open on this silo, and what it did here.</summary>
 internal sealed class MonitoredContext
 {
     private readonly SiloStatistics? _statistics;
@@ -22,12 +24,12 @@ internal sealed class MonitoredContext
     {
         (Handle, Tag, Model, _time, _statistics) = (handle, ContextTag.Of(handle), model, time, statistics);
 
-        // So that contexts of a few turns are sampled at different ones.
+        // So that contexts with few turns are sampled at different ones.
         _sampleOffset = (uint)Tag.Value;
         Tail = new IoctlTail(time);
     }
 
-    /// <summary>The handle. It is nobody's to see.</summary>
+    /// <summary>The handle, which must never be shown.</summary>
     public ContextHandle Handle { get; }
 
     public ContextTag Tag { get; }
@@ -36,16 +38,16 @@ internal sealed class MonitoredContext
 
     public bool IsDurable => Model.Mode == ContextMode.Durable;
 
-    /// <summary>Whether it was told to move to another silo, since this one stops.</summary>
+    /// <summary>Whether it was told to move to another silo because this one stops.</summary>
     public bool IsLeaving { get; set; }
 
-    /// <summary>Ioctls that it has answered here.</summary>
+    /// <summary>Number of ioctls answered here.</summary>
     public long Ioctls => Volatile.Read(ref _ioctls);
 
-    /// <summary>The last of them. The context's turns only.</summary>
+    /// <summary>The last ioctls. For the context's turns only.</summary>
     public IoctlTail Tail { get; }
 
-    /// <summary>Who opened it: the name of its oldest file.</summary>
+    /// <summary>The opener: the name of its oldest file.</summary>
     public string Opener
     {
         get
@@ -62,7 +64,7 @@ internal sealed class MonitoredContext
         }
     }
 
-    /// <summary>The sign of life that is longest ago of those that its references gave last, as a time stamp.</summary>
+    /// <summary>The oldest of its references' last signs of life, as a time stamp.</summary>
     public long LastSign
     {
         get
@@ -77,11 +79,11 @@ internal sealed class MonitoredContext
         }
     }
 
-    /// <summary>Notes an ioctl that was answered.</summary>
-    /// <param name="request">The ioctl; null where a client has sent none.</param>
+    /// <summary>Records an answered ioctl.</summary>
+    /// <param name="request">The ioctl; null if the client sent none.</param>
     /// <param name="reply">The answer.</param>
     /// <param name="begun">When its turn began, as a time stamp.</param>
-    /// <param name="hasWaited">Whether its turn has waited for something.</param>
+    /// <param name="hasWaited">Whether its turn waited for a grain or the journal.</param>
     public void Record(IoctlRequest? request, IoctlReply reply, long begun, bool hasWaited)
     {
         _statistics?.CountIoctl(request?.Command ?? 0, reply.Errno);
@@ -101,7 +103,7 @@ internal sealed class MonitoredContext
         }
     }
 
-    /// <summary>Notes a batch that was answered: each of its ioctls, with its part of the time.</summary>
+    /// <summary>Records an answered batch: each of its ioctls, with an equal share of the time.</summary>
     public void Record(IoctlBatchRequest request, IoctlBatchReply reply, long begun)
     {
         var ended = _time.GetTimestamp();
@@ -116,7 +118,7 @@ internal sealed class MonitoredContext
             return;
         }
 
-        // Neighbours are often alike: they are counted in one step.
+        // Consecutive ioctls are often alike, so runs are counted in one step.
         for (var i = 0; _statistics is not null && i < replies.Length;)
         {
             var (command, errno, first) = (requests[i]?.Command ?? 0, replies[i].Errno, i);
@@ -131,7 +133,17 @@ internal sealed class MonitoredContext
         Tail.AddBatch(requests, replies, begun, ended);
     }
 
-    /// <summary>Shows the context as a list does.</summary>
+    /// <summary>Records a turn that ran no ioctl: its time, if it is in the sample.</summary>
+    /// <param name="begun">When it began, as a time stamp.</param>
+    public void RecordTurn(long begun)
+    {
+        if (NextTurnIsSampled())
+        {
+            _statistics!.CountTurn(Tail.Nanoseconds(_time.GetTimestamp() - begun));
+        }
+    }
+
+    /// <summary>Summarizes the context for a list.</summary>
     public ContextSummary Summarize(string silo, TimeSpan lease)
     {
         var lastSign = LastSign;
@@ -150,7 +162,7 @@ internal sealed class MonitoredContext
         };
     }
 
-    /// <summary>Whether its tag, its short handle or its opener has a text somewhere, in any case.</summary>
+    /// <summary>Whether its tag, short handle or opener contains a text, ignoring case.</summary>
     public bool Has(string text)
     {
         Span<char> digits = stackalloc char[32];

@@ -3,7 +3,7 @@ using Orleans.Runtime.Services;
 
 namespace IommuFd.Grains.Monitoring;
 
-/// <summary>The way to the monitors of all silos.</summary>
+/// <summary>Calls the monitors of all silos.</summary>
 internal sealed class SiloMonitors(IServiceProvider services, IClusterMembershipService membership, TimeProvider time, ILogger<SiloMonitors> logger)
     : GrainServiceClient<ISiloMonitor>(services)
 {
@@ -14,7 +14,7 @@ internal sealed class SiloMonitors(IServiceProvider services, IClusterMembership
     public IReadOnlyList<ClusterMember> Members => [.. membership.CurrentSnapshot.Members.Values.OrderBy(member => member.SiloAddress)];
 
     /// <summary>Asks all active silos at once.</summary>
-    /// <returns>Each with its answer; null where it has not answered in time.</returns>
+    /// <returns>Each silo with its answer; null if it did not answer in time.</returns>
     public Task<(ClusterMember Silo, T? Answer)[]> AskAsync<T>(IEnumerable<ClusterMember> members, Func<ISiloMonitor, Task<T>> question)
         where T : class?
         => Task.WhenAll(members.Where(member => member.Status == SiloStatus.Active).Select(async member => (member, await AskAsync(member, question))));
@@ -28,7 +28,7 @@ internal sealed class SiloMonitors(IServiceProvider services, IClusterMembership
         }
         catch (Exception exception)
         {
-            // A silo that just left fails in one way or another, and so does one that is too busy. Whoever asked wants to see the others.
+            // A silo that just stopped, or is too busy, fails in some way. The caller still wants the others' answers.
             logger.SiloSilent(member.SiloAddress.ToString(), exception.Message);
             return null;
         }

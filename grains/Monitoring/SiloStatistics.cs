@@ -5,24 +5,24 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Monitoring;
 
-// What a silo counts all the time, whether somebody looks or not, and so at next to no cost: an ioctl is one interlocked increment of one cell. The cells stand in
-// stripes, one for each processor, so that processors don't wait for each other's; a reader adds the stripes up. A thread may change its processor in between, which is
-// why the increment is interlocked, and every count exact.
+// What a silo always counts, whether it is watched or not, and so at next to no cost: an ioctl is one interlocked increment of one cell.
+// The cells stand in stripes, one per processor, so that processors don't contend; a reader adds the stripes up. A thread may change its
+// processor in between, so the increment is interlocked and every count is exact.
 //
-// Counts only grow. What happened in a second is the difference of two readings, which one timer of the silo takes when the second ends.
+// Counts only grow. A second's activity is the difference of two readings, which one timer of the silo takes at the end of each second.
 //
-// Turn times are of one turn in SampledTurns of each context.
+// Turn times are those of one turn in SampledTurns of each context.
 
 /// <summary>What one silo counts. Thread-safe.</summary>
 internal sealed class SiloStatistics : IDisposable
 {
-    /// <summary>How many seconds of the past are kept.</summary>
+    /// <summary>How many past seconds are kept.</summary>
     public const int KeptSeconds = 300;
 
-    /// <summary>Of so many turns of a context, one is counted in <see cref="TurnTimes"/>.</summary>
+    /// <summary>One in this many turns of a context is counted in <see cref="TurnTimes"/>.</summary>
     public const int SampledTurns = 16;
 
-    // The last row is for numbers that are no command.
+    // The last row is for numbers that are not commands.
     private const int Rows = IoctlTable.Length + 1;
 
     private const int MaxStripes = 16;
@@ -31,7 +31,7 @@ internal sealed class SiloStatistics : IDisposable
 
     private const int Errnos = (int)Errno.EHWPOISON + 1;
 
-    // Numbers in the table that are no command's are 0 here.
+    // Numbers in the table that have no command are 0 here.
     private static readonly uint[] Commands = [.. Enumerable.Range(0, IoctlTable.Length).Select(CommandAt)];
 
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
@@ -58,22 +58,22 @@ internal sealed class SiloStatistics : IDisposable
     /// <summary>When counting began.</summary>
     public DateTimeOffset Started { get; }
 
-    /// <summary>Contexts that are open.</summary>
+    /// <summary>Number of open contexts.</summary>
     public long Contexts => _contexts.Count;
 
-    /// <summary>Those of them that are durable.</summary>
+    /// <summary>Number of open contexts that are durable.</summary>
     public long DurableContexts => _contexts.DurableCount;
 
-    /// <summary>Contexts that were made again from their journals.</summary>
+    /// <summary>Number of contexts recovered from their journals.</summary>
     public long Recoveries => Interlocked.Read(ref _recoveries);
 
-    /// <summary>References that were put back because their leases were over.</summary>
+    /// <summary>Number of references put because their leases expired.</summary>
     public long LeaseExpiries => Interlocked.Read(ref _leaseExpiries);
 
-    /// <summary>Counts an ioctl that was answered.</summary>
+    /// <summary>Counts an answered ioctl.</summary>
     public void CountIoctl(uint command, Errno errno) => CountIoctls(command, errno, 1);
 
-    /// <summary>Counts ioctls of one command that got the same answer.</summary>
+    /// <summary>Counts ioctls of one command that got the same errno.</summary>
     public void CountIoctls(uint command, Errno errno, long count)
     {
         if (!IoctlTable.TryIndex(command, out var row) || Commands[row] != command)
@@ -91,13 +91,13 @@ internal sealed class SiloStatistics : IDisposable
         _telemetry?.NoteTurn(nanoseconds);
     }
 
-    /// <summary>Counts a context that was made again from its journal.</summary>
+    /// <summary>Counts a context recovered from its journal.</summary>
     public void CountRecovery() => Interlocked.Increment(ref _recoveries);
 
-    /// <summary>Counts a reference whose lease was over.</summary>
+    /// <summary>Counts a reference whose lease expired.</summary>
     public void CountLeaseExpiry() => Interlocked.Increment(ref _leaseExpiries);
 
-    /// <summary>The ioctls that were answered, by command and errno; what never happened is left out.</summary>
+    /// <summary>The answered ioctls, by command and errno; zero counts are left out.</summary>
     public IEnumerable<IoctlCount> Ioctls()
     {
         for (var cell = 0; cell < TurnCells; cell++)
@@ -110,7 +110,7 @@ internal sealed class SiloStatistics : IDisposable
         }
     }
 
-    /// <summary>How many of the turns that were timed took how long, by the buckets of <see cref="TurnTimeBuckets"/>.</summary>
+    /// <summary>The number of timed turns in each bucket of <see cref="TurnTimeBuckets"/>.</summary>
     public long[] TurnTimes()
     {
         var times = new long[TurnTimeBuckets.Count];
@@ -122,13 +122,15 @@ internal sealed class SiloStatistics : IDisposable
         return times;
     }
 
-    /// <summary>The objects of the contexts that are open, by kind; every kind is there.</summary>
+    /// <summary>The objects of all open contexts, by kind; every kind is listed.</summary>
     public IReadOnlyList<ObjectCount> Objects() => _contexts.CountObjects();
 
-    /// <summary>The users counts that owners have on objects of the contexts that are open, by the kind of what is held. Looks at every object.</summary>
+    /// <summary>
+    /// The users counts that owners have on objects of all open contexts, by the held object's kind. Visits every object.
+    /// </summary>
     public IReadOnlyList<ObjectCount> Holds() => _contexts.CountHolds();
 
-    /// <summary>What was done in the last seconds, oldest first.</summary>
+    /// <summary>The activity of the last seconds, oldest first.</summary>
     /// <param name="afterSecond">Only seconds after this one, in Unix time.</param>
     public ActivitySample[] Activity(long afterSecond)
     {
@@ -168,7 +170,7 @@ internal sealed class SiloStatistics : IDisposable
         return total;
     }
 
-    // A timer that comes a little early must not come again at once.
+    // A timer that fires a little early must not fire again at once.
     private TimeSpan ToNextSecond()
     {
         var left = Second - TimeSpan.FromTicks(_time.GetUtcNow().UtcTicks % Second.Ticks);
@@ -179,7 +181,7 @@ internal sealed class SiloStatistics : IDisposable
     {
         lock (_sampling)
         {
-            // The second that has just ended, although the timer may come a little early.
+            // The second that just ended, even if the timer fires a little early.
             var second = (_time.GetUtcNow() + (Second / 2)).ToUnixTimeSeconds() - 1;
             var (ioctls, errors, turns) = (0L, 0L, TurnTimes());
             foreach (var count in Ioctls())
@@ -188,7 +190,7 @@ internal sealed class SiloStatistics : IDisposable
                 errors += count.Errno == Errno.None ? 0 : count.Count;
             }
 
-            // A clock that was set back shows a second twice at most.
+            // Seconds always ascend, even if the clock is set back.
             second = _samples > 0 ? Math.Max(second, _activity[(_samples - 1) % KeptSeconds].Second + 1) : second;
             _activity[_samples++ % KeptSeconds] = new ActivitySample(second, ioctls - _sampled.Ioctls, errors - _sampled.Errors, Difference(turns, _sampled.TurnTimes));
             _sampled = (ioctls, errors, turns);
@@ -200,7 +202,7 @@ internal sealed class SiloStatistics : IDisposable
         }
         catch (ObjectDisposedException)
         {
-            // The silo stops.
+            // The silo is stopping.
         }
     }
 

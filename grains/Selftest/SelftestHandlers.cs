@@ -74,15 +74,15 @@ internal static class SelftestHandlers
     }
 
     /// <summary>Detaches and unbinds the device, before its owner goes.</summary>
-    public static async ValueTask<OperationResult> UnbindAsync(IoctlScope scope, SelftestEntry selftest)
+    public static ValueTask UnbindAsync(IoctlScope scope, SelftestEntry selftest)
     {
-        if (selftest.Device is { } device)
+        if (selftest.Device is not { } device)
         {
-            selftest.Device = null;
-            await DeviceHandlers.UnbindAsync(scope, device);
+            return ValueTask.CompletedTask;
         }
 
-        return default;
+        selftest.Device = null;
+        return DeviceHandlers.UnbindAsync(scope, device);
     }
 
     private static DeviceDescription Describe(IommuTestDeviceFlags flags) => new()

@@ -14,9 +14,6 @@ namespace IommuFd.Grains.Selftest;
 /// <summary>The ops of IOMMU_TEST_CMD on accesses.</summary>
 internal static class TestAccessHandlers
 {
-    /// <summary>What the file of an access is called as a reference.</summary>
-    public const string FileName = "selftest access";
-
     private const IommuTestAccessFlags PinFlags = IommuTestAccessFlags.Write | IommuTestAccessFlags.Syz;
 
     private const IommuTestAccessFlags RwFlags = IommuTestAccessFlags.Write | IommuTestAccessFlags.SlowPath | IommuTestAccessFlags.Syz;
@@ -33,7 +30,7 @@ internal static class TestAccessHandlers
             return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, (uint)flags);
         }
 
-        var taken = scope.Context.Get(ReferenceKind.Driver, FileName);
+        var taken = scope.Context.Get(ReferenceKind.Driver, AccessHandlers.FileName);
         if (scope.Context.FindDriver(taken.Reference) is not { } reference)
         {
             return new IoctlReply { Errno = taken.Errno, Diagnostic = taken.Diagnostic };
@@ -46,8 +43,8 @@ internal static class TestAccessHandlers
         }
 
         var attached = await AccessHandlers.AttachAsync(scope, access, cmd.Id);
-        var file = new UserFile($"access {access.Id}", IsMemfd: false, 0) { Access = new AccessFile(scope.Grains.Handle, reference.Id, access.Id) };
-        var reply = attached.Succeeded ? call.Respond(in cmd, new IoctlReply { File = new NewFile(FileOffset, file) }) : attached.ToReply();
+        var target = new FileTarget(scope.Grains.Handle, reference.Id, ObjectType.Access, access.Id);
+        var reply = attached.Succeeded ? call.Respond(in cmd, new IoctlReply { File = new NewFile(FileOffset, target) }) : attached.ToReply();
         if (reply.Errno != Errno.None)
         {
             await AccessHandlers.DestroyAsync(scope, access);
@@ -164,12 +161,12 @@ internal static class TestAccessHandlers
         return null;
     }
 
-    // A file says itself what it leads to, and may be anything that a client made up.
+    // A client may send any target: it leads to an access only if context, kind, id and reference agree.
     private static AccessEntry? Find(IoctlScope scope, IoctlCommand call)
-        => call.File?.Access is { } file
-            && file.Context == scope.Grains.Handle
-            && scope.Context.Objects.Find<AccessEntry>(file.Access.Value) is { DriverHold.Owner: ContextReference owner } access
-            && owner.Id == file.Reference
+        => call.File?.Target is { Type: ObjectType.Access } target
+            && target.Context == scope.Grains.Handle
+            && scope.Context.Objects.Find<AccessEntry>(target.Id.Value) is { DriverHold.Owner: ContextReference owner } access
+            && owner.Id == target.Reference
             ? access
             : null;
 

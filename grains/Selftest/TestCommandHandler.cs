@@ -1,7 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
@@ -27,7 +26,7 @@ internal static class TestCommandHandler
             IommuTestOp.AccessRw => TestAccessHandlers.Rw(scope, call),
             IommuTestOp.AccessReplaceIoas => TestAccessHandlers.ReplaceIoas(scope, call),
             IommuTestOp.SetTempMemoryLimit => ValueTask.FromResult(SetTempMemoryLimit(scope.Context, cmd)),
-            IommuTestOp.DevCheckCache => DeviceHandlers.CheckCache(scope, call),
+            IommuTestOp.DevCheckCache => TestDomainHandlers.CheckCache(scope, call),
             _ => ValueTask.FromResult(Failure.Unsupported(DiagnosticReason.UnsupportedOp, cmd.Op)),
         };
     }
@@ -49,7 +48,7 @@ internal static class TestCommandHandler
     private static async ValueTask<IoctlReply> AddReservedAsync(IoctlScope scope, IommuTestCmd cmd)
     {
         var (start, length) = (cmd.Fields[0], cmd.Fields[1]);
-        if (IoasModel.CheckAddReserved(start, length, out var range) is var errno && errno != Errno.None)
+        if (IoasChecks.AddReserved(start, length, out var range) is var errno && errno != Errno.None)
         {
             return Failure.Reply(errno, length == 0 ? DiagnosticReason.EmptyRange : DiagnosticReason.RangeOverflow, start, length);
         }
@@ -59,14 +58,13 @@ internal static class TestCommandHandler
             return Failure.ObjectNotFound(scope.Context.Objects, cmd.Id);
         }
 
-        if (scope.Context.CheckRoom(1) is { Succeeded: false } full)
+        if (scope.Grains.CheckRoom(1) is { Succeeded: false } full)
         {
             return full.ToReply();
         }
 
         var answer = await scope.Grains.CallAsync<IIoasGrain, IovaRange, ObjectReply>(
             ioas, range, static (grain, stamp, range) => grain.AddReservedAsync(stamp, range));
-        IoasMappingHandlers.NoteSize(scope, ioas, answer);
         return answer.Errno == Errno.None ? IoctlReply.Success : Failure.Of(answer, ioas);
     }
 }

@@ -2,6 +2,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Hwpts;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
@@ -107,5 +108,21 @@ internal static class TestDomainHandlers
         fields.OutNrDirty = answer.Value;
         cmd.Fields.Set(in fields);
         return call.Respond(in cmd);
+    }
+
+    /// <summary>IOMMU_TEST_OP_DEV_CHECK_CACHE.</summary>
+    public static async ValueTask<IoctlReply> CheckCache(IoctlScope scope, IoctlCommand call)
+    {
+        var cmd = call.Read<IommuTestCmd>();
+        if (scope.Context.Objects.Find<DeviceEntry>(cmd.Id) is not { } device)
+        {
+            return Failure.ObjectNotFound(scope.Context.Objects, cmd.Id);
+        }
+
+        var answer = await scope.Grains.CallAsync<IDeviceGrain, (DeviceDescription? Device, IommuTestCheckDevCache Check), ObjectReply>(
+            device,
+            (DeviceHandlers.ToBuild(scope, device), cmd.Fields.As<IommuTestCheckDevCache>()),
+            static (grain, stamp, argument) => grain.CheckCacheAsync(stamp, argument.Device, argument.Check.Id, argument.Check.Cache));
+        return answer.Errno == Errno.None ? IoctlReply.Success : Failure.Of(answer, device);
     }
 }

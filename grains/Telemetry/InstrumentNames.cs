@@ -1,6 +1,9 @@
 namespace IommuFd.Grains.Telemetry;
 
-/// <summary>The names of all instruments of the meter <c>IommuFd</c>, and of their attributes. Units are UCUM's; docs/operations.md says what each counts.</summary>
+/// <summary>
+/// The names of the instruments of the meter <c>IommuFd</c> and of their attributes. Units are UCUM's; docs/operations.md says what each
+/// counts.
+/// </summary>
 public static class InstrumentNames
 {
     public const string Ioctls = "iommufd.ioctls";
@@ -30,6 +33,6 @@ public static class InstrumentNames
     /// <summary>Of journals: <c>append</c>, <c>confirm</c>, <c>snapshot</c> or <c>release</c>.</summary>
     public const string Operation = "iommufd.journal.operation";
 
-    /// <summary>The class of an error; missing where there was none.</summary>
+    /// <summary>The class of an error; absent if there was none.</summary>
     public const string ErrorType = "error.type";
 }

@@ -5,9 +5,9 @@ using Microsoft.Extensions.Hosting;
 
 namespace IommuFd.Grains.Telemetry;
 
-// What a silo counts or knows anyway is read when an exporter asks, and costs nothing in between. The counts are exact and only grow, so that they are right whether a reader
-// adds up what it gets (delta) or gets sums (cumulative). A silo that leaves takes its instruments with it: its contexts and objects count no more, and those that are made
-// again elsewhere count there.
+// What a silo counts or knows anyway is read when an exporter asks, and costs nothing in between. The counts are exact and only grow, so
+// both kinds of reader get them right, delta and cumulative. A silo that leaves takes its instruments with it: its contexts and objects no
+// longer count, and those restored elsewhere count there.
 
 /// <summary>The instruments that read <see cref="SiloStatistics"/>. Lives as long as its silo's host.</summary>
 internal sealed class SiloMetrics : IHostedService
@@ -21,12 +21,12 @@ internal sealed class SiloMetrics : IHostedService
     {
         _statistics = statistics;
         var meter = meters.Create(IommufdTelemetry.MeterName);
-        meter.CreateObservableCounter(InstrumentNames.Ioctls, Ioctls, "{ioctl}", "Ioctls that were answered, those in batches included, by command and errno.");
-        meter.CreateObservableCounter(InstrumentNames.Recoveries, () => _statistics.Recoveries, "{recovery}", "Contexts that were made again from their journals.");
-        meter.CreateObservableCounter(InstrumentNames.LeaseExpiries, () => _statistics.LeaseExpiries, "{reference}", "References that were put back since their owners gave no sign of life for the time of a lease.");
-        meter.CreateObservableGauge(InstrumentNames.Contexts, Contexts, "{context}", "Contexts that are open on the silo, by mode.");
-        meter.CreateObservableGauge(InstrumentNames.Objects, () => ByType(_statistics.Objects()), "{object}", "Objects of the contexts that are open on the silo, by type.");
-        meter.CreateObservableGauge(InstrumentNames.Holds, () => ByType(_statistics.Holds()), "{hold}", "Users counts that holders have on objects, beyond the one of the table, by the type of what is held.");
+        meter.CreateObservableCounter(InstrumentNames.Ioctls, Ioctls, "{ioctl}", "Ioctls answered, including those in batches, by command and errno.");
+        meter.CreateObservableCounter(InstrumentNames.Recoveries, () => _statistics.Recoveries, "{recovery}", "Contexts recovered from their journals.");
+        meter.CreateObservableCounter(InstrumentNames.LeaseExpiries, () => _statistics.LeaseExpiries, "{reference}", "References put because their owners gave no sign of life within the lease.");
+        meter.CreateObservableGauge(InstrumentNames.Contexts, Contexts, "{context}", "Contexts open on the silo, by mode.");
+        meter.CreateObservableGauge(InstrumentNames.Objects, () => ByType(_statistics.Objects()), "{object}", "Objects of the contexts open on the silo, by type.");
+        meter.CreateObservableGauge(InstrumentNames.Holds, () => ByType(_statistics.Holds()), "{hold}", "Users counts that holders have on objects, beyond the table's own, by the type of the held object.");
     }
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -5,24 +5,28 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Telemetry;
 
-// Whether a turn is traced must be known before it begins, at next to no cost where it is not. Orleans' own propagation would put a filter, a state machine and an activity
-// around every call of every grain; here the grains look themselves: is there a listener, does the call say which trace it belongs to, and if not, is it chosen to begin one?
+// Whether a turn is traced must be known before it begins, at next to no cost if it is not. Orleans' own propagation would put a filter, a
+// state machine and an activity around every call of every grain. Here the grains check for themselves: is there a listener, does the call
+// belong to a trace, and if not, is it chosen to begin one?
 
 /// <summary>The spans of turns.</summary>
 internal static class TurnSpans
 {
-    /// <summary>Whether a context's turn that begins now is to have a span. Notes how long its request has waited, if that is known.</summary>
-    /// <param name="telemetry">The silo's; null for none.</param>
-    /// <param name="parent">The caller's span, if there is one.</param>
+    /// <summary>Whether the context's turn that begins now gets a span. Records how long its request has waited, if known.</summary>
+    /// <param name="telemetry">The silo's telemetry.</param>
+    /// <param name="parent">The caller's span, if any.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsWanted(TurnTelemetry? telemetry, out ActivityContext parent)
+    public static bool IsWanted(TurnTelemetry telemetry, out ActivityContext parent)
     {
         parent = default;
         var isTracing = IommufdTelemetry.Source.HasListeners();
-        return (isTracing || telemetry is { MeasuresQueueTime: true }) && IsWantedNow(telemetry, isTracing, out parent);
+        return (isTracing || telemetry.MeasuresQueueTime) && IsWantedNow(telemetry, isTracing, out parent);
     }
 
-    /// <summary>The span of a context's turn, from its begin to its answer. It is the current activity of the turn, where its calls of objects find it.</summary>
+    /// <summary>
+    /// Starts the span of a context's turn, which lasts until the reply. It is the turn's current activity, where its calls to objects find
+    /// it.
+    /// </summary>
     /// <param name="method">The method.</param>
     /// <param name="parent">The caller's span.</param>
     /// <param name="handle">The context.</param>
@@ -55,17 +59,19 @@ internal static class TurnSpans
         }
     }
 
-    /// <summary>Starts the span of an object's turn where the call belongs to a recorded trace: objects begin none.</summary>
+    /// <summary>Starts the span of an object's turn if the call belongs to a recorded trace: objects begin no traces.</summary>
     public static Activity? StartObject(string grain, string method)
         => IommufdTelemetry.Source.HasListeners() && CallHeaders.ReadTrace(CallHeaders.Current, out var parent) == true
             ? CallSpan.Start(ActivityKind.Server, ObjectMethod(grain, method), parent)
             : null;
 
-    /// <summary>What a method of an object is called: of IoasGrain.MapAsync, for example, <c>iommufd.Ioas/Map</c>.</summary>
+    /// <summary>The span name of an object's method: <c>iommufd.Ioas/Map</c> for IoasGrain.MapAsync.</summary>
     public static string ObjectMethod(string grain, string method)
         => $"{CallSpan.Prefix}{Trim(grain, "Grain")}/{Trim(method, "Async")}";
 
-    /// <summary>The method that a lambda calls, by its text: of <c>(grain, stamp, iova) => grain.UnmapAsync(stamp, iova)</c> it is UnmapAsync.</summary>
+    /// <summary>
+    /// The method that a lambda calls, from its text: UnmapAsync for <c>(grain, stamp, iova) => grain.UnmapAsync(stamp, iova)</c>.
+    /// </summary>
     public static string CalledMethod(string lambda)
     {
         var body = lambda.AsSpan()[(lambda.IndexOf("=>", StringComparison.Ordinal) + 1)..];
@@ -73,7 +79,7 @@ internal static class TurnSpans
         return name.IndexOf('(') is var end and > 0 ? name[..end].Trim().ToString() : SpanTags.Other;
     }
 
-    private static bool IsWantedNow(TurnTelemetry? telemetry, bool isTracing, out ActivityContext parent)
+    private static bool IsWantedNow(TurnTelemetry telemetry, bool isTracing, out ActivityContext parent)
     {
         parent = default;
         if (CallHeaders.Current is not { } mark)
@@ -81,7 +87,7 @@ internal static class TurnSpans
             return isTracing && RootSampling.Choose();
         }
 
-        telemetry?.NoteQueueTime();
+        telemetry.NoteQueueTime();
         return isTracing && (CallHeaders.ReadTrace(mark, out parent) ?? RootSampling.Choose());
     }
 

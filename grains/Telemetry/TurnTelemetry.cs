@@ -3,7 +3,8 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.Telemetry;
 
-// What a silo measures by recording it, turn by turn; what it counts anyway is in SiloMetrics. Each silo has its own meter, so that several in one process don't mix.
+// What a silo records turn by turn; what it counts anyway is in SiloMetrics. Each silo has its own meter, so that several in one process
+// don't mix.
 
 /// <summary>The histograms of a silo's turns and recoveries. Thread-safe.</summary>
 internal sealed class TurnTelemetry
@@ -18,20 +19,20 @@ internal sealed class TurnTelemetry
     {
         var meter = meters.Create(IommufdTelemetry.MeterName);
         _turnDuration = meter.CreateHistogram(
-            InstrumentNames.TurnDuration, "s", "How long turns of contexts take, from their begin to their answer, the journal included. Of each context one turn in 16 is measured.", advice: TurnTimes);
+            InstrumentNames.TurnDuration, "s", "Duration of contexts' turns from start to reply, including the journal. One turn in 16 of each context is measured.", advice: TurnTimes);
         _queueDuration = meter.CreateHistogram(
             InstrumentNames.QueueDuration,
             "s",
-            "How long requests take from where the SDK sends them to the begin of their turn: the network, Orleans' queues and the turns before. By the clocks of both sides; of each thread of a client about one request in 1024 is measured.",
+            "Time from the SDK's sending of a request to the start of its turn: the network, Orleans' queues and the turns before it. By the clocks of both sides; about one request in 1024 of each client thread is measured.",
             advice: TurnTimes);
         _recoveryDuration = meter.CreateHistogram(
-            InstrumentNames.RecoveryDuration, "s", "How long it takes to make a context again from its journal.", advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] });
+            InstrumentNames.RecoveryDuration, "s", "Duration of recovering a context from its journal.", advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] });
     }
 
-    /// <summary>Whether somebody wants to know how long requests wait.</summary>
+    /// <summary>Whether a listener measures how long requests wait.</summary>
     public bool MeasuresQueueTime => _queueDuration.Enabled;
 
-    /// <summary>Notes how long the request of this turn has waited, where it says when it was sent.</summary>
+    /// <summary>Records how long this turn's request has waited, if it says when it was sent.</summary>
     public void NoteQueueTime()
     {
         if (CallHeaders.ReadAge() is { } age)
@@ -40,9 +41,9 @@ internal sealed class TurnTelemetry
         }
     }
 
-    /// <summary>Notes a turn that is measured.</summary>
+    /// <summary>Records a measured turn.</summary>
     public void NoteTurn(long nanoseconds) => _turnDuration.Record(nanoseconds / 1e9);
 
-    /// <summary>Notes that a context was made again.</summary>
+    /// <summary>Records the recovery of a context.</summary>
     public void NoteRecovery(TimeSpan duration) => _recoveryDuration.Record(duration.TotalSeconds);
 }

@@ -1,15 +1,15 @@
 using System.CommandLine;
 using IommuFd.Chaos.Clients;
 using IommuFd.Chaos.Faults;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Chaos.Run;
 using IommuFd.Grains.Journaling;
+using IommuFd.Linearizability;
 using IommuFd.Silo;
 using IommuFd.Silo.Journals;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
-// A silo that is broken on purpose takes a silo's settings, which are no options.
+// A deliberately broken silo takes a silo's settings, which are not options.
 if (args is ["broken-silo", .. var settings])
 {
     using var host = SiloHost.Build(settings, silo => silo.Services.AddSingleton<IJournal>(services => new UnfencedJournal(services.GetRequiredService<GroupCommitJournal>()))).Host;
@@ -19,15 +19,15 @@ if (args is ["broken-silo", .. var settings])
     return 0;
 }
 
-var root = new RootCommand("Runs a cluster whose silos are killed and paused, and checks what its clients have seen.") { Run(), Check(), Client() };
+var root = new RootCommand("Runs a cluster whose silos are killed and paused, and checks what its clients observed.") { Run(), Check(), Client() };
 return await root.Parse(args).InvokeAsync();
 
 static Command Run()
 {
     var minutes = new Option<double>("--minutes") { Description = "How long faults are injected.", DefaultValueFactory = _ => 5 };
-    var seed = new Option<int>("--seed") { Description = "Where all that is random comes from.", DefaultValueFactory = _ => Random.Shared.Next(1_000_000) };
-    var broken = new Option<bool>("--broken") { Description = "Lets stale activations answer, to see that it is noticed." };
-    var command = new Command("run", "Runs it. Exit status 1: something was wrong.") { minutes, seed, broken };
+    var seed = new Option<int>("--seed") { Description = "Seed of all random choices.", DefaultValueFactory = _ => Random.Shared.Next(1_000_000) };
+    var broken = new Option<bool>("--broken") { Description = "Lets stale activations answer, to test that this is noticed." };
+    var command = new Command("run", "Runs it. Exit status 1: there were violations.") { minutes, seed, broken };
     command.SetAction(async options =>
     {
         var report = await ChaosRun.RunAsync(
@@ -40,8 +40,8 @@ static Command Run()
 
 static Command Check()
 {
-    var files = new Argument<string[]>("FILE") { Arity = ArgumentArity.OneOrMore, Description = "What the processes of one context's clients wrote." };
-    var command = new Command("check", "Checks a history that was recorded.") { files };
+    var files = new Argument<string[]>("FILE") { Arity = ArgumentArity.OneOrMore, Description = "History files of one context, one per client process." };
+    var command = new Command("check", "Checks a recorded history.") { files };
     command.SetAction(options =>
     {
         var result = new LinearizabilityChecker<ContextState>(new ContextSpecification()).Check(History.Read(options.GetValue(files)!));
@@ -56,7 +56,7 @@ static Command Client()
     var database = new Argument<string>("DATABASE");
     var number = new Argument<int>("NUMBER");
     var workers = new Argument<int>("WORKERS");
-    var command = new Command("client", "A process of clients, as a run starts them.") { database, number, workers };
+    var command = new Command("client", "A client process, as started by a run.") { database, number, workers };
     command.Hidden = true;
     command.SetAction(async options =>
     {

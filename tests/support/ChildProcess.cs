@@ -3,7 +3,7 @@ using Xunit;
 
 namespace IommuFd.TestSupport;
 
-/// <summary>One of the project's programs in a process of its own, with what it prints.</summary>
+/// <summary>One of the project's programs in its own process, with its output.</summary>
 public sealed class ChildProcess : IAsyncDisposable
 {
     private readonly Process _process;
@@ -24,24 +24,24 @@ public sealed class ChildProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Whether it has ended.</summary>
+    /// <summary>Whether it has exited.</summary>
     public bool HasExited => _process.HasExited;
 
-    /// <summary>Ends when it has ended, however it did.</summary>
+    /// <summary>Completes when it has exited, for any reason.</summary>
     public Task Exited { get; private init; } = Task.CompletedTask;
 
-    /// <summary>Called with each line that it prints, on either stream, by one thread or two.</summary>
+    /// <summary>Called with each line that it prints on either stream, from one thread or two.</summary>
     public event Action<string>? Printed;
 
     /// <summary>Starts <c>iommufd.dll</c> or <c>iommufd-silo.dll</c> from this test's folder.</summary>
     public static ChildProcess Start(string program, params string[] arguments) => Start([], program, arguments);
 
-    /// <summary>Starts a program of this test's folder with more in its environment.</summary>
+    /// <summary>Starts a program from this test's folder with additional environment variables.</summary>
     public static ChildProcess Start(Dictionary<string, string> environment, string program, params string[] arguments)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
 
-        // Tests run many silos on this machine; those that are about the dashboard ask for it.
+        // Tests run many silos on this machine; tests of the dashboard enable it.
         start.Environment["Dashboard__Enabled"] = "false";
         foreach (var (name, value) in environment)
         {
@@ -71,12 +71,12 @@ public sealed class ChildProcess : IAsyncDisposable
         using var limit = new CancellationTokenSource(Eventually.Limit);
         while (!Output.Contains(text, StringComparison.Ordinal))
         {
-            Assert.False(_process.HasExited, $"it ended without printing '{text}':\n{Output}");
+            Assert.False(_process.HasExited, $"it exited without printing '{text}':\n{Output}");
             await _printed.WaitAsync(limit.Token);
         }
     }
 
-    /// <summary>Gives it a line to read.</summary>
+    /// <summary>Writes a line to its standard input.</summary>
     public async Task WriteLineAsync(string line)
     {
         await _process.StandardInput.WriteLineAsync(line);
@@ -91,7 +91,7 @@ public sealed class ChildProcess : IAsyncDisposable
         Assert.Equal(0, kill.ExitCode);
     }
 
-    /// <summary>Waits until it ends by itself.</summary>
+    /// <summary>Waits until it exits by itself.</summary>
     public async Task<int> WaitForExitAsync()
     {
         using var limit = new CancellationTokenSource(Eventually.Limit);

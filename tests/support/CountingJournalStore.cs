@@ -3,7 +3,7 @@ using IommuFd.Grains.Journaling;
 
 namespace IommuFd.TestSupport;
 
-/// <summary>A store that counts what another one is asked, and lets a test fail it.</summary>
+/// <summary>A wrapper that counts the calls of a store, and lets a test make them fail.</summary>
 public sealed class CountingJournalStore(IJournalStore store) : IJournalStore
 {
     private long _commits;
@@ -12,10 +12,10 @@ public sealed class CountingJournalStore(IJournalStore store) : IJournalStore
     /// <summary>How many commits there were.</summary>
     public long Commits => Interlocked.Read(ref _commits);
 
-    /// <summary>How many writes they had.</summary>
+    /// <summary>How many writes they contained.</summary>
     public long Writes => Interlocked.Read(ref _writes);
 
-    /// <summary>Called before each commit; what it throws, the commit throws.</summary>
+    /// <summary>Called before each commit, which throws what it throws.</summary>
     public Func<IReadOnlyList<JournalWrite>, Task>? BeforeCommit { get; set; }
 
     /// <inheritdoc/>

@@ -3,7 +3,7 @@ using Xunit;
 
 namespace IommuFd.TestSupport;
 
-/// <summary>Waits for a state that Orleans reaches by itself and announces by no event, such as the end of an activation.</summary>
+/// <summary>Waits for a state that Orleans reaches by itself and announces with no event, such as the end of an activation.</summary>
 public static class Eventually
 {
     public static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);

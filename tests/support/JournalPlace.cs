@@ -7,22 +7,22 @@ using IommuFd.Silo.Journals;
 namespace IommuFd.TestSupport;
 
 /// <summary>
-/// Where the journals of a test are kept: an empty place that goes with the test, on which any number of stores can be opened, and which can be damaged as
-/// disks and people do it, behind the stores' back.
+/// The place of a test's journals: it starts empty and is deleted with the test. Any number of stores can be opened on it, and it can be
+/// damaged behind their back, as disks and people do.
 /// </summary>
 public abstract class JournalPlace : IAsyncDisposable
 {
-    /// <summary>What a silo must be told to keep its journals here.</summary>
+    /// <summary>The settings of a silo that stores its journals here.</summary>
     public JournalSettings Settings { get; protected init; } = new();
 
     /// <summary>The table of records.</summary>
     public virtual string Records => "journal_records";
 
-    /// <summary>Makes a store on this place.</summary>
-    /// <param name="settings">Other settings than <see cref="Settings"/>.</param>
+    /// <summary>Creates a store on this place.</summary>
+    /// <param name="settings">Settings to use in place of <see cref="Settings"/>.</param>
     public abstract IJournalStore OpenStore(JournalSettings? settings = null);
 
-    /// <summary>Makes a store on this place, and initializes it.</summary>
+    /// <summary>Creates a store on this place and initializes it.</summary>
     public async Task<IJournalStore> OpenInitializedStoreAsync()
     {
         var store = OpenStore();
@@ -30,7 +30,7 @@ public abstract class JournalPlace : IAsyncDisposable
         return store;
     }
 
-    /// <summary>Takes the last byte from the frame of a context's last record, as a write does that was torn.</summary>
+    /// <summary>Removes the last byte of the frame of a context's last record, as a torn write does.</summary>
     public async Task TruncateLastRecordAsync(ContextHandle handle)
     {
         var last = $"{Records} WHERE handle = @handle AND position = (SELECT max(position) FROM {Records} WHERE handle = @handle)";
@@ -44,18 +44,18 @@ public abstract class JournalPlace : IAsyncDisposable
     /// <summary>Inverts the lowest bit in the middle of a snapshot's frame.</summary>
     public Task FlipByteInSnapshotAsync(ContextHandle handle) => ReplaceFrameAsync("journal_snapshots WHERE handle = @handle", handle, 0, Flip);
 
-    /// <summary>Removes a record, so that there is a gap where it was.</summary>
+    /// <summary>Removes a record, which leaves a gap.</summary>
     public async Task DeleteRecordAsync(ContextHandle handle, long position)
     {
         await SortAsync();
         await ChangeOneAsync($"DELETE FROM {Records} WHERE handle = @handle AND position = @position", ("handle", Key(handle)), ("position", position));
     }
 
-    /// <summary>Makes all released contexts released so much earlier.</summary>
+    /// <summary>Moves the release of all released contexts into the past.</summary>
     public abstract Task AgeReleasedAsync(TimeSpan by);
 
     /// <summary>Runs SQL.</summary>
-    /// <returns>How many rows it changed.</returns>
+    /// <returns>The number of rows changed.</returns>
     [SuppressMessage("Security", "CA2100", Justification = "Tests write it.")]
     public async Task<int> ExecuteAsync(string sql, params (string Name, object Value)[] parameters)
     {
@@ -67,7 +67,7 @@ public abstract class JournalPlace : IAsyncDisposable
     }
 
     /// <summary>Runs SQL.</summary>
-    /// <returns>The first value of its first row; null where there is none.</returns>
+    /// <returns>The first value of the first row; null if there is none.</returns>
     [SuppressMessage("Security", "CA2100", Justification = "Tests write it.")]
     public async Task<object?> QueryAsync(string sql, params (string Name, object Value)[] parameters)
     {
@@ -78,13 +78,13 @@ public abstract class JournalPlace : IAsyncDisposable
         return await command.ExecuteScalarAsync();
     }
 
-    /// <summary>Puts each record into a row of its own in <see cref="Records"/>.</summary>
+    /// <summary>Moves each record into its own row of <see cref="Records"/>.</summary>
     protected virtual Task SortAsync() => Task.CompletedTask;
 
-    /// <summary>Opens a connection past all stores.</summary>
+    /// <summary>Opens a connection that bypasses the stores.</summary>
     public abstract Task<DbConnection> ConnectAsync();
 
-    /// <summary>A handle as the tables have it.</summary>
+    /// <summary>A handle as stored in the tables.</summary>
     public abstract object Key(ContextHandle handle);
 
     /// <inheritdoc/>
@@ -112,7 +112,7 @@ public abstract class JournalPlace : IAsyncDisposable
         await SortAsync();
         var (table, where) = (rows.Split(' ')[0], rows[rows.IndexOf("WHERE", StringComparison.Ordinal)..]);
         (string, object)[] parameters = [("handle", Key(handle)), ("position", position)];
-        var frame = await QueryAsync($"SELECT frame FROM {rows}", parameters) as byte[] ?? throw new InvalidOperationException($"There is no {rows} of {handle}.");
+        var frame = await QueryAsync($"SELECT frame FROM {rows}", parameters) as byte[] ?? throw new InvalidOperationException($"{handle} has no {rows}.");
         await ChangeOneAsync($"UPDATE {table} SET frame = @frame {where}", [.. parameters, ("frame", replace(frame))]);
     }
 

@@ -3,17 +3,17 @@ using System.Net.Sockets;
 
 namespace IommuFd.TestSupport;
 
-// Not from the range that the kernel takes ports of outgoing connections from: in the seconds until a process that was started listens, one of those
-// could become somebody's.
+// Not from the range that the kernel uses for outgoing connections: in the seconds until a started process listens, a connection could take
+// such a port.
 
-/// <summary>Ports of loopback for the processes that tests start.</summary>
+/// <summary>Loopback ports for the processes that tests start.</summary>
 public static class Ports
 {
     private const int First = 12_000, End = 32_000;
 
     private static readonly HashSet<int> Given = [];
 
-    /// <summary>A port that nobody listens on, and that was not given before.</summary>
+    /// <summary>A port that is free and was not handed out before.</summary>
     public static int Free()
     {
         while (true)
@@ -35,7 +35,7 @@ public static class Ports
             }
             catch (SocketException)
             {
-                // Somebody has it.
+                // The port is taken.
             }
         }
     }

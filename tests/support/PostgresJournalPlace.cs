@@ -6,13 +6,13 @@ using Npgsql;
 
 namespace IommuFd.TestSupport;
 
-/// <summary>Journals in a schema of their own on a test's server.</summary>
+/// <summary>Journals in their own schema on a test's server.</summary>
 public sealed class PostgresJournalPlace : JournalPlace
 {
     private PostgresJournalPlace(string connectionString)
         => Settings = new JournalSettings { Store = JournalStoreKind.Postgres, ConnectionString = connectionString };
 
-    /// <summary>Makes the schema.</summary>
+    /// <summary>Creates the schema.</summary>
     public static async Task<PostgresJournalPlace> CreateAsync(PostgresServer server) => new(await server.CreateSchemaAsync());
 
     /// <inheritdoc/>

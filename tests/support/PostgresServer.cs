@@ -8,10 +8,12 @@ using Xunit;
 
 namespace IommuFd.TestSupport;
 
-// The server's files are in a folder of their own under the folder for temporary files, and it listens on the loopback only. A guard process waits for this
-// process's end, however that comes: then it stops the server and removes the folder.
+// The server's files are in their own temporary folder, and it listens on loopback only. A guard process waits until this process ends, for
+// whatever reason, then stops the server and removes the folder.
 
-/// <summary>A PostgreSQL server for one test assembly, made with initdb and pg_ctl from Debian's package; commits go to disk as in earnest.</summary>
+/// <summary>
+/// A PostgreSQL server for one test assembly, set up with initdb and pg_ctl from Debian's package; commits go to disk as in production.
+/// </summary>
 public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
 {
     private const string User = "iommufd";
@@ -35,7 +37,7 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
 
     internal PostgresServer(string root) => _root = root;
 
-    /// <summary>The port that it listens on, on 127.0.0.1. It keeps it when it is stopped and started.</summary>
+    /// <summary>The port that it listens on, on 127.0.0.1. A restart keeps it.</summary>
     public int Port { get; private set; }
 
     private string Data => Path.Combine(_folder, "data");
@@ -65,21 +67,21 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
             }
             catch (InvalidOperationException) when (attempt < StartAttempts)
             {
-                // Somebody else took the port.
+                // Another process took the port.
             }
         }
     }
 
-    /// <summary>Starts it, after <see cref="StopImmediatelyAsync"/> with what was on disk then.</summary>
+    /// <summary>Starts it; after <see cref="StopImmediatelyAsync"/>, with what was on disk then.</summary>
     public Task StartAsync()
         => ServerAsync("pg_ctl", "start", "--wait", "--silent", "--pgdata", Data, "--log", Path.Combine(_folder, "log"), "--options",
             $"-c listen_addresses=127.0.0.1 -c port={Port} -c unix_socket_directories={_folder} -c fsync=on -c max_connections=100");
 
-    /// <summary>Stops it as a crash does: nothing is written back, and connections break.</summary>
+    /// <summary>Stops it like a crash: nothing is written back, and connections break.</summary>
     public Task StopImmediatelyAsync() => ServerAsync("pg_ctl", "stop", "--wait", "--silent", "--mode", "immediate", "--pgdata", Data);
 
-    /// <summary>Makes an empty database.</summary>
-    /// <returns>How to connect to it.</returns>
+    /// <summary>Creates an empty database.</summary>
+    /// <returns>Its connection string.</returns>
     public async Task<string> CreateDatabaseAsync()
     {
         var name = NextName();
@@ -87,8 +89,8 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
         return ConnectionString("public", name);
     }
 
-    /// <summary>Makes an empty schema in a database that others have theirs in too, which is far quicker than a database, to make and to recover.</summary>
-    /// <returns>How to connect to it.</returns>
+    /// <summary>Creates an empty schema in a shared database, which is far quicker to create and to recover than a database.</summary>
+    /// <returns>Its connection string.</returns>
     public async Task<string> CreateSchemaAsync()
     {
         var name = NextName();
@@ -118,7 +120,7 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
             .Where(binaries => File.Exists(Path.Combine(binaries, "initdb")) && File.Exists(Path.Combine(binaries, "pg_ctl")))
             .OrderBy(binaries => binaries.Length).ThenBy(binaries => binaries, StringComparer.Ordinal)
             .LastOrDefault()
-            ?? throw new InvalidOperationException($"These tests need PostgreSQL's server, and there is no {root}/*/bin/initdb: run 'make setup', or 'apt-get install postgresql'.");
+            ?? throw new InvalidOperationException($"These tests need PostgreSQL's server, but no {root}/*/bin/initdb exists: run 'make setup', or 'apt-get install postgresql'.");
     }
 
     private static int FreePort()

@@ -2,10 +2,10 @@ using System.Diagnostics;
 
 namespace IommuFd.TestSupport;
 
-/// <summary>Runs programs and has their output.</summary>
+/// <summary>Runs programs and returns their output.</summary>
 internal static class Shell
 {
-    /// <summary>Runs a program to its end; throws with all that it printed where it fails.</summary>
+    /// <summary>Runs a program to its end; if it fails, throws with its whole output.</summary>
     public static async Task RunAsync(string program, params IEnumerable<string> arguments)
     {
         var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Path.GetTempPath() };
@@ -21,7 +21,7 @@ internal static class Shell
         await process.WaitForExitAsync();
         if (process.ExitCode != 0)
         {
-            throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}:\n{await output}{await errors}");
+            throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} exited with {process.ExitCode}:\n{await output}{await errors}");
         }
     }
 }

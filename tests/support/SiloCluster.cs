@@ -4,7 +4,9 @@ using Orleans.Configuration;
 
 namespace IommuFd.TestSupport;
 
-/// <summary>Silos as people run them, in processes of their own, whose membership and journals are in a PostgreSQL database; and clients that find them there.</summary>
+/// <summary>
+/// Silos as in production: each in its own process, with membership and journals in a PostgreSQL database, and clients that find them there.
+/// </summary>
 public sealed class SiloCluster : IAsyncDisposable
 {
     private readonly List<IHost> _clients = [];
@@ -15,16 +17,16 @@ public sealed class SiloCluster : IAsyncDisposable
 
     public List<SiloProcess> Silos { get; } = [];
 
-    /// <summary>The program that is a silo, with the arguments that make it one.</summary>
+    /// <summary>The silo's program, with the arguments that make it run a silo.</summary>
     public string[] Program { get; init; } = ["iommufd-silo.dll"];
 
-    /// <summary>Starts silos at the same time.</summary>
+    /// <summary>Starts silos concurrently.</summary>
     public static Task<SiloCluster> StartAsync(string database, int silos, params string[] settings) => new SiloCluster(database, settings).StartAsync(silos);
 
-    /// <summary>A cluster without a silo.</summary>
+    /// <summary>A cluster without silos.</summary>
     public static SiloCluster Create(string database, string[] program, params string[] settings) => new(database, settings) { Program = program };
 
-    /// <summary>Starts silos at the same time, and waits until they are up.</summary>
+    /// <summary>Starts silos concurrently, and waits until they are up.</summary>
     public async Task<SiloCluster> StartAsync(int silos)
     {
         for (var i = 0; i < silos; i++)
@@ -36,10 +38,10 @@ public sealed class SiloCluster : IAsyncDisposable
         return this;
     }
 
-    /// <summary>Starts one more, and does not wait for it.</summary>
+    /// <summary>Starts another silo without waiting for it.</summary>
     public SiloProcess StartSilo(params string[] settings) => StartSilo(Ports.Free(), Ports.Free(), settings);
 
-    /// <summary>Starts the next process of a silo that has ended, on the same ports, and does not wait for it.</summary>
+    /// <summary>Restarts a silo that has exited, on the same ports, without waiting for it.</summary>
     public SiloProcess Restart(SiloProcess ended) => StartSilo(ended.SiloPort, ended.GatewayPort);
 
     private SiloProcess StartSilo(int siloPort, int gatewayPort, params string[] settings)
@@ -59,7 +61,7 @@ public sealed class SiloCluster : IAsyncDisposable
         return silo;
     }
 
-    /// <summary>A client that takes its gateways from the database.</summary>
+    /// <summary>A client that finds its gateways in the database.</summary>
     public async Task<IGrainFactory> ConnectAsync(Action<IClientBuilder>? configure = null)
     {
         var host = await StartClientAsync(_database, configure);
@@ -67,7 +69,7 @@ public sealed class SiloCluster : IAsyncDisposable
         return host.Services.GetRequiredService<IGrainFactory>();
     }
 
-    /// <summary>A client that takes its gateways from a cluster's database. Whoever starts it stops it.</summary>
+    /// <summary>A client that finds its gateways in a cluster's database. The caller starts and stops it.</summary>
     public static async Task<IHost> StartClientAsync(string database, Action<IClientBuilder>? configure = null)
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
@@ -98,7 +100,7 @@ public sealed class SiloCluster : IAsyncDisposable
     }
 }
 
-/// <summary>A silo in a process of its own.</summary>
+/// <summary>A silo in its own process.</summary>
 public sealed record SiloProcess(ChildProcess Process, int SiloPort, int GatewayPort)
 {
     /// <summary>Waits until it is up.</summary>

@@ -12,7 +12,7 @@ public sealed class SqliteJournalPlace : JournalPlace
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("iommufd-journal-");
 
-    /// <summary>Makes the folder; the file comes with the first store.</summary>
+    /// <summary>Creates the folder; the first store creates the file.</summary>
     public SqliteJournalPlace()
         => Settings = new JournalSettings { Store = JournalStoreKind.Sqlite, Path = Path.Combine(_folder.FullName, "journal.db") };
 
@@ -26,7 +26,9 @@ public sealed class SqliteJournalPlace : JournalPlace
     public override Task AgeReleasedAsync(TimeSpan by)
         => ExecuteAsync("UPDATE journal_contexts SET released_at = released_at - @by", ("by", (long)by.TotalMilliseconds));
 
-    /// <summary>A store sorts its tail when it is opened; runs are taken apart, into rows of one record, which a store reads as well.</summary>
+    /// <summary>
+    /// Opening a store sorts its tail into runs. This splits the runs into rows of one record, which a store can also read.
+    /// </summary>
     protected override async Task SortAsync()
     {
         await (await OpenInitializedStoreAsync()).DisposeAsync();

@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 
 namespace IommuFd.Cli.Conformance;
 
-// Recorded traces, as tests/conformance/traces/README.md describes them: one sequence a line, compressed or not.
+// Recorded traces, in the format of tests/conformance/traces/README.md: one sequence per line, in plain or gzipped files.
 
 /// <summary>One step of a sequence: an ioctl, or the opening of another context.</summary>
 internal sealed record TraceStep
@@ -25,7 +25,7 @@ internal sealed record TraceStep
     [JsonPropertyName("in")]
     public string Input { get; init; } = "";
 
-    /// <summary>1 where the argument pointer itself leads nowhere.</summary>
+    /// <summary>1 if the argument pointer itself is invalid.</summary>
     [JsonPropertyName("badptr")]
     public int BadPointer { get; init; }
 
@@ -37,11 +37,11 @@ internal sealed record TraceStep
     [JsonPropertyName("errno")]
     public int Errno { get; init; }
 
-    /// <summary>The system call's return value where it is greater than 0.</summary>
+    /// <summary>The system call's return value if it is greater than 0.</summary>
     [JsonPropertyName("rc")]
     public int ReturnValue { get; init; }
 
-    /// <summary>The argument after the call, where it changed.</summary>
+    /// <summary>The argument after the call; null if it did not change.</summary>
     [JsonPropertyName("out")]
     public string? Output { get; init; }
 

@@ -3,7 +3,7 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Cli.Conformance;
 
-/// <summary>The memory of the program that the traces were recorded with. What is in none of its regions can't be accessed.</summary>
+/// <summary>The memory of the program that the traces were recorded with. Addresses outside its regions can't be accessed.</summary>
 internal sealed class TraceMemory
 {
     public const ulong ArgsAddress = 0x2000_0000_0000;
@@ -12,7 +12,7 @@ internal sealed class TraceMemory
     public const ulong HoleAddress = 0x3000_0000_0000;
     public const int BufferOffset = 0x1000;
 
-    /// <summary>Traces number the files that ioctls open from here on.</summary>
+    /// <summary>The first descriptor that traces use for files that ioctls open.</summary>
     public const int FirstOpenedFile = 1000;
 
     private readonly byte[] _args = new byte[64 * 1024];
@@ -28,7 +28,7 @@ internal sealed class TraceMemory
 
     public CallerMemory Caller { get; }
 
-    /// <summary>Lays out the memory of the arguments as it was before a step.</summary>
+    /// <summary>Sets the memory of the arguments to its content before a step.</summary>
     public void Load(TraceStep step)
     {
         Array.Clear(_args);
@@ -36,7 +36,7 @@ internal sealed class TraceMemory
         Put(_args, BufferOffset, step.Memory);
     }
 
-    /// <summary>Compares the memory of the arguments with what it was after the step. Returns the first difference.</summary>
+    /// <summary>Compares the memory of the arguments with its content after the step. Returns the first difference, or null.</summary>
     public string? FindDifference(TraceStep step)
     {
         Array.Clear(_expected);

@@ -4,21 +4,21 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Cli.Conformance;
 
-/// <summary>A step that was answered differently from Linux.</summary>
+/// <summary>A step whose answer differs from Linux's.</summary>
 internal sealed record Mismatch(string Group, long Seed, int Step, string Ioctl, string What);
 
-/// <summary>What replaying a sequence found.</summary>
+/// <summary>The result of replaying a sequence.</summary>
 internal sealed record ReplayReport(string Group, ContextMode Mode, IReadOnlyDictionary<uint, int> Ioctls, IReadOnlyList<(uint Command, Mismatch Mismatch)> Mismatches);
 
-// A difference in one step can make all later ones differ, so that a sequence's first mismatch is the one to look at.
+// One difference can make all later steps differ, so look at a sequence's first mismatch.
 
 /// <summary>Issues a sequence's ioctls and compares errno, return value and every byte of memory with what Linux left.</summary>
 internal static class TraceReplayer
 {
     /// <param name="client">Opens the contexts.</param>
     /// <param name="sequence">The sequence.</param>
-    /// <param name="beforeStep">What is done to a context before a step goes to it; null for nothing.</param>
-    /// <param name="cancellationToken">Ends it early.</param>
+    /// <param name="beforeStep">Called before each step, with the context that the step goes to; null for no call.</param>
+    /// <param name="cancellationToken">Ends the replay early.</param>
     public static async Task<ReplayReport> ReplayAsync(
         IommufdClient client, TraceSequence sequence, Func<TraceSequence, int, ContextHandle, Task>? beforeStep, CancellationToken cancellationToken)
     {
@@ -72,7 +72,7 @@ internal static class TraceReplayer
         return new ReplayReport(sequence.Group, contexts[0].Mode, ioctls, mismatches);
     }
 
-    // Traces end by closing every descriptor. What must hold of any state then shows whether the sequence left something behind.
+    // Traces end by closing every descriptor. Checks of what must hold of any state then show whether the sequence left something behind.
     internal static async Task<List<(int Context, string What)>> EndAsync(IommufdClient client, TraceMemory memory, Dictionary<int, IommuContext> contexts)
     {
         var found = new List<(int, string)>();

@@ -4,39 +4,39 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-// Attempts overlap: one that has had its time is not ended, since its answer may just be slow, as that of closing a context with very many objects is. The first
-// answer counts, but for an error of an attempt that was repeated since: the repeat may succeed where that one did not, and nobody would know.
+// Attempts overlap: an attempt that has timed out is not cancelled, since its answer may just be slow, such as that of closing a context with very many objects. The first
+// answer counts, except an error of an attempt that was repeated since: the repeat may have succeeded, and the error would hide that.
 //
-// Nothing here goes back to the context of whoever called: it goes on where an answer or the clock finds it.
+// Nothing here resumes on the caller's synchronization context or task scheduler: continuations run where the answer or the timer completes.
 
-/// <summary>How an attempt failed, before it was repeated.</summary>
-/// <param name="Failure">What it threw.</param>
+/// <summary>How an attempt failed that will be repeated.</summary>
+/// <param name="Failure">The exception.</param>
 /// <param name="IsImmediate">Whether it was thrown before anything was sent.</param>
 internal sealed record FailedAttempt(Exception Failure, bool IsImmediate);
 
-/// <summary>Calls grains until there is an answer, and tells answers from the lack of one.</summary>
+/// <summary>Calls grains until there is an answer, and tells an answer from a missing one.</summary>
 internal sealed class Transport(IommufdClientOptions options)
 {
     private readonly IommufdClientOptions _options = options;
     private volatile bool _isStopped;
 
-    /// <summary>From now on nothing is sent a second time.</summary>
+    /// <summary>From now on, sends nothing a second time.</summary>
     public void Stop() => _isStopped = true;
 
-    /// <summary>Calls a grain; where no answer comes, again, and in the end says so in the SDK's own exception.</summary>
-    /// <param name="operation">What is called, for people.</param>
-    /// <param name="call">Makes one attempt. It can be made again at any time.</param>
-    /// <param name="succeeded">Whether an answer is that of a success.</param>
-    /// <param name="cancellationToken">Ends it.</param>
+    /// <summary>Calls a grain, and repeats the call while no answer comes. Throws the SDK's own exception in the end.</summary>
+    /// <param name="operation">What is called, as text for people.</param>
+    /// <param name="call">Makes one attempt. May be called again at any time.</param>
+    /// <param name="succeeded">Whether an answer is a success.</param>
+    /// <param name="cancellationToken">Cancels the wait.</param>
     public async Task<T> CallAsync<T>(string operation, Func<Task<T>> call, Predicate<T> succeeded, CancellationToken cancellationToken)
         => (await new Attempts<T>(this, operation, call, succeeded).RunAsync(cancellationToken).ConfigureAwait(false)).Reply;
 
-    /// <summary>Sends a request of a session again, whose first attempt failed or has had its time.</summary>
-    /// <param name="operation">What is sent, for people.</param>
-    /// <param name="repeat">Sends it. All repeats are answered the same.</param>
-    /// <param name="failed">How the first attempt failed; null where it may still be under way.</param>
+    /// <summary>Repeats a request of a session whose first attempt failed or timed out.</summary>
+    /// <param name="operation">What is sent, as text for people.</param>
+    /// <param name="repeat">Makes one attempt. All repeats get the same answer.</param>
+    /// <param name="failed">How the first attempt failed; null if it may still be under way.</param>
     /// <param name="elapsed">The time since the first attempt.</param>
-    /// <param name="cancellationToken">Ends it.</param>
+    /// <param name="cancellationToken">Cancels the wait.</param>
     public async Task<T> RepeatAsync<T>(string operation, Func<ValueTask<T>> repeat, FailedAttempt? failed, TimeSpan elapsed, CancellationToken cancellationToken)
     {
         var attempts = new Attempts<T>(this, operation, () => repeat().AsTask(), static _ => true);
@@ -44,7 +44,7 @@ internal sealed class Transport(IommufdClientOptions options)
         return (await attempts.RunAsync(cancellationToken).ConfigureAwait(false)).Reply;
     }
 
-    /// <summary>Puts a reference to a context back.</summary>
+    /// <summary>Puts a reference to a context.</summary>
     public async Task<ReleaseReport?> PutAsync(string operation, IContextGrain grain, ReferenceId reference, CancellationToken cancellationToken)
     {
         var attempts = new Attempts<PutReply>(this, operation, () => grain.PutAsync(reference), static reply => reply.Errno == Errno.None);
@@ -53,13 +53,13 @@ internal sealed class Transport(IommufdClientOptions options)
         {
             Errno.None => reply.Release,
 
-            // An attempt before has done it, or the context was lost with its silo: either way the reference is no more.
+            // An earlier attempt has put the reference, or the context was lost with its silo: either way the reference is gone.
             Errno.EBADF when isRepeated => null,
             _ => throw new IommufdException(operation, reply.Errno, reply.Diagnostic),
         };
     }
 
-    /// <summary>Lets a task end as it likes.</summary>
+    /// <summary>Ignores how a task ends.</summary>
     public static void Forget(Task task) => _ = task.ContinueWith(
         static ended => ended.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
 
@@ -83,10 +83,10 @@ internal sealed class Transport(IommufdClientOptions options)
         private bool _isHopeless;
         private int _sent;
 
-        // Since the first attempt.
+        // The time since the first attempt.
         private TimeSpan Elapsed => _before + _options.TimeProvider.GetElapsedTime(_started);
 
-        /// <summary>Notes an attempt that was made elsewhere.</summary>
+        /// <summary>Notes the first attempt, which was made elsewhere.</summary>
         public void NoteFirst(FailedAttempt? failed, TimeSpan elapsed)
         {
             (_sent, _before, _mayHaveRun) = (1, elapsed, failed is null);
@@ -141,14 +141,14 @@ internal sealed class Transport(IommufdClientOptions options)
             }
             catch (Exception exception)
             {
-                // A grain reference throws what it finds out before it sends.
+                // A grain reference throws what it finds out before it sends anything.
                 _newest = Task.FromException<T>(exception);
             }
 
             _pending.Add(_newest);
         }
 
-        // Null where none has come in the time given; or where the newest attempt has failed, if that ends the waiting.
+        // The first answer. Null if none comes in the given time, or if the newest attempt fails and that ends the wait.
         private async Task<Task<T>?> AnswerAsync(TimeSpan time, bool endsWithNewest, CancellationToken cancellationToken)
         {
             var isImmediate = endsWithNewest;

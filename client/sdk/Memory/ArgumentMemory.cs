@@ -2,10 +2,10 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Client;
 
-/// <summary>A buffer that holds an argument, at an address that no program has, in front of the memory that the argument's pointers lead to.</summary>
+/// <summary>The memory of an argument that is in a buffer: the buffer at an address that no program can use, and the memory that the argument's pointers refer to.</summary>
 internal sealed class ArgumentMemory(Memory<byte> argument, ICallerMemory? memory) : ICallerMemory
 {
-    /// <summary>Non-canonical on x86-64: no pointer of a program can be meant by it.</summary>
+    /// <summary>Not canonical on x86-64, so no pointer of a program can have this value.</summary>
     public const ulong Address = 0x8000_0000_0000_0000;
 
     public int Read(ulong address, Span<byte> destination)
@@ -39,9 +39,9 @@ internal sealed class ArgumentMemory(Memory<byte> argument, ICallerMemory? memor
 
     public int InstallFile(IommuFile file) => memory?.InstallFile(file) ?? -1;
 
-    public int ReadFile(IoptFile file, ulong offset, Span<byte> destination) => memory?.ReadFile(file, offset, destination) ?? 0;
+    public int ReadFile(MappedFile file, ulong offset, Span<byte> destination) => memory?.ReadFile(file, offset, destination) ?? 0;
 
-    public int WriteFile(IoptFile file, ulong offset, ReadOnlySpan<byte> source) => memory?.WriteFile(file, offset, source) ?? 0;
+    public int WriteFile(MappedFile file, ulong offset, ReadOnlySpan<byte> source) => memory?.WriteFile(file, offset, source) ?? 0;
 
     private bool TryFind(ulong address, out Memory<byte> bytes)
     {

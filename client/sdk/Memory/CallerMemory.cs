@@ -2,22 +2,22 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Client;
 
-// Regions never overlap and are kept in order of their addresses, so that one is found by bisection. A run of bytes may cross
-// from a region into one that starts where it ends, as it may from page to page.
+// Regions never overlap and are sorted by address, so that bisection finds one. A run of bytes may cross from a region into an adjacent one, as it may cross from page to
+// page.
 
-/// <summary>Memory made of regions at addresses of one's choice: for programs that simulate an address space, and for replayed traces.</summary>
+/// <summary>Memory that consists of regions at chosen addresses: for programs that simulate an address space, and for replayed traces.</summary>
 public sealed class CallerMemory : ICallerMemory
 {
     private readonly SortedList<ulong, Region> _regions = [];
     private readonly Dictionary<int, OpenFile> _files = [];
 
-    /// <summary>The lowest descriptor that files opened by ioctls get; 3 unless said otherwise.</summary>
+    /// <summary>The lowest descriptor for files that ioctls open. The default is 3.</summary>
     public int FirstFileDescriptor { get; init; } = 3;
 
     /// <summary>Adds a region.</summary>
     /// <param name="address">Its first address.</param>
-    /// <param name="bytes">Its bytes; they stay the caller's, changes are seen on both sides.</param>
-    /// <param name="access">What may be done with it.</param>
+    /// <param name="bytes">Its bytes. They are not copied: both sides see changes.</param>
+    /// <param name="access">Which access the region permits.</param>
     /// <returns>This memory.</returns>
     /// <exception cref="ArgumentException">The region is empty, overlaps another, or goes beyond 2^64.</exception>
     public CallerMemory Add(ulong address, Memory<byte> bytes, MemoryAccess access = MemoryAccess.ReadWrite)
@@ -43,16 +43,16 @@ public sealed class CallerMemory : ICallerMemory
     /// <summary>Opens a file under a descriptor.</summary>
     /// <param name="fileDescriptor">The descriptor.</param>
     /// <param name="file">The file.</param>
-    /// <param name="content">Its bytes, where accesses are to reach them; they stay the caller's, changes are seen on both sides.</param>
+    /// <param name="content">Its bytes, if accesses are to read and write them. They are not copied: both sides see changes.</param>
     /// <returns>This memory.</returns>
-    /// <exception cref="ArgumentException">The descriptor is open already.</exception>
+    /// <exception cref="ArgumentException">The descriptor is open.</exception>
     public CallerMemory AddFile(int fileDescriptor, UserFile file, Memory<byte> content = default)
     {
         _files.Add(fileDescriptor, new OpenFile(file, content, null));
         return this;
     }
 
-    /// <summary>Closes a descriptor; a file that an ioctl has opened ends with it.</summary>
+    /// <summary>Closes a descriptor, and with it the file if an ioctl has opened it.</summary>
     /// <param name="fileDescriptor">The descriptor.</param>
     /// <returns>Whether it was open.</returns>
     public async ValueTask<bool> CloseFileAsync(int fileDescriptor)
@@ -70,8 +70,8 @@ public sealed class CallerMemory : ICallerMemory
         return true;
     }
 
-    /// <summary>Closes every descriptor, as a program's end does.</summary>
-    /// <returns>When they are closed.</returns>
+    /// <summary>Closes every descriptor, as the end of a program does.</summary>
+    /// <returns>Completes when all are closed.</returns>
     public async ValueTask CloseFilesAsync()
     {
         foreach (var fileDescriptor in _files.Keys.Order().ToArray())
@@ -98,11 +98,11 @@ public sealed class CallerMemory : ICallerMemory
     }
 
     /// <inheritdoc/>
-    public int ReadFile(IoptFile file, ulong offset, Span<byte> destination)
+    public int ReadFile(MappedFile file, ulong offset, Span<byte> destination)
         => ContentOf(file, offset) is { IsEmpty: false } content ? Copy(content.Span, destination) : 0;
 
     /// <inheritdoc/>
-    public int WriteFile(IoptFile file, ulong offset, ReadOnlySpan<byte> source)
+    public int WriteFile(MappedFile file, ulong offset, ReadOnlySpan<byte> source)
         => ContentOf(file, offset) is { IsEmpty: false } content ? Copy(source, content.Span) : 0;
 
     /// <inheritdoc/>
@@ -148,14 +148,14 @@ public sealed class CallerMemory : ICallerMemory
         return count;
     }
 
-    private Memory<byte> ContentOf(IoptFile file, ulong offset)
+    private Memory<byte> ContentOf(MappedFile file, ulong offset)
     {
         ArgumentNullException.ThrowIfNull(file);
         var content = _files.Values.FirstOrDefault(open => open.File.Identity == file.Identity && !open.Content.IsEmpty)?.Content ?? default;
         return offset < (ulong)content.Length ? content[(int)offset..] : default;
     }
 
-    // Addresses wrap at 2^64 as they do in a program; address 0 has a region only if one was added.
+    // Addresses wrap at 2^64 as they do in a program. Address 0 is like any other: it is in a region only if one was added there.
     private Region? Find(ulong address, MemoryAccess access)
     {
         var keys = _regions.Keys;

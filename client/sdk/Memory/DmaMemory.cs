@@ -2,14 +2,14 @@ using System.Runtime.InteropServices;
 
 namespace IommuFd.Client;
 
-/// <summary>Memory that devices can be let at. An IOMMU maps whole pages, which ordinary arrays don't start at.</summary>
+/// <summary>Memory for DMA. An IOMMU maps whole pages, and ordinary arrays do not start at a page.</summary>
 public static class DmaMemory
 {
-    /// <summary>Bytes of a page: what Linux on x86-64 maps by, and no emulated IOMMU's page is larger.</summary>
+    /// <summary>The size of a page in bytes: that of Linux on x86-64. No emulated IOMMU has larger ones.</summary>
     public const int PageSizeBytes = 4096;
 
-    /// <summary>Allocates zeroed memory that starts at a page. It never moves, and is freed like any other when nobody refers to it any more.</summary>
-    /// <param name="lengthBytes">Bytes, at least 1; of whole pages, if an IOMMU is to map it.</param>
+    /// <summary>Allocates zeroed memory that starts at a page. The garbage collector never moves it, and frees it like any other memory.</summary>
+    /// <param name="lengthBytes">How many bytes, at least 1. For an IOMMU to map the memory, they must be whole pages.</param>
     /// <returns>The memory.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The length is not positive, or too large for one array.</exception>
     public static Memory<byte> Allocate(int lengthBytes)

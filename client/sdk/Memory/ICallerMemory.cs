@@ -3,51 +3,51 @@ using IommuFd.GrainInterfaces;
 namespace IommuFd.Client;
 
 /// <summary>
-/// The memory of the program that issues ioctls: what the pointers in arguments point to. The service never touches it; the SDK copies in before
-/// an ioctl and copies out after it, and reports what can't be accessed as it is.
+/// The memory of the program that issues ioctls, to which the pointers in arguments refer. The service never touches it: the SDK copies in before an ioctl and copies out
+/// after it, and tells the service what it can't access.
 /// </summary>
 public interface ICallerMemory
 {
     /// <summary>Copies bytes out of the memory, up to the first that can't be read.</summary>
-    /// <param name="address">Where to start.</param>
-    /// <param name="destination">Where the bytes go.</param>
+    /// <param name="address">The first address.</param>
+    /// <param name="destination">The buffer for the bytes.</param>
     /// <returns>How many leading bytes were copied.</returns>
     int Read(ulong address, Span<byte> destination);
 
     /// <summary>Copies bytes into the memory, up to the first that can't be written.</summary>
-    /// <param name="address">Where to start.</param>
+    /// <param name="address">The first address.</param>
     /// <param name="source">The bytes.</param>
     /// <returns>How many leading bytes were copied.</returns>
     int Write(ulong address, ReadOnlySpan<byte> source);
 
-    /// <summary>How far memory can be accessed.</summary>
-    /// <param name="address">Where to start.</param>
-    /// <param name="length">How many bytes to look at.</param>
-    /// <param name="access">The access that is wanted.</param>
+    /// <summary>Finds out how much memory can be accessed.</summary>
+    /// <param name="address">The first address.</param>
+    /// <param name="length">How many bytes to check.</param>
+    /// <param name="access">The wanted access.</param>
     /// <returns>How many leading bytes permit it, at most <paramref name="length"/>.</returns>
     ulong Accessible(ulong address, ulong length, MemoryAccess access);
 
-    /// <summary>Finds a file that an argument names by its descriptor.</summary>
+    /// <summary>Finds the file of a descriptor in an argument.</summary>
     /// <param name="fileDescriptor">The descriptor.</param>
-    /// <returns>The file; null where the descriptor isn't open.</returns>
+    /// <returns>The file; null if the descriptor is not open.</returns>
     UserFile? FindFile(int fileDescriptor) => null;
 
-    /// <summary>Gives a file that an ioctl has opened a descriptor, as <c>fd_install</c> does.</summary>
-    /// <param name="file">The file. Whoever closes the descriptor disposes it.</param>
-    /// <returns>The descriptor; -1 where there is none to give, and then the ioctl answers EMFILE and has done nothing.</returns>
+    /// <summary>Gives a descriptor to a file that an ioctl has opened, as <c>fd_install</c> does.</summary>
+    /// <param name="file">The file. Closing the descriptor must dispose it.</param>
+    /// <returns>The descriptor; -1 if there is none to give: the SDK then undoes the ioctl, which answers EMFILE.</returns>
     int InstallFile(IommuFile file) => -1;
 
-    /// <summary>Copies bytes out of a file that is mapped, up to the first that can't be read.</summary>
+    /// <summary>Copies bytes out of a mapped file, up to the first that can't be read.</summary>
     /// <param name="file">The file.</param>
-    /// <param name="offset">Where to start.</param>
-    /// <param name="destination">Where the bytes go.</param>
+    /// <param name="offset">The offset of the first byte.</param>
+    /// <param name="destination">The buffer for the bytes.</param>
     /// <returns>How many leading bytes were copied.</returns>
-    int ReadFile(IoptFile file, ulong offset, Span<byte> destination) => 0;
+    int ReadFile(MappedFile file, ulong offset, Span<byte> destination) => 0;
 
-    /// <summary>Copies bytes into a file that is mapped, up to the first that can't be written.</summary>
+    /// <summary>Copies bytes into a mapped file, up to the first that can't be written.</summary>
     /// <param name="file">The file.</param>
-    /// <param name="offset">Where to start.</param>
+    /// <param name="offset">The offset of the first byte.</param>
     /// <param name="source">The bytes.</param>
     /// <returns>How many leading bytes were copied.</returns>
-    int WriteFile(IoptFile file, ulong offset, ReadOnlySpan<byte> source) => 0;
+    int WriteFile(MappedFile file, ulong offset, ReadOnlySpan<byte> source) => 0;
 }

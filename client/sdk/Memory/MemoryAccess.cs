@@ -1,18 +1,18 @@
 namespace IommuFd.Client;
 
-/// <summary>What may be done with a piece of memory.</summary>
+/// <summary>How memory can be accessed.</summary>
 [Flags]
 public enum MemoryAccess
 {
-    /// <summary>Nothing.</summary>
+    /// <summary>Not at all.</summary>
     None = 0,
 
-    /// <summary>It can be read.</summary>
+    /// <summary>By reading.</summary>
     Read = 1,
 
-    /// <summary>It can be written.</summary>
+    /// <summary>By writing.</summary>
     Write = 2,
 
-    /// <summary>It can be read and written.</summary>
+    /// <summary>By reading and writing.</summary>
     ReadWrite = Read | Write,
 }

@@ -2,7 +2,7 @@ using System.Buffers;
 
 namespace IommuFd.Client;
 
-/// <summary>Memory of this process that is pinned, so that the address a mapping has of it stays true. Counted: copies of a mapping share it.</summary>
+/// <summary>Pinned memory of this process, so that the address in a mapping stays valid. Copies of a mapping share the pin, which counts them.</summary>
 internal sealed class MemoryPin
 {
     private MemoryHandle _handle;

@@ -2,14 +2,13 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Client;
 
-// What the SDK's own typed methods have mapped. A program that unmaps by raw ioctls keeps its memory pinned until the IOAS is
-// destroyed or the context is closed: pinned too long, never too short. Accesses copy from and to this memory and no other: an address
-// that the service names is looked up here, never followed.
+// What the SDK's own typed methods have mapped. If a program unmaps with raw ioctls, its memory stays pinned until the IOAS is destroyed or the context is closed: memory
+// may be pinned too long, but never too short. Accesses copy from and to this memory only: an address from the service is looked up here and never dereferenced.
 //
-// The mappings of one IOAS do not overlap, as its areas don't, but for what raw ioctls have unmapped: that stays beside what was mapped
-// there since, so mappings are told apart by their numbers.
+// The mappings of one IOAS do not overlap, since its areas don't, with one exception: what raw ioctls have unmapped stays here beside what was mapped at the same IOVAs
+// later. So each mapping has a number.
 
-/// <summary>The pins of a context, by where they are mapped.</summary>
+/// <summary>The pinned memory of a context, by IOAS and IOVA.</summary>
 internal sealed class PinnedMappings : ICallerMemory
 {
     private readonly Lock _lock = new();
@@ -66,7 +65,7 @@ internal sealed class PinnedMappings : ICallerMemory
         }
     }
 
-    /// <summary>Drops what lies in a range.</summary>
+    /// <summary>Removes the mappings in a range.</summary>
     public void Remove(ObjectId ioas, IovaRange range)
     {
         lock (_lock)
@@ -79,7 +78,7 @@ internal sealed class PinnedMappings : ICallerMemory
         }
     }
 
-    /// <summary>Shares what a range has with where it was copied to.</summary>
+    /// <summary>Adds what copying a range has mapped. The copies share the pins.</summary>
     public void Copy(ObjectId source, IovaRange range, ObjectId destination, ulong iova)
     {
         lock (_lock)
@@ -93,7 +92,7 @@ internal sealed class PinnedMappings : ICallerMemory
         }
     }
 
-    /// <summary>Drops everything of an IOAS.</summary>
+    /// <summary>Removes all mappings of an IOAS.</summary>
     public void RemoveAll(ObjectId ioas)
     {
         Remove(ioas, IovaRange.All);
@@ -103,7 +102,7 @@ internal sealed class PinnedMappings : ICallerMemory
         }
     }
 
-    /// <summary>Drops everything.</summary>
+    /// <summary>Removes all mappings.</summary>
     public void RemoveAll()
     {
         lock (_lock)
@@ -112,8 +111,8 @@ internal sealed class PinnedMappings : ICallerMemory
         }
     }
 
-    // Pinned memory from an address on; empty where none has it. The same memory may be pinned several times, by mappings of different lengths, so that
-    // where the one that is found ends, another may go on.
+    // The pinned memory from an address on; empty if the address is in none. Mappings of different lengths can pin the same memory, so that another pin may continue where
+    // the one that is found ends.
     private Memory<byte> Find(ulong address)
     {
         lock (_lock)
@@ -137,7 +136,7 @@ internal sealed class PinnedMappings : ICallerMemory
             return [];
         }
 
-        // At most one mapping that is still mapped starts below the range and reaches into it.
+        // At most one mapping that is still mapped starts before the range and reaches into it.
         var found = mappings.GetViewBetween(Before(range.Start), After(range.Last)).ToList();
         if (range.Start > 0 && mappings.GetViewBetween(Before(0), After(range.Start - 1)).Max is { Pin: not null } below && below.Range.Last >= range.Start)
         {
@@ -147,7 +146,7 @@ internal sealed class PinnedMappings : ICallerMemory
         return found;
     }
 
-    // Places among the mappings: before and behind all that start at an IOVA.
+    // Bounds in the sorted set: before and after all mappings that start at an IOVA.
     private static Mapping Before(ulong start) => new(new IovaRange(start, start), 0, null);
 
     private static Mapping After(ulong start) => new(new IovaRange(start, start), long.MaxValue, null);

@@ -5,47 +5,20 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-// The caller's side of an ioctl: copy in, copy out. It states what is in memory and decides nothing: a pointer that leads
-// nowhere is sent as bytes that can't be read, a size that is too large as a tail that was looked at, and the service answers.
+// The caller's side of an ioctl: copy in, copy out. The marshaller describes memory and decides nothing: it sends an invalid pointer as bytes that can't be read, and an
+// argument that is too large to travel with a description of its tail. The service decides the errno.
 
-/// <summary>All that an ioctl needs of its caller's memory. It becomes a request when it is sent, which gives it its name.</summary>
-internal readonly struct IoctlInput
-{
-    public uint Command { get; init; }
-
-    public byte[] Argument { get; init; }
-
-    public ArgumentTail Tail { get; init; }
-
-    public uint WritableBytes { get; init; }
-
-    public UserBuffer[]? Buffers { get; init; }
-
-    public UserFile? File { get; init; }
-
-    public IoctlRequest ToRequest(in OperationId operation = default) => new()
-    {
-        Command = Command,
-        Argument = Argument,
-        Tail = Tail,
-        WritableBytes = WritableBytes,
-        Buffers = Buffers,
-        File = File,
-        Operation = operation,
-    };
-}
-
-/// <summary>Turns an ioctl on memory into what is sent, and the reply into changes of that memory.</summary>
+/// <summary>Turns an ioctl on memory into a request, and the reply into changes of that memory.</summary>
 internal static class IoctlMarshaller
 {
-    /// <summary>Reads all that an ioctl needs of its caller's memory.</summary>
-    public static IoctlInput CopyIn(uint command, ulong address, ICallerMemory memory)
+    /// <summary>Reads everything that an ioctl needs from its caller's memory.</summary>
+    public static IoctlRequest CopyIn(uint command, ulong address, ICallerMemory memory)
     {
         Span<byte> front = stackalloc byte[256];
         var readable = memory.Read(address, front[..sizeof(uint)]);
         if (readable < sizeof(uint))
         {
-            return new IoctlInput { Command = command, Argument = front[..readable].ToArray(), Tail = ArgumentTail.Faulted };
+            return new IoctlRequest { Command = command, Argument = front[..readable].ToArray(), Tail = ArgumentTail.Faulted };
         }
 
         var size = BinaryPrimitives.ReadUInt32LittleEndian(front);
@@ -53,7 +26,7 @@ internal static class IoctlMarshaller
         var buffer = wanted <= front.Length ? front : new byte[wanted];
         readable = memory.Read(address, buffer[..wanted]);
         var argument = buffer[..readable].ToArray();
-        return new IoctlInput
+        return new IoctlRequest
         {
             Command = command,
             Argument = argument,
@@ -66,12 +39,12 @@ internal static class IoctlMarshaller
         };
     }
 
-    /// <summary>Makes the input of an ioctl whose argument is a struct of the SDK's own: readable and writable.</summary>
-    public static IoctlInput FromBytes(uint command, byte[] argument, UserBuffer[]? buffers = null, UserFile? file = null)
+    /// <summary>Makes the request of an ioctl whose argument is a struct of the SDK's own: readable and writable.</summary>
+    public static IoctlRequest FromBytes(uint command, byte[] argument, UserBuffer[]? buffers = null, UserFile? file = null)
         => new() { Command = command, Argument = argument, WritableBytes = (uint)argument.Length, Buffers = buffers, File = file };
 
-    /// <summary>Writes what a reply copies back, and copies what it says to copy. A file that it has is not opened here.</summary>
-    /// <returns>The reply, or EFAULT where bytes could not be copied.</returns>
+    /// <summary>Writes the bytes that a reply copies back, and makes its copies. Does not give its file a descriptor.</summary>
+    /// <returns>The reply; EFAULT if bytes could not be copied.</returns>
     public static IoctlReply CopyOut(IoctlReply reply, ulong address, ICallerMemory memory)
     {
         if (reply.Argument is { } argument)
@@ -81,10 +54,10 @@ internal static class IoctlMarshaller
 
         foreach (var buffer in reply.Buffers ?? [])
         {
-            UserMemory.Write(memory, buffer);
+            MemoryCopier.Write(memory, buffer);
         }
 
-        return reply.Copy is { } copy && UserMemory.Copy(memory, copy) is { } fault ? new IoctlReply { Errno = Errno.EFAULT, Diagnostic = fault } : reply;
+        return reply.Copy is { } copy && MemoryCopier.Copy(memory, copy) is { } fault ? new IoctlReply { Errno = Errno.EFAULT, Diagnostic = fault } : reply;
     }
 
     private static UserBuffer[]? CopyInBuffers(uint command, byte[] argument, ICallerMemory memory)
@@ -100,7 +73,7 @@ internal static class IoctlMarshaller
             var (_, pointerOffset, access, lengthOf) = descriptor.Buffers[i];
             if (lengthOf(argument) is var length && length > 0)
             {
-                // An older caller's argument may end before the pointer or within it: like every field, it is zero-extended.
+                // The argument of an older caller may end before the pointer or within it. Like every field, the pointer is zero-extended then.
                 var pointer = UapiStruct.Read<ulong>(argument.AsSpan(Math.Min(pointerOffset, argument.Length)));
                 buffers.Add(CopyInBuffer(i, pointer, length, access, memory));
             }
@@ -130,7 +103,7 @@ internal static class IoctlMarshaller
         };
     }
 
-    // Programs may claim any size up to 4 GiB: what is behind the bytes that travel is looked at here, a chunk at a time.
+    // A program may claim any size up to 4 GiB. Bytes that do not travel are checked here, a chunk at a time.
     private static ArgumentTail Scan(ICallerMemory memory, ulong address, uint length)
     {
         var chunk = ArrayPool<byte>.Shared.Rent(64 * 1024);

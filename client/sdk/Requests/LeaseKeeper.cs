@@ -4,11 +4,11 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-// A reference is given back by the service where its owner gives no sign of life for the time of its lease. A request is such a sign; for those that ask nothing, this
-// renews a third of the lease after the last, so that one renewal may fail and the next still comes in time.
+// The service puts a reference whose owner gives no sign of life for the time of its lease. Every request is a sign of life. A reference without requests is renewed here
+// once in each third of its lease, so that one renewal may fail and the next still comes in time.
 //
-// Contexts are spread over the third by their handles, which are random: each has its place in it, so that its references, which share it, travel in
-// one call, and nothing has to be remembered. A timer looks some times in that third, while there is anything to renew.
+// A context's handle, which is random, decides when in each third its references are renewed. So renewals are spread evenly, the references of one context share a call, and
+// there is no schedule to store. While there is anything to renew, a timer checks several times in each third what has become due.
 
 /// <summary>Renews the leases of a client's references.</summary>
 internal sealed class LeaseKeeper
@@ -16,7 +16,7 @@ internal sealed class LeaseKeeper
     private const int RenewalsPerLease = 3;
     private const int LooksPerRenewal = 16;
 
-    // Renewals under way at once: enough to renew very many contexts in the time, few enough to leave programs their turn.
+    // How many renewals are under way at once: enough to renew very many contexts in time, few enough to leave room for programs' requests.
     private const int Concurrency = 128;
 
     private static readonly TimeSpan ShortestLook = TimeSpan.FromMilliseconds(5);
@@ -38,7 +38,7 @@ internal sealed class LeaseKeeper
         _timer = Timers.Create(options.TimeProvider, static leases => _ = leases.LookAsync(), this);
     }
 
-    /// <summary>References that are kept alive.</summary>
+    /// <summary>How many references are renewed.</summary>
     public int Count
     {
         get
@@ -50,7 +50,7 @@ internal sealed class LeaseKeeper
         }
     }
 
-    /// <summary>Keeps a reference alive from now on, if its lease asks for that.</summary>
+    /// <summary>Renews a reference from now on, if it has a lease.</summary>
     /// <returns>The reference.</returns>
     public LeasedReference Add(LeasedReference reference)
     {
@@ -66,7 +66,7 @@ internal sealed class LeaseKeeper
         return reference;
     }
 
-    /// <summary>Lets a reference go: it is being put back.</summary>
+    /// <summary>Stops renewing a reference, which is about to be put.</summary>
     public void Remove(LeasedReference reference)
     {
         lock (_lock)
@@ -76,7 +76,7 @@ internal sealed class LeaseKeeper
         }
     }
 
-    /// <summary>Renews nothing any more.</summary>
+    /// <summary>Stops all renewals.</summary>
     public void Stop()
     {
         lock (_lock)
@@ -87,7 +87,7 @@ internal sealed class LeaseKeeper
         }
     }
 
-    // Looks as often as the shortest lease needs.
+    // The timer runs as often as the shortest lease needs.
     private void RunWhileNeeded(TimeSpan lease)
     {
         if (_isStopped)
@@ -114,7 +114,7 @@ internal sealed class LeaseKeeper
 
     private async Task LookAsync()
     {
-        // One that takes long is not overtaken: the next one looks at what has become due since.
+        // Only one check runs at a time. If it takes long, the next one finds everything that has become due since.
         if (Interlocked.Exchange(ref _isLooking, 1) == 1)
         {
             return;
@@ -152,7 +152,7 @@ internal sealed class LeaseKeeper
         return [.. due.GroupBy(reference => reference.Context).SelectMany(references => references.Chunk(IoctlLimits.MaxReferences))];
     }
 
-    // Whether its place in the third has come.
+    // Whether the reference's time within the third has come since the last check.
     private static bool IsDue(LeasedReference reference, TimeSpan lastLook, TimeSpan now)
     {
         var third = Math.Max(1, reference.Lease.Ticks / RenewalsPerLease);
@@ -160,7 +160,7 @@ internal sealed class LeaseKeeper
         return (lastLook.Ticks + place) / third != (now.Ticks + place) / third;
     }
 
-    // Whether a request has told the service so already.
+    // Whether a request was answered since the last check, which renews the lease.
     private static bool IsAlive(LeasedReference reference)
     {
         var answered = reference.Answered;
@@ -196,7 +196,7 @@ internal sealed class LeaseKeeper
         }
         catch (Exception)
         {
-            // Whatever it was, the program sees it with its next request. Here there is nobody to tell.
+            // The program gets the error with its next request. Nothing here could report it.
         }
 
         foreach (var reference in references)
@@ -205,7 +205,7 @@ internal sealed class LeaseKeeper
         }
     }
 
-    // One that was let go in the meantime is gone because of that.
+    // A reference that was removed in the meantime was put, and so is not lost.
     private void Lose(LeasedReference reference)
     {
         lock (_lock)

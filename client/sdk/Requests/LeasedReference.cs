@@ -2,7 +2,7 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Client;
 
-/// <summary>A reference that lives while its owner gives signs of life.</summary>
+/// <summary>A reference that the service keeps while its owner gives signs of life.</summary>
 internal sealed class LeasedReference(ContextHandle context, IContextGrain grain, ReferenceId id, TimeSpan lease, Session? session)
 {
     private volatile bool _isLost;
@@ -13,19 +13,19 @@ internal sealed class LeasedReference(ContextHandle context, IContextGrain grain
 
     public ReferenceId Id => id;
 
-    /// <summary>How long it lives without a sign. Zero is for ever.</summary>
+    /// <summary>How long the service keeps the reference without a sign of life. Zero is for ever.</summary>
     public TimeSpan Lease => lease;
 
-    /// <summary>Requests that its session had answered when it was last looked at.</summary>
+    /// <summary>How many requests of its session had been answered at the last check.</summary>
     public long AnsweredBefore { get; set; }
 
-    /// <summary>Requests that its session had answered by now.</summary>
+    /// <summary>How many requests of its session have been answered.</summary>
     public long Answered => session?.Answered ?? 0;
 
-    /// <summary>Whether its last renewal failed, so that the next look tries again.</summary>
+    /// <summary>Whether the last renewal failed, so that the next check renews the reference again.</summary>
     public bool IsLate { get; set; }
 
-    /// <summary>Whether the service has it no more.</summary>
+    /// <summary>Whether the service no longer has the reference.</summary>
     public bool IsLost
     {
         get => _isLost;

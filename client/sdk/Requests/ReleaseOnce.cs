@@ -1,25 +1,25 @@
 namespace IommuFd.Client;
 
-/// <summary>Something of the service's that the SDK's user has to let go of: a reference or a hold.</summary>
-internal sealed class ReleaseOnce<T>(Func<CancellationToken, Task<T>> letGo) : IAsyncDisposable
+/// <summary>Releases what the SDK's user has taken from the service, such as a reference or a hold. Disposing it does that only if nothing else has.</summary>
+internal sealed class ReleaseOnce<T>(Func<CancellationToken, Task<T>> release) : IAsyncDisposable
 {
     private int _ended;
 
-    /// <summary>Lets go, and throws what the service answers, also when that was done before.</summary>
+    /// <summary>Sends the release, even if one was sent before, and throws the service's error.</summary>
     public Task<T> EndAsync(CancellationToken cancellationToken)
     {
         Volatile.Write(ref _ended, 1);
-        return letGo(cancellationToken);
+        return release(cancellationToken);
     }
 
-    /// <summary>Lets go where that was not done. Does not throw: what can't be reached ends with its lease.</summary>
+    /// <summary>Sends the release if none was sent. Does not throw: what the release does not reach ends with its lease.</summary>
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _ended, 1) == 0)
         {
             try
             {
-                await letGo(CancellationToken.None);
+                await release(CancellationToken.None);
             }
             catch (Exception exception) when (exception is IommufdException or IommufdTransportException)
             {

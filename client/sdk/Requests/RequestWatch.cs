@@ -1,13 +1,13 @@
 namespace IommuFd.Client;
 
-// A timer for each request would cost every ioctl. Instead one timer looks a few times in the time that an attempt has, and only at sessions that
-// had a request under way since it looked last. A session enters the list with its first request and leaves it when it is found idle, so that a busy session
-// touches the list once in a look, and an idle client has no timer.
+// A timer for each request would slow down every ioctl. Instead one timer checks several times in each AttemptTimeout, and only the sessions that had a request under way
+// since the last check. A session enters the list with its first request and leaves it when it is found idle, so that a busy session touches the list once per check, and an
+// idle client runs no timer.
 
-/// <summary>Finds requests whose first attempt gets no answer.</summary>
+/// <summary>Finds requests whose first attempt has timed out.</summary>
 internal sealed class RequestWatch
 {
-    /// <summary>Looks in the time that an attempt has: it is over by as much later at most.</summary>
+    /// <summary>How many checks there are in an AttemptTimeout. A timeout is found late by one check at most.</summary>
     public const int LooksPerTimeout = 4;
 
     private readonly Lock _lock = new();
@@ -22,10 +22,10 @@ internal sealed class RequestWatch
         _timer = Timers.Create(options.TimeProvider, static watch => watch.Look(), this);
     }
 
-    /// <summary>The time between two looks.</summary>
+    /// <summary>The time between two checks.</summary>
     public TimeSpan Period { get; }
 
-    /// <summary>Looks so far: the watch's clock.</summary>
+    /// <summary>How many checks there were: the watch's clock.</summary>
     public int Now => Volatile.Read(ref _now);
 
     /// <summary>Watches a session until it is idle.</summary>
@@ -70,10 +70,10 @@ internal sealed class RequestWatch
     }
 }
 
-/// <summary>Timers of the SDK's own.</summary>
+/// <summary>The SDK's timers.</summary>
 internal static class Timers
 {
-    /// <summary>Makes a timer that does not run yet. Its callback has nothing of the caller that happens to start it.</summary>
+    /// <summary>Makes a timer that does not run yet. Its callback does not inherit the execution context of the caller that starts it.</summary>
     public static ITimer Create<T>(TimeProvider time, Action<T> callback, T state)
         where T : class
     {

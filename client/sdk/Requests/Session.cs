@@ -3,13 +3,13 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Client;
 
-// What makes requests of one file or driver happen once: they are numbered, and each says which of those before it need no answer any more (settled), so that
-// the service keeps few answers and refuses what comes late.
+// How the requests of one file or driver run exactly once: they are numbered, and each says up to which number all are settled. The service then keeps few answers, and
+// refuses requests that come late.
 //
-// Always: every number up to Settled has its answer or was given up, and Last - Settled is at most IoctlLimits.MaxUnsettled, the answers that the
-// service keeps for a session. A request that gets no answer holds Settled back; those behind it go on until there is no room, and then wait in order.
+// Always: every request up to Settled was answered or given up, and Last - Settled is at most IoctlLimits.MaxUnsettled, the number of answers that the service keeps for a
+// session. A request without an answer holds Settled back. Later requests go on while there is room, and then wait in order.
 
-/// <summary>The requests of one file or driver that wait for their answers. Thread-safe.</summary>
+/// <summary>The requests of one file or driver that are under way. Thread-safe.</summary>
 internal sealed class Session(ClientCore core)
 {
     private const int FirstWindow = 4;
@@ -22,16 +22,16 @@ internal sealed class Session(ClientCore core)
     private long _answered;
     private bool _isWatched;
 
-    /// <summary>The session's name.</summary>
+    /// <summary>The session's name: a random number.</summary>
     public long Id { get; } = NewId();
 
-    /// <summary>What requests are sent with.</summary>
+    /// <summary>What the files and drivers of a client share.</summary>
     public ClientCore Core => core;
 
-    /// <summary>Requests that were answered so far: each was a sign of life.</summary>
+    /// <summary>How many requests have been answered. Each was a sign of life.</summary>
     public long Answered => Volatile.Read(ref _answered);
 
-    /// <summary>A random number that can stand for somebody: not 0, which is nobody.</summary>
+    /// <summary>A random number other than 0, which stands for no session.</summary>
     public static long NewId()
     {
         Span<byte> bytes = stackalloc byte[sizeof(long)];
@@ -46,33 +46,31 @@ internal sealed class Session(ClientCore core)
         return id;
     }
 
-    /// <summary>Gives a request its number, if there is room and nobody waits for it.</summary>
-    public bool TryBegin(SessionRequest request, out OperationId operation)
+    /// <summary>Gives a request its number, if there is room and no other request waits.</summary>
+    public bool TryBegin(SessionRequest request)
     {
         bool isNew;
         lock (_lock)
         {
             if (_waiting is { Count: > 0 } || !HasRoom)
             {
-                operation = default;
                 return false;
             }
 
-            isNew = Add(request, out operation);
+            isNew = Add(request);
         }
 
         WatchIf(isNew);
         return true;
     }
 
-    /// <summary>Gives a request its number as soon as there is room, in the order of asking.</summary>
-    /// <exception cref="OperationCanceledException">The token was cancelled before; the request has no number.</exception>
-    public async ValueTask<OperationId> BeginAsync(SessionRequest request, CancellationToken cancellationToken)
+    /// <summary>Gives a request its number as soon as there is room, in the order of the calls.</summary>
+    /// <exception cref="OperationCanceledException">The token was cancelled first. The request has no number.</exception>
+    public async ValueTask BeginAsync(SessionRequest request, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var isNew = false;
         RoomWaiter? waiter = null;
-        OperationId operation = default;
         lock (_lock)
         {
             if (_waiting is { Count: > 0 } || !HasRoom)
@@ -82,21 +80,21 @@ internal sealed class Session(ClientCore core)
             }
             else
             {
-                isNew = Add(request, out operation);
+                isNew = Add(request);
             }
         }
 
         WatchIf(isNew);
         if (waiter is null)
         {
-            return operation;
+            return;
         }
 
         await using var cancellation = cancellationToken.UnsafeRegister(static (state, token) => ((RoomWaiter)state!).Cancel(token), waiter);
-        return await waiter.Task;
+        await waiter.Task;
     }
 
-    /// <summary>Settles a request: it has its answer, or was given up.</summary>
+    /// <summary>Settles a request, which was answered or given up.</summary>
     public void End(long sequence, bool isAnswered)
     {
         var isNew = false;
@@ -112,16 +110,16 @@ internal sealed class Session(ClientCore core)
             while (_waiting?.First is { Value: var waiter } && HasRoom)
             {
                 _waiting.RemoveFirst();
-                isNew |= Add(waiter.Request, out var operation);
-                waiter.SetResult(operation);
+                isNew |= Add(waiter.Request);
+                waiter.SetResult();
             }
         }
 
         WatchIf(isNew);
     }
 
-    /// <summary>Finds requests whose first attempt has had its time.</summary>
-    /// <returns>Whether there is anything to watch; if not, this session is no longer watched.</returns>
+    /// <summary>Finds requests whose first attempt has timed out.</summary>
+    /// <returns>Whether a request is under way; if not, the session is no longer watched.</returns>
     public bool FindOverdue(int now, List<SessionRequest> overdue)
     {
         lock (_lock)
@@ -142,16 +140,15 @@ internal sealed class Session(ClientCore core)
 
     private ref SessionRequest? this[long sequence] => ref _window[(int)sequence & (_window.Length - 1)];
 
-    // Answers whether the session has to be watched from now on, which the caller does outside of the lock.
-    private bool Add(SessionRequest request, out OperationId operation)
+    // Returns whether the session must be watched from now on. The caller starts that outside the lock.
+    private bool Add(SessionRequest request)
     {
         if (_last - _settled == _window.Length)
         {
             Grow();
         }
 
-        operation = new OperationId(Id, ++_last, _settled);
-        request.Begin(_last, core.Watch.Now);
+        request.Begin(++_last, _settled, core.Watch.Now);
         this[_last] = request;
         var isNew = !_isWatched;
         _isWatched = true;
@@ -176,14 +173,14 @@ internal sealed class Session(ClientCore core)
         }
     }
 
-    /// <summary>A request that has no number yet.</summary>
-    private sealed class RoomWaiter(Session session, SessionRequest request) : TaskCompletionSource<OperationId>(TaskCreationOptions.RunContinuationsAsynchronously)
+    /// <summary>A request that waits for its number.</summary>
+    private sealed class RoomWaiter(Session session, SessionRequest request) : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)
     {
         public SessionRequest Request => request;
 
         public LinkedListNode<RoomWaiter>? Place { get; set; }
 
-        // Whoever takes it from the line decides what becomes of it.
+        // Either this or End removes the waiter from the line, and the one that does completes it.
         public void Cancel(CancellationToken cancellationToken)
         {
             lock (session._lock)

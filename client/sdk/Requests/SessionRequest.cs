@@ -5,77 +5,89 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-// A request from its first attempt to its answer. Nearly every request is answered by its first attempt, so that this costs no more than the state machine of
-// an async method would: one object that is the promise, the place in the session's window and the attempt's continuation at once. What goes wrong is for
-// Transport's loop, which allocates what it likes.
+// A request from its first attempt to its answer. The first attempt answers nearly every request, so this costs no more than the state machine of an async method: one object
+// is the promise, the entry in the session's window and the attempt's continuation. Transport's loop takes over when something goes wrong, and may allocate.
 //
-// The state says who may answer: the first attempt while it is the only one; then the loop. An answer of the first attempt that comes after a repeat was sent is not
-// taken. The service keeps answers to repeats, but not a first answer that changed nothing: a DESTROY that was EBUSY may have succeeded when it was repeated.
+// The state says what may answer: the first attempt while it is the only one, then the loop. An answer of the first attempt that comes after a repeat was sent is dropped. The
+// service keeps answers to repeats, but not a first answer that changed nothing: a DESTROY that was EBUSY at first may have succeeded when it was repeated.
 
 /// <summary>A request of a session, as the session sees it.</summary>
-internal abstract class SessionRequest
+internal abstract class SessionRequest(Session session)
 {
     private int _began;
 
-    /// <summary>Whether it is sent within a span of ours. The others need not look for one.</summary>
+    // The session bounds it: a request's number is at most IoctlLimits.MaxUnsettled above the last settled one.
+    private int _aboveSettled;
+
+    /// <summary>Whether the request is sent within a span of the SDK. Other requests need not look for one.</summary>
     public bool IsTraced { get; init; }
 
     /// <summary>The request's number in its session.</summary>
     public long Sequence { get; private set; }
 
-    /// <summary>Who may answer; moves forward only.</summary>
+    /// <summary>The session.</summary>
+    protected Session Session => session;
+
+    /// <summary>What may answer the request. Moves forward only.</summary>
     protected RequestState State => (RequestState)Volatile.Read(ref StateValue);
 
     /// <summary>The state, for interlocked changes.</summary>
     protected int StateValue;
 
-    /// <summary>Notes number and time.</summary>
-    public void Begin(long sequence, int now) => (Sequence, _began) = (sequence, now);
+    /// <summary>Sets the number, the settled number and the time of the start.</summary>
+    public void Begin(long sequence, long settled, int now) => (Sequence, _aboveSettled, _began) = (sequence, (int)(sequence - settled), now);
 
-    /// <summary>Whether the first attempt has had its time.</summary>
+    /// <summary>The id that the request is sent with. It has begun.</summary>
+    public OperationId Operation(bool isRepeat = false) => new(session.Id, Sequence, Sequence - _aboveSettled, isRepeat);
+
+    /// <summary>Whether the first attempt has timed out.</summary>
     public bool IsOverdue(int now) => State == RequestState.FirstAttempt && LooksSince(now) > RequestWatch.LooksPerTimeout;
 
-    /// <summary>Sends it again.</summary>
+    /// <summary>Repeats the request.</summary>
     public abstract void OnOverdue();
 
-    /// <summary>How often the watch has looked since it began.</summary>
+    /// <summary>How many checks the watch has made since the request began.</summary>
     protected int LooksSince(int now) => unchecked(now - _began);
 
-    /// <summary>Moves on, if nobody else has.</summary>
+    /// <summary>Moves to another state, unless another thread has left this one first.</summary>
     protected bool TryMove(RequestState from, RequestState to) => Interlocked.CompareExchange(ref StateValue, (int)to, (int)from) == (int)from;
 }
 
-/// <summary>Who may answer a request.</summary>
+/// <summary>What may answer a request.</summary>
 internal enum RequestState
 {
-    /// <summary>Nobody: it has a number, but was not sent.</summary>
+    /// <summary>Nothing: the request may have a number, but was not sent.</summary>
     New = 0,
 
     /// <summary>The first attempt.</summary>
     FirstAttempt,
 
-    /// <summary>An attempt that repeats it.</summary>
+    /// <summary>A repeat.</summary>
     Repeated,
 
-    /// <summary>Nobody: it has its answer, or was given up.</summary>
+    /// <summary>Nothing: the request was answered or given up.</summary>
     Ended,
 }
 
 /// <summary>A request of a session.</summary>
-internal abstract class SessionRequest<TReply>(Session session) : SessionRequest, IValueTaskSource<TReply>
+internal abstract class SessionRequest<TReply>(Session session) : SessionRequest(session), IValueTaskSource<TReply>
 {
     private ManualResetValueTaskSourceCore<TReply> _promise;
     private ConfiguredValueTaskAwaitable<TReply>.ConfiguredValueTaskAwaiter _attempt;
     private CancellationTokenRegistration _cancellation;
     private ExecutionContext? _caller;
 
-    /// <summary>What it is, for people.</summary>
+    /// <summary>The request's name, for people.</summary>
     protected abstract string Name { get; }
 
-    /// <summary>Sends it.</summary>
-    protected abstract ValueTask<TReply> SendAsync(bool isRepeat);
+    /// <summary>Makes one attempt.</summary>
+    protected abstract ValueTask<TReply> SendAsync(OperationId operation);
 
-    /// <summary>Sends it the first time. It has begun, and its message is made.</summary>
+    /// <summary>Sends it the first time. It has begun.</summary>
+    /// <returns>Its answer. Awaited once.</returns>
+    public ValueTask<TReply> StartAsync(CancellationToken cancellationToken) => new(this, Start(cancellationToken));
+
+    /// <summary>Sends it the first time. It has begun.</summary>
     /// <returns>The promise's version, for the one who awaits it.</returns>
     protected short Start(CancellationToken cancellationToken)
     {
@@ -90,7 +102,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
             }
         }
 
-#pragma warning disable CA2012 // This is the one that awaits it: once, here or in EndFirstAttempt.
+#pragma warning disable CA2012 // Awaited exactly once, here or in EndFirstAttempt.
         _attempt = Send(isRepeat: false).ConfigureAwait(false).GetAwaiter();
 #pragma warning restore CA2012
         if (_attempt.IsCompleted)
@@ -114,12 +126,12 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
     public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
         => _promise.OnCompleted(continuation, state, token, flags);
 
-    // A grain reference throws what it finds out before it sends.
+    // A grain reference throws what it finds out before it sends anything.
     private ValueTask<TReply> Send(bool isRepeat)
     {
         try
         {
-            return IsTraced || CallHeaders.IsTimed() ? SendMarkedAsync(isRepeat) : SendAsync(isRepeat);
+            return IsTraced || CallHeaders.IsTimed() ? SendMarkedAsync(isRepeat) : SendAsync(Operation(isRepeat));
         }
         catch (Exception exception)
         {
@@ -127,7 +139,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
         }
     }
 
-    // What waits for an answer that is late has not waited for its turn: repeats are not timed.
+    // Repeats are not timed: the time since the first attempt is not a wait for a turn.
     private ValueTask<TReply> SendMarkedAsync(bool isRepeat)
     {
         if (isRepeat)
@@ -137,7 +149,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
 
         using (CallHeaders.Put(isTimed: !isRepeat))
         {
-            return SendAsync(isRepeat);
+            return SendAsync(Operation(isRepeat));
         }
     }
 
@@ -178,7 +190,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
             return;
         }
 
-        // As the caller would: with what its logical call has, such as a trace's id.
+        // With the caller's execution context, which has the trace's id, for example.
         if (_caller is { } caller)
         {
             ExecutionContext.Run(caller, state => _ = RepeatAsync((FailedAttempt?)state), failed);
@@ -193,8 +205,8 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
     {
         try
         {
-            var elapsed = session.Core.Watch.Period * LooksSince(session.Core.Watch.Now);
-            var reply = await session.Core.Transport.RepeatAsync(Name, () => Send(isRepeat: true), failed, elapsed, _cancellation.Token).ConfigureAwait(false);
+            var elapsed = Session.Core.Watch.Period * LooksSince(Session.Core.Watch.Now);
+            var reply = await Session.Core.Transport.RepeatAsync(Name, () => Send(isRepeat: true), failed, elapsed, _cancellation.Token).ConfigureAwait(false);
             if (TryMove(RequestState.Repeated, RequestState.Ended))
             {
                 Answer(reply);
@@ -217,81 +229,54 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
         }
     }
 
-    // Settled before the caller goes on, so that its next request says so.
+    // The request is settled before the caller continues, so that the caller's next request says so.
     private void Answer(TReply reply)
     {
         _cancellation.Unregister();
-        session.End(Sequence, isAnswered: true);
+        Session.End(Sequence, isAnswered: true);
         _promise.SetResult(reply);
     }
 
     private void Fail(Exception exception)
     {
         _cancellation.Unregister();
-        session.End(Sequence, isAnswered: false);
+        Session.End(Sequence, isAnswered: false);
         _promise.SetException(exception);
     }
 }
 
 /// <summary>An ioctl of a file.</summary>
-internal class IoctlOperation(Session session, IContextGrain grain) : SessionRequest<IoctlReply>(session)
+internal class IoctlOperation(Session session, IContextGrain grain, IoctlRequest request) : SessionRequest<IoctlReply>(session)
 {
-    private IoctlRequest _request = null!;
-
     /// <summary>The command.</summary>
-    protected uint Command => _request.Command;
+    protected uint Command => request.Command;
 
     protected override string Name => IoctlTable.Find(Command)?.Name ?? "ioctl";
 
-    public ValueTask<IoctlReply> StartAsync(IoctlRequest request, CancellationToken cancellationToken) => new(this, Start(request, cancellationToken));
-
-    protected short Start(IoctlRequest request, CancellationToken cancellationToken)
-    {
-        _request = request;
-        return Start(cancellationToken);
-    }
-
-    protected override ValueTask<IoctlReply> SendAsync(bool isRepeat) => grain.IoctlAsync(isRepeat ? _request.Named(_request.Operation with { IsRepeat = true }) : _request);
+    protected override ValueTask<IoctlReply> SendAsync(OperationId operation) => grain.IoctlAsync(request, operation);
 }
 
 /// <summary>An ioctl of a file whose answer is a struct: decoded where it is awaited, which saves a state machine in between.</summary>
-internal sealed class IoctlOperation<T>(Session session, IContextGrain grain) : IoctlOperation(session, grain), IValueTaskSource<T>
+internal sealed class IoctlOperation<T>(Session session, IContextGrain grain, IoctlRequest request) : IoctlOperation(session, grain, request), IValueTaskSource<T>
     where T : unmanaged
 {
-    public new ValueTask<T> StartAsync(IoctlRequest request, CancellationToken cancellationToken) => new(this, Start(request, cancellationToken));
+    public new ValueTask<T> StartAsync(CancellationToken cancellationToken) => new(this, Start(cancellationToken));
 
     T IValueTaskSource<T>.GetResult(short token) => IoctlResult.From(Command, GetResult(token)).ThrowIfFailed().Read<T>();
 }
 
 /// <summary>A batch of a file.</summary>
-internal sealed class BatchCall(Session session, IContextGrain grain, IoctlRequest[] requests, bool stopAtFirstError) : SessionRequest<IoctlBatchReply>(session)
+internal sealed class BatchCall(Session session, IContextGrain grain, IoctlBatchRequest request) : SessionRequest<IoctlBatchReply>(session)
 {
-    private OperationId _operation;
-
     protected override string Name => "batch";
 
-    public ValueTask<IoctlBatchReply> StartAsync(OperationId operation, CancellationToken cancellationToken)
-    {
-        _operation = operation;
-        return new(this, Start(cancellationToken));
-    }
-
-    protected override ValueTask<IoctlBatchReply> SendAsync(bool isRepeat) => grain.IoctlBatchAsync(
-        new IoctlBatchRequest { Requests = requests, StopAtFirstError = stopAtFirstError, Operation = _operation with { IsRepeat = isRepeat } });
+    protected override ValueTask<IoctlBatchReply> SendAsync(OperationId operation) => grain.IoctlBatchAsync(request, operation);
 }
 
 /// <summary>A driver's request.</summary>
-internal sealed class DriverCall(Session session, IContextGrain grain, ReferenceId reference, string operation, DriverRequest request) : SessionRequest<DriverReply>(session)
+internal sealed class DriverCall(Session session, IContextGrain grain, ReferenceId reference, string name, DriverRequest request) : SessionRequest<DriverReply>(session)
 {
-    private OperationId _operation;
+    protected override string Name => name;
 
-    protected override string Name => operation;
-
-    public ValueTask<DriverReply> StartAsync(OperationId operation, CancellationToken cancellationToken)
-    {
-        _operation = operation;
-        return new(this, Start(cancellationToken));
-    }
-
-    protected override ValueTask<DriverReply> SendAsync(bool isRepeat) => grain.DriverAsync(reference, request, _operation with { IsRepeat = isRepeat });
+    protected override ValueTask<DriverReply> SendAsync(OperationId operation) => grain.DriverAsync(reference, request, operation);
 }

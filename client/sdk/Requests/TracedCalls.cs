@@ -5,15 +5,15 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
-// A span lasts from the program's call to its answer, with whatever had to be sent again in between. It is the current activity meanwhile, which is where the requests that are
-// sent find it. Only traced calls come through here: the others must not even pay for a state machine.
+// A span lasts from the program's call to its answer, including all repeats. Meanwhile it is the current activity, where the requests find it. Only traced calls come through
+// here: other calls must not pay even for a state machine.
 
 /// <summary>The spans of a program's calls.</summary>
-/// <param name="handle">The context that they are about.</param>
-/// <param name="cluster">Where the context is.</param>
-internal sealed class TracedCalls(ContextHandle handle, string cluster)
+/// <param name="handle">The context that is called.</param>
+/// <param name="serverAddress">Where requests go.</param>
+internal sealed class TracedCalls(ContextHandle handle, string serverAddress)
 {
-    /// <summary>Whether a call that is made now is to have a span: where somebody listens, and it belongs to a recorded trace or is chosen to begin one.</summary>
+    /// <summary>Whether a call that is made now gets a span: if there is a listener, and the call belongs to a recorded trace or is chosen to start one.</summary>
     public static bool IsWanted
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -34,10 +34,10 @@ internal sealed class TracedCalls(ContextHandle handle, string cluster)
 
     /// <summary>Makes a call of any kind.</summary>
     /// <param name="method">The method.</param>
-    /// <param name="state">What it needs.</param>
-    /// <param name="call">Makes it.</param>
-    /// <param name="errnoOf">What an answer says.</param>
-    /// <param name="describe">Says more about it.</param>
+    /// <param name="state">What the call needs.</param>
+    /// <param name="call">Makes the call.</param>
+    /// <param name="errnoOf">The errno of an answer.</param>
+    /// <param name="describe">Adds tags to the span.</param>
     public async ValueTask<TReply> RunAsync<TState, TReply>(
         string method, TState state, Func<TState, ValueTask<TReply>> call, Func<TReply, Errno> errnoOf, Action<Activity>? describe = null)
     {
@@ -45,7 +45,7 @@ internal sealed class TracedCalls(ContextHandle handle, string cluster)
         if (span is not null)
         {
             span.SetContext(handle);
-            span.SetTag(SpanTags.ServerAddress, cluster);
+            span.SetTag(SpanTags.ServerAddress, serverAddress);
             describe?.Invoke(span);
         }
 
@@ -62,7 +62,7 @@ internal sealed class TracedCalls(ContextHandle handle, string cluster)
         }
     }
 
-    /// <summary>Notes that a request is sent again, on its call's span if there is one.</summary>
+    /// <summary>Adds an event for a repeat to the span of the call, if there is one.</summary>
     public static void NoteRepeat()
     {
         if (CallHeaders.IsTraced)

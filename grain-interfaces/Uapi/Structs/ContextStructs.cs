@@ -16,7 +16,9 @@ public struct IommuDestroy
     public uint Id;
 }
 
-/// <summary><c>struct iommu_option</c>, the argument of <c>IOMMU_OPTION</c>: gets or sets one option of the context or of an object.</summary>
+/// <summary>
+/// <c>struct iommu_option</c>, the argument of <c>IOMMU_OPTION</c>: gets or sets one option of the context or of an object.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuOption
 {
@@ -39,7 +41,9 @@ public struct IommuOption
     public ulong Val64;
 }
 
-/// <summary><c>struct iommu_vfio_ioas</c>, the argument of <c>IOMMU_VFIO_IOAS</c>: gets, sets or clears the IOAS that VFIO container compatibility uses.</summary>
+/// <summary>
+/// <c>struct iommu_vfio_ioas</c>, the argument of <c>IOMMU_VFIO_IOAS</c>: gets, sets or clears the IOAS for VFIO container compatibility.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuVfioIoas
 {
@@ -56,7 +60,10 @@ public struct IommuVfioIoas
     public ushort Reserved;
 }
 
-/// <summary><c>struct iommu_ioas_change_process</c>, the argument of <c>IOMMU_IOAS_CHANGE_PROCESS</c>: moves the pinned-memory accounting of every file mapping of the context to the calling process.</summary>
+/// <summary>
+/// <c>struct iommu_ioas_change_process</c>, the argument of <c>IOMMU_IOAS_CHANGE_PROCESS</c>: moves the pinned-memory accounting of every
+/// file mapping of the context to the calling process.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuIoasChangeProcess
 {

@@ -2,8 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace IommuFd.Uapi;
 
-// Arguments of the commands on devices and hardware page tables. Layouts as in include/uapi/linux/iommufd.h of Linux 7.1; field names are the
-// kernel's in .NET casing, and IoctlDescriptor reads sizes and offsets from here, so that they stand in one place.
+// Arguments of the commands on devices and hardware page tables. Layouts as in include/uapi/linux/iommufd.h of Linux 7.1; field names are
+// the kernel's in .NET casing, and IoctlDescriptor reads sizes and offsets from here, so that they stand in one place.
 
 /// <summary><c>struct iommu_hwpt_alloc</c>, the argument of <c>IOMMU_HWPT_ALLOC</c>: allocates a hardware page table.</summary>
 [StructLayout(LayoutKind.Sequential)]
@@ -36,14 +36,16 @@ public struct IommuHwptAlloc
     /// <summary><c>data_uptr</c>: address of the type-specific data.</summary>
     public ulong DataUptr;
 
-    /// <summary><c>fault_id</c>: id of a fault queue, where the flag FAULT_ID_VALID is set.</summary>
+    /// <summary><c>fault_id</c>: id of a fault queue, if the flag FAULT_ID_VALID is set.</summary>
     public uint FaultId;
 
     /// <summary><c>__reserved2</c>: must be 0.</summary>
     public uint Reserved2;
 }
 
-/// <summary><c>struct iommu_hw_info</c>, the argument of <c>IOMMU_GET_HW_INFO</c>: reads what the IOMMU in front of a device can do.</summary>
+/// <summary>
+/// <c>struct iommu_hw_info</c>, the argument of <c>IOMMU_GET_HW_INFO</c>: reads what the IOMMU in front of a device can do.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuHwInfo
 {
@@ -81,7 +83,9 @@ public struct IommuHwInfo
     public ulong OutCapabilities;
 }
 
-/// <summary><c>struct iommu_hwpt_set_dirty_tracking</c>, the argument of <c>IOMMU_HWPT_SET_DIRTY_TRACKING</c>: switches dirty tracking of a HWPT on or off.</summary>
+/// <summary>
+/// <c>struct iommu_hwpt_set_dirty_tracking</c>, the argument of <c>IOMMU_HWPT_SET_DIRTY_TRACKING</c>: switches a HWPT's dirty tracking on or off.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuHwptSetDirtyTracking
 {
@@ -98,7 +102,10 @@ public struct IommuHwptSetDirtyTracking
     public uint Reserved;
 }
 
-/// <summary><c>struct iommu_hwpt_get_dirty_bitmap</c>, the argument of <c>IOMMU_HWPT_GET_DIRTY_BITMAP</c>: reads, and by default clears, the dirty bits of an IOVA range.</summary>
+/// <summary>
+/// <c>struct iommu_hwpt_get_dirty_bitmap</c>, the argument of <c>IOMMU_HWPT_GET_DIRTY_BITMAP</c>: reads, and by default clears, the dirty
+/// bits of an IOVA range.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuHwptGetDirtyBitmap
 {
@@ -127,7 +134,9 @@ public struct IommuHwptGetDirtyBitmap
     public ulong Data;
 }
 
-/// <summary><c>struct iommu_hwpt_invalidate</c>, the argument of <c>IOMMU_HWPT_INVALIDATE</c>: invalidates caches of a nested HWPT or of a vIOMMU.</summary>
+/// <summary>
+/// <c>struct iommu_hwpt_invalidate</c>, the argument of <c>IOMMU_HWPT_INVALIDATE</c>: invalidates caches of a nested HWPT or of a vIOMMU.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuHwptInvalidate
 {

@@ -19,7 +19,9 @@ public struct IommuIoasAlloc
     public uint OutIoasId;
 }
 
-/// <summary><c>struct iommu_ioas_allow_iovas</c>, the argument of <c>IOMMU_IOAS_ALLOW_IOVAS</c>: replaces the list of IOVA ranges that must stay available.</summary>
+/// <summary>
+/// <c>struct iommu_ioas_allow_iovas</c>, the argument of <c>IOMMU_IOAS_ALLOW_IOVAS</c>: replaces the IOVA ranges that must stay available.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuIoasAllowIovas
 {
@@ -39,7 +41,9 @@ public struct IommuIoasAllowIovas
     public ulong AllowedIovas;
 }
 
-/// <summary><c>struct iommu_ioas_copy</c>, the argument of <c>IOMMU_IOAS_COPY</c>: maps memory that another IOAS (or the same) already maps.</summary>
+/// <summary>
+/// <c>struct iommu_ioas_copy</c>, the argument of <c>IOMMU_IOAS_COPY</c>: maps memory that an IOAS (another or the same) already maps.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuIoasCopy
 {
@@ -65,7 +69,9 @@ public struct IommuIoasCopy
     public ulong SrcIova;
 }
 
-/// <summary><c>struct iommu_ioas_iova_ranges</c>, the argument of <c>IOMMU_IOAS_IOVA_RANGES</c>: reads the IOVA ranges that may be mapped.</summary>
+/// <summary>
+/// <c>struct iommu_ioas_iova_ranges</c>, the argument of <c>IOMMU_IOAS_IOVA_RANGES</c>: reads the IOVA ranges that may be mapped.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuIoasIovaRanges
 {
@@ -75,7 +81,7 @@ public struct IommuIoasIovaRanges
     /// <summary><c>ioas_id</c>: id of the IOAS.</summary>
     public uint IoasId;
 
-    /// <summary><c>num_iovas</c>: in: room in the array, in ranges. Out: ranges that there are.</summary>
+    /// <summary><c>num_iovas</c>: in: room in the array, in ranges. Out: number of ranges.</summary>
     public uint NumIovas;
 
     /// <summary><c>__reserved</c>: must be 0.</summary>

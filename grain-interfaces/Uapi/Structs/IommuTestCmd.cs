@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 
 namespace IommuFd.Uapi;
 
-// The selftest command. Its union is kept as raw words: each op reads its own fields from them, at the offsets of the kernel's iommufd_test.h.
+// The selftest command. Its union is stored as raw words, from which each op reads its own fields at the offsets in the kernel's
+// iommufd_test.h.
 
 /// <summary><c>struct iommu_test_cmd</c>, the argument of <c>IOMMU_TEST_CMD</c>: acts on the emulated IOMMU and its devices.</summary>
 [StructLayout(LayoutKind.Sequential)]
@@ -24,7 +25,7 @@ public struct IommuTestCmd
     /// <summary>The op's own fields: the kernel's anonymous union, 48 bytes from offset 16.</summary>
     public IommuTestCmdUnion Fields;
 
-    /// <summary><c>last</c>: marks the end of the union; the smallest accepted size ends behind it.</summary>
+    /// <summary><c>last</c>: marks the end of the union; the minimum size ends behind it.</summary>
     public uint Last;
 }
 
@@ -41,10 +42,10 @@ public struct IommuTestCmdUnion
         where T : unmanaged
         => MemoryMarshal.Read<T>(MemoryMarshal.AsBytes((ReadOnlySpan<ulong>)this));
 
-    /// <summary>Makes a union of the fields of an op.</summary>
+    /// <summary>Creates a union from the fields of an op.</summary>
     /// <typeparam name="T">The op's struct, at most 48 bytes.</typeparam>
     /// <param name="fields">The fields.</param>
-    /// <returns>The union; what the op does not have is zero.</returns>
+    /// <returns>The union; bytes that the op does not use are zero.</returns>
     public static IommuTestCmdUnion Of<T>(in T fields)
         where T : unmanaged
     {

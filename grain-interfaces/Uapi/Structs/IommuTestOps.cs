@@ -4,7 +4,10 @@ namespace IommuFd.Uapi;
 
 // What the union of IOMMU_TEST_CMD means to each op, and the selftest's own data. Layouts as in the kernel's iommufd_test.h.
 
-/// <summary>The fields of <see cref="IommuTestOp.MockDomain"/> and <see cref="IommuTestOp.MockDomainFlags"/>. <c>id</c> is the IOAS or HWPT to attach to.</summary>
+/// <summary>
+/// The fields of <see cref="IommuTestOp.MockDomain"/> and <see cref="IommuTestOp.MockDomainFlags"/>. <c>id</c> is the IOAS or HWPT to
+/// attach to.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuTestMockDomain
 {
@@ -17,7 +20,7 @@ public struct IommuTestMockDomain
     /// <summary><c>out_idev_id</c>: the bound device.</summary>
     public uint OutIdevId;
 
-    /// <summary><c>dev_flags</c>: combination of <see cref="IommuTestDeviceFlags"/>; of MOCK_DOMAIN_FLAGS only.</summary>
+    /// <summary><c>dev_flags</c>: combination of <see cref="IommuTestDeviceFlags"/>; only for MOCK_DOMAIN_FLAGS.</summary>
     public uint DevFlags;
 }
 
@@ -68,7 +71,7 @@ public struct IommuTestCreateAccess
     public uint Flags;
 }
 
-/// <summary>The fields of <see cref="IommuTestOp.DestroyAccessPages"/>. <c>id</c> is the access' file descriptor.</summary>
+/// <summary>The fields of <see cref="IommuTestOp.DestroyAccessPages"/>. <c>id</c> is the access's file descriptor.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuTestDestroyAccessPages
 {
@@ -76,7 +79,7 @@ public struct IommuTestDestroyAccessPages
     public uint AccessPagesId;
 }
 
-/// <summary>The fields of <see cref="IommuTestOp.AccessPages"/>. <c>id</c> is the access' file descriptor.</summary>
+/// <summary>The fields of <see cref="IommuTestOp.AccessPages"/>. <c>id</c> is the access's file descriptor.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuTestAccessPages
 {
@@ -96,7 +99,7 @@ public struct IommuTestAccessPages
     public ulong Uptr;
 }
 
-/// <summary>The fields of <see cref="IommuTestOp.AccessRw"/>. <c>id</c> is the access' file descriptor.</summary>
+/// <summary>The fields of <see cref="IommuTestOp.AccessRw"/>. <c>id</c> is the access's file descriptor.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuTestAccessRw
 {
@@ -121,7 +124,7 @@ public struct IommuTestMemoryLimit
     public uint Limit;
 }
 
-/// <summary>The fields of <see cref="IommuTestOp.AccessReplaceIoas"/>. <c>id</c> is the access' file descriptor.</summary>
+/// <summary>The fields of <see cref="IommuTestOp.AccessReplaceIoas"/>. <c>id</c> is the access's file descriptor.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuTestAccessReplaceIoas
 {
@@ -148,7 +151,7 @@ public struct IommuTestDirty
     /// <summary><c>uptr</c>: the bitmap.</summary>
     public ulong Uptr;
 
-    /// <summary><c>out_nr_dirty</c>: bits that were set.</summary>
+    /// <summary><c>out_nr_dirty</c>: number of bits set.</summary>
     public ulong OutNrDirty;
 }
 
@@ -159,11 +162,11 @@ public struct IommuTestCheckDevCache
     /// <summary><c>id</c>: the entry, 0 to 3.</summary>
     public uint Id;
 
-    /// <summary><c>cache</c>: what it should have.</summary>
+    /// <summary><c>cache</c>: its expected value.</summary>
     public uint Cache;
 }
 
-/// <summary><c>struct iommu_test_hw_info</c>: what the selftest's IOMMU says of itself.</summary>
+/// <summary><c>struct iommu_test_hw_info</c>: what the selftest's IOMMU reports about itself.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuTestHwInfo
 {
@@ -178,9 +181,9 @@ public struct IommuTestHwInfo
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuHwptSelftest
 {
-    /// <summary><c>iotlb</c>: what a nested page table's cache has at first.</summary>
+    /// <summary><c>iotlb</c>: the initial value of a nested page table's cache.</summary>
     public uint Iotlb;
 
-    /// <summary><c>pagetable_type</c>: 0 for the usual format.</summary>
+    /// <summary><c>pagetable_type</c>: 0 for the default format.</summary>
     public uint PagetableType;
 }

@@ -2,8 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace IommuFd.Uapi;
 
-// Arguments of the commands on fault queues and virtual IOMMUs. Layouts as in include/uapi/linux/iommufd.h of Linux 7.1; field names are the
-// kernel's in .NET casing, and IoctlDescriptor reads sizes and offsets from here, so that they stand in one place.
+// Arguments of the commands on fault queues and virtual IOMMUs. Layouts as in include/uapi/linux/iommufd.h of Linux 7.1; field names are
+// the kernel's in .NET casing, and IoctlDescriptor reads sizes and offsets from here, so that they stand in one place.
 
 /// <summary><c>struct iommu_fault_alloc</c>, the argument of <c>IOMMU_FAULT_QUEUE_ALLOC</c>: allocates a queue of page faults.</summary>
 [StructLayout(LayoutKind.Sequential)]
@@ -54,7 +54,9 @@ public struct IommuViommuAlloc
     public ulong DataUptr;
 }
 
-/// <summary><c>struct iommu_vdevice_alloc</c>, the argument of <c>IOMMU_VDEVICE_ALLOC</c>: allocates the virtual instance of a device on a vIOMMU.</summary>
+/// <summary>
+/// <c>struct iommu_vdevice_alloc</c>, the argument of <c>IOMMU_VDEVICE_ALLOC</c>: allocates the virtual instance of a device on a vIOMMU.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuVdeviceAlloc
 {
@@ -74,7 +76,9 @@ public struct IommuVdeviceAlloc
     public ulong VirtId;
 }
 
-/// <summary><c>struct iommu_veventq_alloc</c>, the argument of <c>IOMMU_VEVENTQ_ALLOC</c>: allocates a queue of virtual IOMMU events.</summary>
+/// <summary>
+/// <c>struct iommu_veventq_alloc</c>, the argument of <c>IOMMU_VEVENTQ_ALLOC</c>: allocates a queue of virtual IOMMU events.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuVeventqAlloc
 {
@@ -103,7 +107,9 @@ public struct IommuVeventqAlloc
     public uint Reserved;
 }
 
-/// <summary><c>struct iommu_hw_queue_alloc</c>, the argument of <c>IOMMU_HW_QUEUE_ALLOC</c>: allocates a hardware queue of a vIOMMU in guest memory.</summary>
+/// <summary>
+/// <c>struct iommu_hw_queue_alloc</c>, the argument of <c>IOMMU_HW_QUEUE_ALLOC</c>: allocates a hardware queue of a vIOMMU in guest memory.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuHwQueueAlloc
 {
@@ -125,7 +131,7 @@ public struct IommuHwQueueAlloc
     /// <summary><c>out_hw_queue_id</c>: id of the new queue.</summary>
     public uint OutHwQueueId;
 
-    /// <summary><c>nesting_parent_iova</c>: iOVA of the queue's memory in the nesting parent.</summary>
+    /// <summary><c>nesting_parent_iova</c>: IOVA of the queue's memory in the nesting parent.</summary>
     public ulong NestingParentIova;
 
     /// <summary><c>length</c>: bytes of the queue's memory.</summary>

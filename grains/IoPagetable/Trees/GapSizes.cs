@@ -4,15 +4,15 @@ using System.Runtime.Intrinsics;
 
 namespace IommuFd.Grains.IoPagetable.Trees;
 
-// How much of a gap between two ranges is left for a search, by what the search does to the gap's start. A search for an
-// automatic IOVA prunes by the lane of its own alignment, so that gaps that are long enough but lie badly cost it nothing.
+// How much of a gap between two ranges a search can use, by how the search moves the gap's start. A search for an automatic IOVA prunes by
+// the lane of its own alignment, so gaps that are long enough but badly aligned cost it nothing.
 //
 //   lane 0         from the start itself: the plain size
-//   lane 1         from the start of the start's page, for searches that go on to an offset in the page
+//   lane 1         from the start of the page that the gap starts in, for searches that add an offset in the page
 //   lanes 2 to 11  from the start rounded up to 2^12, 2^13, ... 2^21: a page to a huge page
 //
-// All lanes are computed at once, because every map and unmap does it; Vector256 falls back to plain code where the machine has
-// no such registers. Always: a lane of a gap inside another is at most the other's.
+// All lanes are computed at once, because every map and unmap does it; Vector256 falls back to plain code where the machine has no such
+// registers. Always: no lane of a gap inside another exceeds the other's.
 
 /// <summary>Sizes in bytes of a gap; or the largest of several gaps, lane by lane. All zero for no gap.</summary>
 internal readonly struct GapSizes : IEquatable<GapSizes>
@@ -32,7 +32,7 @@ internal readonly struct GapSizes : IEquatable<GapSizes>
         _high = high;
     }
 
-    /// <summary>The size by one lane.</summary>
+    /// <summary>The size in one lane.</summary>
     public ulong this[int lane]
     {
         get
@@ -46,7 +46,7 @@ internal readonly struct GapSizes : IEquatable<GapSizes>
     public static int LaneOf(ulong alignment)
         => alignment < PageSizes.Page ? PlainLane : BitOperations.Log2(alignment / PageSizes.Page) + 2;
 
-    /// <summary>The sizes of the gap between two ranges, from behind the one to before the other; none where they touch.</summary>
+    /// <summary>The sizes of the gap between two ranges, exclusive of both; zero if they touch.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static GapSizes Between(ulong lowLast, ulong highStart)
     {
@@ -72,8 +72,8 @@ internal readonly struct GapSizes : IEquatable<GapSizes>
         Vector256.Max(left._high, right._high));
 
     /// <summary>
-    /// What the largest sizes become when gaps of <paramref name="lost"/> sizes give way to others; false where that can't be told,
-    /// because one that was largest in some lane went and none as large came.
+    /// The largest sizes once gaps of <paramref name="gained"/> sizes have replaced gaps of <paramref name="lost"/> sizes; false if
+    /// unknown, because the largest in some lane was lost and none as large was gained.
     /// </summary>
     public bool TryReplace(in GapSizes lost, in GapSizes gained, out GapSizes largest)
     {
@@ -88,7 +88,7 @@ internal readonly struct GapSizes : IEquatable<GapSizes>
 
     public override int GetHashCode() => HashCode.Combine(_low, _middle, _high);
 
-    // What is left up to the ends from (starts + add), with the bits of the mask cleared. Where that addition passes 2^64, nothing.
+    // What is left up to the ends from (starts + add) with the mask's bits cleared; nothing if that addition passes 2^64.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<ulong> Left(Vector256<ulong> starts, Vector256<ulong> ends, Vector256<ulong> add, Vector256<ulong> mask)
     {

@@ -2,17 +2,17 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.IoPagetable.Trees;
 
-// Inserting and removing. A descent changes one leaf and then, on its way back, the summaries above it, stopping to compute where
-// a summary stayed as it was. Splits leave a full leaf's greater part behind when ranges come in ascending order, so that those
-// pack tightly. A node below MinFill takes from or joins its neighbour; joining needs both to be small, so that a map and unmap
-// at the same place do not split and join forever.
+// Inserting and removing. A descent changes one leaf and then, on its way back, the summaries above it, recomputing only where a summary
+// changed. If ranges arrive in ascending order, a split leaves most of the full leaf behind, so that leaves pack tightly. A node below
+// MinFill borrows from its neighbour or joins it; joining requires both to be small, so that mapping and unmapping at the same place does
+// not split and join forever.
 
 internal sealed partial class RangeTree<T>
 {
     private const int JoinedFill = Capacity * 3 / 4;
     private const int FirstLeafCapacity = 4;
 
-    /// <summary>Adds a range; false, and nothing changed, where it overlaps one that is there.</summary>
+    /// <summary>Adds a range; false, with nothing changed, if it overlaps an existing one.</summary>
     public bool TryInsert(IovaRange range, T value)
     {
         if (_root is null)
@@ -43,7 +43,7 @@ internal sealed partial class RangeTree<T>
         return true;
     }
 
-    /// <summary>Removes the range that starts at an IOVA; false where none does.</summary>
+    /// <summary>Removes the range that starts at an IOVA; false if none does.</summary>
     public bool Remove(ulong start)
     {
         if (_root is null || start > _summary.Last || !Remove(_root, ref _summary, start))
@@ -79,7 +79,7 @@ internal sealed partial class RangeTree<T>
             return true;
         }
 
-        // Behind the last child, the last child takes it.
+        // A range behind the last child goes into the last child.
         var index = Math.Min(IndexByLast(node.Summaries!, node.Count, entry.Range.Start), node.Count - 1);
         ref var child = ref node.Summaries![index];
         var before = child;
@@ -199,7 +199,8 @@ internal sealed partial class RangeTree<T>
         Replace(leaf, GapSizes.Max(below, above), joined, ref summary.Gaps);
     }
 
-    // Brings children left and left + 1, one of which is below MinFill, above it. The parent's own summary is left to the caller.
+    // Brings children left and left + 1, one of which is below MinFill, back to MinFill or joined. The caller updates the parent's own
+    // summary.
     private static void Refill(Node parent, int left)
     {
         var children = parent.Children!;
@@ -243,7 +244,7 @@ internal sealed partial class RangeTree<T>
         InsertAt(node.Summaries!, index, ref node.Count, summary);
     }
 
-    // Moves entries to a place in another node of the same kind, making room there and closing up here.
+    // Moves entries to a place in another node of the same kind, making room there and closing the gap here.
     private static void Move(Node from, int start, Node to, int index, int count)
     {
         if (from.Entries is { } entries)

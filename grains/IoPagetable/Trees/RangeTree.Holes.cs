@@ -2,13 +2,13 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.IoPagetable.Trees;
 
-// Searching the gaps between ranges, and keeping the summaries that the search descends by. A search walks gaps in ascending
-// order and enters a subtree only where its summary says that some gap in it may do; a gap that reaches over the searched range's
-// ends counts as far as it lies inside.
+// Searching the gaps between ranges, and keeping the summaries that the search descends by. A search walks gaps in ascending order and
+// enters a subtree only where its summary says that some gap in it may fit; a gap that crosses an end of the searched range counts as far
+// as it lies inside.
 
 internal sealed partial class RangeTree<T>
 {
-    /// <summary>Finds the first gap within a range that takes a request.</summary>
+    /// <summary>Finds the first gap within a range that fits a request.</summary>
     /// <param name="within">Where to search; gaps are clipped to it.</param>
     /// <param name="request">What must fit.</param>
     /// <param name="hole">The gap.</param>
@@ -31,7 +31,7 @@ internal sealed partial class RangeTree<T>
         return search.Found;
     }
 
-    /// <summary>The largest gap within a range, in bytes. The range must not be that of all IOVAs.</summary>
+    /// <summary>The largest gap within a range, in bytes. The range must not be all IOVAs.</summary>
     public ulong LargestGap(IovaRange within)
     {
         var search = new Search { Cursor = within.Start, Last = within.Last };
@@ -65,7 +65,7 @@ internal sealed partial class RangeTree<T>
             search.Pass(child.First, request);
             if (!search.Finished && request.MayFit(child.Gaps))
             {
-                // The gap before the child has had its try.
+                // The gap before the child has been tried.
                 search.Cursor = Math.Max(search.Cursor, child.First);
                 Walk(node.Children![i], ref search, request);
             }
@@ -132,7 +132,7 @@ internal sealed partial class RangeTree<T>
         return summary;
     }
 
-    // Some gaps under a node gave way to others: brings its largest gaps up to date, counting anew only where it must.
+    // Updates a node's largest gaps after some gaps replaced others; recomputes them only if it must.
     private static void Replace(Node node, in GapSizes lost, in GapSizes gained, ref GapSizes gaps)
     {
         if (!gaps.TryReplace(lost, gained, out gaps))
@@ -141,8 +141,7 @@ internal sealed partial class RangeTree<T>
         }
     }
 
-    // A child's summary was changed from what it was before: brings its parent's up to date. The gaps to the child's neighbours
-    // count among the child's here.
+    // Updates a node's summary after a child's summary changed. The gaps to the child's neighbours count as the child's here.
     private static void Refresh(Node node, int index, in Summary before, ref Summary summary)
     {
         var summaries = node.Summaries!;
@@ -165,7 +164,7 @@ internal sealed partial class RangeTree<T>
         Replace(node, lost, gained, ref summary.Gaps);
     }
 
-    // A walk over gaps: everything below Cursor has been looked at, nothing above Last counts.
+    // A walk over gaps: everything below Cursor has been visited, nothing above Last counts.
     private struct Search
     {
         public ulong Cursor;
@@ -175,7 +174,7 @@ internal sealed partial class RangeTree<T>
         public IovaRange Hole;
         public ulong Iova;
 
-        // Comes to a range, or to a subtree, that starts here: looks at the gap before it.
+        // Arrives at a range or subtree that starts here: tries the gap before it.
         public void Pass(ulong start, in HoleRequest request)
         {
             if (start > Cursor)

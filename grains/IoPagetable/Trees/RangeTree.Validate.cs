@@ -2,19 +2,19 @@ using System.Diagnostics;
 
 namespace IommuFd.Grains.IoPagetable.Trees;
 
-// The invariants of the tree, checked from scratch. Debug builds check after as many changes as the tree has ranges, so that
-// checking stays in proportion; tests call Validate whenever they like.
+// The invariants of the tree, checked from scratch. Debug builds check once in as many changes as the tree has ranges, which keeps checking
+// proportionate; tests call Validate at any time.
 
 internal sealed partial class RangeTree<T>
 {
     private int _unchecked;
 
-    /// <summary>Throws where something that must always hold does not.</summary>
+    /// <summary>Throws if an invariant does not hold.</summary>
     public void Validate()
     {
         if (_root is null)
         {
-            Require(Count == 0, "An empty tree counts no range.");
+            Require(Count == 0, "An empty tree counts no ranges.");
             return;
         }
 

@@ -2,15 +2,15 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.IoPagetable.Trees;
 
-// An ordered set of disjoint ranges of IOVAs, each with a value, as a B+-tree: 10^6 ranges are four levels deep, keys lie side by
-// side in their leaf, and a lookup touches a handful of cache lines. Every node is summed up beside the pointer to it: the first
-// and the last IOVA under it, and the sizes of the largest gaps between its ranges (see GapSizes), which is what the search for
-// holes descends by. All operations are O(log n); a change that leaves a node's summary as it was does not look further up.
+// An ordered set of disjoint ranges of IOVAs, each with a value, as a B+-tree: 10^6 ranges are four levels deep, keys lie side by side in
+// their leaf, and a lookup touches a handful of cache lines. Beside the pointer to a node stands its summary: the first and the last IOVA
+// under it, and the sizes of the largest gaps between its ranges (see GapSizes), which guide the search for holes. All operations are O(log
+// n); a change that leaves a node's summary as it was recomputes nothing above it.
 //
 // Always: ranges ascend and do not overlap, all leaves are equally deep, a summary says exactly what is under its node, and every
 // node but the root has at least MinFill entries. Validate checks all of it.
 //
-// This file looks things up, .Changes.cs inserts and removes, .Holes.cs searches gaps, .Validate.cs checks.
+// This file looks ranges up, .Changes.cs inserts and removes, .Holes.cs searches gaps, .Validate.cs checks.
 
 /// <summary>One range of a tree.</summary>
 internal readonly record struct RangeEntry<T>(IovaRange Range, T Value) : IEndsAt
@@ -18,7 +18,7 @@ internal readonly record struct RangeEntry<T>(IovaRange Range, T Value) : IEndsA
     ulong IEndsAt.Last => Range.Last;
 }
 
-/// <summary>What ascending items are searched by.</summary>
+/// <summary>The key by which ascending items are searched.</summary>
 internal interface IEndsAt
 {
     /// <summary>The last IOVA of the item.</summary>
@@ -39,7 +39,7 @@ internal sealed partial class RangeTree<T>
     /// <summary>Number of ranges.</summary>
     public int Count { get; private set; }
 
-    /// <summary>All ranges, ascending. Ranges that come or go meanwhile may be among them or not.</summary>
+    /// <summary>All ranges, ascending. Ranges added or removed meanwhile may or may not be among them.</summary>
     public IEnumerable<RangeEntry<T>> Entries
     {
         get
@@ -55,10 +55,10 @@ internal sealed partial class RangeTree<T>
         }
     }
 
-    /// <summary>Whether any range has an IOVA in common with this one.</summary>
+    /// <summary>Whether any range overlaps this one.</summary>
     public bool Overlaps(IovaRange range) => TryFirst(range, out _);
 
-    /// <summary>The lowest range that has an IOVA in common with this one.</summary>
+    /// <summary>The lowest range that overlaps this one.</summary>
     public bool TryFirst(IovaRange within, out RangeEntry<T> entry)
     {
         for (var node = _root; node is not null && within.Start <= _summary.Last;)
@@ -103,8 +103,8 @@ internal sealed partial class RangeTree<T>
             return false;
         }
 
-        // The first range that does not end below has the one we want before it: in its own node, or as the last of the subtree
-        // to the left of the path to it.
+        // The range we want precedes the first one that does not end below: in the same leaf, or as the last of the subtree left of the
+        // path.
         Node? left = null;
         while (node.Children is { } children)
         {
@@ -148,7 +148,7 @@ internal sealed partial class RangeTree<T>
         return low;
     }
 
-    // What is known of a subtree without entering it.
+    // What is known about a subtree without entering it.
     private struct Summary : IEndsAt, IEquatable<Summary>
     {
         public ulong First;

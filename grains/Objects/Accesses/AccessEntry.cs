@@ -12,7 +12,7 @@ namespace IommuFd.Grains.Objects.Accesses;
 /// <param name="id">Its id.</param>
 /// <param name="serial">Its serial number.</param>
 /// <param name="needsPinPages">Whether it pins pages.</param>
-internal sealed class AccessEntry(ObjectId id, long serial, bool needsPinPages) : DriverOwnedEntry(id, ObjectType.Access, serial)
+internal sealed class AccessEntry(ObjectId id, long serial, bool needsPinPages) : DriverOwnedEntry(id, AccessKind.Instance, serial)
 {
     private Hold? _attachment;
     private uint _nextPin;

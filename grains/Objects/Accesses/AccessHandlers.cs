@@ -10,6 +10,9 @@ namespace IommuFd.Grains.Objects.Accesses;
 /// <summary>Accesses: what their drivers do with them (the kernel's <c>iommufd_access_*</c>).</summary>
 internal static class AccessHandlers
 {
+    /// <summary>What the file of an access is called as a reference.</summary>
+    public const string FileName = "selftest access";
+
     /// <summary><c>iommufd_access_create</c>: the access is visible, and held by its driver, when this answers. Null where every id is taken.</summary>
     public static AccessEntry? Create(IoctlScope scope, HoldOwner driver, bool needsPinPages)
     {
@@ -30,7 +33,7 @@ internal static class AccessHandlers
         access.Attach(null);
         access.DriverHold?.Drop();
         access.DriverHold = null;
-        await scope.RemoveAsync(access);
+        await scope.EndAsync(access);
     }
 
     /// <summary><c>iommufd_access_attach</c>.</summary>

@@ -36,7 +36,7 @@ internal static class DeviceAttachHandlers
         }
 
         device.Detach(pasid);
-        await LeaveAsync(scope, hwpt, pasid == DeviceGroup.NoPasid ? [device] : []);
+        await LeaveAsync(scope, hwpt, users: 1, pasid == DeviceGroup.NoPasid ? [device] : []);
         return default;
     }
 
@@ -104,6 +104,7 @@ internal static class DeviceAttachHandlers
             changes = [HwptHandlers.Allocation(hwpt, device.Device, null), .. changes, new AddDomain(hwpt.Id)];
         }
 
+        changes.Add(new JoinDomain(hwpt.Id));
         var result = await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
         if (!result.Succeeded)
         {
@@ -139,6 +140,11 @@ internal static class DeviceAttachHandlers
         var moves = before.Ioas != hwpt.Ioas && pasid == DeviceGroup.NoPasid;
         changes.AddRange(moves ? Reserve(pasid, attached) : []);
         changes.AddRange(AttachTo(hwpt, pasid, device, group.Bound));
+        changes.AddRange(attached.Select(_ => new JoinDomain(hwpt.Id)));
+
+        // What is left in the same IOAS goes in the same call.
+        var leavesAfterwards = before.Ioas != hwpt.Ioas || before is { IsAuto: true };
+        changes.AddRange(leavesAfterwards ? [] : attached.Select(_ => new LeaveDomain(before.Id)));
         var result = await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
         if (!result.Succeeded)
         {
@@ -147,7 +153,11 @@ internal static class DeviceAttachHandlers
 
         Publish(scope, hwpt, isNew);
         attached.ForEach(member => member.Attach(pasid, hwpt));
-        await LeaveAsync(scope, before, moves ? attached : []);
+        if (leavesAfterwards)
+        {
+            await LeaveAsync(scope, before, attached.Count, moves ? attached : []);
+        }
+
         return new OperationResult(Errno.None, hwpt.Id);
     }
 
@@ -179,10 +189,10 @@ internal static class DeviceAttachHandlers
 
     // What devices leave behind at a page table that they don't hold any more. It can't fail, unless the IOAS's grain has failed, and with it all
     // that would be taken away.
-    private static async ValueTask LeaveAsync(IoctlScope scope, HwptEntry hwpt, IEnumerable<DeviceEntry> gone)
+    private static async ValueTask LeaveAsync(IoctlScope scope, HwptEntry hwpt, int users, IEnumerable<DeviceEntry> gone)
     {
         var isLast = hwpt is { IsAuto: true, Users: 1 };
-        List<IoasChange> changes = [.. gone.Where(device => Regions(device).Length > 0).Select(device => new RemoveReserved(device.Id))];
+        List<IoasChange> changes = [.. Enumerable.Repeat(new LeaveDomain(hwpt.Id), users), .. gone.Where(device => Regions(device).Length > 0).Select(device => new RemoveReserved(device.Id))];
         if (isLast)
         {
             changes.Add(new RemoveDomain(hwpt.Id));
@@ -192,7 +202,7 @@ internal static class DeviceAttachHandlers
         if (isLast)
         {
             hwpt.Ioas.RemoveAuto(hwpt);
-            await scope.RemoveAsync(hwpt);
+            await scope.EndAsync(hwpt);
         }
     }
 

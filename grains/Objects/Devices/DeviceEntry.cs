@@ -11,7 +11,7 @@ namespace IommuFd.Grains.Objects.Devices;
 /// <param name="serial">Its serial number.</param>
 /// <param name="device">The device.</param>
 /// <param name="group">Its group.</param>
-internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription device, DeviceGroup group) : DriverOwnedEntry(id, ObjectType.Device, serial)
+internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription device, DeviceGroup group) : DriverOwnedEntry(id, DeviceKind.Instance, serial)
 {
     // Hardly any device has PASIDs that are attached.
     private SortedDictionary<uint, Hold>? _pasids;
@@ -35,7 +35,7 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
     {
         var description = SnapshotFormat.Expect<DeviceEntrySnapshot>(snapshot).Device;
         SnapshotFormat.Require(description is not null && description.IsSound() && IommuDriver.Find(description.Iommu) is not null, "A device is not one that could have been bound.");
-        var device = new DeviceEntry(id, serial, description, context.GroupOf(description));
+        var device = new DeviceEntry(id, serial, description, context.Shared<DeviceGroups>().Of(description));
         device.Group.Bound.Add(device);
         return device;
     }

@@ -1,7 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
-using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using Orleans.Placement;
@@ -13,27 +12,27 @@ namespace IommuFd.Grains.Objects.Devices;
 [PreferLocalPlacement]
 internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<DeviceModel>(accessor), IDeviceGrain
 {
-    public ValueTask<HwInfoReply> HwInfoAsync(ObjectStamp stamp, DeviceDescription device, IommuHwInfoType type)
+    public ValueTask<HwInfoReply> HwInfoAsync(ObjectStamp stamp, DeviceDescription? device, IommuHwInfoType type)
     {
-        if (Enter(stamp) is not { } model)
+        if (Enter(stamp) is not { } model || !model.TryBuild(device))
         {
             return Lost<HwInfoReply>();
         }
 
-        var errno = model.HardwareOf(device).HwInfo(ref type, out var data);
+        var errno = model.Hardware.HwInfo(ref type, out var data);
         return Reply(errno == Errno.None
-            ? new HwInfoReply(errno, type, data, IommuDriver.Of(device).Capabilities(device), null)
+            ? new HwInfoReply(errno, type, data, model.Capabilities, null)
             : HwInfoReply.Failed(errno, Failure.Because(DiagnosticReason.UnsupportedOption, (uint)type)));
     }
 
-    public ValueTask<ObjectReply> CheckCacheAsync(ObjectStamp stamp, DeviceDescription device, uint entry, uint expected)
+    public ValueTask<ObjectReply> CheckCacheAsync(ObjectStamp stamp, DeviceDescription? device, uint entry, uint expected)
     {
-        if (Enter(stamp) is not { } model)
+        if (Enter(stamp) is not { } model || !model.TryBuild(device))
         {
             return Lost<ObjectReply>();
         }
 
-        var cache = model.HardwareOf(device).Cache;
+        var cache = model.Hardware.Cache;
         var actual = entry < (uint)cache.Length ? cache[(int)entry] : 0;
         return Reply(entry < (uint)cache.Length && actual == expected
             ? new ObjectReply(Errno.None, actual)
@@ -45,6 +44,9 @@ internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<
     protected override ObjectSnapshot Snapshot(DeviceModel model) => model.Save();
 
     protected override DeviceModel Restore(ObjectStamp stamp, ObjectSnapshot snapshot) => DeviceModel.Restore(SnapshotFormat.Expect<DeviceSnapshot>(snapshot));
+
+    // Its driver, which alone can hold a device.
+    protected override long? Holders(DeviceModel model, ObjectId part) => part == default ? 1 : null;
 
     // What people see of a device stands in its context's table.
     protected override ObjectState? Inspect(DeviceModel model, StatePage page) => null;

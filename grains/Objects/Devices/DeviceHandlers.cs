@@ -36,10 +36,10 @@ internal static class DeviceHandlers
             return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.InvalidDevice);
         }
 
-        var group = scope.Context.GroupOf(description);
+        var group = scope.Context.Shared<DeviceGroups>().Of(description);
         if (scope.Context.Objects.Reserve((id, serial) => new DeviceEntry(id, serial, description, group)) is not { } device)
         {
-            scope.Context.RemoveGroup(group);
+            scope.Context.Shared<DeviceGroups>().Remove(group);
             return scope.Context.Objects.NoRoom();
         }
 
@@ -60,8 +60,8 @@ internal static class DeviceHandlers
         device.DriverHold?.Drop();
         device.DriverHold = null;
         device.Group.Bound.Remove(device);
-        scope.Context.RemoveGroup(device.Group);
-        await scope.RemoveAsync(device);
+        scope.Context.Shared<DeviceGroups>().Remove(device.Group);
+        await scope.EndAsync(device);
     }
 
     /// <summary>IOMMU_GET_HW_INFO.</summary>
@@ -85,8 +85,8 @@ internal static class DeviceHandlers
 
         // Without the flag the field only answers.
         var type = ((IommuHwInfoFlags)cmd.Flags).HasFlag(IommuHwInfoFlags.InputType) ? (IommuHwInfoType)cmd.OutDataType : IommuHwInfoType.Default;
-        var info = await scope.Grains.CallAsync<IDeviceGrain, (DeviceDescription Device, IommuHwInfoType Type), HwInfoReply>(
-            device, (device.Device, type), static (grain, stamp, argument) => grain.HwInfoAsync(stamp, argument.Device, argument.Type));
+        var info = await scope.Grains.CallAsync<IDeviceGrain, (DeviceDescription? Device, IommuHwInfoType Type), HwInfoReply>(
+            device, (ToBuild(scope, device), type), static (grain, stamp, argument) => grain.HwInfoAsync(stamp, argument.Device, argument.Type));
         if (info.Errno != Errno.None)
         {
             return Failure.Of(info, device);
@@ -105,21 +105,8 @@ internal static class DeviceHandlers
         return call.Respond(in cmd, rest);
     }
 
-    /// <summary>IOMMU_TEST_OP_DEV_CHECK_CACHE.</summary>
-    public static async ValueTask<IoctlReply> CheckCache(IoctlScope scope, IoctlCommand call)
-    {
-        var cmd = call.Read<IommuTestCmd>();
-        if (scope.Context.Objects.Find<DeviceEntry>(cmd.Id) is not { } device)
-        {
-            return Failure.ObjectNotFound(scope.Context.Objects, cmd.Id);
-        }
-
-        var answer = await scope.Grains.CallAsync<IDeviceGrain, (DeviceDescription Device, IommuTestCheckDevCache Check), ObjectReply>(
-            device,
-            (device.Device, cmd.Fields.As<IommuTestCheckDevCache>()),
-            static (grain, stamp, argument) => grain.CheckCacheAsync(stamp, argument.Device, argument.Check.Id, argument.Check.Cache));
-        return answer.Errno == Errno.None ? IoctlReply.Success : Failure.Of(answer, device);
-    }
+    /// <summary>What a call of a device's grain tells it of the device: all of it while the grain may be the one that is built by the call, nothing from then on.</summary>
+    public static DeviceDescription? ToBuild(IoctlScope scope, DeviceEntry device) => scope.Grains.MayBuild(device) ? device.Device : null;
 
     public static DeviceState Describe(DeviceEntry device) => new(device.Device, device.DriverName, device.Hwpt?.Id ?? default);
 

@@ -1,19 +1,36 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Iommus;
+using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Devices;
 
 /// <summary>The hardware of a bound device: in its first state until the first call that needs it, as a device is after a reset.</summary>
 internal sealed class DeviceModel
 {
-    private (DeviceDescription Device, EmulatedDevice State)? _hardware;
+    private DeviceDescription? _device;
+    private EmulatedDevice? _hardware;
 
-    public EmulatedDevice HardwareOf(DeviceDescription device) => (_hardware ??= (device, IommuDriver.Of(device).CreateDevice(device))).State;
+    /// <summary>The hardware, of a model that is built.</summary>
+    public EmulatedDevice Hardware => _hardware!;
+
+    /// <summary>What its IOMMU says the device can do.</summary>
+    public IommuHwCapabilities Capabilities => IommuDriver.Of(_device!).Capabilities(_device!);
+
+    /// <summary>Builds the hardware where it is not built yet; false where nobody has said of which device.</summary>
+    public bool TryBuild(DeviceDescription? device)
+    {
+        if (_hardware is null && device is not null)
+        {
+            (_device, _hardware) = (device, IommuDriver.Of(device).CreateDevice(device));
+        }
+
+        return _hardware is not null;
+    }
 
     /// <summary>Writes the hardware down.</summary>
     public DeviceSnapshot Save()
-        => _hardware is (var device, var hardware) && hardware.Save() is { } state ? new DeviceSnapshot { Device = device, Hardware = state } : new DeviceSnapshot();
+        => _hardware?.Save() is { } state ? new DeviceSnapshot { Device = _device, Hardware = state } : new DeviceSnapshot();
 
     /// <summary>Makes it again.</summary>
     /// <exception cref="System.IO.InvalidDataException">The snapshot makes no sense.</exception>
@@ -23,7 +40,8 @@ internal sealed class DeviceModel
         if (snapshot.Hardware is not null)
         {
             SnapshotFormat.Require(snapshot.Device is { } device && device.IsSound() && IommuDriver.Find(device.Iommu) is not null, "Hardware is that of no device.");
-            model.HardwareOf(snapshot.Device).Load(snapshot.Hardware);
+            model.TryBuild(snapshot.Device);
+            model.Hardware.Load(snapshot.Hardware);
         }
 
         return model;

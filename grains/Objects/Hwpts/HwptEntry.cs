@@ -18,7 +18,7 @@ namespace IommuFd.Grains.Objects.Hwpts;
 /// <param name="flags">What it was made for.</param>
 /// <param name="isAuto">Whether attaching a device has made it; then it goes with its last device.</param>
 internal sealed class HwptEntry(ObjectId id, long serial, IoasEntry ioas, string iommu, IommuHwptAllocFlags flags, bool isAuto)
-    : ObjectEntry(id, ObjectType.HwptPaging, serial)
+    : ObjectEntry(id, HwptKind.Instance, serial)
 {
     public IoasEntry Ioas { get; } = ioas;
 

@@ -101,20 +101,7 @@ internal static class HwptHandlers
             : Failure.Of(answer, hwpt.Ioas);
     }
 
-    /// <summary>Frees the domain of a HWPT that nobody holds, before it goes.</summary>
-    public static async ValueTask<OperationResult> FreeDomainAsync(IoctlScope scope, HwptEntry hwpt)
-    {
-        var result = await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, [new RemoveDomain(hwpt.Id)]);
-        if (result.Succeeded)
-        {
-            // An automatic one that a driver held when its last device went: no device may be given it any more.
-            hwpt.Ioas.RemoveAuto(hwpt);
-        }
-
-        return result;
-    }
-
-    /// <summary>The change that makes the domain of a HWPT. Where its faults go is no matter of the domain.</summary>
+    /// <summary>The change that makes the domain of a HWPT. FAULT_ID_VALID does not concern the domain and is masked out.</summary>
     public static IoasChange Allocation(HwptEntry hwpt, DeviceDescription device, HwptUserData? data)
         => new AllocateDomain(hwpt.Id, device, hwpt.Flags & ~IommuHwptAllocFlags.FaultIdValid, data);
 

@@ -44,6 +44,16 @@ internal sealed record RemoveDomain([property: Id(0)] ObjectId Hwpt) : IoasChang
 internal sealed record AttachToDomain(
     [property: Id(0)] ObjectId Hwpt, [property: Id(1)] DeviceDescription Device, [property: Id(2)] uint Pasid = 0) : IoasChange;
 
+/// <summary>Counts a user of a domain: a device or a PASID that is attached to it. ENOENT without such a domain, as only a damaged snapshot can have it.</summary>
+/// <param name="Hwpt">The HWPT.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.JoinDomain")]
+internal sealed record JoinDomain([property: Id(0)] ObjectId Hwpt) : IoasChange;
+
+/// <summary>Counts a user of a domain no more.</summary>
+/// <param name="Hwpt">The HWPT.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.LeaveDomain")]
+internal sealed record LeaveDomain([property: Id(0)] ObjectId Hwpt) : IoasChange;
+
 /// <summary>Reserves a device's regions (<c>iopt_table_enforce_dev_resv_regions</c>). EADDRINUSE where an IOVA of them is mapped or allowed.</summary>
 /// <param name="Device">The device, with which the reservations go.</param>
 /// <param name="Regions">The regions.</param>

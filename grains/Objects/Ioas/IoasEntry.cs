@@ -5,15 +5,12 @@ using IommuFd.Grains.Objects.Hwpts;
 namespace IommuFd.Grains.Objects.Ioas;
 
 /// <summary>An IOAS in its context's table.</summary>
-internal sealed class IoasEntry(ObjectId id, long serial) : ObjectEntry(id, ObjectType.Ioas, serial)
+internal sealed class IoasEntry(ObjectId id, long serial) : ObjectEntry(id, IoasKind.Instance, serial)
 {
     private List<HwptEntry>? _autoHwpts;
 
     /// <summary>The HWPTs that attaching devices has made, oldest first. A further device takes the first that it fits.</summary>
     public IReadOnlyList<HwptEntry> AutoHwpts => _autoHwpts ?? [];
-
-    /// <summary>The areas and the ranges that it had when it last changed. <see cref="ContextModel.NoteSize"/> sets it.</summary>
-    public int Size { get; set; }
 
     public void AddAuto(HwptEntry hwpt) => (_autoHwpts ??= new(capacity: 1)).Add(hwpt);
 

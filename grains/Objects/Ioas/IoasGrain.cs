@@ -40,7 +40,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
 
         var iova = request.Iova;
         var pinnable = file is { IsMemfd: true } && file.LengthBytes > request.Address ? file.LengthBytes - request.Address : 0;
-        var errno = ioas.MapFile(request.Flags, file is null ? null : new IoptFile(file.Identity), request.Address, request.Length, pinnable, ref iova);
+        var errno = ioas.MapFile(request.Flags, file is null ? null : new MappedFile(file.Identity), request.Address, request.Length, pinnable, ref iova);
         return Answer(ioas, errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length));
     }
 
@@ -152,6 +152,10 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
     protected override IoasModel Restore(ObjectStamp stamp, ObjectSnapshot snapshot) => IoasModel.Restore(stamp.Serial, SnapshotFormat.Expect<IoasSnapshot>(snapshot));
 
     protected override int SizeOf(IoasModel model) => model.Size;
+
+    protected override long? Holders(IoasModel model, ObjectId part) => model.Holders(part);
+
+    protected override void RemovePart(IoasModel model, ObjectId part) => model.RemovePart(part);
 
     protected override ObjectState? Inspect(IoasModel model, StatePage page)
         => page.Part == default ? IoasInspector.Show(model, page) : IoasInspector.ShowPart(model, page.Part);

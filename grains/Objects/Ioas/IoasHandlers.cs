@@ -77,7 +77,7 @@ internal static class IoasHandlers
             return ValueTask.FromResult(Failure.ObjectNotFound(scope.Context.Objects, cmd.ObjectId));
         }
 
-        return IoasModel.CheckHugePages((IommuOptionOp)cmd.Op, cmd.Val64) switch
+        return IoasChecks.HugePages((IommuOptionOp)cmd.Op, cmd.Val64) switch
         {
             Errno.EOPNOTSUPP => ValueTask.FromResult(Failure.Unsupported(DiagnosticReason.UnsupportedOp, cmd.Op)),
             Errno.EINVAL => ValueTask.FromResult(Failure.Reply(Errno.EINVAL, DiagnosticReason.InvalidOptionValue, cmd.Val64)),
@@ -95,7 +95,6 @@ internal static class IoasHandlers
         {
             var reply = await scope.Grains.CallAsync<IIoasGrain, IoasChange[], ObjectReply>(
                 ioas, changes, static (grain, stamp, changes) => grain.ChangeAsync(stamp, changes));
-            IoasMappingHandlers.NoteSize(scope, ioas, reply);
             return OperationResult.Of(reply, ioas);
         }
     }

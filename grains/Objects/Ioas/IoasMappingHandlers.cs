@@ -17,12 +17,12 @@ internal static class IoasMappingHandlers
     {
         var cmd = call.Read<IommuIoasMap>();
         var flags = (IommuIoasMapFlags)cmd.Flags;
-        if (IoasModel.CheckMap(flags, cmd.Reserved, cmd.Iova, cmd.Length) is var errno && errno != Errno.None)
+        if (IoasChecks.Map(flags, cmd.Reserved, cmd.Iova, cmd.Length) is var errno && errno != Errno.None)
         {
             return ValueTask.FromResult(CheckFailed(errno, flags, cmd.Reserved, cmd.Iova, cmd.Length));
         }
 
-        if (scope.Context.CheckRoom(1) is { Succeeded: false } full)
+        if (scope.Grains.CheckRoom(1) is { Succeeded: false } full)
         {
             return ValueTask.FromResult(full.ToReply());
         }
@@ -42,12 +42,12 @@ internal static class IoasMappingHandlers
     {
         var cmd = call.Read<IommuIoasMapFile>();
         var flags = (IommuIoasMapFlags)cmd.Flags;
-        if (IoasModel.CheckMapFile(flags, cmd.Iova, cmd.Length) is var errno && errno != Errno.None)
+        if (IoasChecks.MapFile(flags, cmd.Iova, cmd.Length) is var errno && errno != Errno.None)
         {
             return ValueTask.FromResult(CheckFailed(errno, flags, 0, cmd.Iova, cmd.Length));
         }
 
-        if (scope.Context.CheckRoom(1) is { Succeeded: false } full)
+        if (scope.Grains.CheckRoom(1) is { Succeeded: false } full)
         {
             return ValueTask.FromResult(full.ToReply());
         }
@@ -74,7 +74,7 @@ internal static class IoasMappingHandlers
     {
         var cmd = call.Read<IommuIoasCopy>();
         var flags = (IommuIoasMapFlags)cmd.Flags;
-        if (IoasModel.CheckCopy(flags, cmd.Length, cmd.DstIova, cmd.SrcIova) is var errno && errno != Errno.None)
+        if (IoasChecks.Copy(flags, cmd.Length, cmd.DstIova, cmd.SrcIova) is var errno && errno != Errno.None)
         {
             return CheckFailed(errno, flags, 0, cmd.DstIova, cmd.Length);
         }
@@ -91,7 +91,7 @@ internal static class IoasMappingHandlers
             return Failure.Of(pages, source);
         }
 
-        if (scope.Context.CheckRoom(pages.Slices.Length) is { Succeeded: false } full)
+        if (scope.Grains.CheckRoom(pages.Slices.Length) is { Succeeded: false } full)
         {
             return full.ToReply();
         }
@@ -106,7 +106,7 @@ internal static class IoasMappingHandlers
     public static async ValueTask<IoctlReply> IovaRanges(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuIoasIovaRanges>();
-        if (IoasModel.CheckReserved(cmd.Reserved) != Errno.None)
+        if (IoasChecks.Reserved(cmd.Reserved) != Errno.None)
         {
             return Failure.Unsupported(DiagnosticReason.ReservedNotZero, cmd.Reserved);
         }
@@ -143,7 +143,7 @@ internal static class IoasMappingHandlers
     public static async ValueTask<IoctlReply> AllowIovas(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuIoasAllowIovas>();
-        if (IoasModel.CheckReserved(cmd.Reserved) != Errno.None)
+        if (IoasChecks.Reserved(cmd.Reserved) != Errno.None)
         {
             return Failure.Unsupported(DiagnosticReason.ReservedNotZero, cmd.Reserved);
         }
@@ -154,14 +154,13 @@ internal static class IoasMappingHandlers
         }
 
         var array = call.Buffer(0);
-        if (scope.Context.CheckRoom(array.Content.Length / Unsafe.SizeOf<IommuIovaRange>()) is { Succeeded: false } full)
+        if (scope.Grains.CheckRoom(array.Content.Length / Unsafe.SizeOf<IommuIovaRange>()) is { Succeeded: false } full)
         {
             return full.ToReply();
         }
 
         var answer = await scope.Grains.CallAsync<IIoasGrain, (uint Count, byte[] Content), ObjectReply>(
             ioas, (cmd.NumIovas, array.Content), static (grain, stamp, list) => grain.AllowIovasAsync(stamp, list.Count, list.Content));
-        NoteSize(scope, ioas, answer);
         return answer.Errno switch
         {
             Errno.None => IoctlReply.Success,
@@ -173,15 +172,6 @@ internal static class IoasMappingHandlers
         };
     }
 
-    /// <summary>Notes what an IOAS that may have changed says of its size. One that can't be reached says nothing.</summary>
-    public static void NoteSize(IoctlScope scope, IoasEntry ioas, ObjectReply reply)
-    {
-        if (reply.Errno != Errno.EIO)
-        {
-            scope.Context.NoteSize(ioas, reply.Size);
-        }
-    }
-
     // What the commands that answer one number have in common: look up, make sure of the answer, call, answer.
     private static ValueTask<IoctlReply> RunAsync<T, TArgument>(
         IoctlScope scope,
@@ -190,8 +180,7 @@ internal static class IoasMappingHandlers
         T cmd,
         TArgument argument,
         Func<IIoasGrain, ObjectStamp, TArgument, ValueTask<ObjectReply>> run,
-        Func<T, ulong, T> answer,
-        [CallerArgumentExpression(nameof(run))] string runText = "")
+        Func<T, ulong, T> answer)
         where T : unmanaged
     {
         if (scope.Context.Objects.Find<IoasEntry>(ioasId) is not { } ioas)
@@ -199,7 +188,7 @@ internal static class IoasMappingHandlers
             return ValueTask.FromResult(Failure.ObjectNotFound(scope.Context.Objects, ioasId));
         }
 
-        return call.CanRespond<T>() ? CallAsync(scope, call, ioas, cmd, argument, run, answer, runText) : ValueTask.FromResult(call.Respond(in cmd));
+        return call.CanRespond<T>() ? CallAsync(scope, call, ioas, cmd, argument, run, answer) : ValueTask.FromResult(call.Respond(in cmd));
     }
 
     private static async ValueTask<IoctlReply> CallAsync<T, TArgument>(
@@ -209,12 +198,10 @@ internal static class IoasMappingHandlers
         T cmd,
         TArgument argument,
         Func<IIoasGrain, ObjectStamp, TArgument, ValueTask<ObjectReply>> run,
-        Func<T, ulong, T> answer,
-        string runText)
+        Func<T, ulong, T> answer)
         where T : unmanaged
     {
-        var reply = await scope.Grains.CallAsync(ioas, argument, run, runText);
-        NoteSize(scope, ioas, reply);
+        var reply = await scope.Grains.CallAsync(ioas, argument, run);
         return reply.Errno == Errno.None ? call.Respond(answer(cmd, reply.Value)) : Failure.Of(reply, ioas);
     }
 

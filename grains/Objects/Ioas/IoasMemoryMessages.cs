@@ -48,6 +48,8 @@ internal sealed record BitmapPiece([property: Id(0)] ulong Offset, [property: Id
 internal readonly record struct DirtyBitmapReply(
     [property: Id(0)] Errno Errno, [property: Id(1)] BitmapPiece[] Pieces, [property: Id(2)] IoctlDiagnostic? Diagnostic) : IObjectReply<DirtyBitmapReply>
 {
+    int? IObjectReply<DirtyBitmapReply>.Size => null;
+
     /// <inheritdoc/>
     public static DirtyBitmapReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
 }
@@ -66,6 +68,8 @@ internal readonly record struct PinnedRun([property: Id(0)] PagesId Pages, [prop
 internal readonly record struct PinnedReply(
     [property: Id(0)] Errno Errno, [property: Id(1)] PinnedRun[] Runs, [property: Id(2)] IoctlDiagnostic? Diagnostic) : IObjectReply<PinnedReply>
 {
+    int? IObjectReply<PinnedReply>.Size => null;
+
     /// <inheritdoc/>
     public static PinnedReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
 }

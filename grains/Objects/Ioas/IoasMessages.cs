@@ -35,6 +35,8 @@ internal readonly record struct IoasStep([property: Id(0)] bool IsUnmap, [proper
 internal readonly record struct IoasStepsReply(
     [property: Id(0)] Errno Errno, [property: Id(1)] ObjectReply[] Replies, [property: Id(2)] IoctlDiagnostic? Diagnostic) : IObjectReply<IoasStepsReply>
 {
+    int? IObjectReply<IoasStepsReply>.Size => Replies.Length > 0 ? Replies[^1].Size : null;
+
     /// <inheritdoc/>
     public static IoasStepsReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
 }
@@ -47,6 +49,8 @@ internal readonly record struct IoasStepsReply(
 internal readonly record struct PagesReply(
     [property: Id(0)] Errno Errno, [property: Id(1)] PagesSlice[] Slices, [property: Id(2)] IoctlDiagnostic? Diagnostic) : IObjectReply<PagesReply>
 {
+    int? IObjectReply<PagesReply>.Size => null;
+
     /// <inheritdoc/>
     public static PagesReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
 }
@@ -65,6 +69,8 @@ internal readonly record struct IovaRangesReply(
     [property: Id(3)] byte[] Ranges,
     [property: Id(4)] IoctlDiagnostic? Diagnostic) : IObjectReply<IovaRangesReply>
 {
+    int? IObjectReply<IovaRangesReply>.Size => null;
+
     /// <inheritdoc/>
     public static IovaRangesReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, 0, 0, [], diagnostic);
 }

@@ -52,6 +52,26 @@ internal sealed partial class IoasModel
         return Errno.None;
     }
 
+    /// <summary>
+    /// The holders that follow from what there is: of the IOAS its domains and accesses, of a domain the devices that are attached to it, of an access
+    /// its driver. Null where there is no such part.
+    /// </summary>
+    /// <param name="part">A HWPT or an access; 0 for the IOAS.</param>
+    public long? Holders(ObjectId part)
+        => part == default ? Domains.Count + Accesses.Count
+            : Domains.TryGetValue(part, out var domain) ? domain.Users
+            : Accesses.Contains(part) ? 1
+            : null;
+
+    /// <summary>Ends a domain that is free to go.</summary>
+    public void RemovePart(ObjectId part)
+    {
+        if (Domains.TryGetValue(part, out var domain))
+        {
+            Remove(domain, part);
+        }
+    }
+
     /// <summary><c>iommufd_access_pin_pages</c>, and the selftest's comparison of what was pinned.</summary>
     /// <param name="request">What to pin, and by whom.</param>
     /// <param name="pin">The number that the pin gets.</param>
@@ -218,12 +238,23 @@ internal sealed partial class IoasModel
                 return errno;
 
             case RemoveDomain remove:
-                Table.RemoveDomain(Domains[remove.Hwpt]);
-                _domains!.Remove(remove.Hwpt);
+                Remove(Domains[remove.Hwpt], remove.Hwpt);
                 return Errno.None;
 
             case AttachToDomain attach:
                 return attach.Pasid == 0 ? Domains[attach.Hwpt].Attach(attach.Device) : Domains[attach.Hwpt].SetPasid(attach.Device, attach.Pasid);
+
+            case JoinDomain join when !Domains.ContainsKey(join.Hwpt):
+                return Errno.ENOENT;
+
+            case JoinDomain join:
+                Domains[join.Hwpt].Users++;
+                undo.Push(() => Domains[join.Hwpt].Users--);
+                return Errno.None;
+
+            case LeaveDomain leave:
+                Domains[leave.Hwpt].Users--;
+                return Errno.None;
 
             case ReserveRegions reserve:
                 return Reserve(reserve, undo);
@@ -249,6 +280,12 @@ internal sealed partial class IoasModel
             default:
                 throw new ArgumentOutOfRangeException(nameof(change), change, "No such change.");
         }
+    }
+
+    private void Remove(IommuDomain domain, ObjectId hwpt)
+    {
+        Table.RemoveDomain(domain);
+        _domains!.Remove(hwpt);
     }
 
     private void Remove(ObjectId access) => Table.RemoveAccess(_accesses!.Remove(access, Table));

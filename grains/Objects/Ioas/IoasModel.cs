@@ -18,8 +18,6 @@ namespace IommuFd.Grains.Objects.Ioas;
 /// <param name="serial">The object's serial number in its context.</param>
 internal sealed partial class IoasModel(long serial = 0)
 {
-    private const IommuIoasMapFlags KnownMapFlags = IommuIoasMapFlags.FixedIova | IommuIoasMapFlags.Writeable | IommuIoasMapFlags.Readable;
-
     private long _lastPages;
 
     /// <summary>The IOVAs and what they map.</summary>
@@ -27,35 +25,6 @@ internal sealed partial class IoasModel(long serial = 0)
 
     /// <summary>The areas and the ranges, reserved and allowed, that it has: what its memory grows by.</summary>
     public int Size => Table.AreaCount + Table.Reserved.Count + Table.Allowed.Ranges.Length;
-
-    /// <summary>What <c>IOMMU_IOAS_ALLOC</c> checks.</summary>
-    public static Errno CheckAlloc(uint flags) => flags == 0 ? Errno.None : Errno.EOPNOTSUPP;
-
-    /// <summary>What <c>IOMMU_IOAS_IOVA_RANGES</c>, <c>_ALLOW_IOVAS</c>, <c>_CHANGE_PROCESS</c> and <c>IOMMU_OPTION</c> check.</summary>
-    public static Errno CheckReserved(uint reserved) => reserved == 0 ? Errno.None : Errno.EOPNOTSUPP;
-
-    /// <summary>What <c>IOMMU_IOAS_MAP</c> checks.</summary>
-    public static Errno CheckMap(IommuIoasMapFlags flags, uint reserved, ulong iova, ulong length)
-        => reserved != 0 ? Errno.EOPNOTSUPP : CheckMapping(flags, Math.Max(iova, length));
-
-    /// <summary>What <c>IOMMU_IOAS_MAP_FILE</c> checks.</summary>
-    public static Errno CheckMapFile(IommuIoasMapFlags flags, ulong iova, ulong length) => CheckMapping(flags, Math.Max(iova, length));
-
-    /// <summary>What <c>IOMMU_IOAS_COPY</c> checks.</summary>
-    public static Errno CheckCopy(IommuIoasMapFlags flags, ulong length, ulong dstIova, ulong srcIova)
-        => CheckMapping(flags, Math.Max(length, Math.Max(dstIova, srcIova)));
-
-    /// <summary>What <c>IOMMU_TEST_OP_ADD_RESERVED</c> checks.</summary>
-    public static Errno CheckAddReserved(ulong start, ulong length, out IovaRange range)
-    {
-        range = default;
-        if (length == 0)
-        {
-            return Errno.EINVAL;
-        }
-
-        return IovaRange.TryOfLength(start, length, out range) ? Errno.None : Errno.EOVERFLOW;
-    }
 
     /// <summary><c>IOMMU_IOAS_MAP</c>.</summary>
     /// <param name="flags">How to map.</param>
@@ -78,7 +47,7 @@ internal sealed partial class IoasModel(long serial = 0)
     /// <param name="length">Bytes.</param>
     /// <param name="pinnableBytes">Bytes from that offset on that are those of a memfd; 0 for other files.</param>
     /// <param name="iova">In: where to map with FIXED_IOVA. Out: where it is mapped.</param>
-    public Errno MapFile(IommuIoasMapFlags flags, IoptFile? file, ulong start, ulong length, ulong pinnableBytes, ref ulong iova)
+    public Errno MapFile(IommuIoasMapFlags flags, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, ref ulong iova)
     {
         var writable = flags.HasFlag(IommuIoasMapFlags.Writeable);
         var errno = PagesFactory.OfFile(NextPages(), file, start, length, pinnableBytes, writable, out var pages);
@@ -172,20 +141,12 @@ internal sealed partial class IoasModel(long serial = 0)
         return (uint)ranges.Length < count ? Errno.EFAULT : Table.SetAllowed(allowed);
     }
 
-    /// <summary>What is wrong with an <c>IOMMU_OPTION_HUGE_PAGES</c>, whatever the IOAS.</summary>
-    public static Errno CheckHugePages(IommuOptionOp op, ulong value) => op switch
-    {
-        IommuOptionOp.Get => Errno.None,
-        IommuOptionOp.Set => value > 1 ? Errno.EINVAL : Errno.None,
-        _ => Errno.EOPNOTSUPP,
-    };
-
     /// <summary><c>IOMMU_OPTION_HUGE_PAGES</c>.</summary>
     /// <param name="op">Whether to get or to set it.</param>
     /// <param name="value">In: the value to set. Out: the value got.</param>
     public Errno HugePages(IommuOptionOp op, ref ulong value)
     {
-        if (CheckHugePages(op, value) is var errno && errno != Errno.None)
+        if (IoasChecks.HugePages(op, value) is var errno && errno != Errno.None)
         {
             return errno;
         }
@@ -211,21 +172,6 @@ internal sealed partial class IoasModel(long serial = 0)
     public Errno AddReserved(IovaRange range) => Table.Reserve(range, owner: null);
 
     private PagesId NextPages() => new(serial, ++_lastPages);
-
-    private static Errno CheckMapping(IommuIoasMapFlags flags, ulong largest)
-    {
-        if ((flags & ~KnownMapFlags) != 0)
-        {
-            return Errno.EOPNOTSUPP;
-        }
-
-        if (largest == ulong.MaxValue)
-        {
-            return Errno.EOVERFLOW;
-        }
-
-        return (flags & (IommuIoasMapFlags.Writeable | IommuIoasMapFlags.Readable)) != 0 ? Errno.None : Errno.EINVAL;
-    }
 
     private static IommuProt ProtOf(IommuIoasMapFlags flags)
         => IommuProt.Cache

@@ -1,6 +1,5 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
-using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
@@ -13,12 +12,13 @@ namespace IommuFd.Grains.Objects.Ioas;
 /// <summary>Maps and unmaps of a batch that follow each other on one IOAS.</summary>
 internal static class IoasRunHandlers
 {
-    /// <summary>The longest run that starts at a place of the batch; fewer than two are none.</summary>
+    /// <summary>The longest run that starts at a place of the batch; fewer than two are none. Decodes the run and at most one ioctl behind it.</summary>
     public static bool TryFind(IoctlScope scope, ReadOnlySpan<IoctlRequest> requests, out Run run)
     {
         run = default;
         List<IoasStep>? steps = null;
         IoasEntry? target = null;
+        var maps = 0;
         foreach (var request in requests)
         {
             if (!TryRead(request, out var ioasId, out var step) || (target is not null && target.Id.Value != ioasId))
@@ -32,11 +32,17 @@ internal static class IoasRunHandlers
                 break;
             }
 
+            // Unmaps need no room. The run ends before the first map that there may be no room for: the next run asks again, when the unmaps
+            // before it have given room back.
+            if (!step.IsUnmap && !scope.Grains.CheckRoom(++maps).Succeeded)
+            {
+                break;
+            }
+
             (steps ??= []).Add(step);
         }
 
-        // Where there may not be room for all of it, each asks for itself.
-        if (steps is not { Count: > 1 } || !scope.Context.CheckRoom(steps.Count).Succeeded)
+        if (steps is not { Count: > 1 })
         {
             return false;
         }
@@ -56,7 +62,6 @@ internal static class IoasRunHandlers
             return;
         }
 
-        IoasMappingHandlers.NoteSize(scope, run.Ioas, answer.Replies[^1]);
         for (var i = 0; i < answer.Replies.Length; i++)
         {
             replies.Add(Reply(run, requests[i], run.Steps[i].IsUnmap, answer.Replies[i]));
@@ -84,7 +89,7 @@ internal static class IoasRunHandlers
     {
         (ioasId, step) = (0, default);
         if (request?.Command is not ((uint)IommuCommand.IoasMap or (uint)IommuCommand.IoasUnmap)
-            || IoctlDispatcher.Prevalidate(request, out _).Errno != Errno.None)
+            || Prevalidation.Check(request, out _).Errno != Errno.None)
         {
             return false;
         }
@@ -108,7 +113,7 @@ internal static class IoasRunHandlers
         ioasId = cmd.IoasId;
         step = new IoasStep(IsUnmap: false, IoasMappingHandlers.RequestOf(cmd, call.Buffer(0)));
         return call.CanRespond<IommuIoasMap>()
-            && IoasModel.CheckMap((IommuIoasMapFlags)cmd.Flags, cmd.Reserved, cmd.Iova, cmd.Length) == Errno.None;
+            && IoasChecks.Map((IommuIoasMapFlags)cmd.Flags, cmd.Reserved, cmd.Iova, cmd.Length) == Errno.None;
     }
 
     private static IoctlCommand Call(IommuCommand command, IoctlRequest request) => new(IoctlTable.Get(command), request);

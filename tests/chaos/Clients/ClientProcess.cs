@@ -1,19 +1,19 @@
 using System.Globalization;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Client;
+using IommuFd.Linearizability;
 using IommuFd.TestSupport;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace IommuFd.Chaos.Clients;
 
-// A process of clients is told what to do line by line on its standard input, and says on its standard output what has become of it, so that whoever runs it needs no other
-// way to it and may kill it at any time:
+// A client process reads orders line by line on its standard input and reports the outcome on its standard output, so that its parent needs
+// no other channel and may kill it at any time:
 //
 //   work ROUND HANDLE FILE SEED IOCTLS     -> done ROUND ACKNOWLEDGED UNKNOWN NOT-RUN LONGEST, or failed ROUND WHY
 //
-// Rounds run beside each other. At the end of the input it closes its files and ends.
+// Rounds run concurrently. At the end of the input the process closes its files and exits.
 
-/// <summary>A process whose clients work on contexts that they share with those of other processes.</summary>
+/// <summary>A process whose clients work on contexts that they share with other processes' clients.</summary>
 internal sealed class ClientProcess(IommufdClient client, int number, int workers)
 {
     /// <summary>Runs until the input ends.</summary>
@@ -54,7 +54,7 @@ internal sealed class ClientProcess(IommufdClient client, int number, int worker
         var id = (number * workers) + index;
         await using var file = await client.DuplicateAsync(order.Handle, string.Create(CultureInfo.InvariantCulture, $"chaos client {id}"));
         var worker = new Worker(file, id, history);
-        var mix = new ChaosMix((order.Seed * 1_009) + id, Worker.MemoryAddress, Worker.MemoryPages);
+        var mix = new IoctlMix((order.Seed * 1_009) + id, Worker.MemoryAddress, Worker.MemoryPages);
         for (var i = 0; i < order.Ioctls; i++)
         {
             await worker.IssueAsync(mix);

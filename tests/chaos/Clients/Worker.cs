@@ -1,14 +1,14 @@
 using System.Diagnostics;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Client;
+using IommuFd.Linearizability;
 
 namespace IommuFd.Chaos.Clients;
 
-/// <summary>What clients have seen of the service, as far as it can be counted.</summary>
-/// <param name="Acknowledged">Ioctls that were answered.</param>
-/// <param name="Unknown">Ioctls that got no answer and may have run.</param>
-/// <param name="NotRun">Ioctls that got no answer and did not run.</param>
-/// <param name="Longest">The longest that one took, in milliseconds, answered or not.</param>
+/// <summary>Counts of what clients observed.</summary>
+/// <param name="Acknowledged">Number of ioctls that were answered.</param>
+/// <param name="Unknown">Number of ioctls that got no answer and may have run.</param>
+/// <param name="NotRun">Number of ioctls that got no answer and did not run.</param>
+/// <param name="Longest">The longest time that one took, in milliseconds, answered or not.</param>
 internal sealed record Tally(long Acknowledged, long Unknown, long NotRun, long Longest)
 {
     public static readonly Tally None = new(0, 0, 0, 0);
@@ -17,24 +17,24 @@ internal sealed record Tally(long Acknowledged, long Unknown, long NotRun, long 
         => new(one.Acknowledged + other.Acknowledged, one.Unknown + other.Unknown, one.NotRun + other.NotRun, Math.Max(one.Longest, other.Longest));
 }
 
-/// <summary>One client of a context: issues one ioctl after the other on a file of its own, and writes down what it sees.</summary>
+/// <summary>One client of a context: issues one ioctl after the other on its own file, and records what it observes.</summary>
 internal sealed class Worker(IommuContext context, int client, HistoryWriter history)
 {
-    /// <summary>Where the memory is that mappings are of.</summary>
+    /// <summary>The address of the memory that is mapped.</summary>
     public const ulong MemoryAddress = 0x10_0000;
 
-    /// <summary>How many pages of it there are.</summary>
+    /// <summary>The number of its pages.</summary>
     public const int MemoryPages = 16;
 
     private const int PageBytes = 4096;
 
     private readonly CallerMemory _memory = new CallerMemory().Add(MemoryAddress, new byte[MemoryPages * PageBytes]);
 
-    /// <summary>What came of the ioctls so far.</summary>
+    /// <summary>The counts so far.</summary>
     public Tally Tally { get; private set; } = Tally.None;
 
     /// <summary>Issues an ioctl.</summary>
-    /// <returns>What was answered; null where no answer came.</returns>
+    /// <returns>The answer; null if none came.</returns>
     public async Task<IoctlResult?> IssueAsync(Ioctl ioctl)
     {
         var operation = history.Invoke(client, ioctl);
@@ -62,8 +62,8 @@ internal sealed class Worker(IommuContext context, int client, HistoryWriter his
         }
     }
 
-    /// <summary>Issues the next ioctl of a mix, which learns from the answer.</summary>
-    public async Task IssueAsync(ChaosMix mix)
+    /// <summary>Issues the next ioctl of a mix, and lets the mix learn from the answer.</summary>
+    public async Task IssueAsync(IoctlMix mix)
     {
         var ioctl = mix.Next();
         if (await IssueAsync(ioctl) is { } result)

@@ -5,7 +5,7 @@ using IommuFd.TestSupport;
 
 namespace IommuFd.Chaos.Faults;
 
-/// <summary>One process of clients, in one process after the other: one that was killed is followed by the next.</summary>
+/// <summary>A slot for a client process: when one is killed, the next takes its place.</summary>
 internal sealed class ClientSlot : IAsyncDisposable
 {
     private readonly string _database;
@@ -19,7 +19,7 @@ internal sealed class ClientSlot : IAsyncDisposable
 
     public ClientSlot(string database, int number, int workers) => (_database, _number, _workers) = (database, number, workers);
 
-    /// <summary>Starts its first process, and waits until that is connected.</summary>
+    /// <summary>Starts the first process, and waits until it is connected.</summary>
     public async Task StartAsync()
     {
         _process = ChildProcess.Start("IommuFd.Chaos.dll", "client", _database, Number(_number), Number(_workers));
@@ -28,8 +28,8 @@ internal sealed class ClientSlot : IAsyncDisposable
         await _process.WaitForLineAsync("ready");
     }
 
-    /// <summary>Has its process work on a context.</summary>
-    /// <returns>What came of it; a result without a tally where the process was killed or could not.</returns>
+    /// <summary>Has the process work on a context.</summary>
+    /// <returns>The result, without a tally if the process was killed or failed.</returns>
     public async Task<WorkResult> WorkAsync(WorkOrder order)
     {
         var done = new TaskCompletionSource<WorkResult>(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -47,7 +47,7 @@ internal sealed class ClientSlot : IAsyncDisposable
         return await done.Task;
     }
 
-    /// <summary>Kills its process, and starts the next.</summary>
+    /// <summary>Kills the process and starts the next.</summary>
     public async Task KillAsync()
     {
         await _changing.WaitAsync();
@@ -83,7 +83,7 @@ internal sealed class ClientSlot : IAsyncDisposable
         await process.Exited;
         foreach (var order in _orders.Keys)
         {
-            End(order, process == _killed ? new WorkResult(null, WasKilled: true, null) : new WorkResult(null, WasKilled: false, $"their process ended by itself:\n{process.Output}"));
+            End(order, process == _killed ? new WorkResult(null, WasKilled: true, null) : new WorkResult(null, WasKilled: false, $"their process exited by itself:\n{process.Output}"));
         }
     }
 
@@ -108,8 +108,8 @@ internal sealed class ClientSlot : IAsyncDisposable
     }
 }
 
-/// <summary>What came of an order.</summary>
-/// <param name="Tally">What its clients have seen; null where they could not tell.</param>
+/// <summary>The result of an order.</summary>
+/// <param name="Tally">The clients' counts; null if they were not reported.</param>
 /// <param name="WasKilled">Whether their process was killed.</param>
-/// <param name="Failure">Why they could not work; null where they could.</param>
+/// <param name="Failure">Why the clients failed; null if they did not.</param>
 internal sealed record WorkResult(Tally? Tally, bool WasKilled, string? Failure);

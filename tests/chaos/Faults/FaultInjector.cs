@@ -1,33 +1,34 @@
 namespace IommuFd.Chaos.Faults;
 
-/// <summary>What is done to a cluster and its clients.</summary>
+/// <summary>The faults injected into a cluster and its clients.</summary>
 internal enum FaultKind
 {
     /// <summary>A silo is killed: kill -9.</summary>
     KillSilo,
 
-    /// <summary>A silo is paused and goes on: SIGSTOP, SIGCONT.</summary>
+    /// <summary>A silo is paused and continued: SIGSTOP, SIGCONT.</summary>
     PauseSilo,
 
-    /// <summary>A silo is stopped as a person would: SIGTERM.</summary>
+    /// <summary>A silo is stopped as an operator would: SIGTERM.</summary>
     StopSilo,
 
-    /// <summary>A process of clients is killed: kill -9.</summary>
+    /// <summary>A client process is killed: kill -9.</summary>
     KillClient,
 }
 
-// Two silos at most are away at once, so that one is always there; whether the other two are away one after the other or together is up to chance. What is killed comes back; a silo
-// that was paused for longer than the others put up with finds itself dead, ends, and comes back too.
+// At most two silos are down at once, so that one is always up; chance decides whether the other two are down together or one after the
+// other. Killed processes are restarted. A silo that was paused for longer than the others tolerate finds itself declared dead, exits, and
+// is restarted too.
 
-/// <summary>Kills, pauses and stops silos, and kills clients, one fault after the other, as a random generator says.</summary>
+/// <summary>Kills, pauses and stops silos, and kills clients, in a random sequence of faults.</summary>
 /// <param name="silos">The silos.</param>
-/// <param name="clients">The processes of clients.</param>
-/// <param name="seed">Where what is random comes from.</param>
-/// <param name="kinds">What silos suffer; what stands there twice, twice as often.</param>
-/// <param name="log">Told each fault.</param>
+/// <param name="clients">The client processes.</param>
+/// <param name="seed">The seed of the sequence.</param>
+/// <param name="kinds">The faults to inject into silos; one listed twice is injected twice as often.</param>
+/// <param name="log">Called with each fault.</param>
 internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList<ClientSlot> clients, int seed, IReadOnlyList<FaultKind> kinds, Action<string> log) : IDisposable
 {
-    /// <summary>What silos suffer in a run.</summary>
+    /// <summary>The silo faults of a normal run.</summary>
     public static readonly FaultKind[] Usual =
     [
         .. Enumerable.Repeat(FaultKind.KillSilo, 4),
@@ -35,17 +36,17 @@ internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList
         .. Enumerable.Repeat(FaultKind.StopSilo, 2),
     ];
 
-    /// <summary>Pauses alone: only a silo that was paused can wake up and find that it has been followed.</summary>
+    /// <summary>Pauses alone: only a paused silo can wake up to find that another activation has taken over.</summary>
     public static readonly FaultKind[] Pauses = [FaultKind.PauseSilo];
 
     private readonly int[] _counts = new int[Enum.GetValues<FaultKind>().Length];
     private readonly SemaphoreSlim _mayBeAway = new(silos.Count - 1);
     private readonly bool[] _isAway = new bool[silos.Count];
 
-    /// <summary>How many faults there were of a kind.</summary>
+    /// <summary>How many faults of a kind were injected.</summary>
     public int Count(FaultKind kind) => Volatile.Read(ref _counts[(int)kind]);
 
-    /// <summary>Injects faults until it is told to stop; then nothing is paused or away any more.</summary>
+    /// <summary>Injects faults until told to stop; when it returns, nothing is paused or down.</summary>
     public Task RunAsync(CancellationToken stop) => Task.WhenAll(
         RepeatAsync(new Random(seed), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), HurtSiloAsync, stop),
         RepeatAsync(new Random(seed + 1), TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(20), HurtSiloAsync, stop),
@@ -65,7 +66,7 @@ internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
-            // Whatever was under way has been made good.
+            // The fault under way has been undone.
         }
     }
 

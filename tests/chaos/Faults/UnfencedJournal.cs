@@ -3,8 +3,8 @@ using IommuFd.Grains.Journaling;
 namespace IommuFd.Chaos.Faults;
 
 /// <summary>
-/// A journal that is broken on purpose, to see that a run notices: it says of writes that were fenced that they are made, so that an activation that another has followed goes on
-/// answering.
+/// A deliberately broken journal, to test that a run notices: it reports fenced writes as committed, so that an activation keeps answering
+/// after another has taken over.
 /// </summary>
 internal sealed class UnfencedJournal(IJournal journal) : IJournal
 {

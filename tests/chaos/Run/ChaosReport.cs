@@ -4,20 +4,20 @@ using IommuFd.Chaos.Faults;
 
 namespace IommuFd.Chaos.Run;
 
-/// <summary>What a run has seen.</summary>
+/// <summary>The results of a run.</summary>
 internal sealed record ChaosReport
 {
     public required TimeSpan Elapsed { get; init; }
 
-    /// <summary>What all clients have seen.</summary>
+    /// <summary>The counts of all clients.</summary>
     public required Tally Tally { get; init; }
 
-    /// <summary>Contexts whose histories were found to be linearizable, or not.</summary>
+    /// <summary>Number of contexts whose histories were judged linearizable or not.</summary>
     public required int Judged { get; init; }
 
     public required IReadOnlyDictionary<FaultKind, int> Faults { get; init; }
 
-    /// <summary>What must not be, one sentence each.</summary>
+    /// <summary>The violations, one sentence each.</summary>
     public required IReadOnlyList<string> Violations { get; init; }
 
     /// <inheritdoc/>

@@ -8,11 +8,11 @@ using IommuFd.TestSupport;
 
 namespace IommuFd.Chaos.Run;
 
-// Several lanes beside each other open one context after the other, have all processes of clients work on it at once, look at what is left of it, close it, and judge its history
-// (Round.cs). Meanwhile silos are killed, paused and stopped, and clients killed (FaultInjector.cs). When the time is over and everything is up again, nothing must be left
-// (Leftovers.cs).
+// Several concurrent lanes each open one context after the other, have all client processes work on it at once, inspect what is left, close
+// it, and judge its history (Round.cs). Meanwhile silos are killed, paused and stopped, and clients killed (FaultInjector.cs). When the
+// time is over and everything is up again, nothing must be left (Leftovers.cs).
 
-/// <summary>One run: a cluster, its clients, its faults, and what is wrong then.</summary>
+/// <summary>One run: a cluster, its clients, its faults, and the violations found.</summary>
 internal sealed class ChaosRun
 {
     private readonly ChaosOptions _options;
@@ -27,7 +27,7 @@ internal sealed class ChaosRun
 
     private ChaosRun(ChaosOptions options, Action<string> log) => (_options, _log) = (options, log);
 
-    /// <summary>Runs, and tells what happens line by line.</summary>
+    /// <summary>Runs, and logs events line by line.</summary>
     public static async Task<ChaosReport> RunAsync(ChaosOptions options, Action<string> log)
     {
         if (options.Database is not null)
@@ -64,7 +64,7 @@ internal sealed class ChaosRun
             }
             finally
             {
-                // Before the cluster is taken down: what ends then is not to be started again.
+                // Stops supervising before the cluster is taken down, so that its silos are not restarted.
                 await over.CancelAsync();
                 await EndedAsync(supervising);
             }
@@ -82,7 +82,7 @@ internal sealed class ChaosRun
 
     private ChaosReport Report(FaultInjector faults)
     {
-        // The histories are kept where somebody will want to look at them.
+        // The histories are kept if there are violations to look into.
         if (_violations.IsEmpty)
         {
             Directory.Delete(_folder, recursive: true);
@@ -121,7 +121,7 @@ internal sealed class ChaosRun
         }
         catch (OperationCanceledException)
         {
-            // As it was told to.
+            // It was cancelled.
         }
     }
 
@@ -146,15 +146,15 @@ internal sealed class ChaosRun
             }
             catch (TimeoutException)
             {
-                Violate($"context {number}: something asked of it has not ended in {_options.Patience}");
+                Violate($"context {number}: its round did not end within {_options.Patience}");
             }
             catch (IommufdException exception)
             {
-                Violate($"context {number}: its opener was answered {exception.Message}");
+                Violate($"context {number}: its opener got {exception.Message}");
             }
             catch (IommufdTransportException exception)
             {
-                // Opening or closing was given up: it has ended, and its caller knows.
+                // The SDK gave up opening or closing: no violation, since the caller was told.
                 Log($"context {number} was given up: {exception.Message}");
             }
         }

@@ -4,21 +4,23 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace IommuFd.Chaos.Run;
 
-/// <summary>What is there when every context was closed and every lease is over: it should be nothing.</summary>
+/// <summary>What is left once every context is closed and every lease has expired: there should be nothing.</summary>
 internal static class Leftovers
 {
     private static readonly string[] GrainTypes = ["ContextGrain", "IoasGrain", "DeviceGrain"];
 
-    /// <summary>Looks until nothing is left, or leases have been over for long.</summary>
-    /// <param name="database">Where the journals are.</param>
+    /// <summary>Looks until nothing is left, or leases have been expired for long.</summary>
+    /// <param name="database">The database of the journals.</param>
     /// <param name="grains">The cluster.</param>
-    /// <param name="lease">How long what a killed client had is there by right.</param>
-    /// <param name="violate">Told what is left.</param>
+    /// <param name="lease">How long a killed client's references may remain.</param>
+    /// <param name="violate">Called with what is left.</param>
     public static async Task FindAsync(string database, IGrainFactory grains, TimeSpan lease, Action<string> violate)
     {
         await using var store = new PostgresJournalStore(
             new JournalSettings { Store = JournalStoreKind.Postgres, ConnectionString = database }, NullLogger<PostgresJournalStore>.Instance);
         using var limit = new CancellationTokenSource((3 * lease) + Eventually.Limit);
+
+        // The end of an activation and of a journal is announced by no event.
         using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(200));
         while (true)
         {

@@ -1,31 +1,33 @@
 using IommuFd.Chaos.Clients;
 using IommuFd.Chaos.Faults;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Client;
+using IommuFd.Linearizability;
 using IommuFd.Uapi;
 
 namespace IommuFd.Chaos.Run;
 
-/// <summary>What came of one context.</summary>
-/// <param name="Tally">What its clients have seen.</param>
+/// <summary>The outcome of one context.</summary>
+/// <param name="Tally">The counts of its clients.</param>
 /// <param name="IsJudged">Whether its history was judged.</param>
-/// <param name="Violations">What must not be.</param>
+/// <param name="Violations">The violations found.</param>
 internal sealed record RoundOutcome(Tally Tally, bool IsJudged, List<string> Violations);
 
-/// <summary>The life of one context: it is opened, worked on by all processes of clients at once, looked at, emptied or not, closed, and judged.</summary>
+/// <summary>
+/// The life of one context: it is opened, worked on by all client processes at once, emptied or not, inspected, closed, and judged.
+/// </summary>
 internal sealed class Round(IommufdClient client, IReadOnlyList<ClientSlot> clients, ChaosOptions options, string folder)
 {
-    // Whoever opens and closes the contexts is a client too.
+    // The opener and closer of the contexts is a client too.
     private const int Opener = 0;
 
-    /// <summary>Runs the round of a number.</summary>
+    /// <summary>Runs the round with a number.</summary>
     public async Task<RoundOutcome> RunAsync(int number)
     {
         var violations = new List<string>();
         var context = await client.OpenAsync($"chaos {number}");
         var orders = clients.Select((_, i) => new WorkOrder(number, context.Handle, HistoryPath(number, i + 1), (options.Seed * 10_007) + number, options.Ioctls)).ToList();
         var results = await Task.WhenAll(clients.Select((slot, i) => slot.WorkAsync(orders[i])));
-        violations.AddRange(results.Select(result => result.Failure).OfType<string>().Select(failure => $"clients could not work on it: {failure}"));
+        violations.AddRange(results.Select(result => result.Failure).OfType<string>().Select(failure => $"its clients failed: {failure}"));
 
         using var history = new HistoryWriter(HistoryPath(number, Opener));
         var opener = new Worker(context, Opener, history);
@@ -38,30 +40,30 @@ internal sealed class Round(IommufdClient client, IReadOnlyList<ClientSlot> clie
         var left = await LookAsync(context, violations);
         var release = await context.CloseAsync();
 
-        // What a client that was killed had under way may come until its lease is over, and its files are there until then.
+        // A killed client's requests may still arrive, and its files exist, until its lease expires.
         if (Array.TrueForAll(results, result => !result.WasKilled))
         {
             if (isEmptied && left > 0)
             {
-                violations.Add($"{left} objects are left although everything was destroyed that could be");
+                violations.Add($"{left} objects are left although all that could be were destroyed");
             }
 
             if (release is not null && release.Destroyed != left)
             {
-                violations.Add($"closing it destroyed {release.Destroyed} objects, and there were {left}");
+                violations.Add($"closing it destroyed {release.Destroyed} objects, but there were {left}");
             }
         }
 
         if (release is { Stuck: { Length: > 0 } stuck })
         {
-            violations.Add($"the users counts of {string.Join(", ", stuck)} were off when it was closed");
+            violations.Add($"the users counts of {string.Join(", ", stuck)} were wrong when it was closed");
         }
 
         var isJudged = await Task.Run(() => Judge(number, violations));
         return new RoundOutcome(results.Select(result => result.Tally ?? Tally.None).Aggregate(opener.Tally, (sum, tally) => sum + tally), isJudged, violations);
     }
 
-    // Destroys what is there until a look at all of it finds nothing that can go.
+    // Destroys objects until a pass over all of them finds none that can be destroyed.
     private static async Task EmptyAsync(IommuContext context, Worker opener)
     {
         for (var gone = 1; gone > 0;)
@@ -75,7 +77,7 @@ internal sealed class Round(IommufdClient client, IReadOnlyList<ClientSlot> clie
         }
     }
 
-    // Each object's users are 1 for the table and 1 for each that holds it. Nothing that clients do comes in between any more.
+    // An object's users are 1 for the table and 1 for each hold on it. Clients do not interfere any more.
     private static async Task<long> LookAsync(IommuContext context, List<string> violations)
     {
         var graph = await context.InspectGraphAsync();
@@ -84,7 +86,7 @@ internal sealed class Round(IommufdClient client, IReadOnlyList<ClientSlot> clie
             var expected = 1 + graph.Edges.Count(edge => edge.Held == i);
             if (graph.Nodes[i] is { IsDriver: false } node && node.Users != expected)
             {
-                violations.Add($"{node} has {node.Users} users, and {expected - 1} hold it");
+                violations.Add($"{node} has {node.Users} users, but {expected - 1} holders");
             }
         }
 

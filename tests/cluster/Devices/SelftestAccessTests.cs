@@ -37,7 +37,7 @@ public sealed class SelftestAccessTests(DeviceCluster cluster) : DeviceContext(c
         var context = await Cluster.Programs.OpenAsync();
         var raw = new RawProgram(context);
         await raw.CreateAccessAsync(await context.AllocateIoasAsync());
-        var file = raw.Memory.FindFile(3)!.Access!;
+        var file = raw.Memory.FindFile(3)!.Target!;
         Assert.Null(await context.CloseAsync());
         Assert.Equal(2, (await Cluster.Onlookers.InspectAsync(file.Context, new InspectRequest(default, 10, false))).ObjectCount);
         await raw.Memory.CloseFilesAsync();
@@ -227,10 +227,13 @@ public sealed class SelftestAccessTests(DeviceCluster cluster) : DeviceContext(c
         var access = await raw.CreateAccessAsync(Ioas);
         var own = raw.Memory.FindFile((int)access)!;
         var driven = await Driver.CreateAccessAsync(Ioas);
-        raw.Memory.AddFile(20, own with { Access = own.Access! with { Access = driven.Id } });
-        raw.Memory.AddFile(21, own with { Access = own.Access! with { Reference = new ReferenceId(1) } });
-        raw.Memory.AddFile(22, own with { Access = own.Access! with { Access = Ioas } });
-        foreach (var fileDescriptor in (uint[])[20, 21, 22])
+        raw.Memory.AddFile(20, own with { Target = own.Target! with { Id = driven.Id } });
+        raw.Memory.AddFile(21, own with { Target = own.Target! with { Reference = new ReferenceId(1) } });
+        raw.Memory.AddFile(22, own with { Target = own.Target! with { Id = Ioas } });
+        raw.Memory.AddFile(23, own with { Target = own.Target! with { Type = ObjectType.Ioas } });
+        raw.Memory.AddFile(24, own with { Target = own.Target! with { Type = ObjectType.Any } });
+        raw.Memory.AddFile(25, own with { Target = null });
+        foreach (var fileDescriptor in (uint[])[20, 21, 22, 23, 24, 25])
         {
             await raw.ExpectAsync($"file {fileDescriptor}", Errno.EBADFD, IommuTestOp.AccessReplaceIoas, fileDescriptor, new IommuTestAccessReplaceIoas { IoasId = Ioas.Value });
         }

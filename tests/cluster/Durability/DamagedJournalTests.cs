@@ -1,4 +1,3 @@
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
@@ -22,7 +21,7 @@ public sealed class DamagedJournalTests : IAsyncLifetime
             Assert.Equal(Errno.None, (await _silo.Context(handle).OpenAsync(new OpenRequest(null, "test"))).Errno);
             for (var i = 0; i < 3; i++)
             {
-                Assert.Equal(Errno.None, (await _silo.Context(handle).IoctlAsync(Requests.Alloc())).Errno);
+                Assert.Equal(Errno.None, (await _silo.Context(handle).IoctlAsync(Requests.Alloc(), default)).Errno);
             }
         }
 
@@ -95,7 +94,7 @@ public sealed class DamagedJournalTests : IAsyncLifetime
         Assert.Equal(Errno.EIO, inspection.Errno);
     }
 
-    private Task<IoctlReply> AllocAsync(ContextHandle handle) => Requests.UntilAnsweredAsync(() => _silo.Context(handle).IoctlAsync(Requests.Alloc()).AsTask());
+    private Task<IoctlReply> AllocAsync(ContextHandle handle) => Requests.UntilAnsweredAsync(() => _silo.Context(handle).IoctlAsync(Requests.Alloc(), default).AsTask());
 
     private async Task<string> IdsAsync(ContextHandle handle)
     {

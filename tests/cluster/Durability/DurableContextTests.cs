@@ -1,4 +1,3 @@
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
@@ -40,11 +39,11 @@ public sealed class DurableContextTests : IAsyncLifetime
     public async Task A_context_whose_journal_was_taken_answers_nothing_and_comes_back_as_it_was_answered()
     {
         await OpenAsync();
-        Assert.Equal(Errno.None, (await Context.IoctlAsync(Requests.Alloc())).Errno);
-        Assert.Equal(Errno.None, (await Context.IoctlAsync(Requests.Map(1, 0))).Errno);
+        Assert.Equal(Errno.None, (await Context.IoctlAsync(Requests.Alloc(), default)).Errno);
+        Assert.Equal(Errno.None, (await Context.IoctlAsync(Requests.Map(1, 0), default)).Errno);
         await _silo.StealAsync(_handle);
 
-        await Assert.ThrowsAsync<ContextUnavailableException>(() => Context.IoctlAsync(Requests.Alloc()).AsTask());
+        await Assert.ThrowsAsync<ContextUnavailableException>(() => Context.IoctlAsync(Requests.Alloc(), default).AsTask());
 
         var again = await IoctlAsync(Requests.Map(1, 0));
         Assert.True(again.Errno == Errno.EEXIST, $"what was mapped is still mapped: {again.Errno} {again.Diagnostic}");
@@ -57,7 +56,7 @@ public sealed class DurableContextTests : IAsyncLifetime
         await OpenAsync();
         await _silo.StealAsync(_handle);
 
-        await Assert.ThrowsAsync<ContextUnavailableException>(() => Context.IoctlAsync(Requests.Destroy(7)).AsTask());
+        await Assert.ThrowsAsync<ContextUnavailableException>(() => Context.IoctlAsync(Requests.Destroy(7), default).AsTask());
         Assert.Equal(Errno.ENOENT, (await IoctlAsync(Requests.Destroy(7))).Errno);
     }
 
@@ -72,13 +71,13 @@ public sealed class DurableContextTests : IAsyncLifetime
         for (var i = 0; i < 20; i++)
         {
             var (answering, stale) = i % 2 == 0 ? (two, one) : (one, two);
-            var allocated = await Requests.UntilAnsweredAsync(() => answering.IoctlAsync(Requests.Alloc()).AsTask());
+            var allocated = await Requests.UntilAnsweredAsync(() => answering.IoctlAsync(Requests.Alloc(), default).AsTask());
             Assert.Equal(Errno.None, allocated.Errno);
-            await Assert.ThrowsAsync<ContextUnavailableException>(() => stale.IoctlAsync(Requests.Destroy(1000)).AsTask());
+            await Assert.ThrowsAsync<ContextUnavailableException>(() => stale.IoctlAsync(Requests.Destroy(1000), default).AsTask());
         }
 
         var inspection = await Requests.UntilAnsweredAsync(() => one.InspectAsync(new InspectRequest(default, 100, true), default));
-        await Requests.UntilAnsweredAsync(() => one.IoctlAsync(Requests.Destroy(1000)).AsTask());
+        await Requests.UntilAnsweredAsync(() => one.IoctlAsync(Requests.Destroy(1000), default).AsTask());
         inspection = await one.InspectAsync(new InspectRequest(default, 100, true), default);
         Assert.Equal(Enumerable.Range(1, 20).Select(id => (uint)id), inspection.Objects.Select(item => item.Object.Id.Value));
     }
@@ -87,13 +86,13 @@ public sealed class DurableContextTests : IAsyncLifetime
     public async Task A_repeated_request_is_done_once_also_by_the_next_activation()
     {
         await OpenAsync();
-        Assert.Equal(Errno.None, (await Context.IoctlAsync(Requests.Alloc(new OperationId(Session, 1, 0)))).Errno);
-        Assert.Equal(Errno.None, (await Context.IoctlAsync(Requests.Destroy(1, new OperationId(Session, 2, 1)))).Errno);
+        Assert.Equal(Errno.None, (await Context.IoctlAsync(Requests.Alloc(), new OperationId(Session, 1, 0))).Errno);
+        Assert.Equal(Errno.None, (await Context.IoctlAsync(Requests.Destroy(1), new OperationId(Session, 2, 1))).Errno);
         await _silo.StealAsync(_handle);
 
-        Assert.Equal(Errno.None, (await IoctlAsync(Requests.Destroy(1, new OperationId(Session, 2, 1, IsRepeat: true)))).Errno);
-        Assert.Equal(Errno.ENOENT, (await IoctlAsync(Requests.Destroy(1, new OperationId(Session, 3, 2)))).Errno);
-        Assert.Equal(Errno.ESTALE, (await IoctlAsync(Requests.Alloc(new OperationId(Session, 1, 0, IsRepeat: true)))).Errno);
+        Assert.Equal(Errno.None, (await IoctlAsync(Requests.Destroy(1), new OperationId(Session, 2, 1, IsRepeat: true))).Errno);
+        Assert.Equal(Errno.ENOENT, (await IoctlAsync(Requests.Destroy(1), new OperationId(Session, 3, 2))).Errno);
+        Assert.Equal(Errno.ESTALE, (await IoctlAsync(Requests.Alloc(), new OperationId(Session, 1, 0, IsRepeat: true))).Errno);
     }
 
     [Fact]
@@ -101,12 +100,12 @@ public sealed class DurableContextTests : IAsyncLifetime
     {
         await OpenAsync();
         var destroy = new OperationId(Session, 1, 0, IsRepeat: true);
-        Assert.Equal(Errno.ENOENT, (await Context.IoctlAsync(Requests.Destroy(1, destroy))).Errno);
-        Assert.Equal(Errno.None, (await Context.IoctlAsync(Requests.Alloc())).Errno);
+        Assert.Equal(Errno.ENOENT, (await Context.IoctlAsync(Requests.Destroy(1), destroy)).Errno);
+        Assert.Equal(Errno.None, (await Context.IoctlAsync(Requests.Alloc(), default)).Errno);
         await _silo.StealAsync(_handle);
 
         // The first attempt comes late: there is an IOAS 1 now, and it must stay.
-        Assert.Equal(Errno.ENOENT, (await IoctlAsync(Requests.Destroy(1, destroy with { IsRepeat = false }))).Errno);
+        Assert.Equal(Errno.ENOENT, (await IoctlAsync(Requests.Destroy(1), destroy with { IsRepeat = false })).Errno);
         Assert.Equal(1, (await InspectAsync()).ObjectCount);
     }
 
@@ -132,7 +131,7 @@ public sealed class DurableContextTests : IAsyncLifetime
     public async Task A_request_of_a_session_that_has_no_reference_is_EBADF()
     {
         await OpenAsync();
-        var reply = await Context.IoctlAsync(Requests.Alloc(new OperationId(Session + 1, 1, 0)));
+        var reply = await Context.IoctlAsync(Requests.Alloc(), new OperationId(Session + 1, 1, 0));
         Assert.Equal((Errno.EBADF, DiagnosticReason.SessionNotFound), (reply.Errno, reply.Diagnostic!.Reason));
         Assert.Equal(0, (await InspectAsync()).ObjectCount);
     }
@@ -141,8 +140,8 @@ public sealed class DurableContextTests : IAsyncLifetime
     public async Task A_context_outlives_its_silo()
     {
         var opened = await OpenAsync();
-        await Context.IoctlAsync(Requests.Alloc());
-        await Context.IoctlAsync(Requests.Map(1, 0x5000));
+        await Context.IoctlAsync(Requests.Alloc(), default);
+        await Context.IoctlAsync(Requests.Map(1, 0x5000), default);
         await _silo.DisposeAsync();
         _silo = await JournalSilo.StartAsync(Path);
 
@@ -164,7 +163,7 @@ public sealed class DurableContextTests : IAsyncLifetime
 
     private Task<ReferenceReply> OpenAsync() => Context.OpenAsync(new OpenRequest(null, "test", Session));
 
-    private Task<IoctlReply> IoctlAsync(IoctlRequest request) => Requests.UntilAnsweredAsync(() => Context.IoctlAsync(request).AsTask());
+    private Task<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation = default) => Requests.UntilAnsweredAsync(() => Context.IoctlAsync(request, operation).AsTask());
 
     private Task<ContextInspection> InspectAsync()
         => Requests.UntilAnsweredAsync(() => Context.InspectAsync(new InspectRequest(default, 100, WithState: false), default));

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Journaling;
@@ -45,14 +44,14 @@ internal sealed class JournalSilo : IAsyncDisposable
     }
 }
 
-/// <summary>Requests by hand, with and without names.</summary>
+/// <summary>Requests by hand.</summary>
 internal static class Requests
 {
-    public static IoctlRequest Alloc(OperationId operation = default) => Of(IommuCommand.IoasAlloc, default(IommuIoasAlloc), operation);
+    public static IoctlRequest Alloc() => Of(IommuCommand.IoasAlloc, default(IommuIoasAlloc));
 
-    public static IoctlRequest Destroy(uint id, OperationId operation = default) => Of(IommuCommand.Destroy, new IommuDestroy { Id = id }, operation);
+    public static IoctlRequest Destroy(uint id) => Of(IommuCommand.Destroy, new IommuDestroy { Id = id });
 
-    public static IoctlRequest Map(uint ioas, ulong iova, OperationId operation = default)
+    public static IoctlRequest Map(uint ioas, ulong iova)
         => Of(
             IommuCommand.IoasMap,
             new IommuIoasMap
@@ -63,15 +62,14 @@ internal static class Requests
                 Length = 0x1000,
                 Iova = iova,
             },
-            operation,
             new UserBuffer { Length = 0x1000, ReadableBytes = 0x1000, WritableBytes = 0x1000 });
 
-    public static IoctlRequest Of<T>(IommuCommand command, T argument, OperationId operation = default, params UserBuffer[] buffers)
+    public static IoctlRequest Of<T>(IommuCommand command, T argument, params UserBuffer[] buffers)
         where T : unmanaged
     {
         var bytes = UapiStruct.ToBytes(in argument);
         BinaryPrimitives.WriteInt32LittleEndian(bytes, bytes.Length);
-        return new IoctlRequest { Command = (uint)command, Argument = bytes, WritableBytes = (uint)bytes.Length, Buffers = buffers.Length == 0 ? null : buffers, Operation = operation };
+        return new IoctlRequest { Command = (uint)command, Argument = bytes, WritableBytes = (uint)bytes.Length, Buffers = buffers.Length == 0 ? null : buffers };
     }
 
     /// <summary>Sends a request until an activation answers it, as the SDK does.</summary>

@@ -91,8 +91,11 @@ internal sealed class HostileRequests(Random random)
         0 => null,
         1 => new UserFile("made up", IsMemfd: random.Next(2) == 0, Number())
         {
-            Access = random.Next(3) == 0 ? null : new AccessFile(
-                random.Next(2) == 0 && files.Count > 0 ? files[0].Access!.Context : ContextHandle.NewRandom(), new ReferenceId(random.Next(8)), new ObjectId(Number())),
+            Target = random.Next(3) == 0 ? null : new FileTarget(
+                random.Next(2) == 0 && files.Count > 0 ? files[0].Target!.Context : ContextHandle.NewRandom(),
+                new ReferenceId(random.Next(8)),
+                random.Next(4) == 0 ? (ObjectType)random.Next(-1, 10) : ObjectType.Access,
+                new ObjectId(Number())),
         },
         _ => files.Count == 0 ? null : files[random.Next(files.Count)],
     };

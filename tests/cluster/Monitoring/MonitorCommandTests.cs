@@ -1,6 +1,4 @@
 using IommuFd.Client;
-using IommuFd.ClusterTests.Durability;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 using Orleans.TestingHost;
@@ -76,7 +74,7 @@ public sealed class MonitorCommandTests(MonitorFixture fixture) : IClassFixture<
         await Eventually.TrueAsync(
             async () =>
             {
-                await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Grain(context).IoctlBatchAsync(new IoctlBatchRequest { Requests = ioctls }).AsTask()));
+                await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Grain(context).IoctlBatchAsync(new IoctlBatchRequest { Requests = ioctls }, default).AsTask()));
                 return follower.Output.Contains(" ioctls missed", StringComparison.Ordinal);
             },
             "the follower says how many it missed");

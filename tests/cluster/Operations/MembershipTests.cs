@@ -1,5 +1,4 @@
 using System.Net;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.Silo.Clustering;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
@@ -125,7 +124,7 @@ public sealed class MembershipTests(PostgresServer postgres) : IAsyncLifetime
         Assert.True(await demo.WaitForExitAsync() == 0, demo.Output);
         await using var stranger = ChildProcess.Start(environment, "iommufd.dll", "demo", "--cluster", "IOMMUFD_CLUSTER", "--cluster-id", "another");
         Assert.Equal(2, await stranger.WaitForExitAsync());
-        Assert.Contains("No silo of cluster 'another' answers that the PostgreSQL database", stranger.Output, StringComparison.Ordinal);
+        Assert.Contains("No silo of cluster 'another' in the PostgreSQL database", stranger.Output, StringComparison.Ordinal);
         await using var both = ChildProcess.Start("iommufd.dll", "demo", "--cluster", _connectionString, "--gateway", "127.0.0.1:1");
         Assert.Equal(2, await both.WaitForExitAsync());
         Assert.All((ChildProcess[])[demo, stranger, both, cluster.Silos[0].Process], process => Assert.DoesNotContain(password, process.Output, StringComparison.Ordinal));

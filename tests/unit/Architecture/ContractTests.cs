@@ -20,7 +20,7 @@ public sealed class ContractTests
         [.. TypeReferences.Written(Contracts).Concat(TypeReferences.Written(GrainsAssembly)).Where(type => type.IsDefined(typeof(GenerateSerializerAttribute), inherit: false))];
 
     private static readonly Type[] Grains =
-        [.. TypeReferences.Written(Contracts).Where(type => type.IsInterface && typeof(IAddressable).IsAssignableFrom(type))];
+        [.. TypeReferences.Written(Contracts).Concat(TypeReferences.Written(GrainsAssembly)).Where(type => type.IsInterface && typeof(IAddressable).IsAssignableFrom(type))];
 
     // An exception can't be immutable: the runtime writes down where it was thrown.
     public static TheoryData<string> MessageNames => [.. Messages.Where(type => !type.IsSubclassOf(typeof(Exception))).Select(type => type.Name)];
@@ -59,7 +59,9 @@ public sealed class ContractTests
         var ids = new List<uint>();
         foreach (var field in type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly))
         {
-            var property = field.Name.StartsWith('<') ? type.GetProperty(field.Name[1..field.Name.IndexOf('>', StringComparison.Ordinal)]) : null;
+            var property = field.Name.StartsWith('<')
+                ? type.GetProperty(field.Name[1..field.Name.IndexOf('>', StringComparison.Ordinal)], BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)
+                : null;
             var id = ((MemberInfo?)property ?? field).GetCustomAttribute<IdAttribute>();
             Expect.That(id is not null, $"{name}.{property?.Name ?? field.Name} carries state and has no [Id].");
             ids.Add(id.Id);
@@ -108,7 +110,7 @@ public sealed class ContractTests
                 open.Enqueue(part);
             }
 
-            if (type.Assembly != Contracts || type.IsEnum || type.HasElementType || !seen.Add(type))
+            if ((type.Assembly != Contracts && type.Assembly != GrainsAssembly) || type.IsEnum || type.HasElementType || !seen.Add(type))
             {
                 continue;
             }

@@ -1,8 +1,8 @@
 using System.Reflection;
 using IommuFd.Client;
+using IommuFd.Grains.Calls;
 using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Inspection;
-using IommuFd.Grains.Model;
 using IommuFd.Silo;
 using IommuFd.UnitTests.Architecture.Samples;
 using IommuFd.UnitTests.Support;
@@ -25,7 +25,7 @@ public sealed class LayeringTests
     [Theory]
     [InlineData(typeof(GrainWithFactory), "uses Orleans.IGrainFactory")]
     [InlineData(typeof(GrainThatKnowsItsContext), "uses IommuFd.GrainInterfaces.IContextGrain")]
-    [InlineData(typeof(GrainThatCallsASibling), "uses IommuFd.GrainInterfaces.IIoasGrain")]
+    [InlineData(typeof(GrainThatCallsASibling), "uses IommuFd.Grains.Objects.Ioas.IIoasGrain")]
     [InlineData(typeof(GrainWithServices), "uses System.IServiceProvider")]
     [InlineData(typeof(GrainOfOrleans), "derives from Orleans.Grain, which has a GrainFactory")]
     public void The_rule_of_one_way_calls_finds_a_grain_that_breaks_it(Type grain, string expected)
@@ -53,7 +53,7 @@ public sealed class LayeringTests
     [InlineData(typeof(ModelWithALock), "System.Threading.Monitor")]
     [InlineData(typeof(ModelWithAClock), "System.DateTime")]
     [InlineData(typeof(ModelWithOrleans), "Orleans.Runtime.IAddressable")]
-    [InlineData(typeof(ModelThatKnowsAGrain), "IommuFd.GrainInterfaces.IIoasGrain")]
+    [InlineData(typeof(ModelThatKnowsAGrain), "IommuFd.Grains.Objects.Ioas.IIoasGrain")]
     public void The_rule_of_pure_models_finds_a_model_that_breaks_it(Type model, string expected)
         => Expect.That(
             Rules.BreaksPurity(model).Contains($"{model.FullName} uses {expected}"),
@@ -109,15 +109,68 @@ public sealed class LayeringTests
         Expect.That(!result.FailingTypeNames.Contains(typeof(ModelThatIsPure).FullName), "A type that uses IommuFd.GrainInterfaces only is found too.");
     }
 
-    // An object's folder has its grain, its model and its handlers; the shared folder the table of rows. Whatever else is there is part of the model.
+    // Who may refer to whom among the folders of grains/, from above to below. Folders of one line are level: they may refer to each other only
+    // where MutualFolders says so. What is not listed serves all of them.
+    private static readonly string[][] Layers =
+    [
+        ["Contexts"],
+        ["Dispatch", "Journaling"],
+        ["Selftest", "Objects.Accesses"],
+        ["Objects.Devices", "Objects.Hwpts", "Objects.Ioas"],
+        ["Inspection"],
+        ["Calls"],
+        ["Model"],
+    ];
+
+    /// <summary>Folders that refer to each other both ways, and why they stay so.</summary>
+    public static TheoryData<string, string, string> MutualFolders => new()
+    {
+        { "Configuration", "Contexts", "a folder's services are registered beside its options" },
+        { "Configuration", "Monitoring", "a folder's services are registered beside its options" },
+        { "Monitoring", "Telemetry", "a silo's metrics are read from what it counts, and what it counts is written as metrics" },
+        { "Objects.Devices", "Objects.Hwpts", "a device is attached to a HWPT, and a HWPT is made for a device" },
+        { "Objects.Hwpts", "Objects.Ioas", "a HWPT mirrors an IOAS, which offers its automatic HWPTs to further devices" },
+    };
+
+    [Fact]
+    public void Folders_refer_to_each_other_one_way_but_for_those_that_are_listed()
+    {
+        var references = FolderReferences();
+        Expect.That(references.Contains(("Contexts", "Dispatch")) && references.Contains(("Calls", "Model")), "The rule sees no references between folders.");
+        var mutual = references.Where(pair => references.Contains((pair.To, pair.From)) && string.CompareOrdinal(pair.From, pair.To) < 0).Select(pair => $"{pair.From} and {pair.To}");
+        Expect.Sequence(MutualFolders.Select(row => $"{row[0]} and {row[1]}").Order(), mutual.Order(), "folders that refer to each other both ways");
+    }
+
+    [Fact]
+    public void Folders_refer_downwards_from_contexts_to_the_model()
+    {
+        var layers = Layers.SelectMany((folders, layer) => folders.Select(folder => (folder, layer))).ToDictionary(pair => pair.folder, pair => pair.layer);
+        var upwards = FolderReferences().Where(pair => layers.TryGetValue(pair.From, out var from) && layers.TryGetValue(pair.To, out var to) && to < from);
+        Expect.Sequence([], upwards.Select(pair => $"{pair.From} refers to {pair.To}"), "references upwards");
+    }
+
+    private static HashSet<(string From, string To)> FolderReferences()
+    {
+        const string Root = "IommuFd.Grains.";
+        var folders = TypeReferences.Written(GrainsAssembly).ToDictionary(type => type.FullName!, FolderOf);
+        return [.. from type in TypeReferences.Written(GrainsAssembly)
+                   from name in TypeReferences.Of(type)
+                   where name.StartsWith(Root, StringComparison.Ordinal) && folders.ContainsKey(name)
+                   let pair = (FolderOf(type), folders[name])
+                   where pair.Item1 != pair.Item2 && pair.Item1.Length > 0 && pair.Item2.Length > 0
+                   select pair];
+
+        static string FolderOf(Type type) => type.Namespace!.Length > Root.Length ? type.Namespace[Root.Length..] : "";
+    }
+
+    // An object's folder has its grain, its kind, its model and its handlers. Whatever else is there is part of the model.
     private static IEnumerable<Type> Models()
         => TypeReferences.Written(GrainsAssembly).Where(type
-            => IsIn(type, "IommuFd.Grains.Objects", "IommuFd.Grains.IoPagetable", "IommuFd.Grains.Iommus")
+            => IsIn(type, "IommuFd.Grains.Model", "IommuFd.Grains.Objects", "IommuFd.Grains.IoPagetable", "IommuFd.Grains.Iommus")
                 && !Rules.IsObjectGrain(type)
-                && type != typeof(ObjectTypes) && type != typeof(ObjectTypeRow)
+                && !type.IsSubclassOf(typeof(GrainKind)) && !typeof(IAddressable).IsAssignableFrom(type)
                 && !type.Name.EndsWith("Handlers", StringComparison.Ordinal) && !type.Name.EndsWith("Handler", StringComparison.Ordinal))
-            .Concat([typeof(ObjectTable), typeof(ObjectEntry), typeof(Hold), typeof(HoldOwner), typeof(IdAllocator)])
-            .Concat([typeof(ContextModel), typeof(ContextReference), typeof(GraphWalker), typeof(BusyExplainer)]);
+            .Concat([typeof(GraphWalker), typeof(BusyExplainer)]);
 
     private static bool IsIn(Type type, params ReadOnlySpan<string> namespaces)
     {

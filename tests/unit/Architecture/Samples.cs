@@ -9,6 +9,7 @@ using IommuFd.Uapi;
 
 
 
+
 namespace IommuFd.UnitTests.Architecture.Samples;
 
 // Each breaks one rule, so that the rules are seen to find something.
@@ -17,9 +18,15 @@ internal abstract class SampleGrain : IGrainBase, IObjectGrain
 {
     public IGrainContext GrainContext => null!;
 
-    public ValueTask DestroyAsync(ObjectStamp stamp) => ValueTask.CompletedTask;
+    public ValueTask<ObjectReply> DestroyAsync(ObjectStamp stamp, ObjectId part, DestroyMode mode) => ValueTask.FromResult<ObjectReply>(default);
 
-    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page) => ValueTask.FromResult<ObjectState?>(null);
+    public ValueTask<long?> UsersAsync(ObjectStamp stamp, ObjectId part) => ValueTask.FromResult<long?>(null);
+
+    public ValueTask<ObjectReply> HoldAsync(ObjectStamp stamp, ObjectId part) => ValueTask.FromResult<ObjectReply>(default);
+
+    public ValueTask<ObjectReply> DropAsync(ObjectStamp stamp, ObjectId part) => ValueTask.FromResult<ObjectReply>(default);
+
+    public ValueTask<ObjectReading?> InspectAsync(ObjectStamp stamp, StatePage page) => ValueTask.FromResult<ObjectReading?>(null);
 
     public ValueTask<ObjectSnapshot?> SnapshotAsync(ObjectStamp stamp) => ValueTask.FromResult<ObjectSnapshot?>(null);
 
@@ -52,9 +59,15 @@ internal abstract class GrainWithServices : SampleGrain
 
 internal abstract class GrainOfOrleans : Grain, IObjectGrain
 {
-    public ValueTask DestroyAsync(ObjectStamp stamp) => ValueTask.CompletedTask;
+    public ValueTask<ObjectReply> DestroyAsync(ObjectStamp stamp, ObjectId part, DestroyMode mode) => ValueTask.FromResult<ObjectReply>(default);
 
-    public ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page) => ValueTask.FromResult<ObjectState?>(null);
+    public ValueTask<long?> UsersAsync(ObjectStamp stamp, ObjectId part) => ValueTask.FromResult<long?>(null);
+
+    public ValueTask<ObjectReply> HoldAsync(ObjectStamp stamp, ObjectId part) => ValueTask.FromResult<ObjectReply>(default);
+
+    public ValueTask<ObjectReply> DropAsync(ObjectStamp stamp, ObjectId part) => ValueTask.FromResult<ObjectReply>(default);
+
+    public ValueTask<ObjectReading?> InspectAsync(ObjectStamp stamp, StatePage page) => ValueTask.FromResult<ObjectReading?>(null);
 
     public ValueTask<ObjectSnapshot?> SnapshotAsync(ObjectStamp stamp) => ValueTask.FromResult<ObjectSnapshot?>(null);
 

@@ -1,7 +1,7 @@
 using System.Reflection;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
-using IommuFd.Grains.Dispatch;
+using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 
@@ -21,37 +21,41 @@ public sealed class TableTests
     {
         var request = new IoctlRequest { Command = (uint)command, Argument = new byte[4] };
         Expect.Equal(
-            DiagnosticReason.ArgumentTooShort, IoctlDispatcher.Prevalidate(request, out var index).Reason, $"what is wrong with a size of 0 of {command}");
+            DiagnosticReason.ArgumentTooShort, Prevalidation.Check(request, out var index).Reason, $"what is wrong with a size of 0 of {command}");
         Expect.Equal((int)((uint)command & 0xFF) - 0x80, index, $"the place of {command}");
     }
 
     [Theory]
     [MemberData(nameof(Types))]
-    public void Every_kind_of_object_has_a_row_that_finds_its_grain_if_it_has_one(ObjectType type)
+    public void Every_type_of_object_has_a_kind_whose_grain_is_found_by_its_key(ObjectType type)
     {
-        var row = ObjectTypes.Get(type);
-        if (row.Grain is not { } grain)
-        {
-            // The state of such an object is the context's, or part of another object's.
-            Expect.That(type is ObjectType.HwptPaging or ObjectType.Access or ObjectType.Selftest, $"Objects of the kind {type} have no grain.");
-            return;
-        }
-
+        var kind = (GrainKind)(ObjectKinds.All.Find(type) ?? throw new InvalidOperationException($"No class in the folders of objects is the kind of {type}."));
+        Expect.That(type.Label() is { Length: > 0 } label && label != type.ToString(), $"{type} has no label.");
         var asked = new List<(Type Interface, object Key)>();
-        grain(FakeGrainFactory.For((type, key) =>
+        var grain = kind.FindGrain(FakeGrainFactory.For((type, key) =>
         {
             asked.Add((type, key));
             return DispatchProxy.Create(type, typeof(FakeGrainContext));
         }), "handle/1");
-        Expect.Equal("handle/1", asked.Single().Key, $"the key of the grain that the row of {type} asks for");
+        if (grain is null)
+        {
+            // Another object's grain answers for such an object, or none does.
+            return;
+        }
+
+        Expect.Equal("handle/1", asked.Single().Key, $"the key of the grain that the kind of {type} asks for");
         Expect.That(
             asked[0].Interface != typeof(IObjectGrain) && typeof(IObjectGrain).IsAssignableFrom(asked[0].Interface),
-            $"The row of {type} asks for {asked[0].Interface.Name}.");
+            $"The kind of {type} asks for {asked[0].Interface.Name}.");
     }
+
+    [Fact]
+    public void Every_kind_of_object_is_that_of_one_type()
+        => Expect.Sequence(Enum.GetValues<ObjectType>().Where(type => type != ObjectType.Any).Order(), ObjectKinds.All.Kinds.Select(kind => kind.Type).Order(), "types that kinds are of");
 
     [Theory]
     [InlineData(ObjectType.Any)]
     [InlineData((ObjectType)1000)]
-    public void What_is_no_kind_of_object_has_no_row(ObjectType type)
-        => Assert.Throws<ArgumentOutOfRangeException>(() => ObjectTypes.Get(type));
+    public void What_is_no_type_of_object_has_no_kind(ObjectType type)
+        => Expect.Equal(null, ObjectKinds.All.Find(type), $"the kind of {type}");
 }

@@ -76,7 +76,7 @@ public sealed class ObjectGrainTests
     {
         await SetTo0(Stamp(1, 1));
         Expect.That(!HasLeft, "The activation leaves before its object is destroyed.");
-        await _grain.DestroyAsync(Stamp(1, 1));
+        await _grain.DestroyAsync(Stamp(1, 1), default, DestroyMode.Release);
         Expect.That(HasLeft, "The activation of a destroyed object stays.");
         Expect.Equal(Lost, await Get(Stamp(1, 1)), "HUGE_PAGES of a destroyed object, by a call that might build");
         Expect.Equal(Lost, await Get(Stamp(1, 1, mayBuild: false)), "HUGE_PAGES of a destroyed object, by a call that might not");
@@ -87,14 +87,14 @@ public sealed class ObjectGrainTests
     public async Task A_newer_life_starts_fresh_after_a_destroy()
     {
         await SetTo0(Stamp(1, 1));
-        await _grain.DestroyAsync(Stamp(1, 1));
+        await _grain.DestroyAsync(Stamp(1, 1), default, DestroyMode.Release);
         Expect.Equal(Fresh, await Get(Stamp(1, 2)), "HUGE_PAGES of the life after a destroyed one");
     }
 
     [Fact]
     public async Task A_destroy_before_any_call_ends_that_life_too()
     {
-        await _grain.DestroyAsync(Stamp(1, 5));
+        await _grain.DestroyAsync(Stamp(1, 5), default, DestroyMode.Release);
         Expect.That(HasLeft, "An activation that was made by a destroy stays.");
         Expect.Equal(Lost, await Get(Stamp(1, 5)), "HUGE_PAGES of a life that ended before its first call");
         Expect.Equal(Lost, await Get(Stamp(1, 4)), "HUGE_PAGES of a life before it");
@@ -106,7 +106,7 @@ public sealed class ObjectGrainTests
     public async Task A_late_destroy_of_an_older_life_does_nothing(long epoch, long serial)
     {
         await SetTo0(Stamp(1, 2));
-        await _grain.DestroyAsync(Stamp(epoch, serial));
+        await _grain.DestroyAsync(Stamp(epoch, serial), default, DestroyMode.Release);
         Expect.That(!HasLeft, $"A destroy of life {epoch}.{serial} made life 1.2 leave.");
         Expect.Equal(WasSet, await Get(Stamp(1, 2, mayBuild: false)), $"HUGE_PAGES of life 1.2 after a destroy of {epoch}.{serial}");
     }
@@ -115,8 +115,8 @@ public sealed class ObjectGrainTests
     public async Task Destroying_a_life_twice_is_harmless()
     {
         await SetTo0(Stamp(1, 1));
-        await _grain.DestroyAsync(Stamp(1, 1));
-        await _grain.DestroyAsync(Stamp(1, 1));
+        await _grain.DestroyAsync(Stamp(1, 1), default, DestroyMode.Release);
+        await _grain.DestroyAsync(Stamp(1, 1), default, DestroyMode.Release);
         Expect.Equal(Fresh, await Get(Stamp(1, 2)), "HUGE_PAGES of the next life");
     }
 
@@ -125,7 +125,7 @@ public sealed class ObjectGrainTests
     {
         Expect.Equal(null, await _grain.InspectAsync(Stamp(1, 1), default), "the state of an object that was not built");
         await SetTo0(Stamp(1, 2));
-        Expect.Equal(false, Assert.IsType<IoasState>(await _grain.InspectAsync(Stamp(1, 2), default)).HugePages, "HUGE_PAGES of the life that is here");
+        Expect.Equal(false, Assert.IsType<IoasState>((await _grain.InspectAsync(Stamp(1, 2), default))!.Value.State).HugePages, "HUGE_PAGES of the life that is here");
         Expect.Equal(null, await _grain.InspectAsync(Stamp(1, 1), default), "the state of an earlier life");
         Expect.Equal(null, await _grain.InspectAsync(Stamp(1, 3), default), "the state of a later life");
         Expect.Equal(WasSet, await Get(Stamp(1, 2, mayBuild: false)), "HUGE_PAGES after the inspections");

@@ -68,13 +68,13 @@ public sealed class ObjectGrainsTests
         _context.GrainOf(1).Lose();
         Expect.Equal(Errno.EIO, (await Get(entry)).Errno, "the answer of a grain that has lost the object's state");
         Expect.Equal(Errno.EIO, (await Get(entry)).Errno, "the answer when asked again");
-        Expect.Equal(null, await _context.ObjectGrains.InspectAsync(entry, default), "the state that an inspection shows");
+        Expect.Equal(null, (await _context.ObjectGrains.InspectAsync(entry, default)).State, "the state that an inspection shows");
     }
 
     [Fact]
     public async Task Looking_at_an_object_that_nobody_used_shows_its_fresh_state_and_activates_nothing()
     {
-        Expect.Equal(IoasInspector.Show(new IoasModel(), default), await _context.ObjectGrains.InspectAsync(_context.Add(), default), "the state of a fresh IOAS");
+        Expect.Equal(IoasInspector.Show(new IoasModel(), default), (await _context.ObjectGrains.InspectAsync(_context.Add(), default)).State, "the state of a fresh IOAS");
         Expect.Sequence([], _context.Grains.Keys, "the grains that were asked for");
     }
 
@@ -83,7 +83,7 @@ public sealed class ObjectGrainsTests
     {
         var entry = _context.Add();
         await _context.ObjectGrains.CallAsync<IIoasGrain, int, ObjectReply>(entry, 0, (grain, stamp, _) => grain.HugePagesAsync(stamp, IommuOptionOp.Set, 0));
-        Expect.Equal(false, Assert.IsType<IoasState>(await _context.ObjectGrains.InspectAsync(entry, default)).HugePages, "HUGE_PAGES of the IOAS");
+        Expect.Equal(false, Assert.IsType<IoasState>((await _context.ObjectGrains.InspectAsync(entry, default)).State).HugePages, "HUGE_PAGES of the IOAS");
     }
 
     [Fact]
@@ -96,14 +96,14 @@ public sealed class ObjectGrainsTests
         }
 
         _context.GrainOf(100).Failure = new TimeoutException("no answer");
-        await _context.ObjectGrains.DestroyAllAsync();
+        await _context.ObjectGrains.EndAllAsync();
         Expect.Equal(250, _context.Grains.Keys.Count, "grains that were asked for");
         foreach (var entry in entries.Where(entry => entry.Id.Value % 2 == 0))
         {
             Expect.Equal(1, _context.GrainOf(entry.Id.Value).Calls.Count(call => call.Call == "Destroy"), $"ends of the grain of {entry.Ref}");
         }
 
-        await _context.ObjectGrains.DestroyAllAsync();
+        await _context.ObjectGrains.EndAllAsync();
         Expect.Equal(1, _context.GrainOf(2).Calls.Count(call => call.Call == "Destroy"), "ends of a grain after the objects were ended twice");
     }
 

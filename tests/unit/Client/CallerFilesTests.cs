@@ -9,7 +9,7 @@ namespace IommuFd.UnitTests.Client;
 public sealed class CallerFilesTests
 {
     private static readonly UserFile Memfd = new("memfd:ram", IsMemfd: true, 1 << 20);
-    private static readonly IoptFile MappedMemfd = new("memfd:ram");
+    private static readonly MappedFile MappedMemfd = new("memfd:ram");
     private readonly FakeContextGrain _grain = new();
 
     [Fact]
@@ -111,17 +111,14 @@ public sealed class CallerFilesTests
         var memory = new CallerMemory().AddFile(3, Memfd).AddFile(4, Memfd, content).AddFile(5, new UserFile("memfd:other", IsMemfd: true, 8));
         Expect.Equal(2, memory.WriteFile(MappedMemfd, 0, [7, 8, 9]), "bytes written to a file of 2, of which the first descriptor has no bytes");
         Expect.Sequence<byte>([7, 8], content, "its bytes");
-        Expect.Equal(0, memory.ReadFile(new IoptFile("memfd:other"), 0, new byte[1]), "bytes read of a file that came without");
-        Expect.Equal(0, memory.ReadFile(new IoptFile("memfd:closed"), 0, new byte[1]), "bytes read of a file that isn't open");
+        Expect.Equal(0, memory.ReadFile(new MappedFile("memfd:other"), 0, new byte[1]), "bytes read of a file that came without");
+        Expect.Equal(0, memory.ReadFile(new MappedFile("memfd:closed"), 0, new byte[1]), "bytes read of a file that isn't open");
     }
 
     private IommuFile Opened(long reference)
     {
-        var file = new UserFile($"access {reference}", IsMemfd: false, 0)
-        {
-            Access = new AccessFile(ContextHandle.NewRandom(), new ReferenceId(reference), new ObjectId((uint)reference)),
-        };
-        var core = new ClientCore(_grain.Factory, new IommufdClientOptions());
-        return new IommuFile(file, core, new LeasedReference(file.Access.Context, _grain, new ReferenceId(reference), TimeSpan.Zero, null));
+        var target = new FileTarget(ContextHandle.NewRandom(), new ReferenceId(reference), ObjectType.Access, new ObjectId((uint)reference));
+        var core = new ClientCore(_grain.Channel, new IommufdClientOptions());
+        return new IommuFile(UserFile.Of(target), core, TimeSpan.Zero);
     }
 }

@@ -61,7 +61,7 @@ public sealed class DirtyBitmapTests
     public async Task A_bitmap_that_fits_one_reply_is_asked_for_once()
     {
         var grain = new FakeContextGrain();
-        var context = await new IommufdClient(grain.Factory).OpenAsync();
+        var context = await new IommufdClient(grain.Channel).OpenAsync();
         IommuHwptGetDirtyBitmap asked = default;
         grain.Ioctl = request =>
         {
@@ -82,7 +82,7 @@ public sealed class DirtyBitmapTests
     public async Task A_page_of_which_the_bits_are_too_many_is_ENOMEM()
     {
         var grain = new FakeContextGrain { Ioctl = _ => new IoctlReply { Errno = Errno.ENOMEM } };
-        var context = await new IommufdClient(grain.Factory).OpenAsync();
+        var context = await new IommufdClient(grain.Channel).OpenAsync();
         var refused = await Assert.ThrowsAsync<IommufdException>(() => context.GetDirtyBitmapAsync(Hwpt, Pages(16, 1), 2048).AsTask());
         Expect.Equal(("IOMMU_HWPT_GET_DIRTY_BITMAP", Errno.ENOMEM), (refused.Operation, refused.Errno), "what is thrown for a page that can't be halved");
         Expect.Equal(1, grain.Calls.OfType<IoctlRequest>().Count(), "ioctls");
@@ -92,7 +92,7 @@ public sealed class DirtyBitmapTests
     public async Task Another_errno_is_not_asked_about_again()
     {
         var grain = new FakeContextGrain { Ioctl = _ => new IoctlReply { Errno = Errno.EINVAL } };
-        var context = await new IommufdClient(grain.Factory).OpenAsync();
+        var context = await new IommufdClient(grain.Channel).OpenAsync();
         var refused = await Assert.ThrowsAsync<IommufdException>(() => context.GetDirtyBitmapAsync(Hwpt, Pages(16, 64), Page).AsTask());
         Expect.Equal((Errno.EINVAL, 1), (refused.Errno, grain.Calls.OfType<IoctlRequest>().Count()), "errno and ioctls");
     }
@@ -109,7 +109,7 @@ public sealed class DirtyBitmapTests
                 var range = new IovaRange((ulong)first * 8192, ((ulong)first * 8192) + (pages * pageSize) - 1);
                 bool IsDirty(ulong iova) => dirty[(iova - range.Start) / pageSize % 200];
                 var grain = new FakeContextGrain();
-                var context = await new IommufdClient(grain.Factory).OpenAsync();
+                var context = await new IommufdClient(grain.Channel).OpenAsync();
                 var next = range.Start;
                 grain.Ioctl = request =>
                 {

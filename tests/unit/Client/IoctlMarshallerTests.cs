@@ -302,9 +302,9 @@ public sealed class IoctlMarshallerTests
         Expect.Sequence(Numbered(8), args, "the argument");
     }
 
-    private static IoctlInput CopyIn(ICallerMemory memory) => IoctlMarshaller.CopyIn(0x3B81, Args, memory);
+    private static IoctlRequest CopyIn(ICallerMemory memory) => IoctlMarshaller.CopyIn(0x3B81, Args, memory);
 
-    private static UserBuffer Only(IoctlInput request)
+    private static UserBuffer Only(IoctlRequest request)
     {
         Expect.Equal(1, request.Buffers?.Length ?? 0, $"buffers of {IoctlTable.Get((IommuCommand)request.Command)}");
         return request.Buffers![0];

@@ -14,7 +14,7 @@ public sealed class IommuContextTests
     private readonly FakeContextGrain _grain = new();
     private readonly IommufdClient _client;
 
-    public IommuContextTests() => _client = new IommufdClient(_grain.Factory);
+    public IommuContextTests() => _client = new IommufdClient(_grain.Channel);
 
     [Fact]
     public async Task Each_open_asks_for_a_new_context_under_a_handle_of_its_own()
@@ -25,7 +25,7 @@ public sealed class IommuContextTests
         Expect.Equal(new OpenRequest(null, "vmm", requests[0].Session, requests[0].Client), requests[0], "the request");
         Expect.That(requests[0].Session != 0 && requests[0].Session != requests[1].Session, "Two files have the same session, or none.");
         Expect.That(requests[0].Client != 0 && requests[0].Client == requests[1].Client, "What one client opens does not say that it is one client.");
-        Expect.Sequence([one.Handle.Value, two.Handle.Value], _grain.Keys, "the handles that were asked for");
+        Expect.Sequence([one.Handle, two.Handle], _grain.Handles, "the handles that were asked for");
         Expect.That(one.Handle != two.Handle, "Two contexts have the same handle.");
     }
 
@@ -194,7 +194,7 @@ public sealed class IommuContextTests
     [MemberData(nameof(TransportFailures))]
     public async Task A_request_that_got_no_answer_says_whether_it_may_have_run(string failure, TransportOutcome outcome)
     {
-        var context = await new IommufdClient(_grain.Factory, new IommufdClientOptions { RetryFor = TimeSpan.Zero }).OpenAsync();
+        var context = await new IommufdClient(_grain.Channel, new IommufdClientOptions { RetryFor = TimeSpan.Zero }).OpenAsync();
         _grain.Failure = failure switch
         {
             nameof(OrleansMessageRejectionException) => (Exception)RuntimeHelpers.GetUninitializedObject(typeof(OrleansMessageRejectionException)),

@@ -16,7 +16,7 @@ public sealed class LeaseTests
     private readonly IommufdClient _client;
 
     public LeaseTests() => _client = new IommufdClient(
-        FakeGrainFactory.For((_, key) => _grains.TryGetValue((Guid)key, out var grain) ? grain : _grains[(Guid)key] = new LeasingGrain(_time)),
+        new FakeChannel(handle => _grains.TryGetValue(handle.Value, out var grain) ? grain : _grains[handle.Value] = new LeasingGrain(_time)),
         new IommufdClientOptions { TimeProvider = _time });
 
     [Fact]
@@ -152,7 +152,7 @@ public sealed class LeaseTests
     {
         var context = await _client.OpenAsync();
         var grain = _grains[context.Handle.Value];
-        grain.Opens = new AccessFile(context.Handle, new ReferenceId(9), new ObjectId(1));
+        grain.Opens = new FileTarget(context.Handle, new ReferenceId(9), ObjectType.Access, new ObjectId(1));
         var memory = new CallerMemory();
         var argument = UapiStruct.ToBytes(new IommuTestCmd { Size = 72, Op = (uint)IommuTestOp.CreateAccess });
         await context.IoctlAsync((uint)IommuCommand.TestCmd, argument, memory);
@@ -166,7 +166,7 @@ public sealed class LeaseTests
     [Fact]
     public async Task Without_a_lease_nothing_is_renewed()
     {
-        var client = new IommufdClient(FakeGrainFactory.For((_, _) => new LeasingGrain(_time) { Lease = TimeSpan.Zero }), new IommufdClientOptions { TimeProvider = _time });
+        var client = new IommufdClient(new FakeChannel(_ => new LeasingGrain(_time) { Lease = TimeSpan.Zero }), new IommufdClientOptions { TimeProvider = _time });
         var context = await client.OpenAsync();
         Pass(10 * Lease);
         Expect.That(!context.IsLost, "It is lost.");
@@ -186,7 +186,7 @@ public sealed class LeaseTests
     [Fact]
     public async Task Of_100_000_contexts_that_were_opened_and_closed_nothing_stays()
     {
-        var core = new ClientCore(FakeGrainFactory.For((_, _) => new LeasingGrain(_time)), new IommufdClientOptions { TimeProvider = _time });
+        var core = new ClientCore(new FakeChannel(_ => new LeasingGrain(_time)), new IommufdClientOptions { TimeProvider = _time });
         var opened = new ReferenceReply(Errno.None, new ReferenceId(1), default, ContextMode.Volatile, null, Lease);
         for (var i = 0; i < 100_000; i++)
         {
@@ -224,7 +224,7 @@ public sealed class LeaseTests
 
         public bool AnswersIoctls { get; set; } = true;
 
-        public AccessFile? Opens { get; set; }
+        public FileTarget? Opens { get; set; }
 
         public TimeSpan LongestSilence { get; private set; }
 
@@ -234,15 +234,15 @@ public sealed class LeaseTests
 
         public override Task<ReferenceReply> GetAsync(GetRequest request) => Task.FromResult(Refer(request.Session));
 
-        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request)
+        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation)
         {
             if (!AnswersIoctls)
             {
                 return new ValueTask<IoctlReply>(new TaskCompletionSource<IoctlReply>().Task);
             }
 
-            Sign(_sessions[request.Operation.Session]);
-            return ValueTask.FromResult(Opens is { } access ? new IoctlReply { File = new NewFile(16, new UserFile("access", IsMemfd: false, 0) { Access = access }) } : IoctlReply.Success);
+            Sign(_sessions[operation.Session]);
+            return ValueTask.FromResult(Opens is { } target ? new IoctlReply { File = new NewFile(16, target) } : IoctlReply.Success);
         }
 
         public override Task<RenewReply> RenewAsync(ReferenceId[] references)

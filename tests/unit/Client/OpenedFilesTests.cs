@@ -16,8 +16,8 @@ public sealed class OpenedFilesTests
 
     public OpenedFilesTests()
     {
-        _client = new IommufdClient(_grain.Factory);
-        _grain.Ioctl = _ => new IoctlReply { File = new NewFile(16, FileOf(Other)) };
+        _client = new IommufdClient(_grain.Channel);
+        _grain.Ioctl = _ => new IoctlReply { File = new NewFile(16, TargetIn(Other)) };
     }
 
     [Fact]
@@ -34,7 +34,7 @@ public sealed class OpenedFilesTests
         }
 
         await memory.CloseFileAsync(3);
-        Expect.Equal(Other.Value, _grain.Keys[^1], "the context whose reference is put by closing the descriptor");
+        Expect.Equal(Other, _grain.Handles[^1], "the context whose reference is put by closing the descriptor");
         Expect.Sequence([new ReferenceId(9)], _grain.Calls.OfType<ReferenceId>(), "the references that were put");
     }
 
@@ -62,7 +62,7 @@ public sealed class OpenedFilesTests
         var context = await _client.OpenAsync();
         var argument = CreateAccess();
         var memory = new CallerMemory().Add(0x1000, argument);
-        var opens = new IoctlReply { File = new NewFile(16, FileOf(Other)) };
+        var opens = new IoctlReply { File = new NewFile(16, TargetIn(Other)) };
         _grain.Batch = new IoctlBatchReply { Replies = [opens, opens] };
 
         var results = await context.CreateBatch()
@@ -91,16 +91,28 @@ public sealed class OpenedFilesTests
         var memory = new CallerMemory().AddFile(5, FileOf(Other)).AddFile(6, FileOf(context.Handle));
         foreach (var op in (IommuTestOp[])[IommuTestOp.AccessPages, IommuTestOp.AccessRw, IommuTestOp.DestroyAccessPages, IommuTestOp.AccessReplaceIoas])
         {
-            _grain.Keys.Clear();
+            _grain.Handles.Clear();
             await context.IoctlAsync(TestCmd, Argument(op, fileDescriptor: 5), memory);
-            Expect.Sequence([Other.Value], _grain.Keys, $"the contexts looked up for {op} on a file of another");
+            Expect.Sequence([Other], _grain.Handles, $"the contexts looked up for {op} on a file of another");
             Expect.Equal(FileOf(Other), ((IoctlRequest)_grain.Calls[^1]).File, $"the file that {op} travels with");
 
             await context.IoctlAsync(TestCmd, Argument(op, fileDescriptor: 6), memory);
             await context.IoctlAsync(TestCmd, Argument(op, fileDescriptor: 7), memory);
-            Expect.Equal(1, _grain.Keys.Count, $"the contexts looked up when {op} is on a file of its own, and on none");
+            Expect.Equal(1, _grain.Handles.Count, $"the contexts looked up when {op} is on a file of its own, and on none");
             Expect.Equal(null, ((IoctlRequest)_grain.Calls[^1]).File, $"the file that {op} on a closed descriptor travels with");
         }
+    }
+
+    [Fact]
+    public async Task An_ioctl_that_only_uses_a_file_goes_to_its_own_context()
+    {
+        var context = await _client.OpenAsync();
+        _grain.Ioctl = _ => IoctlReply.Success;
+        _grain.Handles.Clear();
+        var argument = UapiStruct.ToBytes(new IommuIoasMapFile { Size = 40, Fd = 5 });
+        await context.IoctlAsync((uint)IommuCommand.IoasMapFile, argument, new CallerMemory().AddFile(5, FileOf(Other)));
+        Expect.Sequence([], _grain.Handles, "other contexts that were looked up");
+        Expect.Equal(FileOf(Other), ((IoctlRequest)_grain.Calls[^1]).File, "the file that MAP_FILE travels with");
     }
 
     [Fact]
@@ -112,7 +124,10 @@ public sealed class OpenedFilesTests
         Expect.Equal(null, ((IoctlRequest)_grain.Calls[^1]).File, "the file that MD_CHECK_MAP travels with");
     }
 
-    private static UserFile FileOf(ContextHandle context) => new("access 1", IsMemfd: false, 0) { Access = new AccessFile(context, new ReferenceId(9), new ObjectId(1)) };
+    private static UserFile FileOf(ContextHandle context) => UserFile.Of(TargetIn(context));
+
+    // Of no particular kind: the SDK treats all alike.
+    private static FileTarget TargetIn(ContextHandle context) => new(context, new ReferenceId(9), (ObjectType)1000, new ObjectId(1));
 
     private static byte[] CreateAccess() => Argument(IommuTestOp.CreateAccess, 0);
 

@@ -27,7 +27,7 @@ public sealed class PinnedMappingsTests
     public async Task Mapped_memory_is_read_and_written_at_its_address_and_nothing_beside_it()
     {
         byte[] bytes = [1, 2, 3, 4];
-        var context = await new IommufdClient(_grain.Factory).OpenAsync();
+        var context = await new IommufdClient(_grain.Channel).OpenAsync();
         await context.MapAsync(Ioas, bytes, new Iova(0x1000));
 
         Expect.Sequence<byte>([2, 3, 4], Read(context.Memory, _address + 1, 8), "bytes read from the second on");
@@ -48,7 +48,7 @@ public sealed class PinnedMappingsTests
     public async Task Of_an_array_only_the_part_that_is_mapped_can_be_reached()
     {
         byte[] bytes = [1, 2, 3, 4];
-        var context = await new IommufdClient(_grain.Factory).OpenAsync();
+        var context = await new IommufdClient(_grain.Channel).OpenAsync();
         await context.MapAsync(Ioas, bytes.AsMemory(1, 2), new Iova(0x1000));
         Expect.Sequence<byte>([2, 3], Read(context.Memory, _address, 4), "bytes read of the part");
         Expect.Sequence([], Read(context.Memory, _address - 1, 1), "the byte before it");
@@ -58,7 +58,7 @@ public sealed class PinnedMappingsTests
     public async Task Memory_that_is_mapped_a_second_time_can_be_reached_as_far_as_the_longer_mapping_goes()
     {
         byte[] bytes = [1, 2, 3, 4];
-        var context = await new IommufdClient(_grain.Factory).OpenAsync();
+        var context = await new IommufdClient(_grain.Channel).OpenAsync();
         await context.MapAsync(Ioas, bytes.AsMemory(0, 2), new Iova(0x1000));
         await context.MapAsync(Ioas, bytes.AsMemory(0, 3), new Iova(0x2000));
 
@@ -71,7 +71,7 @@ public sealed class PinnedMappingsTests
     [Fact]
     public async Task What_is_unmapped_cannot_be_reached_any_more_and_what_a_copy_maps_can()
     {
-        var context = await new IommufdClient(_grain.Factory).OpenAsync();
+        var context = await new IommufdClient(_grain.Channel).OpenAsync();
         await context.MapAsync(Ioas, new byte[] { 7 }, new Iova(0x1000));
         await context.CopyAsync(Ioas, new IovaRange(0x1000, 0x1000), new ObjectId(2), new Iova(0x5000));
 
@@ -87,7 +87,7 @@ public sealed class PinnedMappingsTests
     [InlineData(false)]
     public async Task The_end_of_an_IOAS_or_of_the_context_ends_what_can_be_reached(bool isDestroy)
     {
-        var context = await new IommufdClient(_grain.Factory).OpenAsync();
+        var context = await new IommufdClient(_grain.Channel).OpenAsync();
         await context.MapAsync(Ioas, new byte[] { 7 }, new Iova(0x1000));
         if (isDestroy)
         {
@@ -104,7 +104,7 @@ public sealed class PinnedMappingsTests
     [Fact]
     public async Task What_could_not_be_mapped_cannot_be_reached()
     {
-        var context = await new IommufdClient(_grain.Factory).OpenAsync();
+        var context = await new IommufdClient(_grain.Channel).OpenAsync();
         ulong refused = 0;
         _grain.Ioctl = request =>
         {
@@ -118,10 +118,10 @@ public sealed class PinnedMappingsTests
     [Fact]
     public async Task Pinned_memory_has_no_files()
     {
-        var memory = (await new IommufdClient(_grain.Factory).OpenAsync()).Memory;
+        var memory = (await new IommufdClient(_grain.Channel).OpenAsync()).Memory;
         Expect.Equal(null, memory.FindFile(3), "the file of a descriptor");
         Expect.Equal(
-            (0, 0), (memory.ReadFile(new IoptFile("memfd:ram"), 0, new byte[1]), memory.WriteFile(new IoptFile("memfd:ram"), 0, [1])),
+            (0, 0), (memory.ReadFile(new MappedFile("memfd:ram"), 0, new byte[1]), memory.WriteFile(new MappedFile("memfd:ram"), 0, [1])),
             "bytes read from and written to a file");
     }
 

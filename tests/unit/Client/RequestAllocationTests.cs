@@ -11,7 +11,7 @@ public sealed class RequestAllocationTests
 {
     private const int Requests = 100_000;
 
-    // The argument, the request with its name, one object that is promise, attempt and place in the session's window, and the caller's own state machine. Before
+    // The argument, the request, one object that is promise, attempt and place in the session's window, and the caller's own state machine. Before
     // requests were repeated, it was 592.
     private const int BytesForAnIoctl = 512;
 
@@ -23,7 +23,7 @@ public sealed class RequestAllocationTests
     [Fact]
     public async Task An_ioctl_that_succeeds_at_once_allocates_no_more_than_one_that_is_sent_once()
     {
-        var context = await new IommufdClient(FakeGrainFactory.For((_, _) => _grain)).OpenAsync();
+        var context = await new IommufdClient(new FakeChannel(_ => _grain)).OpenAsync();
         var allocated = Allocations.Of(() => Run(context)) / Requests;
 
         // An object more would be a step more for each ioctl. Less than that is the collector's, which has work to do in every round of so many.
@@ -47,7 +47,7 @@ public sealed class RequestAllocationTests
     {
         private ManualResetValueTaskSourceCore<IoctlReply> _answer;
 
-        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request)
+        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation)
         {
             _answer.Reset();
             return new ValueTask<IoctlReply>(this, _answer.Version);

@@ -200,7 +200,7 @@ public sealed partial class RetryTests
     public async Task An_ioctl_on_a_file_of_another_context_has_no_name_and_is_sent_once()
     {
         var context = await OpenAsync();
-        var file = new UserFile("access 1", IsMemfd: false, 0) { Access = new AccessFile(ContextHandle.NewRandom(), new ReferenceId(9), new ObjectId(1)) };
+        var file = UserFile.Of(new FileTarget(ContextHandle.NewRandom(), new ReferenceId(9), ObjectType.Access, new ObjectId(1)));
         var memory = new CallerMemory().AddFile(5, file);
         var argument = UapiStruct.ToBytes(new IommuTestCmd { Size = 72, Op = (uint)IommuTestOp.DestroyAccessPages, Id = 5 });
         await context.IoctlAsync((uint)IommuCommand.TestCmd, argument, memory);
@@ -240,7 +240,7 @@ public sealed partial class RetryTests
     public async Task Pauses_grow_and_their_bounds_are_the_options()
     {
         var client = new IommufdClient(
-            _grain.Factory, new IommufdClientOptions { TimeProvider = _time, Backoff = 2 * Second, MaxBackoff = 8 * Second, RetryFor = 100 * Second });
+            _grain.Channel, new IommufdClientOptions { TimeProvider = _time, Backoff = 2 * Second, MaxBackoff = 8 * Second, RetryFor = 100 * Second });
         var context = await client.OpenAsync();
         var sent = new List<double>();
         _grain.Ioctl = _ =>
@@ -274,7 +274,7 @@ public sealed partial class RetryTests
             ("MaxBackoff", new() { MaxBackoff = TimeSpan.Zero }),
         })
         {
-            Expect.Equal(name, Assert.Throws<ArgumentOutOfRangeException>(() => new IommufdClient(_grain.Factory, options)).ParamName, "what is named");
+            Expect.Equal(name, Assert.Throws<ArgumentOutOfRangeException>(() => new IommufdClient(_grain.Channel, options)).ParamName, "what is named");
         }
     }
 
@@ -308,7 +308,7 @@ public sealed partial class RetryTests
 
     private IommufdClientOptions Options => new() { TimeProvider = _time, AttemptTimeout = 3 * Second };
 
-    private IommufdClient Client() => new(_grain.Factory, Options);
+    private IommufdClient Client() => new(_grain.Channel, Options);
 
     private Task<IommuContext> OpenAsync() => _client.OpenAsync();
 
@@ -320,9 +320,9 @@ public sealed partial class RetryTests
         (_grain.Failure, _grain.Put) = (null, null);
         var context = await OpenAsync();
         var driver = await _client.GetDriverAsync(context.Handle, "driver");
-        var access = new AccessFile(context.Handle, new ReferenceId(9), new ObjectId(1));
-        var core = new ClientCore(_grain.Factory, Options);
-        var file = new IommuFile(new UserFile("access 1", IsMemfd: false, 0) { Access = access }, core, new LeasedReference(context.Handle, _grain, access.Reference, default, null));
+        var target = new FileTarget(context.Handle, new ReferenceId(9), ObjectType.Access, new ObjectId(1));
+        var core = new ClientCore(_grain.Channel, Options);
+        var file = new IommuFile(UserFile.Of(target), core, lease: default);
         (_grain.Failure, _grain.Put) = (failure, put);
         Array.ForEach(faults, _grain.Faults.Enqueue);
         Func<Task> run = request switch

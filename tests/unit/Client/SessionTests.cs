@@ -9,7 +9,7 @@ namespace IommuFd.UnitTests.Client;
 
 public sealed class SessionTests
 {
-    private readonly ClientCore _core = new(new FakeContextGrain().Factory, new IommufdClientOptions());
+    private readonly ClientCore _core = new(new FakeContextGrain().Channel, new IommufdClientOptions());
 
     [Fact]
     public void Requests_are_numbered_from_1_and_say_what_is_settled()
@@ -34,8 +34,10 @@ public sealed class SessionTests
             var open = new SortedSet<long>();
             for (var step = 0; step < 2_000; step++)
             {
-                if (random.Next(2) == 0 && session.TryBegin(new Request(), out var operation))
+                var request = new Request(session);
+                if (random.Next(2) == 0 && session.TryBegin(request))
                 {
+                    var operation = request.Operation();
                     var last = open.Count == 0 ? operation.Sequence - 1 : open.Min - 1;
                     Expect.Equal(last, operation.Settled, $"what request {operation.Sequence} of seed {seed} says is settled");
                     open.Add(operation.Sequence);
@@ -65,9 +67,9 @@ public sealed class SessionTests
             }
         }
 
-        Expect.That(!session.TryBegin(new Request(), out _), "There is room for one more.");
+        Expect.That(!session.TryBegin(new Request(session)), "There is room for one more.");
         using var cancel = new CancellationTokenSource();
-        Request[] requests = [new(), new(), new()];
+        Request[] requests = [new(session), new(session), new(session)];
         var first = session.BeginAsync(requests[0], CancellationToken.None).AsTask();
         var second = session.BeginAsync(requests[1], cancel.Token).AsTask();
         var third = session.BeginAsync(requests[2], CancellationToken.None).AsTask();
@@ -77,8 +79,10 @@ public sealed class SessionTests
 
         session.End(1, isAnswered: false);
 
-        Expect.Equal(new OperationId(session.Id, 257, 256), await first, "the first that waited");
-        Expect.Equal(new OperationId(session.Id, 258, 256), await third, "the one behind, after the one between was cancelled");
+        await first;
+        await third;
+        Expect.Equal(new OperationId(session.Id, 257, 256), requests[0].Operation(), "the first that waited");
+        Expect.Equal(new OperationId(session.Id, 258, 256), requests[2].Operation(), "the one behind, after the one between was cancelled");
         Expect.Equal((257L, 0L, 258L), (requests[0].Sequence, requests[1].Sequence, requests[2].Sequence), "the numbers that the requests were given");
     }
 
@@ -91,14 +95,16 @@ public sealed class SessionTests
             Begin(session);
         }
 
-        var waiting = Enumerable.Range(0, 100).Select(_ => session.BeginAsync(new Request(), CancellationToken.None).AsTask()).ToList();
+        var requests = Enumerable.Range(0, 100).Select(_ => new Request(session)).ToList();
+        var waiting = requests.ConvertAll(request => session.BeginAsync(request, CancellationToken.None).AsTask());
         for (var sequence = 1; sequence <= 50; sequence++)
         {
             session.End(sequence, isAnswered: true);
-            Expect.That(!session.TryBegin(new Request(), out _), "Somebody overtook those who wait.");
+            Expect.That(!session.TryBegin(new Request(session)), "Somebody overtook those who wait.");
         }
 
-        Expect.Sequence(Enumerable.Range(257, 50).Select(number => (long)number), (await Task.WhenAll(waiting[..50])).Select(operation => operation.Sequence), "the order of the first 50");
+        await Task.WhenAll(waiting[..50]);
+        Expect.Sequence(Enumerable.Range(257, 50).Select(number => (long)number), requests[..50].Select(request => request.Sequence), "the order of the first 50");
         Expect.That(waiting[50..].TrueForAll(task => !task.IsCompleted), "More have begun than there was room for.");
     }
 
@@ -108,7 +114,7 @@ public sealed class SessionTests
         const int Callers = 400;
         const int Each = 100;
         var grain = new ScatteringGrain();
-        var client = new IommufdClient(FakeGrainFactory.For((_, _) => grain));
+        var client = new IommufdClient(new FakeChannel(_ => grain));
         var context = await client.OpenAsync();
 
         await Task.WhenAll(Enumerable.Range(0, Callers).Select(_ => Task.Run(async () =>
@@ -126,11 +132,12 @@ public sealed class SessionTests
 
     private static OperationId Begin(Session session)
     {
-        Expect.That(session.TryBegin(new Request(), out var operation), "There is no room.");
-        return operation;
+        var request = new Request(session);
+        Expect.That(session.TryBegin(request), "There is no room.");
+        return request.Operation();
     }
 
-    private sealed class Request : SessionRequest
+    private sealed class Request(Session session) : SessionRequest(session)
     {
         public override void OnOverdue()
         {
@@ -152,9 +159,8 @@ public sealed class SessionTests
 
         public int Most { get; private set; }
 
-        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request)
+        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation)
         {
-            var operation = request.Operation;
             var answer = new TaskCompletionSource<IoctlReply>(TaskCreationOptions.RunContinuationsAsynchronously);
             TaskCompletionSource<IoctlReply>? ready = null;
             lock (_lock)

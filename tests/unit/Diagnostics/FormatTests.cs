@@ -82,7 +82,7 @@ public sealed class FormatTests
     {
         var area = new IoasArea(new IovaRange(0, 0xFFF), 0x7F00_0000, null, IommuIoasMapFlags.Readable);
         Expect.Equal("0x7F000000", Format.Memory(area), "an area of memory");
-        Expect.Equal("memfd:ram at 0x7F000000", Format.Memory(area with { File = new IoptFile("memfd:ram") }), "an area of a file");
+        Expect.Equal("memfd:ram at 0x7F000000", Format.Memory(area with { File = new MappedFile("memfd:ram") }), "an area of a file");
     }
 
     [Theory]

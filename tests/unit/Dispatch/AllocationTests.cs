@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
-using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
@@ -52,7 +51,7 @@ public sealed class AllocationTests
         var (passed, failed, sum) = (0, 0, 0UL);
         foreach (var request in requests)
         {
-            var result = IoctlDispatcher.Prevalidate(request, out var index);
+            var result = Prevalidation.Check(request, out var index);
             if (result.Errno != Errno.None)
             {
                 failed++;

@@ -33,26 +33,26 @@ public sealed class LimitTests
     [Fact]
     public async Task One_area_too_many_in_all_IOASes_together_is_ENOMEM_until_one_goes()
     {
-        _context.Model.MaxAreas = 2;
+        _context.ObjectGrains.MaxAreas = 2;
         var (one, two) = (_context.Add(), _context.Add());
         await RunAsync(Errno.None, IommuCommand.IoasMap, Map(one, 0));
         await RunAsync(Errno.None, IommuCommand.IoasMap, Map(two, 0));
-        Expect.Equal(2L, _context.Model.Areas, "areas");
+        Expect.Equal(2L, _context.ObjectGrains.Areas, "areas");
         var reply = await RunAsync(Errno.ENOMEM, IommuCommand.IoasMap, Map(two, 0x1000));
         Expect.Equal((DiagnosticReason.TooManyObjects, 2UL), (reply.Diagnostic!.Reason, reply.Diagnostic.Limit), "the reason and the limit");
         await RunAsync(Errno.ENOMEM, IommuCommand.IoasCopy, Copy(one, two));
 
         await RunAsync(Errno.None, IommuCommand.IoasUnmap, new IommuIoasUnmap { IoasId = one.Id.Value, Iova = 0, Length = 0x1000 });
-        Expect.Equal(1L, _context.Model.Areas, "areas after one was unmapped");
+        Expect.Equal(1L, _context.ObjectGrains.Areas, "areas after one was unmapped");
         await RunAsync(Errno.None, IommuCommand.IoasMap, Map(two, 0x1000));
         await RunAsync(Errno.None, IommuCommand.Destroy, new IommuDestroy { Id = two.Id.Value });
-        Expect.Equal(0L, _context.Model.Areas, "areas after the IOAS that had them was destroyed");
+        Expect.Equal(0L, _context.ObjectGrains.Areas, "areas after the IOAS that had them was destroyed");
     }
 
     [Fact]
     public async Task A_batch_maps_as_much_as_there_is_room_for()
     {
-        _context.Model.MaxAreas = 2;
+        _context.ObjectGrains.MaxAreas = 2;
         var ioas = _context.Add();
         var maps = Enumerable.Range(0, 3).Select(i => Request(IommuCommand.IoasMap, Map(ioas, (ulong)i * 0x1000))).ToArray();
         var reply = await ContextOperations.BatchAsync(Scope, new IoctlBatchRequest { Requests = maps });
@@ -62,14 +62,14 @@ public sealed class LimitTests
     [Fact]
     public async Task Allowed_ranges_count_as_areas()
     {
-        _context.Model.MaxAreas = 2;
+        _context.ObjectGrains.MaxAreas = 2;
         var ioas = _context.Add();
         await RunAsync(Errno.None, Allow(ioas, 2));
-        Expect.Equal(2L, _context.Model.Areas, "areas and ranges");
+        Expect.Equal(2L, _context.ObjectGrains.Areas, "areas and ranges");
         await RunAsync(Errno.ENOMEM, Allow(_context.Add(), 1));
         await RunAsync(Errno.ENOMEM, IommuCommand.IoasMap, Map(ioas, 0));
         await RunAsync(Errno.None, Allow(ioas, 0));
-        Expect.Equal(0L, _context.Model.Areas, "areas and ranges after the list was emptied");
+        Expect.Equal(0L, _context.ObjectGrains.Areas, "areas and ranges after the list was emptied");
     }
 
     [Fact]
@@ -91,15 +91,15 @@ public sealed class LimitTests
     [Fact]
     public void One_context_too_many_of_an_opener_is_EMFILE_and_of_a_silo_ENFILE()
     {
-        var census = new ContextQuota(Options.Create(new ContextOptions { MaxContextsPerClient = 2, MaxContexts = 3 }));
+        var quota = new ContextQuota(Options.Create(new ContextOptions { MaxContextsPerClient = 2, MaxContexts = 3 }));
         Expect.Sequence(
             [Errno.None, Errno.None, Errno.EMFILE, Errno.None, Errno.ENFILE],
-            new long[] { 1, 1, 1, 2, 2 }.Select(client => census.TryAdd(client, out _)),
+            new long[] { 1, 1, 1, 2, 2 }.Select(client => quota.TryAdmit(client, out _)),
             "two openers' contexts");
-        census.Remove(1);
-        Expect.Equal(Errno.None, census.TryAdd(1, out _), "one more of the first opener, where one is closed");
-        census.Remove(2);
-        Expect.Sequence([Errno.None, Errno.ENFILE], new long[] { 0, 0 }.Select(client => census.TryAdd(client, out _)), "contexts of nobody in particular");
+        quota.Leave(1);
+        Expect.Equal(Errno.None, quota.TryAdmit(1, out _), "one more of the first opener, where one is closed");
+        quota.Leave(2);
+        Expect.Sequence([Errno.None, Errno.ENFILE], new long[] { 0, 0 }.Select(client => quota.TryAdmit(client, out _)), "contexts of nobody in particular");
     }
 
     private IoctlScope Scope => new(_context.Model, _context.ObjectGrains);

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Reflection;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
 using IommuFd.Grains.Dispatch;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
@@ -304,12 +305,12 @@ public sealed class PrevalidationTests
 
     private static void Fails(IoctlRequest request, Errno errno, DiagnosticReason reason, ulong value, ulong limit, string what)
         => Expect.Equal(
-            new IoctlDispatcher.Prevalidation(errno, reason, value, limit), IoctlDispatcher.Prevalidate(request, out _),
+            new PrevalidationResult(errno, reason, value, limit), Prevalidation.Check(request, out _),
             $"ioctl 0x{request.Command:X}, {what}");
 
     private static void Passes(IoctlRequest request, string what)
     {
-        Expect.Equal(default, IoctlDispatcher.Prevalidate(request, out var index), $"ioctl 0x{request.Command:X}, {what}");
+        Expect.Equal(default, Prevalidation.Check(request, out var index), $"ioctl 0x{request.Command:X}, {what}");
         Expect.Equal((int)(request.Command & 0xFF) - 0x80, index, $"the place in the table of 0x{request.Command:X}");
     }
 }

@@ -14,7 +14,7 @@ public sealed class DomainTests
     private const ulong Start = 0x10000;
     private const ulong Last = 0x1FFFF;
 
-    private static readonly IoptFile File = new("file 1");
+    private static readonly MappedFile File = new("file 1");
 
     private readonly IoasModel _ioas = new();
 

@@ -12,7 +12,7 @@ namespace IommuFd.UnitTests.IoPagetable;
 public sealed class IoptTableDomainRandomTests
 {
     private static readonly object[] Owners = [new ObjectId(1), new ObjectId(2)];
-    private static readonly IoptFile File = new("file 1");
+    private static readonly MappedFile File = new("file 1");
 
     private static readonly (ulong Start, ulong Last)[] Apertures =
         [(0, ulong.MaxValue), (0x2000, 0x1FFFF), (0x8000, ulong.MaxValue), (0, 0x17FFF), (0x4000, 0xFFFF_FFFF_FFFF_EFFF), (0x800, 0x27FFF)];

@@ -12,7 +12,7 @@ namespace IommuFd.UnitTests.IoPagetable;
 public sealed class IoptTableRandomTests
 {
     private static readonly object[] Owners = [new ObjectId(1), new ObjectId(2)];
-    private static readonly IoptFile File = new("file 1");
+    private static readonly MappedFile File = new("file 1");
 
     private static readonly Gen<ulong> Offset = Gen.OneOf<ulong>(0UL, 0, 0, 0, 1, 0x10, 0x7FF, 0x800, 0xC00, 0xFF0, 0xFFF);
     private static readonly Gen<ulong> Base = Gen.Frequency(

@@ -13,16 +13,16 @@ public sealed class MapTests
     [Fact]
     public void Checks_before_the_lookup_go_flags_then_overflow_then_protection()
     {
-        Assert.Equal(Errno.EOPNOTSUPP, IoasModel.CheckMap((IommuIoasMapFlags)8, 0, ulong.MaxValue, 0));
-        Assert.Equal(Errno.EOPNOTSUPP, IoasModel.CheckMap(Fixed, 1, ulong.MaxValue, 0));
-        Assert.Equal(Errno.EOVERFLOW, IoasModel.CheckMap(IommuIoasMapFlags.FixedIova, 0, ulong.MaxValue, 0));
-        Assert.Equal(Errno.EOVERFLOW, IoasModel.CheckMap(IommuIoasMapFlags.None, 0, 0, ulong.MaxValue));
-        Assert.Equal(Errno.EINVAL, IoasModel.CheckMap(IommuIoasMapFlags.FixedIova, 0, ulong.MaxValue - 1, 0));
-        Ok(IoasModel.CheckMap(IommuIoasMapFlags.Readable, 0, ulong.MaxValue - 1, ulong.MaxValue - 1));
-        Assert.Equal(Errno.EOVERFLOW, IoasModel.CheckMapFile(IommuIoasMapFlags.None, ulong.MaxValue, 0));
-        Assert.Equal(Errno.EOVERFLOW, IoasModel.CheckCopy(ReadWrite, 0, 0, ulong.MaxValue));
-        Assert.Equal(Errno.EOVERFLOW, IoasModel.CheckCopy(ReadWrite, 0, ulong.MaxValue, 0));
-        Assert.Equal(Errno.EOVERFLOW, IoasModel.CheckCopy(ReadWrite, ulong.MaxValue, 0, 0));
+        Assert.Equal(Errno.EOPNOTSUPP, IoasChecks.Map((IommuIoasMapFlags)8, 0, ulong.MaxValue, 0));
+        Assert.Equal(Errno.EOPNOTSUPP, IoasChecks.Map(Fixed, 1, ulong.MaxValue, 0));
+        Assert.Equal(Errno.EOVERFLOW, IoasChecks.Map(IommuIoasMapFlags.FixedIova, 0, ulong.MaxValue, 0));
+        Assert.Equal(Errno.EOVERFLOW, IoasChecks.Map(IommuIoasMapFlags.None, 0, 0, ulong.MaxValue));
+        Assert.Equal(Errno.EINVAL, IoasChecks.Map(IommuIoasMapFlags.FixedIova, 0, ulong.MaxValue - 1, 0));
+        Ok(IoasChecks.Map(IommuIoasMapFlags.Readable, 0, ulong.MaxValue - 1, ulong.MaxValue - 1));
+        Assert.Equal(Errno.EOVERFLOW, IoasChecks.MapFile(IommuIoasMapFlags.None, ulong.MaxValue, 0));
+        Assert.Equal(Errno.EOVERFLOW, IoasChecks.Copy(ReadWrite, 0, 0, ulong.MaxValue));
+        Assert.Equal(Errno.EOVERFLOW, IoasChecks.Copy(ReadWrite, 0, ulong.MaxValue, 0));
+        Assert.Equal(Errno.EOVERFLOW, IoasChecks.Copy(ReadWrite, ulong.MaxValue, 0, 0));
     }
 
     [Fact]
@@ -122,7 +122,7 @@ public sealed class MapTests
         Assert.Equal(Errno.EINVAL, _ioas.MapFile(Fixed, file: null, 0, length: 0, 0, ref iova));
         Assert.Equal(Errno.EOVERFLOW, _ioas.MapFile(Fixed, file: null, ulong.MaxValue, length: 2, 0, ref iova));
         Assert.Equal(Errno.EBADF, _ioas.MapFile(Fixed, file: null, ulong.MaxValue, length: 1, 0, ref iova));
-        Assert.Equal(Errno.EINVAL, _ioas.MapFile(Fixed, new IoptFile("file 1"), 0, ulong.MaxValue - 0xFFF, 0, ref iova));
+        Assert.Equal(Errno.EINVAL, _ioas.MapFile(Fixed, new MappedFile("file 1"), 0, ulong.MaxValue - 0xFFF, 0, ref iova));
         Assert.Empty(_ioas.Table.Areas);
     }
 
@@ -130,17 +130,17 @@ public sealed class MapTests
     public void Files_that_are_no_memfd_or_too_short_are_mapped_since_nothing_pins_them()
     {
         ulong iova = 0x1000;
-        Ok(_ioas.MapFile(Fixed, new IoptFile("file 1"), 0x1800, 0x1000, pinnableBytes: 0, ref iova));
+        Ok(_ioas.MapFile(Fixed, new MappedFile("file 1"), 0x1800, 0x1000, pinnableBytes: 0, ref iova));
         var area = Assert.Single(_ioas.Table.Areas);
         Assert.Equal((0x1000UL, 0x800UL, 2UL), (area.Pages.Start, area.StartByte, area.Pages.PageCount));
-        Assert.Equal(new IoptFile("file 1"), area.Pages.File);
+        Assert.Equal(new MappedFile("file 1"), area.Pages.File);
     }
 
     [Fact]
     public void Only_user_memory_stands_in_the_way_of_changing_the_process()
     {
         ulong iova = 0x1000;
-        Ok(_ioas.MapFile(Fixed, new IoptFile("file 1"), 0, Page, 0, ref iova));
+        Ok(_ioas.MapFile(Fixed, new MappedFile("file 1"), 0, Page, 0, ref iova));
         Ok(_ioas.CheckChangeProcess());
         Ok(_ioas.MapAt(0x2000));
         Assert.Equal(Errno.EINVAL, _ioas.CheckChangeProcess());

@@ -11,7 +11,7 @@ namespace IommuFd.UnitTests.IoPagetable;
 
 public sealed class PinTests
 {
-    private static readonly IoptFile File = new("file 1");
+    private static readonly MappedFile File = new("file 1");
     private static readonly ObjectId First = new(7);
     private static readonly ObjectId Second = new(8);
 

@@ -22,9 +22,9 @@ public sealed class ReservedAndAllowedTests
     [Fact]
     public void What_is_to_be_reserved_must_be_a_range()
     {
-        Assert.Equal(Errno.EINVAL, IoasModel.CheckAddReserved(0x1000, 0, out _));
-        Assert.Equal(Errno.EOVERFLOW, IoasModel.CheckAddReserved(2, ulong.MaxValue, out _));
-        Ok(IoasModel.CheckAddReserved(1, ulong.MaxValue, out var range));
+        Assert.Equal(Errno.EINVAL, IoasChecks.AddReserved(0x1000, 0, out _));
+        Assert.Equal(Errno.EOVERFLOW, IoasChecks.AddReserved(2, ulong.MaxValue, out _));
+        Ok(IoasChecks.AddReserved(1, ulong.MaxValue, out var range));
         Ok(_ioas.AddReserved(range));
         Assert.Equal(["[0x0, 0x0]"], _ioas.Table.Reserved.Holes.Select(hole => hole.ToString()));
     }

@@ -1,11 +1,14 @@
-using IommuFd.Chaos.Linearizability;
+using IommuFd.Linearizability;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
-using Ioctl = IommuFd.Chaos.Linearizability.Ioctl;
+using Ioctl = IommuFd.Linearizability.Ioctl;
 
 namespace IommuFd.UnitTests.Linearizability;
 
-/// <summary>The checker on histories made by hand. IOMMU_OPTION_RLIMIT_MODE of an empty context is a register; ids show how often something was made or destroyed.</summary>
+/// <summary>
+/// The checker on histories made by hand. IOMMU_OPTION_RLIMIT_MODE of an empty context is a register; ids show how often something was made
+/// or destroyed.
+/// </summary>
 public sealed class LinearizabilityCheckerTests
 {
     private static readonly Ioctl AllocIoas = Ioctl.Of(IommuCommand.IoasAlloc, default(IommuIoasAlloc));
@@ -135,7 +138,7 @@ public sealed class LinearizabilityCheckerTests
                 "NOT LINEARIZABLE: 5 operations, 0 of them without an answer",
                 "[20, 30] client 1: IOMMU_IOAS_MAP {size=40, flags=0x7, ioas_id=1, user_va=0x70000000, length=4096, iova=4096} = 0 {}",
                 "[40, 50] client 1: IOMMU_DESTROY {size=8, id=1} = 0",
-                "Then there is a context: empty",
+                "The state then is a context: empty",
                 "[60, 70] client 1: IOMMU_IOAS_ALLOC {size=12, flags=0x0}",
                 "was answered     0 {out_ioas_id=2}",
                 "should have been 0 {out_ioas_id=1}",

@@ -1,8 +1,8 @@
-using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Inspection;
+using IommuFd.TestSupport;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Objects.Graph;
 using IommuFd.UnitTests.Support;
@@ -12,7 +12,7 @@ namespace IommuFd.UnitTests.Snapshots;
 
 /// <summary>
 /// Random requests on a context, which is written down now and then and made again elsewhere. From then on both are asked the same, and must answer the same to
-/// the last holder of the last diagnostic. Another seed is tried with the environment variable <c>IOMMUFD_SEED</c>.
+/// the last holder of the last diagnostic.
 /// </summary>
 public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
 {
@@ -22,8 +22,7 @@ public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
     [Fact]
     public void A_context_that_is_made_again_answers_as_the_one_that_was_written_down()
     {
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), CultureInfo.InvariantCulture, out var given) ? given : Environment.TickCount;
-        output.WriteLine($"IOMMUFD_SEED={seed}");
+        var seed = Seed.Of(output);
         var random = new Random(seed);
         var snapshots = 0;
         var answers = new SortedDictionary<string, (int Successes, int Failures)>();
@@ -65,6 +64,7 @@ public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
                     var after = $"after step {step}, {name}, {where}";
                     Expect.Equal(Deep.Text(reply), Deep.Text(RandomRequest.Run(again, driver, new Random(choices)).Reply), $"the answer {after}");
                     GraphInvariants.CheckUsers(again, after);
+                    GraphInvariants.CheckGrainUsers(again, after);
                     var (successes, failures) = answers.GetValueOrDefault(name);
                     var failed = reply is IoctlReply { Errno: not Errno.None } or DriverReply { Errno: not Errno.None };
                     answers[name] = failed ? (successes, failures + 1) : (successes + 1, failures);
@@ -97,6 +97,7 @@ public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
         Expect.Equal(Show(original), Show(again), $"an inspection {where}");
         Expect.Equal(Deep.Text(original.CaptureSnapshot()), Deep.Text(again.CaptureSnapshot()), $"a snapshot {where}");
         GraphInvariants.CheckUsers(again, where);
+        GraphInvariants.CheckGrainUsers(again, where);
         GraphInvariants.CheckAttachments(again, where, driversHold: true);
         GraphInvariants.CheckGrains(again, where);
         Expect.That(!again.ObjectGrains.HasLost, $"A grain was lost {where}.");
@@ -107,7 +108,9 @@ public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
         var everything = new InspectRequest(default, IoctlLimits.MaxInspectionPage, WithState: true);
         var inspection = ContextInspector.InspectAsync(context.Model, context.ObjectGrains, "", everything, CancellationToken.None).GetAwaiter().GetResult();
         var graph = GraphWalker.Walk(context.Model, new GraphRequest(default, GraphDirection.Both, IoctlLimits.MaxInspectionPage));
-        return $"{Deep.Text(inspection)}\n{Deep.Text(graph)}\n{context.FullSnapshot()}";
+        // A restore does not call the grain of an object in its first state, which then counts nothing: CheckGrainUsers compares those that count.
+        var objects = Array.ConvertAll(inspection.Objects, shown => shown with { GrainUsers = null });
+        return $"{inspection.ObjectCount} {Deep.Text(objects)} {Deep.Text(inspection.References)}\n{Deep.Text(graph)}\n{context.FullSnapshot()}";
     }
 
     // A driver goes before the context, as one that is unloaded, and then everything.

@@ -41,7 +41,7 @@ public sealed partial class ContextSnapshotTests(ITestOutputHelper output)
     public void A_context_that_is_not_open_is_one_that_is_not_open()
     {
         var grains = new ObjectGrains(new FakeGrains().Factory, _context.Handle, 1, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
-        var again = ContextModel.Restore(new ContextModel().Save().RoundTrip());
+        var again = ContextModel.Restore(new ContextModel().Save().RoundTrip(), ObjectKinds.All);
         Expect.That(!again.IsOpen && again.Objects.IsEmpty && !grains.HasLost, "It is open, or has something.");
         Expect.Equal(Errno.None, again.Open(ContextMode.Durable, "opener").Errno, "opening it");
     }
@@ -58,7 +58,7 @@ public sealed partial class ContextSnapshotTests(ITestOutputHelper output)
         replies.Keep(7, new IoctlBatchReply { Replies = [IoctlReply.Success] });
         model.FindSession(78)!.Replies.Keep(1, new DriverReply(Errno.None, new ObjectId(5)));
 
-        var again = ContextModel.Restore(model.Save().RoundTrip());
+        var again = ContextModel.Restore(model.Save().RoundTrip(), ObjectKinds.All);
         Expect.Equal(Deep.Text(model.Save()), Deep.Text(again.Save()), "the snapshot");
         Expect.Equal((1L, driver), (again.FindSession(-77)!.Id.Value, again.FindSession(78)!.Id), "the references of the sessions");
         var window = again.FindSession(-77)!.Replies;
@@ -255,13 +255,15 @@ public sealed partial class ContextSnapshotTests(ITestOutputHelper output)
         var description = new DeviceDescription { Name = "device" };
         var model = new DeviceModel();
         Expect.That(model.Save().IsFirstState, "A device that nobody used has a state.");
-        Expect.Equal(4, model.HardwareOf(description).Cache.Length, "entries of its cache");
+        Expect.That(!model.TryBuild(null), "Hardware was built of no device.");
+        Expect.That(model.TryBuild(description), "The hardware was not built.");
+        Expect.Equal(4, model.Hardware.Cache.Length, "entries of its cache");
         Expect.That(model.Save().IsFirstState, "A device that was only looked at has a state.");
-        model.HardwareOf(description).Load(new SelftestHardwareSnapshot([1, 2, 3, 4]));
+        model.Hardware.Load(new SelftestHardwareSnapshot([1, 2, 3, 4]));
         var saved = model.Save().RoundTrip();
         Expect.That(!saved.IsFirstState, "A device that is not in its first state has none.");
         var again = DeviceModel.Restore(saved);
-        Expect.Sequence<uint>([1, 2, 3, 4], again.HardwareOf(description).Cache.ToArray(), "its cache");
+        Expect.Sequence<uint>([1, 2, 3, 4], again.Hardware.Cache.ToArray(), "its cache");
         Expect.Equal(Deep.Text(saved), Deep.Text(again.Save()), "what it writes down");
         Assert.Throws<InvalidDataException>(() => DeviceModel.Restore(new DeviceSnapshot { Device = description, Hardware = new SelftestHardwareSnapshot([1, 2]) }));
         Assert.Throws<InvalidDataException>(
@@ -284,7 +286,7 @@ public sealed partial class ContextSnapshotTests(ITestOutputHelper output)
         ulong iova = TestDevices.ApertureStart;
         ioas.AddReserved(new IovaRange(0x400_0000, 0x4FF_FFFF));
         ioas.AllowIovas(1, UapiStruct.ToBytes(new IommuIovaRange { Start = iova, Last = 0x1FF_FFFF }));
-        ioas.MapFile(IommuIoasMapFlags.FixedIova | IommuIoasMapFlags.Readable, new IoptFile("file"), 0x1000, 0x2000, 0x2000, ref iova);
+        ioas.MapFile(IommuIoasMapFlags.FixedIova | IommuIoasMapFlags.Readable, new MappedFile("file"), 0x1000, 0x2000, 0x2000, ref iova);
         iova += 0x2000;
         ioas.Map(IommuIoasMapFlags.FixedIova | IommuIoasMapFlags.Writeable, 0x7000_0000, 0x8000, 0x8000, 0x8000, ref iova);
         ioas.SetDirtyTracking(new ObjectId(8), true);

@@ -108,7 +108,7 @@ public sealed class SnapshotFormatTests
     {
         var snapshot = Damages.Single(damage => damage.Name == name).Damage(Sound().CaptureSnapshot());
         var exception = Assert.Throws<InvalidDataException>(() => OpenContext.Restore(Serialization.Serializer.SerializeToArray(snapshot)));
-        Expect.That(exception.Message.StartsWith("The snapshot makes no sense: ", StringComparison.Ordinal), $"With {name}: {exception.Message}");
+        Expect.That(exception.Message.StartsWith("The snapshot is invalid: ", StringComparison.Ordinal), $"With {name}: {exception.Message}");
     }
 
     [Fact]
@@ -168,7 +168,7 @@ public sealed class SnapshotFormatTests
 
     [Fact]
     public void It_is_known_as_such_when_a_grain_of_another_silo_says_so()
-        => Expect.Equal("The snapshot makes no sense: why.", Assert.IsType<InvalidDataException>(SnapshotFormat.Of("why.").RoundTrip()).Message, "the message");
+        => Expect.Equal("The snapshot is invalid: why.", Assert.IsType<InvalidDataException>(SnapshotFormat.Of("why.").RoundTrip()).Message, "the message");
 
     [Fact]
     public async Task A_grain_that_fails_while_a_journal_is_read_is_no_damage()
@@ -181,7 +181,8 @@ public sealed class SnapshotFormatTests
         Expect.Equal((null, true), (recovered.Damage, recovered.Grains?.HasLost), "what is wrong with the journal, and whether something is lost");
     }
 
-    // Two IOASes; the first has two areas, a domain, a device with a group of its own, one of the selftest, and an access with a pin; a driver holds the second.
+    // Two IOASes; the first has two areas, a domain, a device with a group of its own, one of the selftest, and an access with a pin; a
+    // driver holds the second.
     private static OpenContext Sound()
     {
         var context = new OpenContext();

@@ -1,13 +1,13 @@
 namespace IommuFd.UnitTests.Support;
 
-/// <summary>What this thread allocates.</summary>
+/// <summary>Measures this thread's allocations.</summary>
 internal static class Allocations
 {
     private const int Rounds = 5;
 
     /// <summary>
-    /// The bytes that something allocates which was done before: the least of several rounds. What it allocates, it allocates in each; the runtime adds something now and then,
-    /// such as what a collection leaves unused of the piece of memory that this thread allocates from.
+    /// The bytes that an action allocates after a warm-up: the least of several rounds. Its own allocations recur in every round; the
+    /// runtime adds some now and then, such as the rest of this thread's allocation buffer that a collection leaves unused.
     /// </summary>
     public static long Of(Action action)
     {

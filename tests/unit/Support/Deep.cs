@@ -5,7 +5,7 @@ using System.Text;
 
 namespace IommuFd.UnitTests.Support;
 
-/// <summary>Everything that an object shows by its properties, and what those show, in words: equal texts mean equal values, whatever objects they are made of.</summary>
+/// <summary>Describes an object by its properties, recursively: equal texts mean equal values, whatever objects they consist of.</summary>
 internal static class Deep
 {
     public static string Text(object? value)

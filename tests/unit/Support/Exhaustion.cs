@@ -3,7 +3,7 @@ using IommuFd.Grains.Model;
 
 namespace IommuFd.UnitTests.Support;
 
-/// <summary>Makes a table believe that all of its 2^31 - 1 ids are taken, which no test has the memory to do.</summary>
+/// <summary>Makes a table believe that all of its 2^31 - 1 ids are taken, for which no test has the memory.</summary>
 internal static class Exhaustion
 {
     public static void Exhaust(ObjectTable objects) => Exhaust(Ids(objects));

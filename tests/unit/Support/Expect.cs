@@ -3,7 +3,7 @@ using System.Globalization;
 
 namespace IommuFd.UnitTests.Support;
 
-/// <summary>Assertions that say what was expected of which object. What a loop checks goes through here, so that a failure names its round.</summary>
+/// <summary>Assertions that say what was expected of which object. Loops check through these, so that a failure names its round.</summary>
 internal static class Expect
 {
     public static void Equal<T>(T expected, T actual, string what)

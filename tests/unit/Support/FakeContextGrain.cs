@@ -1,34 +1,35 @@
+using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
 namespace IommuFd.UnitTests.Support;
 
-/// <summary>What becomes of one call on its way.</summary>
+/// <summary>The fate of one call on its way.</summary>
 internal sealed record Fault
 {
-    /// <summary>What the caller gets instead of an answer.</summary>
+    /// <summary>The exception that the caller gets instead of a reply.</summary>
     public Exception? Failure { get; init; }
 
-    /// <summary>Whether the call runs all the same.</summary>
+    /// <summary>Whether the call runs nevertheless.</summary>
     public bool Runs { get; init; }
 
-    /// <summary>What the answer or the failure waits for.</summary>
+    /// <summary>A task that the reply or the failure waits for.</summary>
     public Task Until { get; init; } = Task.CompletedTask;
 
     /// <summary>The call does not run.</summary>
     public static Fault Fails(Exception failure) => new() { Failure = failure };
 
-    /// <summary>The call runs, and its answer is lost.</summary>
+    /// <summary>The call runs, and its reply is lost.</summary>
     public static Fault Loses(Exception failure) => new() { Failure = failure, Runs = true };
 
-    /// <summary>The call runs, and its answer comes late.</summary>
+    /// <summary>The call runs, and its reply comes late.</summary>
     public static Fault Delays(Task until) => new() { Until = until, Runs = true };
 
-    /// <summary>The call does not run, and nobody says so.</summary>
+    /// <summary>The call does not run, and the caller is not told.</summary>
     public static Fault Drops() => new() { Until = new TaskCompletionSource().Task };
 }
 
-/// <summary>What the SDK is told by a context that answers as the test says. Every call is noted, with its name if it has one.</summary>
+/// <summary>A context that answers the SDK as the test says. It records every call, with its name if it has one.</summary>
 internal sealed class FakeContextGrain : IContextGrain
 {
     public List<object> Calls { get; } = [];
@@ -37,12 +38,12 @@ internal sealed class FakeContextGrain : IContextGrain
     public List<OperationId> Operations { get; } = [];
 
     /// <summary>The handles that the SDK asked for.</summary>
-    public List<Guid> Keys { get; } = [];
+    public List<ContextHandle> Handles { get; } = [];
 
-    /// <summary>What every call fails with.</summary>
+    /// <summary>The errno that every call fails with.</summary>
     public Exception? Failure { get; set; }
 
-    /// <summary>What becomes of the next calls.</summary>
+    /// <summary>The fates of the next calls.</summary>
     public Queue<Fault> Faults { get; } = [];
 
     public Errno Errno { get; set; }
@@ -57,29 +58,29 @@ internal sealed class FakeContextGrain : IContextGrain
 
     public ContextMode Mode { get; set; }
 
-    /// <summary>What puts are answered; null for <see cref="Errno"/> and <see cref="Release"/>.</summary>
+    /// <summary>The reply to puts; null for <see cref="Errno"/> and <see cref="Release"/>.</summary>
     public Func<PutReply>? Put { get; set; }
 
-    /// <summary>What renewals are answered.</summary>
+    /// <summary>The reply to renewals.</summary>
     public Func<ReferenceId[], RenewReply> Renew { get; set; } = _ => new RenewReply(Errno.None, []);
 
-    /// <summary>What drivers are answered, with <see cref="Errno"/>.</summary>
+    /// <summary>The reply to drivers, with <see cref="Errno"/>.</summary>
     public DriverReply Driver { get; set; } = new(Errno.None);
 
-    public IGrainFactory Factory => FakeGrainFactory.For((_, key) =>
+    public IContextChannel Channel => new FakeChannel(handle =>
     {
-        Keys.Add((Guid)key);
+        Handles.Add(handle);
         return this;
     });
 
     public Task<ReferenceReply> OpenAsync(OpenRequest request) => AnswerAsync(request, () => Reference(1) with { Errno = OpenErrnos.TryDequeue(out var errno) ? errno : Errno });
 
-    /// <summary>What the next opens answer; behind that, <see cref="Errno"/>.</summary>
+    /// <summary>The errnos of the next opens; after those, <see cref="Errno"/>.</summary>
     public Queue<Errno> OpenErrnos { get; } = new();
 
-    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request) => new(AnswerAsync(request, () => Ioctl(request), request.Operation));
+    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation) => new(AnswerAsync(request, () => Ioctl(request), operation));
 
-    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request) => new(AnswerAsync(request, () => Batch, request.Operation));
+    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation) => new(AnswerAsync(request, () => Batch, operation));
 
     public Task<ReferenceReply> GetAsync(GetRequest request) => AnswerAsync(request, () => Reference(2));
 

@@ -3,15 +3,15 @@ using IommuFd.Uapi;
 
 namespace IommuFd.UnitTests.Support;
 
-/// <summary>A context of which a test overrides what it needs. It can be opened and closed.</summary>
+/// <summary>A context whose methods a test overrides as needed. It can be opened and closed.</summary>
 internal class FakeGrainBase : IContextGrain
 {
     public virtual Task<ReferenceReply> OpenAsync(OpenRequest request)
         => Task.FromResult(new ReferenceReply(Errno.None, new ReferenceId(1), default, ContextMode.Volatile, null));
 
-    public virtual ValueTask<IoctlReply> IoctlAsync(IoctlRequest request) => throw new NotSupportedException();
+    public virtual ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation) => throw new NotSupportedException();
 
-    public virtual ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request) => throw new NotSupportedException();
+    public virtual ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation) => throw new NotSupportedException();
 
     public virtual Task<ReferenceReply> GetAsync(GetRequest request) => throw new NotSupportedException();
 

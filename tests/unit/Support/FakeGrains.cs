@@ -10,10 +10,10 @@ using IommuFd.Uapi;
 
 namespace IommuFd.UnitTests.Support;
 
-// What stands in for Orleans where a handler reaches an object's grain: a factory that makes real grains without a silo, and keeps them by
-// their keys, as a silo would.
+// Stands in for Orleans where a handler calls an object's grain: a factory that creates real grains without a silo, and keeps them by key,
+// as a silo would.
 
-/// <summary>Answers <see cref="IGrainFactory"/>'s <c>GetGrain</c> by key, and remembers which grains were asked for.</summary>
+/// <summary>Implements <see cref="IGrainFactory"/>'s <c>GetGrain</c> by key, and remembers which grains were requested.</summary>
 internal sealed class FakeGrains
 {
     private readonly Dictionary<string, FakeIoas> _grains = [];
@@ -28,13 +28,15 @@ internal sealed class FakeGrains
 
     public IGrainFactory Factory { get; }
 
-    /// <summary>Keys of the grains that were asked for.</summary>
+    /// <summary>Keys of the requested grains.</summary>
     public IReadOnlyCollection<string> Keys => _grains.Keys;
 
     public FakeIoas this[string key] => _grains[key];
 }
 
-/// <summary>A real <see cref="IoasGrain"/> whose activation can be lost, and which can be made to fail as one that does not answer.</summary>
+/// <summary>
+/// A real <see cref="IoasGrain"/> whose activation can be lost, and which can be made to fail like a grain that does not answer.
+/// </summary>
 internal sealed class FakeIoas : IIoasGrain
 {
     private IoasGrain _activation = new(new FakeGrainContextAccessor(FakeGrainContext.Create()));
@@ -42,16 +44,16 @@ internal sealed class FakeIoas : IIoasGrain
     /// <summary>The stamps of all calls, with the calls' names.</summary>
     public List<(string Call, ObjectStamp Stamp)> Calls { get; } = [];
 
-    /// <summary>What each call throws before it runs; null lets them run.</summary>
+    /// <summary>The exception that each call throws before it runs; null lets calls run.</summary>
     public Exception? Failure { get; set; }
 
-    /// <summary>What the next calls answer; null asks the activation.</summary>
+    /// <summary>The errnos that the next calls return; null calls the activation.</summary>
     public ObjectReply? Answer { get; set; }
 
-    /// <summary>What each inspection waits for.</summary>
+    /// <summary>A task that each inspection waits for.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
 
-    /// <summary>Loses the state, as a silo's end does.</summary>
+    /// <summary>Loses the state, as the end of a silo does.</summary>
     public void Lose() => _activation = new IoasGrain(new FakeGrainContextAccessor(FakeGrainContext.Create()));
 
     public ValueTask<ObjectReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
@@ -111,9 +113,16 @@ internal sealed class FakeIoas : IIoasGrain
 
     public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses) => Noted("FindPinned", stamp).FindPinnedAsync(stamp, addresses);
 
-    public ValueTask DestroyAsync(ObjectStamp stamp) => Noted("Destroy", stamp).DestroyAsync(stamp);
+    public ValueTask<ObjectReply> DestroyAsync(ObjectStamp stamp, ObjectId part, DestroyMode mode) => Noted("Destroy", stamp).DestroyAsync(stamp, part, mode);
 
-    public async ValueTask<ObjectState?> InspectAsync(ObjectStamp stamp, StatePage page)
+    // Looking is no call that counts.
+    public ValueTask<long?> UsersAsync(ObjectStamp stamp, ObjectId part) => _activation.UsersAsync(stamp, part);
+
+    public ValueTask<ObjectReply> HoldAsync(ObjectStamp stamp, ObjectId part) => Noted("Hold", stamp).HoldAsync(stamp, part);
+
+    public ValueTask<ObjectReply> DropAsync(ObjectStamp stamp, ObjectId part) => Noted("Drop", stamp).DropAsync(stamp, part);
+
+    public async ValueTask<ObjectReading?> InspectAsync(ObjectStamp stamp, StatePage page)
     {
         Note("Inspect", stamp);
         await Gate;
@@ -140,7 +149,7 @@ internal sealed class FakeIoas : IIoasGrain
     }
 }
 
-/// <summary>An <see cref="IGrainFactory"/> that knows <c>GetGrain</c> of an interface by a key, and nothing else.</summary>
+/// <summary>An <see cref="IGrainFactory"/> that supports <c>GetGrain</c> by interface and key, and nothing else.</summary>
 public class FakeGrainFactory : DispatchProxy
 {
     private Func<Type, object, object> _grains = null!;
@@ -158,13 +167,15 @@ public class FakeGrainFactory : DispatchProxy
             : throw new NotSupportedException($"{targetMethod} is not what grains are found by here.");
 }
 
-/// <summary>Gives one grain context.</summary>
+/// <summary>Provides one grain context.</summary>
 internal sealed class FakeGrainContextAccessor(IGrainContext grainContext) : IGrainContextAccessor
 {
     public IGrainContext GrainContext { get; } = grainContext;
 }
 
-/// <summary>The <see cref="IGrainContext"/> of an activation without a silo: it notes that the activation was asked to leave.</summary>
+/// <summary>
+/// The <see cref="IGrainContext"/> of an activation without a silo: it records that the activation was asked to deactivate.
+/// </summary>
 public class FakeGrainContext : DispatchProxy
 {
     public bool HasLeft { get; private set; }

@@ -2,11 +2,12 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace IommuFd.UnitTests.Support;
 
-/// <summary>Lets fake time pass.</summary>
+/// <summary>Advances fake time.</summary>
 internal static class FakeTime
 {
     /// <summary>
-    /// Lets time pass in steps. What waits for it goes on here and now, as far as it comes by itself: when this returns, everything that was to happen has happened.
+    /// Advances time in steps. Code that waits for it continues synchronously on this thread, as far as it can: when this returns,
+    /// everything due has happened.
     /// </summary>
     public static void Pass(this FakeTimeProvider time, TimeSpan duration, TimeSpan? step = null)
     {
@@ -26,7 +27,7 @@ internal static class FakeTime
         }
     }
 
-    /// <summary>Does something without the test's synchronization context, so that what it starts goes on where it is.</summary>
+    /// <summary>Runs an action without the test's synchronization context, so that what it starts continues on the same thread.</summary>
     public static void Here(Action action)
     {
         var context = SynchronizationContext.Current;

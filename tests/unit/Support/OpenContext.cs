@@ -5,6 +5,7 @@ using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace IommuFd.UnitTests.Support;
@@ -12,36 +13,36 @@ namespace IommuFd.UnitTests.Support;
 /// <summary>An open context without a silo, and the ioctls on it.</summary>
 internal sealed class OpenContext
 {
-    /// <summary>The epoch of the context's life, as its objects' grains are told.</summary>
+    /// <summary>The context's epoch, as passed to its objects' grains.</summary>
     public const long Epoch = 7;
 
-    public OpenContext()
+    public OpenContext(IGrainFactory? factory = null, ILogger? logger = null)
     {
         Expect.Equal(Errno.None, Model.Open(ContextMode.Volatile, "test").Errno, "opening the context");
-        ObjectGrains = new ObjectGrains(Grains.Factory, Handle, Epoch, NullLogger.Instance);
+        ObjectGrains = new ObjectGrains(factory ?? Grains.Factory, Handle, Epoch, logger ?? NullLogger.Instance);
     }
 
     private OpenContext(byte[] snapshot, FakeGrains? grains, long epoch)
     {
         Grains = grains ?? Grains;
         ObjectGrains = new ObjectGrains(Grains.Factory, Handle, epoch, NullLogger.Instance);
-        Model = Now(ContextSnapshots.RestoreAsync(Serialization.Serializer.Deserialize<ContextSnapshot>(snapshot)!, ObjectGrains), "restoring the context");
+        Model = Now(ContextSnapshots.RestoreAsync(Serialization.Serializer.Deserialize<ContextSnapshot>(snapshot)!, ObjectGrains, ObjectKinds.All), "restoring the context");
     }
 
     public ContextHandle Handle { get; } = new(new Guid("00112233-4455-6677-8899-aabbccddeeff"));
 
     public ContextModel Model { get; } = new();
 
-    /// <summary>A context that is made again from what <see cref="Capture"/> wrote.</summary>
+    /// <summary>A context restored from what <see cref="Capture"/> saved.</summary>
     /// <param name="snapshot">The bytes.</param>
     /// <param name="grains">The grains of the silo; null for fresh ones.</param>
-    /// <param name="epoch">The epoch of its new life.</param>
+    /// <param name="epoch">Its new epoch.</param>
     public static OpenContext Restore(byte[] snapshot, FakeGrains? grains = null, long epoch = Epoch + 1) => new(snapshot, grains, epoch);
 
-    /// <summary>Writes the context down, with its objects' grains.</summary>
+    /// <summary>Saves the context with its objects' grains.</summary>
     public byte[] Capture() => Serialization.Serializer.SerializeToArray(CaptureSnapshot());
 
-    /// <summary>The same, before it is bytes.</summary>
+    /// <summary>The same, before serialization.</summary>
     public ContextSnapshot CaptureSnapshot() => Now(ContextSnapshots.CaptureAsync(Model, ObjectGrains), "capturing the context");
 
     public ObjectTable Objects => Model.Objects;
@@ -50,7 +51,7 @@ internal sealed class OpenContext
 
     public ObjectGrains ObjectGrains { get; }
 
-    /// <summary>The grain of an object that was called before.</summary>
+    /// <summary>The grain of an object whose grain was called before.</summary>
     public FakeIoas GrainOf(uint id) => Grains[$"{Handle}/{id}"];
 
     /// <summary>Adds a live object.</summary>
@@ -77,10 +78,10 @@ internal sealed class OpenContext
         return reply.Hold;
     }
 
-    /// <summary>Runs an ioctl whose argument is a struct of its own size, unless it says another.</summary>
+    /// <summary>Runs an ioctl with a struct as its argument; its size field is set to the struct's size unless it is already set.</summary>
     /// <param name="command">The command.</param>
     /// <param name="argument">The argument.</param>
-    /// <param name="writable">Leading bytes of it that can be written; null for all.</param>
+    /// <param name="writable">Leading bytes of the argument that can be written; null for all.</param>
     public IoctlReply Run<T>(IommuCommand command, T argument, uint? writable = null)
         where T : unmanaged
     {
@@ -93,7 +94,7 @@ internal sealed class OpenContext
         return Run(new IoctlRequest { Command = (uint)command, Argument = bytes, WritableBytes = writable ?? (uint)bytes.Length });
     }
 
-    /// <summary>Runs an ioctl. Nothing here waits for another silo, so it has answered when it returns.</summary>
+    /// <summary>Runs an ioctl. Nothing here waits for another silo, so it completes synchronously.</summary>
     public IoctlReply Run(IoctlRequest request)
     {
         var reply = IoctlDispatcher.DispatchAsync(new IoctlScope(Model, ObjectGrains), request).AsTask();
@@ -101,7 +102,7 @@ internal sealed class OpenContext
         return reply.GetAwaiter().GetResult();
     }
 
-    /// <summary>Runs an ioctl that must succeed, and decodes its answer.</summary>
+    /// <summary>Runs an ioctl that must succeed, and decodes its reply.</summary>
     public T RunOk<T>(IommuCommand command, T argument)
         where T : unmanaged
     {
@@ -110,7 +111,7 @@ internal sealed class OpenContext
         return UapiStruct.Read<T>(reply.Argument);
     }
 
-    /// <summary>Everything of the context that an ioctl may change, in words: equal texts mean that nothing has changed.</summary>
+    /// <summary>Describes everything in the context that an ioctl may change: equal texts mean that nothing has changed.</summary>
     public string Snapshot()
     {
         var objects = Objects.After(0).Select(entry

@@ -3,11 +3,11 @@ using Orleans.Serialization;
 
 namespace IommuFd.UnitTests.Support;
 
-/// <summary>Orleans' serializer, as a silo has it.</summary>
+/// <summary>Orleans' serializer, as in a silo.</summary>
 internal static class Serialization
 {
     public static readonly Serializer Serializer = new ServiceCollection().AddSerializer().BuildServiceProvider().GetRequiredService<Serializer>();
 
-    /// <summary>What is there after a value was written and read.</summary>
+    /// <summary>A value after it was serialized and deserialized.</summary>
     public static T RoundTrip<T>(this T value) => Serializer.Deserialize<T>(Serializer.SerializeToArray(value))!;
 }

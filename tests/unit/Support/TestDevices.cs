@@ -6,7 +6,7 @@ using IommuFd.Uapi;
 
 namespace IommuFd.UnitTests.Support;
 
-/// <summary>Devices, page tables and accesses of an <see cref="OpenContext"/>, as IOMMU_TEST_CMD and drivers make them.</summary>
+/// <summary>Devices, page tables and accesses of an <see cref="OpenContext"/>, as IOMMU_TEST_CMD and drivers create them.</summary>
 internal static class TestDevices
 {
     /// <summary>The first IOVA that the selftest's IOMMU can map.</summary>
@@ -19,7 +19,7 @@ internal static class TestDevices
 
     public static uint AllocateIoas(this OpenContext context) => context.RunOk(IommuCommand.IoasAlloc, default(IommuIoasAlloc)).OutIoasId;
 
-    /// <summary>MOCK_DOMAIN, or MOCK_DOMAIN_FLAGS where flags are given.</summary>
+    /// <summary>MOCK_DOMAIN, or MOCK_DOMAIN_FLAGS if flags are given.</summary>
     public static IoctlReply TryMockDomain(this OpenContext context, uint pageTable, IommuTestDeviceFlags? flags = null, uint? writable = null)
         => context.Run(
             IommuCommand.TestCmd,
@@ -43,7 +43,7 @@ internal static class TestDevices
             Fields = IommuTestCmdUnion.Of(new IommuTestMockDomainReplace { PtId = pageTable }),
         });
 
-    /// <summary>Replaces a mock device's page table; answers the HWPT.</summary>
+    /// <summary>Replaces a mock device's page table; returns the HWPT.</summary>
     public static uint Replace(this OpenContext context, uint selftest, uint pageTable)
         => Fields<IommuTestMockDomainReplace>(context.TryReplace(selftest, pageTable), $"replacing what {selftest} is attached to by {pageTable}").PtId;
 
@@ -65,7 +65,7 @@ internal static class TestDevices
         Expect.Equal(Errno.None, reply.Errno, $"DESTROY of {id} ({reply.Diagnostic})");
     }
 
-    /// <summary>Maps memory that is there at a fixed IOVA.</summary>
+    /// <summary>Maps present memory at a fixed IOVA.</summary>
     public static IoctlReply TryMap(this OpenContext context, uint ioas, ulong iova, ulong length, bool isThere = true, bool writeable = true)
     {
         var cmd = new IommuIoasMap
@@ -96,12 +96,12 @@ internal static class TestDevices
     public static IoctlReply TryUnmap(this OpenContext context, uint ioas, ulong iova, ulong length)
         => context.Run(IommuCommand.IoasUnmap, new IommuIoasUnmap { IoasId = ioas, Iova = iova, Length = length });
 
-    /// <summary>Maps a page or more where the service chooses.</summary>
+    /// <summary>Maps a page or more at an automatic IOVA.</summary>
     public static IoctlReply TryMapAnywhere(this OpenContext context, uint ioas, ulong length) => context.Run(
         IommuCommand.IoasMap,
         new IommuIoasMap { Flags = (uint)(IommuIoasMapFlags.Readable | IommuIoasMapFlags.Writeable), IoasId = ioas, UserVa = Memory, Length = length });
 
-    /// <summary>The same, which must succeed; answers the IOVA.</summary>
+    /// <summary>The same, which must succeed; returns the IOVA.</summary>
     public static ulong MapAnywhere(this OpenContext context, uint ioas, ulong length)
     {
         var reply = context.TryMapAnywhere(ioas, length);
@@ -117,7 +117,7 @@ internal static class TestDevices
         context.RunOk0(Request(IommuCommand.IoasAllowIovas, cmd, new UserBuffer { Length = (ulong)content.Length, ReadableBytes = (ulong)content.Length, Content = content }));
     }
 
-    /// <summary>IOMMU_TEST_OP_DIRTY; answers how many bits were set.</summary>
+    /// <summary>IOMMU_TEST_OP_DIRTY; returns how many bits were set.</summary>
     public static ulong MarkDirty(this OpenContext context, uint hwpt, ulong iova, ulong length, ulong pageSize, byte[] bitmap)
     {
         var fields = new IommuTestDirty { Iova = iova, Length = length, PageSize = pageSize, Uptr = Memory };
@@ -132,7 +132,7 @@ internal static class TestDevices
         return Fields<IommuTestDirty>(context.Run(Request(IommuCommand.TestCmd, cmd, bits)), $"DIRTY of HWPT {hwpt}").OutNrDirty;
     }
 
-    /// <summary>GET_DIRTY_BITMAP; answers the bitmap's bytes.</summary>
+    /// <summary>GET_DIRTY_BITMAP; returns the bitmap's bytes.</summary>
     public static byte[] ReadDirty(this OpenContext context, uint hwpt, ulong iova, ulong length, ulong pageSize, int bytes)
     {
         var reply = context.Run(IommuCommand.HwptGetDirtyBitmap, new IommuHwptGetDirtyBitmap { HwptId = hwpt, Iova = iova, Length = length, PageSize = pageSize });
@@ -140,14 +140,14 @@ internal static class TestDevices
         var bitmap = new byte[bytes];
         foreach (var piece in reply.Buffers ?? [])
         {
-            Expect.That(piece.IsOr, "A dirty bitmap replaces what the caller's has.");
+            Expect.That(piece.IsOr, "The dirty bitmap replaces the caller's bits.");
             piece.Content.CopyTo(bitmap, (int)piece.Address);
         }
 
         return bitmap;
     }
 
-    /// <summary>Runs an ioctl that must succeed and answers nothing.</summary>
+    /// <summary>Runs an ioctl that must succeed and whose reply is ignored.</summary>
     public static void RunOk0<T>(this OpenContext context, IommuCommand command, T argument)
         where T : unmanaged
     {
@@ -155,15 +155,15 @@ internal static class TestDevices
         Expect.Equal(Errno.None, reply.Errno, $"{command} ({reply.Diagnostic})");
     }
 
-    /// <summary>Runs what a driver asks.</summary>
+    /// <summary>Runs a driver's request.</summary>
     public static DriverReply Ask(this OpenContext context, ReferenceId driver, DriverRequest request)
     {
-        var reply = DriverHandler.RunAsync(new IoctlScope(context.Model, context.ObjectGrains), driver, request).AsTask();
+        var reply = DriverDispatcher.DispatchAsync(new IoctlScope(context.Model, context.ObjectGrains), driver, request).AsTask();
         Expect.That(reply.IsCompleted, $"{request} did not answer at once.");
         return reply.GetAwaiter().GetResult();
     }
 
-    /// <summary>Runs what a driver asks, and must get; answers the id.</summary>
+    /// <summary>Runs a driver's request that must succeed; returns the id.</summary>
     public static ObjectId AskOk(this OpenContext context, ReferenceId driver, DriverRequest request)
     {
         var reply = context.Ask(driver, request);
@@ -175,18 +175,18 @@ internal static class TestDevices
     public static ObjectId Bind(this OpenContext context, ReferenceId driver, string name, string? group = null, params IovaRange[] reserved)
         => context.AskOk(driver, new BindDeviceRequest(new DeviceDescription { Name = name, Group = group, ReservedRegions = reserved }));
 
-    /// <summary>What an IOAS is like, whose grain was called.</summary>
+    /// <summary>The state of an IOAS whose grain was called.</summary>
     public static IoasState IoasState(this OpenContext context, uint ioas)
     {
         var state = context.ObjectGrains.InspectAsync(context.Objects.Find(ioas)!, new StatePage(0, IoctlLimits.MaxInspectionPage)).AsTask();
         Expect.That(state.IsCompleted, $"IOAS {ioas} did not show its state at once.");
-        return (IoasState)state.Result!;
+        return (IoasState)state.Result.State!;
     }
 
     /// <summary>The HWPT that a device is attached to; 0 for none.</summary>
     public static uint HwptOf(this OpenContext context, uint device) => context.Objects.Find<DeviceEntry>(device)!.Hwpt?.Id.Value ?? 0;
 
-    /// <summary>Everything that attaching may change, in words: the table, and every IOAS.</summary>
+    /// <summary>Describes everything that attaching may change: the table, and every IOAS.</summary>
     public static string FullSnapshot(this OpenContext context)
         => context.Snapshot() + string.Concat(context.Objects.After(0).Where(entry => entry.Type == ObjectType.Ioas).Select(entry =>
         {

@@ -27,6 +27,20 @@ internal static class GraphInvariants
         }
     }
 
+    /// <summary>Every grain that knows an object derives the users count that the table has.</summary>
+    public static void CheckGrainUsers(OpenContext context, string after)
+    {
+        foreach (var entry in context.Objects.After(0))
+        {
+            var users = context.ObjectGrains.UsersAsync(entry);
+            Expect.That(users.IsCompletedSuccessfully, $"The grain of {entry.Ref} did not tell its users at once {after}.");
+            if (users.Result is { } counted)
+            {
+                Expect.Equal(entry.Users, counted, $"users of {entry.Ref}, by its grain, {after}");
+            }
+        }
+    }
+
     /// <summary>Devices, page tables and accesses agree about who is attached to whom.</summary>
     /// <param name="context">The context.</param>
     /// <param name="after">After what.</param>
@@ -76,7 +90,7 @@ internal static class GraphInvariants
             Expect.Equal(objects.OfType<HwptEntry>().Count(hwpt => hwpt.Ioas == ioas), state.Domains, $"domains of {ioas.Ref} {after}");
             var accesses = objects.OfType<AccessEntry>().Where(access => access.Ioas == ioas).ToList();
             Expect.Equal(accesses.Count, state.Accesses, $"accesses of {ioas.Ref} {after}");
-            var pins = accesses.Select(access => (AccessState)context.ObjectGrains.InspectAsync(access, default).AsTask().GetAwaiter().GetResult()!).ToList();
+            var pins = accesses.Select(access => (AccessState)context.ObjectGrains.InspectAsync(access, default).AsTask().GetAwaiter().GetResult().State!).ToList();
             Expect.Equal(pins.Sum(access => access.Pins), state.Pins, $"pins of {ioas.Ref} {after}");
             foreach (var device in objects.OfType<DeviceEntry>().Where(device => device.Hwpt?.Ioas == ioas))
             {

@@ -1,7 +1,7 @@
-using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Dispatch;
+using IommuFd.TestSupport;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 using Xunit.Abstractions;
@@ -10,7 +10,7 @@ namespace IommuFd.UnitTests.Objects.Graph;
 
 /// <summary>
 /// Random ioctls and drivers' requests on small graphs, with ids drawn from few, so that they meet. After each one the users counts are what they must be;
-/// what fails changes nothing; and in the end nothing is left. Another seed is tried with the environment variable <c>IOMMUFD_SEED</c>.
+/// what fails changes nothing; and in the end nothing is left.
 /// </summary>
 public sealed class RandomGraphTests(ITestOutputHelper output)
 {
@@ -20,8 +20,7 @@ public sealed class RandomGraphTests(ITestOutputHelper output)
     [Fact]
     public void The_users_counts_are_right_after_every_request_and_nothing_is_left()
     {
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), CultureInfo.InvariantCulture, out var given) ? given : Environment.TickCount;
-        output.WriteLine($"IOMMUFD_SEED={seed}");
+        var seed = Seed.Of(output);
         var random = new Random(seed);
         var answers = new SortedDictionary<string, (int Successes, int Failures)>();
         for (var i = 0; i < Contexts; i++)
@@ -56,6 +55,7 @@ public sealed class RandomGraphTests(ITestOutputHelper output)
             var (successes, failures) = answers.GetValueOrDefault(name);
             answers[name] = errno == Errno.None ? (successes + 1, failures) : (successes, failures + 1);
             GraphInvariants.CheckUsers(context, after);
+            GraphInvariants.CheckGrainUsers(context, after);
             if (compare)
             {
                 GraphInvariants.CheckAttachments(context, after);
@@ -76,11 +76,12 @@ public sealed class RandomGraphTests(ITestOutputHelper output)
     {
         // One driver goes before the context, as a driver that is unloaded; the other with it.
         var driver = context.Model.FindDriver(drivers[0])!;
-        var abandoning = DriverHandler.AbandonAsync(new IoctlScope(context.Model, context.ObjectGrains), driver);
+        var abandoning = DriverHandler.ReleaseDriverObjectsAsync(new IoctlScope(context.Model, context.ObjectGrains), driver);
         Expect.That(abandoning.IsCompletedSuccessfully, "Abandoning a driver did not end at once.");
         Expect.Equal(0, driver.HeldCount, $"what a driver that is gone still holds {where}");
         Expect.Equal(Errno.None, context.Model.Put(drivers[0]), "putting the first driver's reference");
         GraphInvariants.CheckUsers(context, $"without the first driver {where}");
+        GraphInvariants.CheckGrainUsers(context, $"without the first driver {where}");
         GraphInvariants.CheckAttachments(context, $"without the first driver {where}");
         GraphInvariants.CheckGrains(context, $"without the first driver {where}");
 

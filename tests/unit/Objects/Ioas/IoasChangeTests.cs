@@ -160,7 +160,7 @@ public sealed class IoasChangeTests
         Ok(_ioas.Table.UnmapAll(out _));
         Ok(_ioas.MapAt(Aperture, 0x800, Memory + 0x800));
         ulong iova = Aperture + Page;
-        Ok(_ioas.MapFile(Fixed, new IoptFile("file 1"), Memory, Page, Page, ref iova));
+        Ok(_ioas.MapFile(Fixed, new MappedFile("file 1"), Memory, Page, Page, ref iova));
         Expect.Sequence([new IovaRange(Memory, Memory + 0xFFF)], Pinned(IovaRange.All), "runs pinned");
     }
 

@@ -53,7 +53,7 @@ public sealed class PageComparisonTests
     public void A_page_of_a_file_is_no_page_of_the_caller_s_memory()
     {
         ulong iova = 0x10000;
-        Ok(_ioas.MapFile(Fixed, new IoptFile("file 1"), Memory, Page, Page, ref iova));
+        Ok(_ioas.MapFile(Fixed, new MappedFile("file 1"), Memory, Page, Page, ref iova));
         Expect.Equal(Errno.EBADE, Compare(0x10000, Page, Memory, Known), "comparing");
         Expect.Equal(Errno.EINVAL, PageComparison.CheckMapped(_ioas.Table, 0x10000, Page, Page, Known), "checking");
     }

@@ -1,0 +1,15 @@
+using IommuFd.GrainInterfaces;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+using Orleans.Configuration;
+
+namespace IommuFd.Client;
+
+/// <summary>Reaches contexts by grain calls, to the silo in this process or to the cluster of an Orleans client.</summary>
+internal sealed class GrainChannel(IGrainFactory grains) : IContextChannel
+{
+    /// <summary>The cluster's id.</summary>
+    public string ServerAddress { get; } = (grains as IClusterClient)?.ServiceProvider.GetService<IOptions<ClusterOptions>>()?.Value.ClusterId ?? "in-process";
+
+    public IContextGrain Find(ContextHandle handle) => grains.GetGrain<IContextGrain>(handle.Value);
+}

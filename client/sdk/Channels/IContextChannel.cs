@@ -1,0 +1,13 @@
+using IommuFd.GrainInterfaces;
+
+namespace IommuFd.Client;
+
+/// <summary>How a client reaches contexts. The SDK sends every request to a context that its channel has found.</summary>
+internal interface IContextChannel
+{
+    /// <summary>Where requests go: <c>server.address</c> in the spans of traced calls.</summary>
+    string ServerAddress { get; }
+
+    /// <summary>Finds the context of a handle. Sends nothing, and so does not check whether the context is open.</summary>
+    IContextGrain Find(ContextHandle handle);
+}

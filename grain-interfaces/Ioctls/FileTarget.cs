@@ -1,0 +1,41 @@
+namespace IommuFd.GrainInterfaces;
+
+// One type for all kinds: what opens a file, sends it or closes it need not know what the file leads to. A client may send any target, so the handler that uses one
+// compares all four properties with what the context has.
+
+/// <summary>What a file that an ioctl has opened leads to: an object of a context, and the reference that the file has to that context.</summary>
+/// <remarks>The alias is from a time when such files led to accesses only.</remarks>
+[GenerateSerializer, Immutable, Alias("IommuFd.AccessFile")]
+public sealed record FileTarget
+{
+    // Null is an access, so that a record of that time, which has no kind, reads as what it meant.
+    [Id(3)]
+    private ObjectType? _otherType;
+
+    /// <summary>Makes a target.</summary>
+    /// <param name="context">The context that the object belongs to.</param>
+    /// <param name="reference">The file's reference to the context.</param>
+    /// <param name="type">The object's kind.</param>
+    /// <param name="id">The object's id.</param>
+    public FileTarget(ContextHandle context, ReferenceId reference, ObjectType type, ObjectId id)
+        => (Context, Reference, Type, Id) = (context, reference, type, id);
+
+    /// <summary>The context that the object belongs to.</summary>
+    [Id(0)]
+    public ContextHandle Context { get; init; }
+
+    /// <summary>The file's reference to the context. Closing the file puts it.</summary>
+    [Id(1)]
+    public ReferenceId Reference { get; init; }
+
+    /// <summary>The object's kind.</summary>
+    public ObjectType Type
+    {
+        get => _otherType ?? ObjectType.Access;
+        init => _otherType = value == ObjectType.Access ? null : value;
+    }
+
+    /// <summary>The object's id.</summary>
+    [Id(2)]
+    public ObjectId Id { get; init; }
+}

@@ -1,0 +1,36 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Model;
+
+namespace IommuFd.Grains.Calls;
+
+// How the objects of a kind are reached and ended. An object's grain is its aggregate's: what must change in one step is one grain. So a
+// HWPT and an access are parts of their IOAS's grain, which answers for them.
+
+/// <summary>A kind of object with its grain.</summary>
+internal abstract class GrainKind : ObjectKind
+{
+    /// <summary>The grain of an object by its key; null for kinds whose objects have none of their own.</summary>
+    public virtual IObjectGrain? FindGrain(IGrainFactory factory, string key) => null;
+
+    /// <summary>The object whose grain answers for this one: itself, or its aggregate; null where none does.</summary>
+    public virtual ObjectEntry? AggregateOf(ObjectEntry entry) => entry;
+
+    /// <summary>Adds what the context knows to the state that the grain told.</summary>
+    public virtual ObjectState Complete(ObjectEntry entry, ObjectState state) => state;
+
+    /// <summary>
+    /// What else ends with an object that is free to go (the kernel's <c>destroy</c>): after its grain has let it go, and before it leaves
+    /// the table. It can't fail.
+    /// </summary>
+    public virtual ValueTask DestroyAsync(IoctlScope scope, ObjectEntry entry) => ValueTask.CompletedTask;
+
+    /// <summary>Ends an object that a driver made, because its driver is gone.</summary>
+    public virtual ValueTask EndForDriverAsync(IoctlScope scope, ObjectEntry entry)
+        => throw new InvalidOperationException($"No driver makes a {Type.Label()}.");
+
+    /// <summary>Tells the grain of a restored object which holds on it and its parts stand in the table, where its own state does not show them.</summary>
+    public virtual ValueTask RestoreHoldersAsync(IoctlScope scope, ObjectEntry entry) => ValueTask.CompletedTask;
+
+    /// <summary>The kind of an entry.</summary>
+    public static GrainKind Of(ObjectEntry entry) => (GrainKind)entry.Kind;
+}

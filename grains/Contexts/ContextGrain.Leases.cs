@@ -1,0 +1,105 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Model;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Contexts;
+
+/// <content>Leases: a reference is put where its owner gives no sign of life for the time of a lease.</content>
+internal sealed partial class ContextGrain
+{
+    // Leases are checked so often in the time of one, and so end a part of it late at most.
+    private const int ChecksPerLease = 4;
+
+    private IGrainTimer? _leaseTimer;
+    private long _lastCheck;
+
+    private TimeSpan CheckPeriod => options.Value.Lease / ChecksPerLease;
+
+    public Task<RenewReply> RenewAsync(ReferenceId[] references)
+    {
+        if (Context is not { } context)
+        {
+            return Task.FromResult(new RenewReply(ErrnoOf(NotOpen()), []));
+        }
+
+        var now = time.GetTimestamp();
+        List<ReferenceId>? gone = null;
+        foreach (var id in references.AsSpan(0, Math.Min(references.Length, IoctlLimits.MaxReferences)))
+        {
+            if (context.Find(id) is { } reference)
+            {
+                reference.LastSign = now;
+            }
+            else
+            {
+                (gone ??= []).Add(id);
+            }
+        }
+
+        return Task.FromResult(new RenewReply(Errno.None, gone?.ToArray() ?? []));
+    }
+
+    public async Task SweepAsync()
+    {
+        _monitored?.Tail.Trim(time.GetTimestamp());
+        if (Context is not { } context)
+        {
+            // A journal without a record belongs to an opener who got no answer, and does not ask again.
+            NotOpen();
+            await _journal.ReleaseAsync(new ReleasedReply(default, new PutReply(Errno.None, new ReleaseReport(0, [], []), null)));
+            return;
+        }
+
+        if (options.Value.Lease == TimeSpan.Zero)
+        {
+            return;
+        }
+
+        ForgiveStandstill(context);
+        foreach (var reference in context.References.Where(reference => time.GetElapsedTime(reference.LastSign) > options.Value.Lease).ToList())
+        {
+            statistics.CountLeaseExpiry();
+            logger.LeaseExpired(Handle.ToShortString(), reference.Kind, reference.Id.Value, reference.Name);
+            await PutAsync(context, reference.Id);
+        }
+    }
+
+    // A silo that was paused or starved has received nothing meanwhile: what owners sent waits behind this check. That time does not count against them.
+    private void ForgiveStandstill(ContextModel context)
+    {
+        var now = time.GetTimestamp();
+        var late = time.GetElapsedTime(_lastCheck, now) - CheckPeriod;
+        _lastCheck = now;
+        if (late <= CheckPeriod)
+        {
+            return;
+        }
+
+        foreach (var reference in context.References)
+        {
+            reference.LastSign = Math.Min(now, reference.LastSign + (long)(late.TotalSeconds * time.TimestampFrequency));
+        }
+    }
+
+    // All references have a whole lease when their context starts on a silo.
+    private void StartLeases(ContextModel context)
+    {
+        _lastCheck = time.GetTimestamp();
+        foreach (var reference in context.References)
+        {
+            reference.LastSign = _lastCheck;
+        }
+
+        if (options.Value.Lease > TimeSpan.Zero && _leaseTimer is null)
+        {
+            _leaseTimer = this.RegisterGrainTimer(SweepAsync, new GrainTimerCreationOptions { DueTime = CheckPeriod, Period = CheckPeriod });
+        }
+    }
+
+    private void StopLeases()
+    {
+        _leaseTimer?.Dispose();
+        _leaseTimer = null;
+    }
+}

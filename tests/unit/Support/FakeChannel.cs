@@ -1,0 +1,12 @@
+using IommuFd.Client;
+using IommuFd.GrainInterfaces;
+
+namespace IommuFd.UnitTests.Support;
+
+/// <summary>Finds the contexts that a test has made.</summary>
+internal sealed class FakeChannel(Func<ContextHandle, IContextGrain> contexts) : IContextChannel
+{
+    public string ServerAddress => "test";
+
+    public IContextGrain Find(ContextHandle handle) => contexts(handle);
+}
