@@ -7,7 +7,7 @@ namespace IommuFd.Grains.Contexts;
 
 /// <summary>
 /// Decides whether a silo may have another context: by how many it has, how many their opener has, and whether the silo stops. A context
-/// counts from before it is opened, so <see cref="ContextDirectory"/>, the list of open contexts, can't decide it. Thread-safe: each
+/// counts from before it is opened, so <c>ContextDirectory</c>, the list of open contexts, can't decide it. Thread-safe: each
 /// context admits itself.
 /// </summary>
 internal sealed class ContextQuota(IOptions<ContextOptions> options)

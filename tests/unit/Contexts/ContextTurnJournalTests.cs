@@ -10,7 +10,7 @@ namespace IommuFd.UnitTests.Contexts;
 
 // No answer leaves that is not durable, and an activation that can't make one durable writes nothing more.
 
-public sealed class ContextTurnJournalTests
+public sealed class ContextTurnJournalTests : IAsyncDisposable
 {
     private static readonly PutRecord Record = new(new ReferenceId(7));
     private static readonly ReleasedReply Released = new(new ReferenceId(1), new PutReply(Errno.None, new ReleaseReport(3, [], []), null));
@@ -25,6 +25,8 @@ public sealed class ContextTurnJournalTests
         _store = new MemoryJournal(_context.Handle);
         _journal = Journal(_store);
     }
+
+    public ValueTask DisposeAsync() => _store.DisposeAsync();
 
     private IoctlScope Scope => new(_context.Model, _context.ObjectGrains);
 
@@ -112,7 +114,7 @@ public sealed class ContextTurnJournalTests
         Expect.Equal(null, await journal.RecoverAsync(_context.Grains.Factory, CancellationToken.None), "what is recovered");
         var refusal = (await journal.CreateAsync())!;
         Expect.Equal((Errno.EOPNOTSUPP, DiagnosticReason.NoJournal), (refusal.Errno, refusal.Diagnostic!.Reason), "the refusal");
-        Expect.That(journal.CommitAsync(Record, Scope).IsCompletedSuccessfully, "A volatile turn waits.");
+        Expect.That(journal.CommitAsync(Record, Scope).AsTask().IsCompletedSuccessfully, "A volatile turn waits.");
         Expect.Equal(DiagnosticReason.ContextNotOpen, journal.WhyUnavailable().Reason, "why no context is open");
     }
 
