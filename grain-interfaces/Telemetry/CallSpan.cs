@@ -30,7 +30,6 @@ internal static class SpanTags
     public const string ContextTag = "iommufd.context.tag";
     public const string BatchSize = "iommufd.batch.size";
     public const string ObjectId = "iommufd.object.id";
-    public const string ObjectType = "iommufd.object.type";
 
     /// <summary>The value of <see cref="System"/>.</summary>
     public const string Orleans = "orleans";

@@ -118,7 +118,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
     {
         // A turn that threw has left its span behind.
         _span?.Dispose();
-        _span = TurnSpans.StartObject(GetType().Name, method);
+        _span = TurnSpans.StartObject(GetType().Name, method, GrainContext);
         var life = (stamp.Epoch, stamp.Serial);
         if (_life == life)
         {

@@ -60,24 +60,23 @@ internal static class TurnSpans
     }
 
     /// <summary>Starts the span of an object's turn if the call belongs to a recorded trace: objects begin no traces.</summary>
-    public static Activity? StartObject(string grain, string method)
-        => IommufdTelemetry.Source.HasListeners() && CallHeaders.ReadTrace(CallHeaders.Current, out var parent) == true
-            ? CallSpan.Start(ActivityKind.Server, ObjectMethod(grain, method), parent)
-            : null;
+    /// <param name="grain">The name of the grain's class.</param>
+    /// <param name="method">The method.</param>
+    /// <param name="context">The grain, whose key ends with the object's id.</param>
+    public static Activity? StartObject(string grain, string method, IGrainContext context)
+    {
+        if (!IommufdTelemetry.Source.HasListeners() || CallHeaders.ReadTrace(CallHeaders.Current, out var parent) != true)
+        {
+            return null;
+        }
+
+        var key = context.GrainId.Key.ToString()!;
+        return CallSpan.Start(ActivityKind.Server, ObjectMethod(grain, method), parent)?.SetTag(SpanTags.ObjectId, key[(key.IndexOf('/') + 1)..]);
+    }
 
     /// <summary>The span name of an object's method: <c>iommufd.Ioas/Map</c> for IoasGrain.MapAsync.</summary>
     public static string ObjectMethod(string grain, string method)
         => $"{CallSpan.Prefix}{Trim(grain, "Grain")}/{Trim(method, "Async")}";
-
-    /// <summary>
-    /// The method that a lambda calls, from its text: UnmapAsync for <c>(grain, stamp, iova) => grain.UnmapAsync(stamp, iova)</c>.
-    /// </summary>
-    public static string CalledMethod(string lambda)
-    {
-        var body = lambda.AsSpan()[(lambda.IndexOf("=>", StringComparison.Ordinal) + 1)..];
-        var name = body[(body.IndexOf('.') + 1)..];
-        return name.IndexOf('(') is var end and > 0 ? name[..end].Trim().ToString() : SpanTags.Other;
-    }
 
     private static bool IsWantedNow(TurnTelemetry telemetry, bool isTracing, out ActivityContext parent)
     {

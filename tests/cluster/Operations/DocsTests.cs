@@ -21,10 +21,25 @@ public sealed partial class DocsTests
     }
 
     [Fact]
-    public async Task The_example_of_the_README_compiles_and_runs()
+    public async Task Every_example_of_the_README_compiles_and_runs()
     {
-        var example = CSharpBlock().Match(await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "README.md"))).Groups[1].Value;
-        Assert.NotEmpty(example);
+        var readme = await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "README.md"));
+        var examples = CSharpBlock().Matches(readme).Select(match => Compile(match.Groups[1].Value)).ToList();
+        Assert.True(examples.Count >= 2, "The README shows a first example and a longer one.");
+
+        using var host = await SiloHost.StartInProcessAsync();
+        foreach (var example in examples)
+        {
+            var run = Assembly.Load(example).GetType("Example")!.GetMethod("RunAsync")!;
+            await (Task)run.Invoke(null, [host.Services.GetRequiredService<IGrainFactory>()])!;
+        }
+
+        await host.StopAsync();
+    }
+
+    // An example is the body of a method that is given the grain factory of a silo.
+    private static byte[] Compile(string example)
+    {
         var usings = string.Concat(example.Split('\n').Where(line => line.StartsWith("using ", StringComparison.Ordinal) && line.TrimEnd().EndsWith(';') && !line.Contains('(', StringComparison.Ordinal)).Select(line => $"{line}\n"));
         var body = string.Join('\n', example.Split('\n').Where(line => !usings.Contains($"{line}\n", StringComparison.Ordinal)));
         var source = $$"""
@@ -48,11 +63,7 @@ public sealed partial class DocsTests
         using var assembly = new MemoryStream();
         var result = compilation.Emit(assembly);
         Assert.True(result.Success, string.Join('\n', result.Diagnostics.Where(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error)));
-
-        using var host = await SiloHost.StartInProcessAsync();
-        var run = Assembly.Load(assembly.ToArray()).GetType("Example")!.GetMethod("RunAsync")!;
-        await (Task)run.Invoke(null, [host.Services.GetRequiredService<IGrainFactory>()])!;
-        await host.StopAsync();
+        return assembly.ToArray();
     }
 
     [GeneratedRegex("```csharp\n(.*?)```", RegexOptions.Singleline)]
