@@ -1,6 +1,5 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Journaling;
-using IommuFd.Grains.Model;
 using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Grains;

@@ -12,7 +12,10 @@ public sealed class IoctlBatchRequest
     [Id(1)]
     public bool StopAtFirstError { get; init; }
 
-    /// <summary>The batch's name as earlier versions carried it: within the request. It is only read, as <see cref="IoctlRequest.EmbeddedOperation"/> is.</summary>
+    /// <summary>
+    /// The batch's name as earlier versions carried it: within the request. It is only read, as
+    /// <see cref="IoctlRequest.EmbeddedOperation"/> is.
+    /// </summary>
     [Id(2)]
     internal OperationId EmbeddedOperation { get; init; }
 

@@ -5,9 +5,9 @@ using Orleans.Runtime.Placement;
 
 namespace IommuFd.Grains.Contexts;
 
-// A durable context is recovered from its journal on whichever silo it is called next. A volatile context is in its silo's memory alone: where the silo stops in order, a snapshot
-// is taken between two turns and restored on another silo, by Orleans' migration of activations. The snapshot has the state of the objects' grains too: by themselves they would
-// deactivate each at its own time.
+// A durable context recovers from its journal on the silo that its next call activates it on. A volatile context is in its silo's memory
+// alone: where the silo stops in order, a snapshot is taken between two turns and restored on another silo, by Orleans' migration of
+// activations. The snapshot has the state of the objects' grains too: by themselves they would deactivate each at its own time.
 
 /// <content>How a volatile context moves from a stopping silo to another one.</content>
 internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationParticipant

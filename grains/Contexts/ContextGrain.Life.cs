@@ -151,7 +151,8 @@ internal sealed partial class ContextGrain
         var (destroyed, stuck) = context.Objects.Release();
         foreach (var entry in stuck)
         {
-            logger.ObjectStuck(Handle.ToShortString(), entry.Type, entry.Id, entry.Users, string.Join(", ", (object[])entry.DescribeHolders(IoctlLimits.MaxListed)));
+            var holders = string.Join(", ", (object[])entry.DescribeHolders(IoctlLimits.MaxListed));
+            logger.ObjectStuck(Handle.ToShortString(), entry.Type, entry.Id, entry.Users, holders);
         }
 
         var reply = new PutReply(Errno.None, new ReleaseReport(destroyed.Count, Refs(destroyed), Refs(stuck)), null);

@@ -69,7 +69,8 @@ internal sealed partial class ContextGrain
     {
         var (driver, held) = (context.FindDriver(request.Reference), context.FindHold(request.Hold)?.Target.Id ?? default);
         var reply = await DriverHandler.DropAsync(Scope, request.Reference, request.Hold);
-        await _journal.CommitAsync(reply.Errno == Errno.None ? new DriverRecord(request.Reference, new DropHoldRequest(request.Hold), default, reply) : null, Scope);
+        var record = new DriverRecord(request.Reference, new DropHoldRequest(request.Hold), default, reply);
+        await _journal.CommitAsync(reply.Errno == Errno.None ? record : null, Scope);
         if (reply.Errno == Errno.None)
         {
             logger.OperatorDroppedHold(request.Operator, request.Hold.Value, driver!.Name, held, Handle.ToShortString());

@@ -17,7 +17,8 @@ internal sealed partial class ContextGrain
 
         var span = TurnSpans.Start(CallSpan.Ioctl(request?.Command ?? 0), parent, Handle, Silo);
         span?.SetIoctl(request?.Command ?? 0);
-        return TurnSpans.RunAsync(span, (this, request, operation), static turn => turn.Item1.IoctlTurnAsync(turn.request!, turn.operation), static reply => reply.Errno);
+        return TurnSpans.RunAsync(
+            span, (this, request, operation), static turn => turn.Item1.IoctlTurnAsync(turn.request!, turn.operation), static reply => reply.Errno);
     }
 
     public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation)
@@ -29,7 +30,8 @@ internal sealed partial class ContextGrain
 
         var span = TurnSpans.Start(CallSpan.Context("batch"), parent, Handle, Silo);
         span?.SetTag(SpanTags.BatchSize, request?.Requests?.Length ?? 0);
-        return TurnSpans.RunAsync(span, (this, request, operation), static turn => turn.Item1.IoctlBatchTurnAsync(turn.request!, turn.operation), static reply => reply.Errno);
+        return TurnSpans.RunAsync(
+            span, (this, request, operation), static turn => turn.Item1.IoctlBatchTurnAsync(turn.request!, turn.operation), static reply => reply.Errno);
     }
 
     public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation)

@@ -65,10 +65,12 @@ internal sealed partial class ContextGrain(
             return ValueTask.FromResult(Counted(request, Reply(NotOpen())));
         }
 
-        // A client that sends no request at all gets EFAULT each time, whatever it calls it.
+        // A client that sends no request at all gets EFAULT each time: there is nothing to keep or to journal.
         if (!TryBegin(context, request?.OperationOf(operation) ?? default, out var turn, out var answer, out var failure))
         {
-            return failure is null ? _journal.ReplayReplyAsync((IoctlReply)answer!, Scope) : ValueTask.FromResult(Recorded(request, Reply(failure), turn.Begun));
+            return failure is null
+                ? _journal.ReplayReplyAsync((IoctlReply)answer!, Scope)
+                : ValueTask.FromResult(Recorded(request, Reply(failure), turn.Begun));
         }
 
         if (request?.Buffers is not null && WireSize.Of(request) is var bytes && bytes > options.Value.MaxRequestBytes)
@@ -113,7 +115,8 @@ internal sealed partial class ContextGrain(
 
         return EndTurnAsync(turn, new BatchTurn(request), ContextOperations.BatchAsync(Scope, request));
 
-        static ValueTask<IoctlBatchReply> BatchReply(IoctlDiagnostic failure) => ValueTask.FromResult(new IoctlBatchReply { Errno = ErrnoOf(failure), Diagnostic = failure });
+        static ValueTask<IoctlBatchReply> BatchReply(IoctlDiagnostic failure)
+            => ValueTask.FromResult(new IoctlBatchReply { Errno = ErrnoOf(failure), Diagnostic = failure });
     }
 
     private ValueTask<DriverReply> DriverTurnAsync(ReferenceId reference, DriverRequest request, OperationId operation)

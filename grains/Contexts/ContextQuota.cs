@@ -1,14 +1,14 @@
 using System.Collections.Concurrent;
 using IommuFd.Grains.Configuration;
-using IommuFd.Grains.Monitoring;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Options;
 
 namespace IommuFd.Grains.Contexts;
 
 /// <summary>
-/// Decides whether a silo may have another context: how many it has, and each opener, and whether it takes new ones at all. A context counts from before it is opened, which is why
-/// <see cref="Monitoring.ContextDirectory"/>, a list of those that are open, can't decide it. Thread-safe: each context admits itself.
+/// Decides whether a silo may have another context: by how many it has, how many their opener has, and whether the silo stops. A context
+/// counts from before it is opened, so <c>ContextDirectory</c>, the list of open contexts, can't decide it. Thread-safe: each
+/// context admits itself.
 /// </summary>
 internal sealed class ContextQuota(IOptions<ContextOptions> options)
 {

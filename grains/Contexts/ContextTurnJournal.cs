@@ -128,7 +128,10 @@ internal sealed class ContextTurnJournal(
         await StoreSnapshotIfDueAsync(scope);
     }
 
-    /// <summary>Replies to a repeated request what it was answered before. That answer is in the journal already, but the epoch may be another activation's.</summary>
+    /// <summary>
+    /// Replies to a repeated request as it was answered before. That answer is in the journal already, but the epoch may be another
+    /// activation's.
+    /// </summary>
     public async ValueTask<TReply> ReplayReplyAsync<TReply>(TReply reply, IoctlScope scope)
     {
         await CommitAsync(null, scope);

@@ -13,7 +13,10 @@ internal sealed record ContextPackage([property: Id(0)] ContextSnapshot Snapshot
 [Alias("IommuFd.IContextHandover")]
 internal interface IContextHandover : IGrainWithGuidKey
 {
-    /// <summary>Moves a volatile context to another silo. Calls that arrive meanwhile throw <see cref="ContextUnavailableException"/>, and callers send them again.</summary>
+    /// <summary>
+    /// Moves a volatile context to another silo. Calls that arrive meanwhile throw <see cref="ContextUnavailableException"/>, and their
+    /// callers send them again.
+    /// </summary>
     /// <param name="destination">The silo.</param>
     /// <returns>When the context is ready to move.</returns>
     [Alias("HandOver")]

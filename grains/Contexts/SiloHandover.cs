@@ -3,8 +3,8 @@ using IommuFd.Grains.Monitoring;
 namespace IommuFd.Grains.Contexts;
 
 /// <summary>
-/// When a silo stops in order, moves its volatile contexts to other silos before Orleans ends the silo's grains. Membership still calls the silo active then, so each context is told
-/// where to go, and the quota admits no new ones.
+/// When a silo stops in order, moves its volatile contexts to other silos before Orleans ends the silo's grains. Membership still calls
+/// the silo active then, so each context is told where to go, and the quota admits no new ones.
 /// </summary>
 internal sealed class SiloHandover(
     ContextDirectory contexts, ContextQuota quota, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails silo)

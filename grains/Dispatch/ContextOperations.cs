@@ -43,7 +43,10 @@ internal static class ContextOperations
         return false;
     }
 
-    /// <summary>Puts a reference. What a driver has made ends with its reference; the last reference releases everything at once, which is left to the caller.</summary>
+    /// <summary>
+    /// Puts a reference. What a driver has made ends with its reference. The last reference releases everything at once, which is left to
+    /// the caller.
+    /// </summary>
     /// <returns>EBADF without such a reference. Where it was the last, the context is no longer open and the caller releases it.</returns>
     public static async ValueTask<Errno> PutAsync(IoctlScope scope, ReferenceId reference)
     {

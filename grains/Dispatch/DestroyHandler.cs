@@ -32,9 +32,10 @@ internal static class DestroyHandler
             return AwaitAsync(scope, entry, ending);
         }
 
-        if (!ending.Result.Succeeded)
+        var ended = ending.Result;
+        if (!ended.Succeeded)
         {
-            return ValueTask.FromResult(ending.Result.ToReply());
+            return ValueTask.FromResult(ended.ToReply());
         }
 
         var destroying = GrainKind.Of(entry).DestroyAsync(scope, entry);

@@ -34,13 +34,19 @@ internal static class DriverDispatcher
             static (scope, device, request) => DeviceAttachHandlers.ReplaceAsync(scope, device, request.Pasid, request.PageTable.Value),
             ChangeRules.OnSuccess),
         OfDevice<DetachDeviceRequest>(
-            static request => request.Device, static (scope, device, request) => DeviceAttachHandlers.DetachAsync(scope, device, request.Pasid), ChangeRules.OnSuccess),
+            static request => request.Device,
+            static (scope, device, request) => DeviceAttachHandlers.DetachAsync(scope, device, request.Pasid),
+            ChangeRules.OnSuccess),
         OfAccess<DestroyAccessRequest>(
             static request => request.Access, static (scope, access, _) => DriverHandler.DestroyAccessAsync(scope, access), ChangeRules.OnSuccess),
         OfAccess<AttachAccessRequest>(
-            static request => request.Access, static (scope, access, request) => AccessHandlers.AttachAsync(scope, access, request.Ioas.Value), ChangeRules.OnSuccess),
+            static request => request.Access,
+            static (scope, access, request) => AccessHandlers.AttachAsync(scope, access, request.Ioas.Value),
+            ChangeRules.OnSuccess),
         OfAccess<ReplaceAccessRequest>(
-            static request => request.Access, static (scope, access, request) => AccessHandlers.ReplaceAsync(scope, access, request.Ioas.Value), ChangeRules.OnSuccess),
+            static request => request.Access,
+            static (scope, access, request) => AccessHandlers.ReplaceAsync(scope, access, request.Ioas.Value),
+            ChangeRules.OnSuccess),
         OfAccess<DetachAccessRequest>(
             static request => request.Access, static (scope, access, _) => AccessHandlers.DetachAsync(scope, access), ChangeRules.OnSuccess),
         OfAccess<UnpinPagesRequest>(

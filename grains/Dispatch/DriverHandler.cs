@@ -29,9 +29,13 @@ internal static class DriverHandler
         return counted.ToDriverReply();
     }
 
-    public static ValueTask<DriverReply> DropAsync(IoctlScope scope, ContextReference driver, DropHoldRequest request) => DropAsync(scope, driver.Id, request.Hold);
+    public static ValueTask<DriverReply> DropAsync(IoctlScope scope, ContextReference driver, DropHoldRequest request)
+        => DropAsync(scope, driver.Id, request.Hold);
 
-    /// <summary>Drops a hold of a driver's reference, in the table and in the object's grain. The table decides: a driver can always drop what it holds.</summary>
+    /// <summary>
+    /// Drops a hold of a driver's reference, in the table and in the object's grain. The table decides: a driver can always drop what it
+    /// holds.
+    /// </summary>
     public static async ValueTask<DriverReply> DropAsync(IoctlScope scope, ReferenceId reference, HoldId id)
     {
         var target = scope.Context.FindHold(id)?.Target;

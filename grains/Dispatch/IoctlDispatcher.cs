@@ -59,7 +59,10 @@ internal static class IoctlDispatcher
 
     /// <summary>Whether an ioctl has changed the context, or may have, given its answer. Such an answer must be journaled.</summary>
     public static bool Changes(IoctlRequest request, IoctlReply reply)
-        => request is not null && IoctlTable.TryIndex(request.Command, out var index) && Table[index] is { Changes: { } changes } && changes(request, reply.Errno);
+        => request is not null
+            && IoctlTable.TryIndex(request.Command, out var index)
+            && Table[index] is { Changes: { } changes }
+            && changes(request, reply.Errno);
 
     private static Row?[] Build(params (IommuCommand Command, IoctlHandler Handler, ChangeRule<IoctlRequest> Changes)[] handlers)
     {

@@ -1,4 +1,3 @@
-using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Numerics;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.IoPagetable.Trees;
-using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;

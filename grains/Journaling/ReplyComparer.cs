@@ -1,5 +1,4 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Model;
 
 namespace IommuFd.Grains.Journaling;
 

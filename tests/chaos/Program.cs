@@ -1,9 +1,9 @@
 using System.CommandLine;
 using IommuFd.Chaos.Clients;
 using IommuFd.Chaos.Faults;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Chaos.Run;
 using IommuFd.Grains.Journaling;
+using IommuFd.Linearizability;
 using IommuFd.Silo;
 using IommuFd.Silo.Journals;
 using Microsoft.Extensions.DependencyInjection;

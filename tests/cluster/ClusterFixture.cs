@@ -1,6 +1,5 @@
 using System.Net;
 using IommuFd.Client;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.Grains.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;

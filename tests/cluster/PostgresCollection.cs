@@ -1,5 +1,3 @@
-using IommuFd.ClusterTests.Ioctls;
-
 namespace IommuFd.ClusterTests;
 
 /// <summary>The tests of clusters of processes, which share a PostgreSQL server and so run one after the other: what they measure is time.</summary>

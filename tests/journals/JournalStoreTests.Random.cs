@@ -1,19 +1,18 @@
-using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Journaling;
+using IommuFd.TestSupport;
 using Xunit.Abstractions;
 
 namespace IommuFd.JournalTests;
 
-/// <summary>Whatever is written in whatever order, what is read is what a list in memory has. Another seed is tried with the environment variable <c>IOMMUFD_SEED</c>.</summary>
+/// <summary>Whatever is written in whatever order, what is read is what a list in memory has.</summary>
 public abstract partial class JournalStoreTests(ITestOutputHelper output)
 {
     [Fact]
     public async Task What_is_read_is_what_was_written_in_any_order_of_writes()
     {
         const int Steps = 250;
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), CultureInfo.InvariantCulture, out var given) ? given : Environment.TickCount;
-        output.WriteLine($"IOMMUFD_SEED={seed}");
+        var seed = Seed.Of(output);
         var random = new Random(seed);
         var stores = new List<IJournalStore> { Store, await OpenAsync() };
         var contexts = new List<Expected>();

@@ -88,7 +88,8 @@ public sealed class MetricTests
     public async Task Turns_waits_and_expired_leases_are_measured(MetricReaderTemporalityPreference temporality)
     {
         const int Ioctls = 8_000;
-        using var silo = await SiloHost.StartInProcessAsync(contexts: new ContextOptions { Lease = TimeSpan.FromSeconds(1) });
+        var expiry = new AwaitedLog("LeaseExpired");
+        using var silo = await SiloHost.StartInProcessAsync(expiry.Register, new ContextOptions { Lease = TimeSpan.FromSeconds(1) });
         using var reading = new MetricReading(temporality);
         var grains = silo.Services.GetRequiredService<IGrainFactory>();
         await using var context = await new IommufdClient(grains).OpenAsync("metrics");
@@ -105,14 +106,8 @@ public sealed class MetricTests
 
         // Nobody renews what is opened without the SDK.
         await grains.GetGrain<IContextGrain>(ContextHandle.NewRandom().Value).OpenAsync(new OpenRequest(ContextMode.Volatile, "nobody", 7, 0));
-        var expired = 0.0;
-        for (var tries = 0; expired == 0 && tries < 200; tries++)
-        {
-            await Task.Delay(100);
-            expired += reading.Collect()[InstrumentNames.LeaseExpiries][[]];
-        }
-
-        Assert.Equal(1, expired);
+        await expiry.LoggedAsync();
+        Assert.Equal(1, reading.Collect()[InstrumentNames.LeaseExpiries][[]]);
         await silo.StopAsync();
     }
 

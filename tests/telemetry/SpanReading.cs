@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Telemetry;
+using IommuFd.TestSupport;
 using OpenTelemetry;
 using OpenTelemetry.Trace;
 
@@ -13,6 +14,7 @@ internal sealed class SpanReading : IDisposable
     public static readonly ActivitySource Program = new("Program");
 
     private readonly List<Activity> _exported = [];
+    private readonly SemaphoreSlim _arrived = new(0);
     private readonly double _ratio = IommufdTelemetry.RootRatio;
     private readonly TracerProvider _provider;
 
@@ -23,16 +25,17 @@ internal sealed class SpanReading : IDisposable
             .AddSiloSources(rootRatio)
             .AddSource(Program.Name)
             .SetSampler(new ParentBasedSampler(new AlwaysOnSampler()))
-            .AddProcessor(new SimpleActivityExportProcessor(new Exporter(_exported)))
+            .AddProcessor(new SimpleActivityExportProcessor(new Exporter(_exported, _arrived)))
             .Build();
     }
 
     /// <summary>Our spans that have ended. A server's ends after its client has its answer, so that one waits for as many as there must be.</summary>
     public async Task<List<Activity>> WaitForAsync(int count)
     {
-        for (var tries = 0; tries < 500 && Ours().Count < count; tries++)
+        using var limit = new CancellationTokenSource(Eventually.Limit);
+        while (Ours().Count < count && !limit.IsCancellationRequested)
         {
-            await Task.Delay(10);
+            await _arrived.WaitAsync(limit.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
 
         var ours = Ours();
@@ -54,7 +57,7 @@ internal sealed class SpanReading : IDisposable
         IommufdTelemetry.RootRatio = _ratio;
     }
 
-    private sealed class Exporter(List<Activity> exported) : BaseExporter<Activity>
+    private sealed class Exporter(List<Activity> exported, SemaphoreSlim arrived) : BaseExporter<Activity>
     {
         public override ExportResult Export(in Batch<Activity> batch)
         {
@@ -66,6 +69,7 @@ internal sealed class SpanReading : IDisposable
                 }
             }
 
+            arrived.Release();
             return ExportResult.Success;
         }
     }

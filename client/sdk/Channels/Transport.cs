@@ -7,7 +7,7 @@ namespace IommuFd.Client;
 // Attempts overlap: an attempt that has timed out is not cancelled, since its answer may just be slow, such as that of closing a context with very many objects. The first
 // answer counts, except an error of an attempt that was repeated since: the repeat may have succeeded, and the error would hide that.
 //
-// Nothing here resumes on the caller's synchronization context: continuations run where the answer or the timer completes.
+// Nothing here resumes on the caller's synchronization context or task scheduler: continuations run where the answer or the timer completes.
 
 /// <summary>How an attempt failed that will be repeated.</summary>
 /// <param name="Failure">The exception.</param>

@@ -1,6 +1,6 @@
 using System.Globalization;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Client;
+using IommuFd.Linearizability;
 using IommuFd.TestSupport;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -54,7 +54,7 @@ internal sealed class ClientProcess(IommufdClient client, int number, int worker
         var id = (number * workers) + index;
         await using var file = await client.DuplicateAsync(order.Handle, string.Create(CultureInfo.InvariantCulture, $"chaos client {id}"));
         var worker = new Worker(file, id, history);
-        var mix = new ChaosMix((order.Seed * 1_009) + id, Worker.MemoryAddress, Worker.MemoryPages);
+        var mix = new IoctlMix((order.Seed * 1_009) + id, Worker.MemoryAddress, Worker.MemoryPages);
         for (var i = 0; i < order.Ioctls; i++)
         {
             await worker.IssueAsync(mix);

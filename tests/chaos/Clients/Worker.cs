@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Client;
+using IommuFd.Linearizability;
 
 namespace IommuFd.Chaos.Clients;
 
@@ -63,7 +63,7 @@ internal sealed class Worker(IommuContext context, int client, HistoryWriter his
     }
 
     /// <summary>Issues the next ioctl of a mix, and lets the mix learn from the answer.</summary>
-    public async Task IssueAsync(ChaosMix mix)
+    public async Task IssueAsync(IoctlMix mix)
     {
         var ioctl = mix.Next();
         if (await IssueAsync(ioctl) is { } result)

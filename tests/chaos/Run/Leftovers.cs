@@ -19,6 +19,8 @@ internal static class Leftovers
         await using var store = new PostgresJournalStore(
             new JournalSettings { Store = JournalStoreKind.Postgres, ConnectionString = database }, NullLogger<PostgresJournalStore>.Instance);
         using var limit = new CancellationTokenSource((3 * lease) + Eventually.Limit);
+
+        // The end of an activation and of a journal is announced by no event.
         using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(200));
         while (true)
         {

@@ -1,7 +1,7 @@
 using IommuFd.Chaos.Clients;
 using IommuFd.Chaos.Faults;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Client;
+using IommuFd.Linearizability;
 using IommuFd.Uapi;
 
 namespace IommuFd.Chaos.Run;

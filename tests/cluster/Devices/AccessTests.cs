@@ -2,12 +2,13 @@ using IommuFd.Client;
 using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
+using Xunit.Abstractions;
 
 namespace IommuFd.ClusterTests.Devices;
 
 /// <summary>Accesses of drivers to the memory that an IOAS maps.</summary>
 [Collection(DeviceCluster.Name)]
-public sealed class AccessTests(DeviceCluster cluster) : DeviceContext(cluster)
+public sealed class AccessTests(DeviceCluster cluster, ITestOutputHelper output) : DeviceContext(cluster)
 {
     [Fact]
     public async Task Bytes_are_written_and_read_across_areas_from_and_to_the_middle_of_pages()
@@ -33,7 +34,7 @@ public sealed class AccessTests(DeviceCluster cluster) : DeviceContext(cluster)
     [Fact]
     public async Task Any_bytes_that_are_written_are_those_that_are_read()
     {
-        var seed = Environment.TickCount;
+        var seed = Seed.Of(output);
         var random = new Random(seed);
         var pieces = Enumerable.Range(0, 6).Select(_ => Pages(1)).ToArray();
         for (var i = 0; i < pieces.Length; i++)

@@ -1,5 +1,4 @@
 using IommuFd.Client;
-using IommuFd.ClusterTests.Ioctls;
 
 namespace IommuFd.ClusterTests.Devices;
 

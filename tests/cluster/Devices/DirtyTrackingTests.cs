@@ -1,12 +1,13 @@
 using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
+using Xunit.Abstractions;
 
 namespace IommuFd.ClusterTests.Devices;
 
 /// <summary>Which pages devices have written.</summary>
 [Collection(DeviceCluster.Name)]
-public sealed class DirtyTrackingTests(DeviceCluster cluster) : DeviceContext(cluster)
+public sealed class DirtyTrackingTests(DeviceCluster cluster, ITestOutputHelper output) : DeviceContext(cluster)
 {
     private const ulong Bitmap = 0x5000_0000;
     private const ulong IommuPage = 2048;
@@ -79,7 +80,7 @@ public sealed class DirtyTrackingTests(DeviceCluster cluster) : DeviceContext(cl
     [Fact]
     public async Task Any_pages_that_were_written_are_those_that_are_dirty()
     {
-        var seed = Environment.TickCount;
+        var seed = Seed.Of(output);
         var random = new Random(seed);
         var hwpt = await TrackedAsync();
         var written = new HashSet<ulong>();

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using IommuFd.Client;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 using Xunit.Abstractions;
@@ -68,6 +67,7 @@ public sealed class FailoverTests(PostgresServer postgres, ITestOutputHelper out
     /// <summary>Calls one context again and again, and keeps the longest time between two answers. That nothing answers is no answer.</summary>
     private sealed class Caller(IommuContext context, ObjectId ioas, int siloPort)
     {
+        // How exactly an outage is measured.
         private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(50);
 
         private long _lastAnswer = Stopwatch.GetTimestamp();

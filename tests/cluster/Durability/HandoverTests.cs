@@ -1,5 +1,4 @@
 using IommuFd.Client;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 

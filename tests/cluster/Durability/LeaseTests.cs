@@ -1,6 +1,5 @@
 using System.Text.RegularExpressions;
 using IommuFd.Client;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Uapi;
@@ -57,6 +56,8 @@ public sealed partial class LeaseTests(ShortLeases fixture) : IClassFixture<Shor
         var context = await client.OpenAsync("busy");
         var driver = await client.GetDriverAsync(context.Handle, "busy");
         client.Stop();
+
+        // Twice as long as a lease lasts: whether it runs out only time itself tells.
         using var timer = new PeriodicTimer(ShortLeases.Lease / 8);
         for (var i = 0; i < 16; i++)
         {

@@ -1,10 +1,9 @@
 using IommuFd.Chaos.Clients;
 using IommuFd.Chaos.Faults;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Chaos.Run;
 using IommuFd.Client;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.Grains.Journaling;
+using IommuFd.Linearizability;
 using IommuFd.Silo.Journals;
 using Microsoft.Extensions.DependencyInjection;
 using Xunit.Abstractions;
@@ -45,7 +44,7 @@ public sealed class LinearizabilityTests(PostgresServer postgres, ITestOutputHel
             new ChaosOptions
             {
                 Duration = TimeSpan.FromSeconds(15),
-                Seed = Random.Shared.Next(1_000_000),
+                Seed = Seed.Of(output),
                 Lease = TimeSpan.FromSeconds(10),
                 ClientProcesses = 2,
                 Contexts = 3,
@@ -87,7 +86,7 @@ public sealed class LinearizabilityTests(PostgresServer postgres, ITestOutputHel
     private static async Task WorkAsync(IommuContext context, int client, HistoryWriter history)
     {
         var worker = new Worker(context, client, history);
-        var mix = new ChaosMix(client, Worker.MemoryAddress, Worker.MemoryPages);
+        var mix = new IoctlMix(client, Worker.MemoryAddress, Worker.MemoryPages);
         for (var i = 0; i < Ioctls; i++)
         {
             await worker.IssueAsync(mix);

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using IommuFd.Client;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.Uapi;
 using Orleans.TestingHost;
 

@@ -1,5 +1,4 @@
 using IommuFd.Client;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 
 namespace IommuFd.ClusterTests.Durability;

@@ -1,4 +1,3 @@
-using IommuFd.ClusterTests.Durability;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo;
 using IommuFd.Uapi;
@@ -10,7 +9,6 @@ namespace IommuFd.ClusterTests.Ioctls;
 
 /// <summary>
 /// A batch answers what its ioctls answer one by one. Maps and unmaps that follow each other travel to their IOAS together, which nobody may notice.
-/// Another seed is tried with the environment variable <c>IOMMUFD_SEED</c>.
 /// </summary>
 public sealed class BatchRunTests(ITestOutputHelper output) : IAsyncLifetime
 {
@@ -29,8 +27,7 @@ public sealed class BatchRunTests(ITestOutputHelper output) : IAsyncLifetime
     [InlineData(true)]
     public async Task A_batch_answers_what_its_ioctls_answer_one_by_one(bool stopAtFirstError)
     {
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), out var given) ? given : Environment.TickCount;
-        output.WriteLine($"IOMMUFD_SEED={seed}");
+        var seed = Seed.Of(output);
         var random = new Random(seed);
         var (batched, single) = (await OpenAsync(), await OpenAsync());
         for (var i = 0; i < 150; i++)

@@ -1,4 +1,3 @@
-using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Objects.Ioas;
 
 namespace IommuFd.ClusterTests.Ioctls;

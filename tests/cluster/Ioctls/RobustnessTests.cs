@@ -1,5 +1,3 @@
-using System.Globalization;
-using IommuFd.ClusterTests.Durability;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo;
 using IommuFd.Uapi;
@@ -9,10 +7,7 @@ using Xunit.Abstractions;
 
 namespace IommuFd.ClusterTests.Ioctls;
 
-/// <summary>
-/// A million hostile requests on a real silo: none throws, none that fails changes anything, and nothing is left after close. Another seed is tried
-/// with the environment variable <c>IOMMUFD_SEED</c>.
-/// </summary>
+/// <summary>A million hostile requests on a real silo: none throws, none that fails changes anything, and nothing is left after close.</summary>
 public sealed class RobustnessTests(ITestOutputHelper output) : IAsyncLifetime
 {
     private const int Requests = 1_000_000;
@@ -34,11 +29,7 @@ public sealed class RobustnessTests(ITestOutputHelper output) : IAsyncLifetime
     [Fact]
     public async Task No_request_throws_or_changes_a_context_that_answered_an_error_or_leaves_an_object_behind()
     {
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), CultureInfo.InvariantCulture, out var given)
-            ? given
-            : Environment.TickCount;
-        output.WriteLine($"IOMMUFD_SEED={seed}");
-
+        var seed = Seed.Of(output);
         var succeeded = await Task.WhenAll(Enumerable.Range(0, Workers).Select(worker => Task.Run(() => WorkAsync(seed, worker))));
 
         output.WriteLine($"{Requests} requests, {succeeded.Sum()} succeeded");

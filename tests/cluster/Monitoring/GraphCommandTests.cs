@@ -1,5 +1,4 @@
 using System.Text.Json;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 
 namespace IommuFd.ClusterTests.Monitoring;

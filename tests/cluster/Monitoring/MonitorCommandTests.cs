@@ -1,6 +1,4 @@
 using IommuFd.Client;
-using IommuFd.ClusterTests.Durability;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 using Orleans.TestingHost;

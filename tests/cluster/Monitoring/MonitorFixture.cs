@@ -1,4 +1,3 @@
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.Grains.Configuration;
 using Orleans.TestingHost;
 

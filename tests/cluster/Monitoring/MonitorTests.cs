@@ -1,6 +1,5 @@
 using System.Reflection;
 using IommuFd.Client;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Monitoring;
 using IommuFd.Uapi;

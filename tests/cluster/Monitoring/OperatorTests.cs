@@ -1,6 +1,5 @@
 using IommuFd.Client;
 using IommuFd.ClusterTests.Durability;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 

@@ -4,7 +4,6 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using IommuFd.Client;
-using IommuFd.ClusterTests.Ioctls;
 using Npgsql;
 using YamlDotNet.Serialization;
 

@@ -1,6 +1,5 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.Silo;
 using IommuFd.Uapi;
 using Microsoft.CodeAnalysis;

@@ -1,5 +1,4 @@
 using System.Net;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.Silo.Clustering;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;

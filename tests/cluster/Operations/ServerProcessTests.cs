@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using IommuFd.ClusterTests.Ioctls;
 
 namespace IommuFd.ClusterTests.Operations;
 

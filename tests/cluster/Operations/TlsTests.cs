@@ -1,6 +1,5 @@
 using System.Security.Cryptography.X509Certificates;
 using IommuFd.Client;
-using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Security;
 

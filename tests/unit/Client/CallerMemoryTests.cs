@@ -102,7 +102,16 @@ public sealed class CallerMemoryTests
     [InlineData(0x0FFF, 1)]
     [InlineData(0x1010, 1)]
     public void Regions_may_touch(ulong address, int length)
-        => new CallerMemory().Add(Page, new byte[16]).Add(address, new byte[length]);
+    {
+        byte[] region = [.. Enumerable.Range(1, 16).Select(i => (byte)i)];
+        byte[] touching = [.. Enumerable.Repeat((byte)0xEE, length)];
+        var memory = new CallerMemory().Add(Page, region).Add(address, touching);
+
+        var first = Math.Min(Page, address);
+        byte[] both = address < Page ? [.. touching, .. region] : [.. region, .. touching];
+        Expect.Equal((ulong)both.Length, memory.Accessible(first, 100, MemoryAccess.ReadWrite), "bytes accessible from the first of both regions on");
+        Expect.Sequence(both, Read(memory, first, 100), "bytes read from the first of both regions on");
+    }
 
     [Fact]
     public void A_region_that_is_empty_or_goes_beyond_2_to_the_64_is_refused()

@@ -1,7 +1,6 @@
 using CsCheck;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.IoPagetable;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 

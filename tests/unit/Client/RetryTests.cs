@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 using Microsoft.Extensions.Time.Testing;

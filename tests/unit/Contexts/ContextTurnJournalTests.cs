@@ -2,7 +2,6 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Contexts;
 using IommuFd.Grains.Journaling;
-using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -11,7 +10,7 @@ namespace IommuFd.UnitTests.Contexts;
 
 // No answer leaves that is not durable, and an activation that can't make one durable writes nothing more.
 
-public sealed class ContextTurnJournalTests
+public sealed class ContextTurnJournalTests : IAsyncDisposable
 {
     private static readonly PutRecord Record = new(new ReferenceId(7));
     private static readonly ReleasedReply Released = new(new ReferenceId(1), new PutReply(Errno.None, new ReleaseReport(3, [], []), null));
@@ -26,6 +25,8 @@ public sealed class ContextTurnJournalTests
         _store = new MemoryJournal(_context.Handle);
         _journal = Journal(_store);
     }
+
+    public ValueTask DisposeAsync() => _store.DisposeAsync();
 
     private IoctlScope Scope => new(_context.Model, _context.ObjectGrains);
 
@@ -70,10 +71,11 @@ public sealed class ContextTurnJournalTests
     public async Task A_lost_object_deactivates_before_anything_is_written()
     {
         var ioas = _context.AllocateIoas();
-        _context.RunOk0(IommuCommand.Option, new IommuOption { OptionId = (uint)IommuOptionId.HugePages, ObjectId = ioas, Op = (ushort)IommuOptionOp.Set });
+        var option = new IommuOption { OptionId = (uint)IommuOptionId.HugePages, ObjectId = ioas, Op = (ushort)IommuOptionOp.Set };
+        _context.RunOk0(IommuCommand.Option, option);
         await OpenAsync();
         _context.GrainOf(ioas).Lose();
-        Expect.Equal(Errno.EIO, _context.Run(IommuCommand.Option, new IommuOption { OptionId = (uint)IommuOptionId.HugePages, ObjectId = ioas, Op = (ushort)IommuOptionOp.Set }).Errno, "an ioctl on a lost object");
+        Expect.Equal(Errno.EIO, _context.Run(IommuCommand.Option, option).Errno, "an ioctl on a lost object");
 
         await Assert.ThrowsAsync<ContextUnavailableException>(() => _journal.CommitAsync(Record, Scope).AsTask());
         await IsUnavailableAsync(writes: 0);
@@ -83,7 +85,8 @@ public sealed class ContextTurnJournalTests
     public async Task An_activation_that_could_not_recover_its_context_does_not_end_its_journal()
     {
         // A sweep that comes then finds no context, as it does where an opener got no answer.
-        var journal = Journal(new MemoryJournal(_context.Handle, Serialization.Serializer.SerializeToArray<JournalRecord>(new OpenRecord(new OpenRequest(null, "test", 1), new ReferenceReply(Errno.None, new ReferenceId(1), default, ContextMode.Durable, null)))));
+        JournalRecord opened = new OpenRecord(new OpenRequest(null, "test", 1), new ReferenceReply(Errno.None, new ReferenceId(1), default, ContextMode.Durable, null));
+        var journal = Journal(new MemoryJournal(_context.Handle, Serialization.Serializer.SerializeToArray(opened)));
         var recovered = await journal.RecoverAsync(_context.Grains.Factory, CancellationToken.None);
         Expect.That(recovered is { Context.IsOpen: true }, "The context was not recovered.");
         journal.Deactivate("the grain of an object failed while it was recovered");
@@ -109,8 +112,9 @@ public sealed class ContextTurnJournalTests
     {
         var journal = Journal(null);
         Expect.Equal(null, await journal.RecoverAsync(_context.Grains.Factory, CancellationToken.None), "what is recovered");
-        Expect.Equal((Errno.EOPNOTSUPP, DiagnosticReason.NoJournal), await journal.CreateAsync() is { } refusal ? (refusal.Errno, refusal.Diagnostic!.Reason) : default, "the refusal");
-        Expect.That(journal.CommitAsync(Record, Scope).IsCompletedSuccessfully, "A volatile turn waits.");
+        var refusal = (await journal.CreateAsync())!;
+        Expect.Equal((Errno.EOPNOTSUPP, DiagnosticReason.NoJournal), (refusal.Errno, refusal.Diagnostic!.Reason), "the refusal");
+        Expect.That(journal.CommitAsync(Record, Scope).AsTask().IsCompletedSuccessfully, "A volatile turn waits.");
         Expect.Equal(DiagnosticReason.ContextNotOpen, journal.WhyUnavailable().Reason, "why no context is open");
     }
 

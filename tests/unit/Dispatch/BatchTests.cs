@@ -12,7 +12,8 @@ public sealed class BatchTests
 {
     private const uint PageBytes = 0x1000;
 
-    // A step of a run is about 100 bytes, and lists grow by doubling: decoding the rest of the batch once for each ioctl would be more than a thousand times as much.
+    // A decoded ioctl is about 100 bytes of a list that grows by doubling. Decoding the rest of the batch for each ioctl would be 100 times
+    // as much, or more.
     private const long MaxBytesPerIoctl = 4096;
 
     private readonly OpenContext _context = new();
@@ -51,7 +52,8 @@ public sealed class BatchTests
         var errnos = Run([Map(0), Map(1), Unmap(0), Map(2), Map(3), Map(4), Unmap(1), Map(5)]);
         Expect.Sequence([Errno.None, Errno.None, Errno.None, Errno.None, Errno.None, Errno.ENOMEM, Errno.None, Errno.None], errnos, "the errnos");
 
-        // Three maps with the unmap between them; the fourth finds the room that the unmap has freed, and the fifth finds none. Behind it there is no room for a run.
+        // Three maps with the unmap between them; the fourth finds the room that the unmap has freed, and the fifth finds none. Behind it
+        // there is no room for a run.
         Expect.Sequence(["Run", "Map", "Unmap", "Map"], _context.GrainOf(_ioas).Calls.Select(call => call.Call), "the calls of the IOAS's grain");
     }
 

@@ -34,7 +34,8 @@ public sealed class DriverDispatcherTests
     [Fact]
     public void Every_type_of_request_has_a_row_and_a_rule_that_is_expected()
     {
-        var types = typeof(DriverRequest).Assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(DriverRequest)) && !type.IsAbstract).Select(type => type.Name).Order().ToList();
+        var types = typeof(DriverRequest).Assembly.GetTypes()
+            .Where(type => type.IsSubclassOf(typeof(DriverRequest)) && !type.IsAbstract).Select(type => type.Name).Order().ToList();
         Expect.That(types.Count >= 15, $"Only {types.Count} types of request were found.");
         Expect.Sequence(types, DriverDispatcher.Requests.Select(type => type.Name).Order(), "the types of request that have a row");
         Expect.Sequence(types, Expected.Select(expected => expected.Request.GetType().Name).Order(), "the types of request whose rule is expected");
@@ -55,13 +56,14 @@ public sealed class DriverDispatcherTests
     {
         var context = new OpenContext();
         var driver = context.Driver();
-        foreach (var request in (DriverRequest?[])[new UnknownRequest(), null])
+        foreach (var (request, what) in new (DriverRequest?, string)[] { (new UnknownRequest(), "an unknown request"), (null, "no request") })
         {
-            Expect.Equal((Errno.EOPNOTSUPP, DiagnosticReason.UnsupportedOp), Answer(context.Ask(driver, request!)), $"what {request?.ToString() ?? "no request"} is answered");
-            Expect.That(!DriverDispatcher.Changes(request!, new DriverReply(Errno.None)), $"{request?.ToString() ?? "no request"} has changed something.");
+            Expect.Equal((Errno.EOPNOTSUPP, DiagnosticReason.UnsupportedOp), Answer(context.Ask(driver, request!)), $"what {what} is answered");
+            Expect.That(!DriverDispatcher.Changes(request!, new DriverReply(Errno.None)), $"A context was changed by {what}.");
         }
 
-        Expect.Equal((Errno.EBADF, DiagnosticReason.ReferenceNotFound), Answer(context.Ask(new ReferenceId(99), new CreateAccessRequest(false))), "what a request of no driver is answered");
+        var byNoDriver = context.Ask(new ReferenceId(99), new CreateAccessRequest(false));
+        Expect.Equal((Errno.EBADF, DiagnosticReason.ReferenceNotFound), Answer(byNoDriver), "what a request of no driver is answered");
 
         static (Errno, DiagnosticReason) Answer(DriverReply reply) => (reply.Errno, reply.Diagnostic!.Reason);
     }

@@ -1,7 +1,6 @@
-using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Inspection;
-using IommuFd.Grains.Model;
+using IommuFd.TestSupport;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Objects.Graph;
 using IommuFd.UnitTests.Support;
@@ -101,8 +100,7 @@ public sealed class BusyExplainerTests(ITestOutputHelper output)
     [Fact]
     public void In_random_graphs_every_step_works_the_object_can_be_destroyed_then_and_no_step_is_superfluous()
     {
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), CultureInfo.InvariantCulture, out var given) ? given : Environment.TickCount;
-        output.WriteLine($"IOMMUFD_SEED={seed}");
+        var seed = Seed.Of(output);
         var random = new Random(seed);
         var kinds = new SortedDictionary<BusyStepKind, int>();
         var longest = 0;

@@ -1,5 +1,4 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Calls;
 using IommuFd.Grains.Inspection;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;

@@ -1,5 +1,4 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Calls;
 using IommuFd.Grains.Inspection;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;

@@ -12,16 +12,15 @@ public sealed class HoleSearchTests
     private static readonly Gen<ulong> Edge = Gen.Select(Gen.Int[0, 63], Gen.ULong[0, 8], (shift, near) => (1UL << shift) + near - 4);
     private static readonly Gen<ulong> Iova = Gen.OneOf(Edge, Gen.ULong[0, 1 << 24], Gen.ULong[0, 1 << 24].Select(iova => ulong.MaxValue - iova));
 
+    // Where a hole starts and how large it is. There is something before it and something behind it.
+    private static readonly Gen<(ulong Start, ulong Size)> Hole = Gen.Select(Iova, Iova).Where((start, size) => start != 0 && size != 0 && start + size > start);
+
     [Fact]
     public void What_fits_is_never_pruned()
-        => Gen.Select(Iova, Iova, Gen.ULong[1, 1 << 23], Iova).Sample(
-            (start, size, length, address) =>
+        => Gen.Select(Hole, Gen.ULong[1, 1 << 23], Iova).Sample(
+            (place, length, address) =>
             {
-                if (start == 0 || size == 0 || start + size <= start)
-                {
-                    return;
-                }
-
+                var (start, size) = place;
                 var sizes = GapSizes.Between(start - 1, start + size);
                 var request = new HoleRequest(length, HoleRequest.AlignmentFor(address, length), address % PageSizes.Page);
                 var hole = new IovaRange(start, start + size - 1);
@@ -36,14 +35,9 @@ public sealed class HoleSearchTests
 
     [Fact]
     public void Lanes_are_the_sizes_behind_each_alignment()
-        => Gen.Select(Iova, Iova).Sample(
+        => Hole.Sample(
             (start, size) =>
             {
-                if (start == 0 || size == 0 || start + size <= start)
-                {
-                    return;
-                }
-
                 var sizes = GapSizes.Between(start - 1, start + size);
                 Assert.Equal(size, sizes[GapSizes.PlainLane]);
                 Assert.Equal(size + (start % PageSizes.Page), sizes[GapSizes.PageLane]);

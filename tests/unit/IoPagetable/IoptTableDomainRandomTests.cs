@@ -1,7 +1,6 @@
 using CsCheck;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.IoPagetable;
-using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 

@@ -1,5 +1,4 @@
 using IommuFd.Grains.IoPagetable;
-using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.UnitTests.IoPagetable;

@@ -1,5 +1,4 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Iommus;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 

@@ -2,7 +2,6 @@ using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Iommus;
-using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 

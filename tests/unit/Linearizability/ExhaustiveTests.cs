@@ -1,15 +1,14 @@
-using System.Globalization;
-using IommuFd.Chaos.Linearizability;
+using IommuFd.Linearizability;
+using IommuFd.TestSupport;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 using Xunit.Abstractions;
-using Ioctl = IommuFd.Chaos.Linearizability.Ioctl;
+using Ioctl = IommuFd.Linearizability.Ioctl;
 
 namespace IommuFd.UnitTests.Linearizability;
 
 /// <summary>
 /// The checker leaves most orders out, for reasons. Here it is compared with one that tries all, on small random histories, right ones and wrong ones.
-/// Another seed is tried with the environment variable <c>IOMMUFD_SEED</c>.
 /// </summary>
 public sealed class ExhaustiveTests(ITestOutputHelper output)
 {
@@ -20,8 +19,7 @@ public sealed class ExhaustiveTests(ITestOutputHelper output)
     [Fact]
     public void The_checker_finds_an_order_exactly_where_there_is_one()
     {
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), CultureInfo.InvariantCulture, out var given) ? given : Environment.TickCount;
-        output.WriteLine($"IOMMUFD_SEED={seed}");
+        var seed = Seed.Of(output);
         var random = new Random(seed);
         var right = 0;
         for (var i = 0; i < Histories; i++)

@@ -1,7 +1,7 @@
-using IommuFd.Chaos.Linearizability;
+using IommuFd.Linearizability;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
-using Ioctl = IommuFd.Chaos.Linearizability.Ioctl;
+using Ioctl = IommuFd.Linearizability.Ioctl;
 
 namespace IommuFd.UnitTests.Linearizability;
 

@@ -1,5 +1,5 @@
-using IommuFd.Chaos.Linearizability;
-using Ioctl = IommuFd.Chaos.Linearizability.Ioctl;
+using IommuFd.Linearizability;
+using Ioctl = IommuFd.Linearizability.Ioctl;
 
 namespace IommuFd.UnitTests.Linearizability;
 
@@ -40,7 +40,7 @@ internal sealed class SimulatedService(int seed, Flaw flaw = Flaw.None, int clie
     /// <summary>Lets the clients ask so many times in all.</summary>
     public History Run(int operations)
     {
-        var mixes = Enumerable.Range(0, clients).Select(i => new ChaosMix((seed * 100) + i, 0x7000_0000, ChaosMix.LeastPages)).ToArray();
+        var mixes = Enumerable.Range(0, clients).Select(i => new IoctlMix((seed * 100) + i, 0x7000_0000, IoctlMix.LeastPages)).ToArray();
         var sent = 0;
         while (sent < operations || _pending.Exists(pending => !pending.IsGivenUp))
         {
@@ -65,7 +65,7 @@ internal sealed class SimulatedService(int seed, Flaw flaw = Flaw.None, int clie
         return new History(_entries);
     }
 
-    private void Advance(Pending pending, ChaosMix mix)
+    private void Advance(Pending pending, IoctlMix mix)
     {
         if (_random.NextDouble() < lost)
         {

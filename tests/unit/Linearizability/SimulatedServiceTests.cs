@@ -1,21 +1,18 @@
-using System.Globalization;
-using IommuFd.Chaos.Linearizability;
+using IommuFd.Linearizability;
+using IommuFd.TestSupport;
 using IommuFd.UnitTests.Support;
 using Xunit.Abstractions;
 
 namespace IommuFd.UnitTests.Linearizability;
 
-/// <summary>
-/// The checker on random histories of services that are right and of some that are not. Another seed for the right ones is tried with the environment
-/// variable <c>IOMMUFD_SEED</c>.
-/// </summary>
+/// <summary>The checker on random histories of services that are right and of some that are not.</summary>
 public sealed class SimulatedServiceTests(ITestOutputHelper output)
 {
     private const int Histories = 8;
     private const int Operations = 400;
 
     [Fact]
-    public void Histories_of_a_service_that_is_right_pass() => CheckAll(Flaw.None, Verdict.Linearizable, Seed());
+    public void Histories_of_a_service_that_is_right_pass() => CheckAll(Flaw.None, Verdict.Linearizable, Seed.Of(output));
 
     [Theory]
     [InlineData(Flaw.Loses)]
@@ -31,7 +28,7 @@ public sealed class SimulatedServiceTests(ITestOutputHelper output)
     public void Thousands_of_operations_of_ten_clients_are_checked_in_a_bounded_number_of_steps_each()
     {
         const int Many = 5000;
-        var seed = Seed();
+        var seed = Seed.Of(output);
         var result = Check(new SimulatedService(seed, clients: 10, lost: 0.002).Run(Many));
         output.WriteLine($"seed {seed}: {result.Operations}, {result.Steps} steps, {result.Elapsed.TotalMilliseconds:F0} ms");
         Expect.Equal(Verdict.Linearizable, result.Verdict, $"seed {seed}");
@@ -50,11 +47,4 @@ public sealed class SimulatedServiceTests(ITestOutputHelper output)
     }
 
     private static LinearizabilityResult Check(History history) => new LinearizabilityChecker<ContextState>(new ContextSpecification()).Check(history);
-
-    private int Seed()
-    {
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), CultureInfo.InvariantCulture, out var given) ? given : Environment.TickCount & 0xFFFFF;
-        output.WriteLine($"IOMMUFD_SEED={seed}");
-        return seed;
-    }
 }

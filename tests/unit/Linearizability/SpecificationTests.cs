@@ -1,16 +1,15 @@
-using System.Globalization;
-using IommuFd.Chaos.Linearizability;
 using IommuFd.Client;
+using IommuFd.Linearizability;
+using IommuFd.TestSupport;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 using Xunit.Abstractions;
-using Ioctl = IommuFd.Chaos.Linearizability.Ioctl;
+using Ioctl = IommuFd.Linearizability.Ioctl;
 
 namespace IommuFd.UnitTests.Linearizability;
 
 /// <summary>
-/// The specification that chaos runs are judged by, against the service without a silo: both answer the same random ioctls, bytes and all. Another seed is
-/// tried with the environment variable <c>IOMMUFD_SEED</c>.
+/// The specification that chaos runs are judged by, against the service without a silo: both answer the same random ioctls, bytes and all.
 /// </summary>
 public sealed class SpecificationTests(ITestOutputHelper output)
 {
@@ -35,8 +34,7 @@ public sealed class SpecificationTests(ITestOutputHelper output)
     [Fact]
     public void The_specification_and_the_service_answer_the_same()
     {
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), CultureInfo.InvariantCulture, out var given) ? given : Environment.TickCount;
-        output.WriteLine($"IOMMUFD_SEED={seed}");
+        var seed = Seed.Of(output);
         var seen = new SortedDictionary<string, SortedDictionary<Errno, int>>(StringComparer.Ordinal);
         var mostObjects = 0;
         for (var i = 0; i < Contexts; i++)
@@ -60,7 +58,7 @@ public sealed class SpecificationTests(ITestOutputHelper output)
         var context = new OpenContext();
         var specification = new ContextSpecification();
         var state = specification.Initial;
-        var clients = Enumerable.Range(0, 3).Select(i => new ChaosMix((seed * 10) + i, EndlessMemory.Start, ChaosMix.LeastPages)).ToArray();
+        var clients = Enumerable.Range(0, 3).Select(i => new IoctlMix((seed * 10) + i, EndlessMemory.Start, IoctlMix.LeastPages)).ToArray();
         var random = new Random(seed);
         for (var step = 0; step < Steps; step++)
         {

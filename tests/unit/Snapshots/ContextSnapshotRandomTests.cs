@@ -1,8 +1,8 @@
-using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Inspection;
+using IommuFd.TestSupport;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Objects.Graph;
 using IommuFd.UnitTests.Support;
@@ -12,7 +12,7 @@ namespace IommuFd.UnitTests.Snapshots;
 
 /// <summary>
 /// Random requests on a context, which is written down now and then and made again elsewhere. From then on both are asked the same, and must answer the same to
-/// the last holder of the last diagnostic. Another seed is tried with the environment variable <c>IOMMUFD_SEED</c>.
+/// the last holder of the last diagnostic.
 /// </summary>
 public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
 {
@@ -22,8 +22,7 @@ public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
     [Fact]
     public void A_context_that_is_made_again_answers_as_the_one_that_was_written_down()
     {
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), CultureInfo.InvariantCulture, out var given) ? given : Environment.TickCount;
-        output.WriteLine($"IOMMUFD_SEED={seed}");
+        var seed = Seed.Of(output);
         var random = new Random(seed);
         var snapshots = 0;
         var answers = new SortedDictionary<string, (int Successes, int Failures)>();

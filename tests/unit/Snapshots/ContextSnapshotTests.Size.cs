@@ -1,5 +1,4 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Calls;
 using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Snapshots;

@@ -1,6 +1,5 @@
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
 namespace IommuFd.UnitTests.Support;

@@ -1,5 +1,4 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Calls;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Accesses;
 using IommuFd.Grains.Objects.Devices;
@@ -33,7 +32,7 @@ internal static class GraphInvariants
     {
         foreach (var entry in context.Objects.After(0))
         {
-            var users = context.ObjectGrains.UsersAsync(entry);
+            var users = context.ObjectGrains.UsersAsync(entry).AsTask();
             Expect.That(users.IsCompletedSuccessfully, $"The grain of {entry.Ref} did not tell its users at once {after}.");
             if (users.Result is { } counted)
             {

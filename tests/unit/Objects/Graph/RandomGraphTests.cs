@@ -1,7 +1,7 @@
-using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Dispatch;
+using IommuFd.TestSupport;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 using Xunit.Abstractions;
@@ -10,7 +10,7 @@ namespace IommuFd.UnitTests.Objects.Graph;
 
 /// <summary>
 /// Random ioctls and drivers' requests on small graphs, with ids drawn from few, so that they meet. After each one the users counts are what they must be;
-/// what fails changes nothing; and in the end nothing is left. Another seed is tried with the environment variable <c>IOMMUFD_SEED</c>.
+/// what fails changes nothing; and in the end nothing is left.
 /// </summary>
 public sealed class RandomGraphTests(ITestOutputHelper output)
 {
@@ -20,8 +20,7 @@ public sealed class RandomGraphTests(ITestOutputHelper output)
     [Fact]
     public void The_users_counts_are_right_after_every_request_and_nothing_is_left()
     {
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("IOMMUFD_SEED"), CultureInfo.InvariantCulture, out var given) ? given : Environment.TickCount;
-        output.WriteLine($"IOMMUFD_SEED={seed}");
+        var seed = Seed.Of(output);
         var random = new Random(seed);
         var answers = new SortedDictionary<string, (int Successes, int Failures)>();
         for (var i = 0; i < Contexts; i++)

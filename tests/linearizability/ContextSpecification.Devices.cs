@@ -1,7 +1,7 @@
 using IommuFd.Uapi;
 using static IommuFd.Uapi.Errno;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // The selftest's devices and page tables. A device attached to an IOAS uses the IOAS's automatic page table, or one is allocated; it goes
 // with its last device. All devices are alike here, so one page table fits all.

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using IommuFd.Uapi;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>
 /// Records what the clients of one process do on one context, as JSON lines. Each line is handed to the operating system before the method

@@ -10,7 +10,7 @@ namespace IommuFd.UnitTests.Journaling;
 // Records of version 0.1, byte for byte as it wrote them: the operation id stood within the request. Journals that have such records must be
 // recovered with every answer that a session may still ask for. Never change these constants; they are what is on disks.
 
-public sealed class EarlierRecordTests
+public sealed class EarlierOperationTests
 {
     private const long Session = 0x1122334455667788;
 
@@ -82,14 +82,21 @@ public sealed class EarlierRecordTests
         var bytes = Serialization.Serializer.SerializeToArray(record);
         Expect.That(bytes.Length <= earlier.Length / 2, $"The record of {what} has {bytes.Length} bytes; it had {earlier.Length / 2}.");
         var read = Serialization.Serializer.Deserialize<JournalRecord>(bytes)!;
-        var (within, beside) = read is BatchRecord batch ? (batch.Request.EmbeddedOperation, batch.Operation) : (((IoctlRecord)read).Request.EmbeddedOperation, ((IoctlRecord)read).Operation);
-        Expect.Equal(default, within, $"the id within {what}");
-        Expect.Equal(record is BatchRecord named ? named.Operation : ((IoctlRecord)record).Operation, beside, $"the id beside {what}");
+        Expect.Equal((default, Ids(record).Beside), Ids(read), $"the ids within and beside {what}");
     }
+
+    private static (OperationId Within, OperationId Beside) Ids(JournalRecord record) => record is BatchRecord batch
+        ? (batch.Request.EmbeddedOperation, batch.Operation)
+        : (((IoctlRecord)record).Request.EmbeddedOperation, ((IoctlRecord)record).Operation);
 
     private static IoctlRequest Without(IoctlRequest request) => new()
     {
-        Command = request.Command, Argument = request.Argument, Tail = request.Tail, WritableBytes = request.WritableBytes, Buffers = request.Buffers, File = request.File,
+        Command = request.Command,
+        Argument = request.Argument,
+        Tail = request.Tail,
+        WritableBytes = request.WritableBytes,
+        Buffers = request.Buffers,
+        File = request.File,
     };
 
     private static JournalRecord Read(string record) => Serialization.Serializer.Deserialize<JournalRecord>(Convert.FromHexString(record))!;

@@ -3,7 +3,7 @@ using System.Text;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>
 /// Formats the result of a check for people: for a violation, the end of the longest order that fits, and what can't come after it, decoded.

@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // A context as far as its ioctls can tell: an immutable value; a changed copy shares all that is unchanged. Users counts are not stored:
 // who holds whom follows from the objects.

@@ -1,6 +1,6 @@
 using IommuFd.Uapi;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // What a client observed of a context: which ioctl it sent and when, when the answer arrived, and what it was. Times are Stopwatch
 // timestamps, which count from the machine's start (CLOCK_MONOTONIC), so that those of different processes can be compared.

@@ -1,4 +1,4 @@
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>Decides whether a history of one context could come from a service that runs one ioctl after the other.</summary>
 /// <param name="specification">The specification of such a service.</param>

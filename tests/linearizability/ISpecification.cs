@@ -1,4 +1,4 @@
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>
 /// Specifies a service that runs one ioctl after the other: a state and an ioctl determine the next state and the answer.

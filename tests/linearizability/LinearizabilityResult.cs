@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>The verdict of a check.</summary>
 internal enum Verdict

@@ -1,7 +1,7 @@
 using IommuFd.Uapi;
 using static IommuFd.Uapi.Errno;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // What a context answers, specified a second time: from docs/compatibility.md and Linux's include/uapi/linux/iommufd.h, without any of the
 // service's own models, so that the two don't share mistakes. It is written to be read, not to be fast, and covers only what chaos runs ask for.

@@ -1,4 +1,4 @@
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // Lowe's memoisation of Wing & Gong's search: the set of linearized operations and the resulting state determine what can follow, in
 // whatever order the operations were taken. Operations with an unknown outcome may be left out. So of two ways to the same answered

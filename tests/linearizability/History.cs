@@ -1,7 +1,7 @@
 using System.Text.Json;
 using IommuFd.Uapi;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>A file is not a history; says which line is wrong.</summary>
 internal sealed class HistoryFormatException(string path, int line, string reason, Exception? inner = null)

@@ -1,4 +1,4 @@
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>The call or the return of an answered operation.</summary>
 internal sealed class OperationEvent(int operation, bool isCall)

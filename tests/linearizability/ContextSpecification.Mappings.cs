@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 using IommuFd.Uapi;
 using static IommuFd.Uapi.Errno;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // Mappings. An IOAS that page tables mirror maps pages of the selftest's IOMMU, within its aperture; other IOASes map bytes, anywhere.
 

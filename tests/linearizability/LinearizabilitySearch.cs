@@ -1,4 +1,4 @@
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // Wing & Gong's search with Lowe's memoisation, as in Porcupine and Knossos: take an operation that may come next, if the specification
 // answers what was observed; if none can be taken, put the last one back and try another. A history is linearizable if all answered

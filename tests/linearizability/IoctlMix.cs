@@ -1,14 +1,14 @@
 using System.Diagnostics;
 using IommuFd.Uapi;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 // Clients share a context and draw from few ids and few IOVAs, so that nearly every ioctl concerns something that another client has just
 // changed. A client remembers what its own ioctls created. Other clients may have destroyed those objects since, and the ids may belong to
 // others by now: that is the point.
 
 /// <summary>One client's random ioctls on a shared context, all of them known to <see cref="ContextSpecification"/>.</summary>
-internal sealed class ChaosMix
+internal sealed class IoctlMix
 {
     /// <summary>The highest id that is drawn. Only a few more objects than this are ever alive.</summary>
     public const int MostIds = 8;
@@ -35,7 +35,7 @@ internal sealed class ChaosMix
     /// <param name="memory">The page-aligned address of the caller's memory, from which MAP maps. Must be the same for all clients, or
     /// their CHECK_MAPs check little.</param>
     /// <param name="pages">Its pages, at least <see cref="LeastPages"/>, all readable and writable.</param>
-    public ChaosMix(int seed, ulong memory, int pages)
+    public IoctlMix(int seed, ulong memory, int pages)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(memory % Page, 0UL);
         ArgumentOutOfRangeException.ThrowIfLessThan(pages, LeastPages);

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace IommuFd.Chaos.Linearizability;
+namespace IommuFd.Linearizability;
 
 /// <summary>A mutable set of operations: one bit each, by index.</summary>
 internal sealed class OperationSet(int capacity)
