@@ -134,9 +134,11 @@ public sealed class PageTests(Browser browser, SharedSilo shared) : IClassFixtur
         var handle = made.Context.Handle.ToString();
         var seen = new List<string>();
         tab.Page.WebSocket += (_, socket) => socket.FrameReceived += (_, frame) => seen.Add(frame.Text ?? System.Text.Encoding.Latin1.GetString(frame.Binary!));
-        foreach (var (path, ready) in ((string, string)[])[("/", "[data-test=contexts]"), ("/contexts", "[data-test=list]"), ($"/contexts/{ContextTag.Of(made.Context.Handle)}", "[data-test=tail]"), ($"/contexts/{ContextTag.Of(made.Context.Handle)}/why/{made.Guest}", "[data-test=steps]")])
+        var paths = Pages.Of(made).ToList();
+        Assert.True(paths.Count >= 5, $"Only {paths.Count} pages were found.");
+        foreach (var path in paths)
         {
-            await tab.GoAsync(_silo.Url(path), ready);
+            await tab.GoAsync(_silo.Url(path), Pages.Ready);
             seen.Add(await tab.Page.ContentAsync());
         }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using IommuFd.Client;
+using IommuFd.Grains.Configuration;
 using Orleans.TestingHost;
 
 namespace IommuFd.TelemetryTests;
@@ -15,6 +16,7 @@ public sealed class ClusterTraceTests : IAsyncLifetime
     {
         var builder = new TestClusterBuilder(initialSilosCount: 2);
         builder.Options.ConnectionTransport = ConnectionTransportType.TcpSocket;
+        builder.AddSiloBuilderConfigurator<WithContexts>();
         _cluster = builder.Build();
         await _cluster.DeployAsync();
     }
@@ -54,5 +56,10 @@ public sealed class ClusterTraceTests : IAsyncLifetime
         // Both silos had some, and the client has one gateway at a time.
         var silos = traces.SelectMany(trace => trace).Select(span => span.GetTagItem("server.port")).Where(port => port is not null).Distinct();
         Assert.Equal(2, silos.Count());
+    }
+
+    private sealed class WithContexts : ISiloConfigurator
+    {
+        public void Configure(ISiloBuilder siloBuilder) => siloBuilder.Services.AddContexts(new ContextOptions());
     }
 }

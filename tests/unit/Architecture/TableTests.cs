@@ -1,13 +1,15 @@
+using System.Buffers.Binary;
 using System.Reflection;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
+using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Architecture;
 
-// Adding a command or a kind of object is adding a row: none may be forgotten.
+// Adding a command, a kind of object or an emulated IOMMU is adding a row: none may be forgotten.
 
 public sealed class TableTests
 {
@@ -23,6 +25,33 @@ public sealed class TableTests
         Expect.Equal(
             DiagnosticReason.ArgumentTooShort, Prevalidation.Check(request, out var index).Reason, $"what is wrong with a size of 0 of {command}");
         Expect.Equal((int)((uint)command & 0xFF) - 0x80, index, $"the place of {command}");
+    }
+
+    [Theory]
+    [MemberData(nameof(Commands))]
+    public void A_command_without_a_handler_is_one_that_the_docs_call_checked(IommuCommand command)
+    {
+        var descriptor = IoctlTable.Get(command);
+        var row = File.ReadLines(Path.Combine(AppContext.BaseDirectory, "compatibility.md"))
+            .Single(line => line.StartsWith($"| {descriptor.Name} |", StringComparison.Ordinal));
+        var argument = new byte[descriptor.Size];
+        BinaryPrimitives.WriteInt32LittleEndian(argument, argument.Length);
+        var reply = new OpenContext().Run(new IoctlRequest { Command = (uint)command, Argument = argument, WritableBytes = (uint)argument.Length });
+        Expect.Equal(
+            row.Split('|')[4].Trim() == "checked", reply.Diagnostic?.Reason == DiagnosticReason.NotImplemented,
+            $"whether docs/compatibility.md and the dispatcher have no handler of {command}");
+    }
+
+    [Fact]
+    public void Every_emulated_IOMMU_is_found_by_its_name()
+    {
+        var drivers = typeof(IommuDriver).Assembly.GetTypes().Where(type => type is { IsAbstract: false } && type.IsSubclassOf(typeof(IommuDriver))).ToList();
+        Expect.That(drivers.Count >= 2, $"Only {drivers.Count} emulated IOMMUs were found.");
+        foreach (var type in drivers)
+        {
+            var name = ((IommuDriver)Activator.CreateInstance(type)!).Name;
+            Expect.Equal(type, IommuDriver.Find(name)?.GetType(), $"the emulated IOMMU that is named '{name}'");
+        }
     }
 
     [Theory]
