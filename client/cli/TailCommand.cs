@@ -6,7 +6,7 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Cli;
 
-// A context keeps its last ioctls, and more of them while somebody looks. So this command asks repeatedly for the ioctls after the last one shown, and counts those
+// A context keeps its last ioctls, and more of them while a viewer asks. So this command asks repeatedly for the ioctls after the last one shown, and counts those
 // that were no longer kept. After a failover the context is another activation, whose numbers restart.
 
 /// <summary><c>iommufd tail HANDLE</c>: shows the ioctls of a context as they happen.</summary>

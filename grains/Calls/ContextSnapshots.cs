@@ -4,13 +4,13 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Calls;
 
-/// <summary>Writes contexts down, and makes them again.</summary>
+/// <summary>Saves and restores contexts.</summary>
 internal static class ContextSnapshots
 {
     // Grains that are asked at once.
     private const int Concurrency = 128;
 
-    /// <summary>Writes a context down, with the state of its objects' grains. Between turns.</summary>
+    /// <summary>Saves a context with the state of its objects' grains. Between turns.</summary>
     /// <returns>The snapshot; of no use where <paramref name="grains"/> <see cref="ObjectGrains.HasLost">have lost</see> something then.</returns>
     public static async ValueTask<ContextSnapshot> CaptureAsync(ContextModel context, ObjectGrains grains)
     {
@@ -33,7 +33,7 @@ internal static class ContextSnapshots
     }
 
     /// <summary>
-    /// Makes a context as it was written down. The objects' grains begin a life of the epoch that <paramref name="grains"/> has; where one fails,
+    /// Restores a saved context. The objects' grains begin a life of the epoch that <paramref name="grains"/> has; where one fails,
     /// <paramref name="grains"/> <see cref="ObjectGrains.HasLost">have lost</see> something.
     /// </summary>
     /// <exception cref="InvalidDataException">The snapshot makes no sense.</exception>
@@ -46,8 +46,8 @@ internal static class ContextSnapshots
         foreach (var state in snapshot.States ?? [])
         {
             var id = ids.Next<uint>();
-            SnapshotFormat.Require(id > last, "The objects that have a state do not ascend.");
-            stateful.Add((context.Objects.Find(id) ?? throw SnapshotFormat.Of("A state is that of no object."), SnapshotFormat.Expect<ObjectSnapshot>(state)));
+            SnapshotFormat.Require(id > last, "The objects that have a state are not in ascending order.");
+            stateful.Add((context.Objects.Find(id) ?? throw SnapshotFormat.Of("A state belongs to no object."), SnapshotFormat.Expect<ObjectSnapshot>(state)));
             last = id;
         }
 

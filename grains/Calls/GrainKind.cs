@@ -19,7 +19,7 @@ internal abstract class GrainKind : ObjectKind
     public virtual ObjectState Complete(ObjectEntry entry, ObjectState state) => state;
 
     /// <summary>
-    /// What else ends with an object that is free to go (the kernel's <c>destroy</c>): after its grain has let it go, and before it leaves
+    /// What else ends with an object that is free to go (the kernel's <c>destroy</c>): after its grain has agreed, and before it leaves
     /// the table. It can't fail.
     /// </summary>
     public virtual ValueTask DestroyAsync(IoctlScope scope, ObjectEntry entry) => ValueTask.CompletedTask;

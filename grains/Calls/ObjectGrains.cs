@@ -9,7 +9,7 @@ namespace IommuFd.Grains.Calls;
 
 // The way from a table's entries to their grains. An object's grain is activated by the first call that it gets, not by the
 // ioctl that allocates the object: a fresh object is in the state that its model starts in, and costs no activation until
-// somebody uses it. Only grains that were called are told of the end.
+// its first use. Only grains that were called are told of the end.
 
 /// <summary>The grains of a context's objects.</summary>
 internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle handle, long epoch, ILogger logger)
@@ -80,7 +80,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     /// <summary>Whether the object's grain was ever called. If not, the object is in its first state.</summary>
     public bool WasCalled(ObjectEntry entry) => _called.ContainsKey(entry.Id);
 
-    /// <summary>Writes the state down that the grain of an object has, which was called before; null where it fails or has lost it.</summary>
+    /// <summary>Saves the state that the grain of an object has, which was called before; null where it fails or has lost it.</summary>
     public async ValueTask<ObjectSnapshot?> SnapshotAsync(ObjectEntry entry)
     {
         var called = _called[entry.Id];
@@ -98,11 +98,11 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         }
     }
 
-    /// <summary>Gives the grain of an object, which was not called yet, a state that was written down. Where it fails, the state is lost.</summary>
+    /// <summary>Gives the grain of an object, which was not called yet, a saved state. Where it fails, the state is lost.</summary>
     /// <exception cref="InvalidDataException">It is no state of such an object.</exception>
     public async ValueTask RestoreAsync(ObjectEntry entry, ObjectSnapshot snapshot)
     {
-        SnapshotFormat.Require(GrainKind.Of(entry).AggregateOf(entry) == entry, "There is a state of an object that has no grain.");
+        SnapshotFormat.Require(GrainKind.Of(entry).AggregateOf(entry) == entry, "There is a state of an object that has no grain of its own.");
         var called = AddCalled(entry);
         called.HasAnswered = true;
         try

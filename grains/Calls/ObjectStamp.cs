@@ -5,7 +5,7 @@ namespace IommuFd.Grains.Calls;
 /// a later life has a greater one, so that a late call of an earlier life can do nothing.
 /// </summary>
 /// <param name="Epoch">The life of the context: greater in each later one.</param>
-/// <param name="Serial">The life of the object within that of the context.</param>
+/// <param name="Serial">The life of the object within the context's life.</param>
 /// <param name="MayBuild">Whether the object may be built by this call. False once a call has been answered: then missing state is lost state.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.ObjectStamp")]
 internal readonly record struct ObjectStamp([property: Id(0)] long Epoch, [property: Id(1)] long Serial, [property: Id(2)] bool MayBuild);

@@ -4,8 +4,8 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Inspection;
 
-// What must be let go before an object can be destroyed, found by doing it on a sketch: which holds are dropped by then, and which objects are gone. Whoever holds must be
-// free itself before it can be destroyed, so that holders' holders come first. Each hold has one way to be let go:
+// The steps that free an object, found by doing them on a sketch that notes which holds are dropped and which objects are gone. A holder must
+// itself be free before it can be destroyed, so its own holders come first. Each kind of hold has one way to be released:
 //
 //   a driver's named hold        the driver drops it
 //   a HWPT on its IOAS           the HWPT is destroyed; an automatic one goes by itself with its last device
@@ -13,7 +13,7 @@ namespace IommuFd.Grains.Inspection;
 //   an access on its IOAS        its driver detaches it; one that is a file goes when the program closes that
 //   a driver on what it made     the driver unbinds the device, or destroys the access; the object goes with that
 //
-// Named holds are dropped first: an automatic HWPT that nobody else holds then goes with its last device, and needs no step of its own.
+// Named holds are dropped first: an automatic HWPT without other holders then goes with its last device, and needs no step of its own.
 
 /// <summary>Says why an object is busy, and what to do about it. Reads only, in one step.</summary>
 internal sealed class BusyExplainer
@@ -106,7 +106,7 @@ internal sealed class BusyExplainer
         _steps.Add(new BusyStep(kind, entry.Ref, driver?.Id ?? default, hold.Id, driver?.Name ?? "", hold.Why, [.. _frees]) { Pasid = pasid });
     }
 
-    // The holders that are left. What is not built yet is nobody's to let go.
+    // The remaining holds. An object that is still being built is left out: no request can name it.
     private IEnumerable<Hold> Holders(ObjectEntry entry)
     {
         for (var hold = entry.FirstHolder; hold is not null && !IsFull; hold = hold.NextHolder)
@@ -134,7 +134,7 @@ internal sealed class BusyExplainer
         }
     }
 
-    // A driver ends what it has made: nobody else holds that.
+    // A driver ends what it made; nothing else holds it.
     private void End(DriverOwnedEntry entry)
     {
         Remove(entry);
@@ -165,7 +165,7 @@ internal sealed class BusyExplainer
         }
     }
 
-    // Once, however many holds on it one step lets go: a device that goes may have held a HWPT for itself and for PASIDs.
+    // Once, however many holds one step drops: a device may hold a HWPT for itself and for PASIDs.
     private void NoteFreed(ObjectEntry entry)
     {
         if (!_frees.Contains(entry.Ref))

@@ -3,8 +3,8 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Model;
 
-// Who refers to a context: by number, by session, and in the order of age. That order is a list threaded through the references, which whoever looks from outside the
-// context's turns can walk at any time: one that is taken out still leads to those that are younger.
+// A context's references: by number, by session, and in the order of age. That order is a list threaded through the references, which a reader outside the
+// context's turns can walk at any time: a reference that is taken out still leads to the younger ones.
 //
 // Always: the list has exactly the references, and so has the table of numbers; a session has one of them at most.
 

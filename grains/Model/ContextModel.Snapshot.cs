@@ -3,11 +3,11 @@ using IommuFd.Grains.Encoding;
 
 namespace IommuFd.Grains.Model;
 
-// The context written down, and made again: the references, the table's entries, then the holds in the order of time, and last each entry finds its own.
+// Saving and restoring a context: the references, the table's entries, then the holds from the oldest on; last, each entry finds its own holds.
 
 internal sealed partial class ContextModel
 {
-    /// <summary>Writes the context down, apart from its objects' own state.</summary>
+    /// <summary>Saves the context, without the state that its objects' grains have.</summary>
     public ContextSnapshot Save() => new()
     {
         Mode = Mode,
@@ -27,7 +27,7 @@ internal sealed partial class ContextModel
     /// <exception cref="System.IO.InvalidDataException">The snapshot makes no sense.</exception>
     public static ContextModel Restore(ContextSnapshot snapshot, ObjectKinds kinds)
     {
-        SnapshotFormat.Require(Enum.IsDefined(snapshot.Mode), "There is no such mode.");
+        SnapshotFormat.Require(Enum.IsDefined(snapshot.Mode), "The mode is unknown.");
         var context = new ContextModel
         {
             Mode = snapshot.Mode,
@@ -46,7 +46,7 @@ internal sealed partial class ContextModel
         entries.ForEach(made => made.Entry.Relink(made.Data));
         if (snapshot.CompatIoas != 0)
         {
-            context.CompatIoas = context.Objects.Find(snapshot.CompatIoas, ObjectType.Ioas) ?? throw SnapshotFormat.Of("The IOAS for VFIO compatibility is no IOAS.");
+            context.CompatIoas = context.Objects.Find(snapshot.CompatIoas, ObjectType.Ioas) ?? throw SnapshotFormat.Of("The IOAS for VFIO compatibility is not an IOAS.");
         }
 
         return context;

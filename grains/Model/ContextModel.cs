@@ -10,7 +10,7 @@ namespace IommuFd.Grains.Model;
 // alone only puts the release off. A driver's holds belong to its reference and go with it, so that no count outlives the one
 // who could drop it.
 //
-// .References.cs has the references; .Snapshot.cs writes the context down and makes it again.
+// .References.cs has the references, .Snapshot.cs saves and restores the context.
 
 /// <summary>A context: its table of objects, its options and who refers to it.</summary>
 internal sealed partial class ContextModel
@@ -122,7 +122,7 @@ internal sealed partial class ContextModel
         return Errno.None;
     }
 
-    /// <summary>Takes a reference back that nobody was told of: the next one gets its number, as if it had never been.</summary>
+    /// <summary>Undoes a reference that no caller has learned of: the next one gets its number, as if it had never existed.</summary>
     public void Abort(ContextReference reference)
     {
         Put(reference.Id);
@@ -181,7 +181,7 @@ internal sealed partial class ContextModel
         return new DriverReply(Errno.None, Hold: holdId);
     }
 
-    /// <summary>Removes an object that nobody holds (<c>iommufd_object_remove</c>).</summary>
+    /// <summary>Removes an object without holders (<c>iommufd_object_remove</c>).</summary>
     public Errno Remove(uint id, out ObjectEntry? entry)
     {
         var errno = Objects.Remove(id, leaveTombstone: false, out entry);

@@ -4,7 +4,7 @@ using IommuFd.Grains.Encoding;
 namespace IommuFd.Grains.Model;
 
 // An object that a driver has made and not an ioctl: a device or an access. Its driver holds it for as long as it uses it, so that DESTROY
-// answers EBUSY, and nobody else can, so that the driver can end it at any time.
+// answers EBUSY. Nothing else can hold it, so that the driver can end it at any time.
 
 /// <summary>An object that a driver has made.</summary>
 internal abstract class DriverOwnedEntry(ObjectId id, ObjectKind kind, long serial) : ObjectEntry(id, kind, serial)
@@ -15,7 +15,7 @@ internal abstract class DriverOwnedEntry(ObjectId id, ObjectKind kind, long seri
     /// <summary>Finds the driver's hold, the only one that there is.</summary>
     public override void Relink(EntrySnapshot? snapshot)
     {
-        SnapshotFormat.Require(FirstHolder is { NextHolder: null }, "An object that a driver has made is held by others than one driver.");
+        SnapshotFormat.Require(FirstHolder is { NextHolder: null }, "An object that a driver made must have its driver as its only holder.");
         DriverHold = FirstHolder;
     }
 

@@ -24,7 +24,7 @@ internal static class Failure
     /// <summary>ENOENT: no object has the id, or one of another type.</summary>
     public static IoctlReply ObjectNotFound(ObjectTable objects, uint id) => new() { Errno = Errno.ENOENT, Diagnostic = NotFound(objects, id) };
 
-    /// <summary>EBUSY: somebody holds the object.</summary>
+    /// <summary>EBUSY: the object has holders.</summary>
     public static IoctlReply ObjectHeld(ObjectEntry entry) => new()
     {
         Errno = Errno.EBUSY,

@@ -98,7 +98,7 @@ internal sealed class Hold
     }
 }
 
-/// <summary>Whoever can hold objects for longer than one ioctl.</summary>
+/// <summary>An owner of holds, which last longer than one ioctl: an object, or a reference of a driver.</summary>
 internal abstract class HoldOwner
 {
     /// <summary>The first edge to what it holds.</summary>

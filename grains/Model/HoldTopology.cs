@@ -1,10 +1,10 @@
 namespace IommuFd.Grains.Model;
 
-// All holds in one order, oldest first, such that taking them again in that order makes every list of holds again as it is. Each hold stands in two lists,
+// All holds in one order, oldest first, such that taking them in that order restores every list of holds as it is. Each hold stands in two lists,
 // its owner's and its target's, and each list has its holds in the order of time. So time is such an order, and every other that agrees with all lists
 // does as well: a hold comes when it is the oldest that is left in both of its lists.
 
-/// <summary>Puts holds into an order that makes their lists again.</summary>
+/// <summary>Puts holds into an order that restores their lists.</summary>
 internal sealed class HoldTopology
 {
     // The oldest hold that is left of each list; those of objects by their ids.

@@ -51,7 +51,7 @@ internal sealed class IdAllocator
         return true;
     }
 
-    /// <summary>Takes an id that is not the lowest free one, as a table that is made again does; false where it is taken.</summary>
+    /// <summary>Takes an id that is not the lowest free one, as restoring a table does; false where it is taken.</summary>
     public bool TryTake(uint id)
     {
         if (IsTaken(id))

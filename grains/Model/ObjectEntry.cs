@@ -3,12 +3,11 @@ using IommuFd.Grains.Encoding;
 
 namespace IommuFd.Grains.Model;
 
-// The nodes and edges of a context's object graph. An edge is a Hold: whoever holds an object (another object, or a driver's
-// reference to the context) owns the edge, and stands in two lists at once: those that the owner holds, and those that hold the
-// target. Both lists are threaded through the edges themselves, so that taking and dropping a hold cost the same however many
+// The nodes and edges of a context's object graph. An edge is a Hold. Its owner is the holder: another object, or a
+// driver's reference to the context. The edge stands in two lists at once: what the owner holds, and what holds the target. Both lists are threaded through the edges themselves, so that taking and dropping a hold cost the same however many
 // there are, and an object without any costs no list.
 //
-// Whoever takes a hold comes first in both lists, so that both are in the order of time, latest first.
+// A new hold comes first in both lists, so that both are in the order of time, latest first.
 //
 // Always: Users of an object is 1 for the table and 1 for each edge in its Holders list.
 
@@ -41,14 +40,14 @@ internal abstract class ObjectEntry(ObjectId id, ObjectKind kind, long serial) :
 
     public override Holder Describe(Hold hold) => new(Type, Id, hold.Why, default);
 
-    /// <summary>Writes down what the entry has beside its id, its serial number and its holds; null for nothing.</summary>
+    /// <summary>Saves what the entry has beside its id, its serial number and its holds; null for nothing.</summary>
     public virtual EntrySnapshot? Save() => null;
 
     /// <summary>Finds its holds among those that are there again. Kinds that hold nothing have none to find.</summary>
     /// <param name="snapshot">What <see cref="Save"/> wrote.</param>
     public virtual void Relink(EntrySnapshot? snapshot) => SnapshotFormat.Require(FirstHeld is null, "An object of a kind that holds nothing holds something.");
 
-    /// <summary>Makes the entry one that is gone, with its table: what it held is counted without it already.</summary>
+    /// <summary>Marks the entry destroyed during release. The caller has already decremented what it held.</summary>
     public void Forget()
     {
         (FirstHeld, FirstHolder, HeldCount, IsFinalized) = (null, null, 0, false);

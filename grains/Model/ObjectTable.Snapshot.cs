@@ -3,12 +3,12 @@ using IommuFd.Grains.Encoding;
 
 namespace IommuFd.Grains.Model;
 
-// The table written down, and made again: its entries and ids here; its holds, which references have too, by the ContextModel. Entries are written in the
+// Saving and restoring the table: its entries and ids here, its holds, which references have too, in the ContextModel. Entries are saved in the
 // order of their serial numbers, which is that in which they were made. Between turns, no id is reserved.
 
 internal sealed partial class ObjectTable
 {
-    /// <summary>Writes the entries down, without their holds.</summary>
+    /// <summary>Saves the entries, without their holds.</summary>
     public EntriesSnapshot Save()
     {
         var (ids, serials, kinds, data) = (new ColumnWriter(), new ColumnWriter(), new ColumnWriter(), new List<EntrySnapshot>());
@@ -55,7 +55,7 @@ internal sealed partial class ObjectTable
     /// <param name="snapshot">What <see cref="Save"/> wrote.</param>
     /// <param name="context">The context, whose table this is.</param>
     /// <param name="objectKinds">The kinds that there are.</param>
-    /// <returns>The entries, with what was written down of each.</returns>
+    /// <returns>The entries, with what was saved of each.</returns>
     public List<(ObjectEntry Entry, EntrySnapshot? Data)> Restore(EntriesSnapshot snapshot, ContextModel context, ObjectKinds objectKinds)
     {
         var (ids, serials, kinds, data) = (snapshot.Ids.Read(), snapshot.Serials.Read(), snapshot.Kinds.Read(), 0);
@@ -112,7 +112,7 @@ internal sealed partial class ObjectTable
             var entry = id < _entries.Length ? _entries[id] : null;
             if (entry is { IsFinalized: false })
             {
-                throw new InvalidOperationException($"{entry.Ref} is reserved: a context is written down between turns.");
+                throw new InvalidOperationException($"{entry.Ref} is reserved: a context can only be saved between turns.");
             }
 
             if (entry is null && _ids.IsTaken(id))

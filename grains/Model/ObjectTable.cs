@@ -13,7 +13,7 @@ namespace IommuFd.Grains.Model;
 // Always: ids are dense, since the lowest free one is taken first, so that a plain array indexed by id is as large as the most
 // objects that lived at once.
 //
-// .Snapshot.cs writes the table down and makes it again.
+// .Snapshot.cs saves and restores the table.
 
 /// <summary>The objects of a context.</summary>
 internal sealed partial class ObjectTable
@@ -29,7 +29,7 @@ internal sealed partial class ObjectTable
     private ObjectEntry?[] _entries = [];
     private long _lastSerial;
 
-    /// <summary>How many ids can be taken at once. A limit of the silo's, and no part of what the context is: what has happened is done again without it.</summary>
+    /// <summary>How many ids can be taken at once. A per-silo limit, not part of the context's state: replay and restore ignore it.</summary>
     public int MaxObjects { get; set; } = int.MaxValue;
 
     /// <summary>Objects that requests can see.</summary>
@@ -105,7 +105,7 @@ internal sealed partial class ObjectTable
         => Find(id) is { } entry && (type == ObjectType.Any || entry.Type == type) ? entry : null;
 
     /// <summary>
-    /// Removes an object that nobody holds, and drops what it holds (the kernel's <c>iommufd_object_remove</c>). ENOENT without such an object, EBUSY
+    /// Removes an object without holders, and drops what it holds (the kernel's <c>iommufd_object_remove</c>). ENOENT without such an object, EBUSY
     /// where it is held; then nothing changes.
     /// </summary>
     /// <param name="id">The id.</param>
@@ -157,7 +157,7 @@ internal sealed partial class ObjectTable
     }
 
     /// <summary>
-    /// Empties the table: destroys each object once nobody holds it, so that leaves go first. Looks at each object and each hold once, and follows an object to
+    /// Empties the table: destroys each object once it has no holder, so that leaves go first. Looks at each object and each hold once, and follows an object to
     /// what it held before it goes on to the next, since what was made together lies together in memory. What is still held at the end holds itself in a
     /// circle, which is a bug; it goes too.
     /// </summary>

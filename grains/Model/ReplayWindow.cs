@@ -3,7 +3,7 @@ using IommuFd.Grains.Encoding;
 
 namespace IommuFd.Grains.Model;
 
-// What a session was answered and may ask for again. Pure and synchronous. A session's requests are numbered; it says with each which of them are settled,
+// The answers that a session may ask for again. Pure and synchronous. A session's requests are numbered; it says with each which of them are settled,
 // up to where it needs no answer any more. So the window needs no clock and no eviction: it is as large as what is under way.
 //
 // Always: every kept number is greater than Settled, and there are at most IoctlLimits.MaxUnsettled. What is settled is never done again, however late it comes.
@@ -17,7 +17,7 @@ internal enum OperationStanding
     /// <summary>It was done, and its answer is known.</summary>
     Answered,
 
-    /// <summary>It is settled: whoever sent it waits no more.</summary>
+    /// <summary>It is settled: its sender no longer waits.</summary>
     Settled,
 
     /// <summary>The session has too many unsettled answers.</summary>
@@ -38,14 +38,14 @@ internal sealed class ReplayWindow
     /// <summary>The answers that are kept, by number.</summary>
     public IReadOnlyDictionary<long, object> Answers => _answers;
 
-    /// <summary>Makes a window as it stood.</summary>
+    /// <summary>Restores a window.</summary>
     public static ReplayWindow Restore(ReplaySnapshot snapshot)
     {
         var window = new ReplayWindow { Settled = snapshot.Settled };
         var sequences = snapshot.Sequences.Read();
         foreach (var answer in snapshot.Answers ?? [])
         {
-            SnapshotFormat.Require(answer is IoctlReply or IoctlBatchReply or DriverReply, "An answer is none.");
+            SnapshotFormat.Require(answer is IoctlReply or IoctlBatchReply or DriverReply, "A saved answer is of an unknown type.");
             var sequence = sequences.Next<long>();
             SnapshotFormat.Require(sequence > snapshot.Settled && !window._answers.ContainsKey(sequence), "A request has two answers, or is settled.");
             window.Keep(sequence, answer);
@@ -56,7 +56,7 @@ internal sealed class ReplayWindow
         return window;
     }
 
-    /// <summary>Writes the window down; null where it is as one that was never used.</summary>
+    /// <summary>Saves the window; null where it was never used.</summary>
     public ReplaySnapshot? Save()
     {
         if (Settled == 0 && _answers.Count == 0)

@@ -28,7 +28,7 @@ internal sealed class AccessEntry(ObjectId id, long serial, bool needsPinPages) 
     /// <summary>Notes that the number was given to a pin.</summary>
     public void TakePin() => _nextPin++;
 
-    /// <summary>Holds an IOAS, and lets the one before go; null only lets go.</summary>
+    /// <summary>Holds an IOAS and drops the hold on the previous one; null only drops.</summary>
     public void Attach(IoasEntry? ioas)
     {
         var before = _attachment;
@@ -54,6 +54,6 @@ internal sealed class AccessEntry(ObjectId id, long serial, bool needsPinPages) 
     public AccessState Describe() => new(DriverName, Ioas?.Id ?? default, NeedsPinPages, 0, 0);
 }
 
-/// <summary>An access in its context's table, written down.</summary>
+/// <summary>A saved access of a context's table.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.AccessEntrySnapshot")]
 internal sealed record AccessEntrySnapshot([property: Id(0)] bool NeedsPinPages, [property: Id(1)] uint NextPin) : EntrySnapshot;

@@ -26,7 +26,7 @@ internal static class AccessHandlers
         return access;
     }
 
-    /// <summary><c>iommufd_access_destroy</c>: nobody but the driver holds an access, so that this can't fail.</summary>
+    /// <summary><c>iommufd_access_destroy</c>: only the driver holds an access, so this can't fail.</summary>
     public static async ValueTask DestroyAsync(IoctlScope scope, AccessEntry access)
     {
         await LeaveAsync(scope, access.Id, access.Ioas);

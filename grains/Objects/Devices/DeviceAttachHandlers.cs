@@ -10,7 +10,7 @@ namespace IommuFd.Grains.Objects.Devices;
 
 // What the kernel's device.c does around iommufd_device_attach, _replace and _detach. Each has the same course: decide by the table
 // what must be true and what must change; change the IOAS in one call, which makes all of it or nothing; then move the holds in one
-// step that can't fail. So a failure leaves no trace, and whoever looks in between sees the attachment before or after, never none.
+// step that can't fail. So a failure leaves no trace, and an inspection in between sees the old attachment or the new one, never none.
 //
 // A device that is attached to an IOAS takes the first HWPT made for that which it fits (an automatic one), or has one made.
 

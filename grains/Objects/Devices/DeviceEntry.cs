@@ -30,7 +30,7 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
     public IEnumerable<uint> AttachedPasids
         => _attachment is null ? _pasids?.Keys ?? Enumerable.Empty<uint>() : (_pasids?.Keys ?? Enumerable.Empty<uint>()).Prepend(DeviceGroup.NoPasid);
 
-    /// <summary>Makes a device again, among those of its group that are older.</summary>
+    /// <summary>Restores a device, behind the older ones of its group.</summary>
     public static DeviceEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot)
     {
         var description = SnapshotFormat.Expect<DeviceEntrySnapshot>(snapshot).Device;
@@ -63,7 +63,7 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
     /// <summary>Which of its PASIDs has a hold.</summary>
     public uint PasidOf(Hold hold) => AttachedPasids.First(pasid => HoldAt(pasid) == hold);
 
-    /// <summary>Holds a page table for itself or a PASID, and lets the one before go.</summary>
+    /// <summary>Holds a page table for itself or a PASID, and drops the hold on the previous one.</summary>
     public void Attach(uint pasid, HwptEntry hwpt)
     {
         var before = HoldAt(pasid);
@@ -71,7 +71,7 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
         before?.Drop();
     }
 
-    /// <summary>Lets the page table of itself or a PASID go.</summary>
+    /// <summary>Drops the hold on the page table of itself or a PASID.</summary>
     public void Detach(uint pasid)
     {
         HoldAt(pasid)?.Drop();
@@ -118,7 +118,7 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
     private Hold? HoldAt(uint pasid) => pasid == DeviceGroup.NoPasid ? _attachment : _pasids?.GetValueOrDefault(pasid);
 }
 
-/// <summary>A device in its context's table, written down.</summary>
+/// <summary>A saved device of a context's table.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.DeviceEntrySnapshot")]
 internal sealed record DeviceEntrySnapshot : EntrySnapshot
 {

@@ -49,7 +49,7 @@ internal static class DeviceHandlers
         return new OperationResult(Errno.None, device.Id);
     }
 
-    /// <summary><c>iommufd_device_unbind</c>: nobody but the driver holds a device, so that this can't fail.</summary>
+    /// <summary><c>iommufd_device_unbind</c>: only the driver holds a device, so this can't fail.</summary>
     public static async ValueTask UnbindAsync(IoctlScope scope, DeviceEntry device)
     {
         foreach (var pasid in device.AttachedPasids.ToArray())

@@ -17,7 +17,7 @@ internal sealed class DeviceModel
     /// <summary>What its IOMMU says the device can do.</summary>
     public IommuHwCapabilities Capabilities => IommuDriver.Of(_device!).Capabilities(_device!);
 
-    /// <summary>Builds the hardware where it is not built yet; false where nobody has said of which device.</summary>
+    /// <summary>Builds the hardware where it is not built yet; false where the device is not known.</summary>
     public bool TryBuild(DeviceDescription? device)
     {
         if (_hardware is null && device is not null)
@@ -28,18 +28,18 @@ internal sealed class DeviceModel
         return _hardware is not null;
     }
 
-    /// <summary>Writes the hardware down.</summary>
+    /// <summary>Saves the hardware.</summary>
     public DeviceSnapshot Save()
         => _hardware?.Save() is { } state ? new DeviceSnapshot { Device = _device, Hardware = state } : new DeviceSnapshot();
 
-    /// <summary>Makes it again.</summary>
+    /// <summary>Restores it.</summary>
     /// <exception cref="System.IO.InvalidDataException">The snapshot makes no sense.</exception>
     public static DeviceModel Restore(DeviceSnapshot snapshot)
     {
         var model = new DeviceModel();
         if (snapshot.Hardware is not null)
         {
-            SnapshotFormat.Require(snapshot.Device is { } device && device.IsSound() && IommuDriver.Find(device.Iommu) is not null, "Hardware is that of no device.");
+            SnapshotFormat.Require(snapshot.Device is { } device && device.IsSound() && IommuDriver.Find(device.Iommu) is not null, "The saved hardware belongs to no valid device.");
             model.TryBuild(snapshot.Device);
             model.Hardware.Load(snapshot.Hardware);
         }
@@ -48,7 +48,7 @@ internal sealed class DeviceModel
     }
 }
 
-/// <summary>The hardware of a device, written down.</summary>
+/// <summary>The saved hardware of a device.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.DeviceSnapshot")]
 internal sealed record DeviceSnapshot : ObjectSnapshot
 {

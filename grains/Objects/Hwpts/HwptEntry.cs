@@ -32,8 +32,8 @@ internal sealed class HwptEntry(ObjectId id, long serial, IoasEntry ioas, string
     public static HwptEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot)
     {
         var saved = SnapshotFormat.Expect<HwptEntrySnapshot>(snapshot);
-        var ioas = context.Objects.Find<IoasEntry>(saved.Ioas) ?? throw SnapshotFormat.Of($"HWPT {id} mirrors {saved.Ioas}, which is no IOAS that is older.");
-        SnapshotFormat.Require(IommuDriver.Find(saved.Iommu) is not null, "A HWPT is of an IOMMU that there is not.");
+        var ioas = context.Objects.Find<IoasEntry>(saved.Ioas) ?? throw SnapshotFormat.Of($"HWPT {id} mirrors {saved.Ioas}, which is not an older IOAS.");
+        SnapshotFormat.Require(IommuDriver.Find(saved.Iommu) is not null, "A HWPT belongs to an unknown IOMMU.");
         var hwpt = new HwptEntry(id, serial, ioas, saved.Iommu, saved.Flags, saved.IsAuto);
         if (hwpt.IsAuto)
         {
@@ -46,12 +46,12 @@ internal sealed class HwptEntry(ObjectId id, long serial, IoasEntry ioas, string
     public override EntrySnapshot Save() => new HwptEntrySnapshot { Ioas = Ioas.Id.Value, Iommu = Iommu, Flags = Flags, IsAuto = IsAuto };
 
     public override void Relink(EntrySnapshot? snapshot)
-        => SnapshotFormat.Require(FirstHeld is { NextHeld: null } hold && hold.Target == Ioas, "A HWPT holds something else than its IOAS.");
+        => SnapshotFormat.Require(FirstHeld is { NextHeld: null } hold && hold.Target == Ioas, "A HWPT must hold its IOAS and nothing else.");
 
     public HwptState Describe() => new() { Ioas = Ioas.Id, IsAuto = IsAuto, Flags = Flags, Iommu = Iommu };
 }
 
-/// <summary>A HWPT in its context's table, written down.</summary>
+/// <summary>A saved HWPT of a context's table.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.HwptEntrySnapshot")]
 internal sealed record HwptEntrySnapshot : EntrySnapshot
 {

@@ -4,8 +4,8 @@ using IommuFd.Grains.IoPagetable;
 
 namespace IommuFd.Grains.Objects.Ioas;
 
-// Who has pinned what. The kernel's drivers keep their pins and are asked to drop them when IOVAs are unmapped (iommufd_access_ops,
-// unmap); here the pins of all accesses stand with the IOAS, so that asking is part of the unmap and nobody can fail to answer.
+// Which access has pinned what. The kernel's drivers keep their pins and are asked to drop them when IOVAs are unmapped (iommufd_access_ops,
+// unmap); here the IOAS keeps the pins of all accesses, so that an unmap revokes them in its own step and no driver can fail to answer.
 
 /// <summary>The accesses of an IOAS, and their pins.</summary>
 internal sealed class IoasAccesses
@@ -60,7 +60,7 @@ internal sealed class IoasAccesses
         return true;
     }
 
-    /// <summary>Drops every pin that has an IOVA of a range, whoever has it.</summary>
+    /// <summary>Drops every pin of any access that has an IOVA of a range.</summary>
     public void Revoke(IovaRange range, IoptTable table)
     {
         foreach (var access in _accesses.Values)
@@ -75,7 +75,7 @@ internal sealed class IoasAccesses
             ? (owner.Pins.Count, owner.Pins.Values.Aggregate(0UL, (sum, pin) => sum + pin.LengthBytes))
             : (0, 0);
 
-    /// <summary>Writes the accesses down; null for none.</summary>
+    /// <summary>Saves the accesses; null for none.</summary>
     public AccessesSnapshot? Save()
     {
         var (ids, needs, counts) = (new ColumnWriter(), new ColumnWriter(), new ColumnWriter());
@@ -104,7 +104,7 @@ internal sealed class IoasAccesses
             };
     }
 
-    /// <summary>Makes the accesses again. The table counts their pins.</summary>
+    /// <summary>Restores the accesses. The table counts their pins.</summary>
     public static IoasAccesses Restore(AccessesSnapshot saved)
     {
         var (ids, needs, counts, pins) = (saved.Ids.Read(), saved.NeedPinPages.Read(), saved.PinCounts.Read(), saved.Pins.Read());
@@ -124,7 +124,7 @@ internal sealed class IoasAccesses
         }
 
         Array.ForEach([needs, counts, pins], column => column.End());
-        SnapshotFormat.Require(accesses.PinCount == ranges.Count, "A pinned range is that of no pin.");
+        SnapshotFormat.Require(accesses.PinCount == ranges.Count, "A pinned range belongs to no pin.");
         return accesses;
     }
 
@@ -141,7 +141,7 @@ internal sealed class IoasAccesses
     private sealed record Access(bool NeedsPinPages, Dictionary<uint, IovaRange> Pins);
 }
 
-/// <summary>The accesses of an IOAS and their pins, written down.</summary>
+/// <summary>The saved accesses of an IOAS, with their pins.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.AccessesSnapshot")]
 internal sealed record AccessesSnapshot
 {

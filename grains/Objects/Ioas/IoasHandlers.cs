@@ -46,7 +46,7 @@ internal static class IoasHandlers
             : Failure.Unsupported(DiagnosticReason.ReservedNotZero, cmd.Reserved));
     }
 
-    /// <summary>IOMMU_IOAS_CHANGE_PROCESS: nothing changes here but whose memory is accounted, which nobody can see; what Linux refuses is refused.</summary>
+    /// <summary>IOMMU_IOAS_CHANGE_PROCESS: in Linux it changes which process the memory is accounted to, which no program can see; what Linux refuses is refused here.</summary>
     public static async ValueTask<IoctlReply> ChangeProcess(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuIoasChangeProcess>();

@@ -55,7 +55,7 @@ internal readonly record struct DirtyBitmapReply(
 }
 
 /// <summary>A run of the caller's pages that an IOAS has pinned.</summary>
-/// <param name="Pages">The pages that they belong to. Whoever shares these shares the pin.</param>
+/// <param name="Pages">The pages that they belong to. IOASes that share the pages share the pin.</param>
 /// <param name="Range">The caller's addresses, in whole pages.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.PinnedRun")]
 internal readonly record struct PinnedRun([property: Id(0)] PagesId Pages, [property: Id(1)] IovaRange Range);

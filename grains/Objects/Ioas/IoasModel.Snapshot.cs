@@ -5,11 +5,11 @@ using IommuFd.Grains.Iommus;
 
 namespace IommuFd.Grains.Objects.Ioas;
 
-// An IOAS written down, and made again: the table, the domains of HWPTs with their dirty pages, the accesses with their pins.
+// Saving and restoring an IOAS: the table, the domains of HWPTs with their dirty pages, the accesses with their pins.
 
 internal sealed partial class IoasModel
 {
-    /// <summary>Writes the IOAS down.</summary>
+    /// <summary>Saves the IOAS.</summary>
     public IoasSnapshot Save()
     {
         // Domains of the table come first, in its order; one that is made and not added yet comes last.
@@ -32,7 +32,7 @@ internal sealed partial class IoasModel
         };
     }
 
-    /// <summary>Makes an IOAS again.</summary>
+    /// <summary>Restores an IOAS.</summary>
     /// <param name="serial">Its serial number, the same as before.</param>
     /// <param name="snapshot">What <see cref="Save"/> wrote.</param>
     /// <exception cref="System.IO.InvalidDataException">The snapshot makes no sense.</exception>
@@ -46,7 +46,7 @@ internal sealed partial class IoasModel
         }
 
         hwpts.End();
-        SnapshotFormat.Require(snapshot.IdleDomains >= 0 && snapshot.IdleDomains <= domains.Count, "More domains are idle than there are.");
+        SnapshotFormat.Require(snapshot.IdleDomains >= 0 && snapshot.IdleDomains <= domains.Count, "More domains are idle than exist.");
         var accesses = snapshot.Accesses is { } known ? IoasAccesses.Restore(known) : null;
         var table = IoptTable.Restore(snapshot.Table, [.. domains.Values.Take(domains.Count - snapshot.IdleDomains)], accesses?.Pins ?? []);
         SnapshotFormat.Require((accesses?.PinningCount ?? 0) == (snapshot.Table?.PinningAccesses ?? 0), "Accesses pin pages that the table does not know.");
@@ -67,13 +67,13 @@ internal sealed partial class IoasModel
     private static IommuDomain Restore(DomainSnapshot saved)
     {
         var driver = saved?.Iommu is { } name ? IommuDriver.Find(name) : null;
-        var domain = (driver ?? throw SnapshotFormat.Of("A domain is of an IOMMU that there is not.")).RestoreDomain(saved!);
+        var domain = (driver ?? throw SnapshotFormat.Of("A domain belongs to an unknown IOMMU.")).RestoreDomain(saved!);
         domain.Load(saved!);
         return domain;
     }
 }
 
-/// <summary>An IOAS, written down.</summary>
+/// <summary>A saved IOAS.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.IoasSnapshot")]
 internal sealed record IoasSnapshot : ObjectSnapshot
 {

@@ -6,13 +6,13 @@ using IommuFd.Uapi;
 namespace IommuFd.Grains.Objects.Ioas;
 
 // The ioctls on an IO address space, as decoded values: what the kernel's ioas.c does around the IO page table. An ioctl has two
-// parts, because the kernel checks the argument before it looks the IOAS up and does the rest after: the static Check methods
+// parts, because the kernel checks the argument before it looks the IOAS up and does the rest after: the checks of IoasChecks
 // come first, then ENOENT where there is no such IOAS, then the method of the IOAS. IOMMU_IOAS_COPY asks the source for its pages
 // before the destination is even looked up.
 //
 // Always: an errno but None leaves the outputs meaningless, except where a method says otherwise.
 
-// This file has the mappings; .Domains.cs what devices, page tables and accesses do; .Snapshot.cs writes it all down.
+// This file has the mappings, .Domains.cs what devices, page tables and accesses do, .Snapshot.cs saving and restoring.
 
 /// <summary>One IO address space.</summary>
 /// <param name="serial">The object's serial number in its context.</param>
@@ -168,7 +168,7 @@ internal sealed partial class IoasModel(long serial = 0)
     /// <summary>This IOAS's part of <c>IOMMU_IOAS_CHANGE_PROCESS</c>, which fails where any IOAS of the context fails.</summary>
     public Errno CheckChangeProcess() => Table.MapsUserMemory ? Errno.EINVAL : Errno.None;
 
-    /// <summary><c>IOMMU_TEST_OP_ADD_RESERVED</c>: nobody owns the reservation, it stays as long as the IOAS.</summary>
+    /// <summary><c>IOMMU_TEST_OP_ADD_RESERVED</c>: the reservation has no owner and stays as long as the IOAS.</summary>
     public Errno AddReserved(IovaRange range) => Table.Reserve(range, owner: null);
 
     private PagesId NextPages() => new(serial, ++_lastPages);
