@@ -8,7 +8,7 @@ namespace IommuFd.UnitTests.Journaling;
 
 // Journals outlive the version that wrote them. The records here were written by the version that is named, and stay as they are.
 
-public sealed class EarlierRecordsTests
+public sealed class EarlierFileTests
 {
     // f1be0d3: a file that an ioctl opened could lead to an access only, and did not say so.
     private const string CreateAccess =
