@@ -9,7 +9,7 @@ namespace IommuFd.UnitTests.Architecture;
 /// </summary>
 public sealed partial class AddingTests
 {
-    private static readonly string Root = FindRoot();
+    private static readonly string Root = Repository.Root;
 
     private static readonly Example[] Examples =
     [
@@ -179,17 +179,6 @@ public sealed partial class AddingTests
             .Concat(Directory.EnumerateDirectories(folder)
                 .Where(inner => Path.GetFileName(inner) is { } name && name[0] != '.' && name is not ("artifacts" or "bin" or "obj"))
                 .SelectMany(Files));
-
-    private static string FindRoot()
-    {
-        var folder = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(folder, "IommuFd.Actors.sln")))
-        {
-            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException($"{AppContext.BaseDirectory} does not lie in the repository.");
-        }
-
-        return folder;
-    }
 
     [GeneratedRegex("^## (.+)$", RegexOptions.Multiline)]
     private static partial Regex Heading();

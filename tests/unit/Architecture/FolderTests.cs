@@ -1,0 +1,53 @@
+using System.Text.RegularExpressions;
+using IommuFd.UnitTests.Support;
+
+namespace IommuFd.UnitTests.Architecture;
+
+/// <summary>Folders stay small enough to be read as one story, and what has one home stays in it.</summary>
+public sealed partial class FolderTests
+{
+    private const int MostFiles = 15;
+
+    /// <summary>Folders with more files, how many they may have, and why.</summary>
+    public static TheoryData<string, int, string> LargeFolders => new()
+    {
+        { "grains/Objects/Ioas", 21, "the aggregate of four kinds' state: areas, HWPTs' domains, accesses and pins change in one step of one grain" },
+        { "grains/Model", 19, "one graph: the context, its table, holds and ids, in parts of two partial classes" },
+        { "grains/IoPagetable", 16, "one data structure: the table in six parts, and what its areas map" },
+        { "client/sdk", 22, "the public types of the SDK, one a file; all that is behind them is in folders" },
+        { "client/cli", 17, "a command a file, and what they share" },
+        { "silo/Journals", 18, "two stores behind one contract" },
+    };
+
+    [Fact]
+    public void A_folder_has_few_files_or_a_reason()
+    {
+        var large = ((string[])["grain-interfaces", "grains", "client", "silo"]).SelectMany(CountFiles).Where(folder => folder.Files > MostFiles)
+            .Where(folder => !LargeFolders.Any(row => (string)row[0] == folder.Path && (int)row[1] >= folder.Files));
+        Expect.Sequence([], large.Select(folder => $"{folder.Path}: {folder.Files} files"), $"folders with more than {MostFiles} files and no reason");
+    }
+
+    [Fact]
+    public void A_reason_is_needed_as_long_as_its_folder_is_large()
+    {
+        var counts = ((string[])["grain-interfaces", "grains", "client", "silo"]).SelectMany(CountFiles).ToDictionary(folder => folder.Path, folder => folder.Files);
+        Expect.Sequence([], LargeFolders.Select(row => (string)row[0]).Where(path => counts.GetValueOrDefault(path) <= MostFiles), "folders that are small, or gone, and have a reason");
+    }
+
+    [Fact]
+    public void Failure_alone_makes_diagnostics_in_the_grains()
+    {
+        var makers = Sources("grains").Where(file => MadeDiagnostic().IsMatch(File.ReadAllText(file))).Select(Relative);
+        Expect.Sequence(["grains/Model/Failure.cs"], makers, "files that make an IoctlDiagnostic");
+    }
+
+    private static IEnumerable<(string Path, int Files)> CountFiles(string folder)
+        => Sources(folder).GroupBy(file => Path.GetDirectoryName(Relative(file))!).Select(group => (group.Key, group.Count()));
+
+    private static IEnumerable<string> Sources(string folder) => Directory.EnumerateFiles(Path.Combine(Repository.Root, folder), "*.cs", SearchOption.AllDirectories);
+
+    private static string Relative(string file) => Path.GetRelativePath(Repository.Root, file);
+
+    [GeneratedRegex(@"new IoctlDiagnostic\b")]
+    private static partial Regex MadeDiagnostic();
+}
