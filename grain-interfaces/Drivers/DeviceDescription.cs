@@ -52,4 +52,15 @@ public sealed record DeviceDescription
 
     /// <inheritdoc/>
     public override string ToString() => Name;
+
+    /// <summary>Whether the description keeps the limits of a device. A client may send anything, null texts included.</summary>
+    internal bool IsSound()
+        => IsName(Name)
+            && IsName(Iommu)
+            && (Group is null || IsName(Group))
+            && ReservedRegions is { Length: <= IoctlLimits.MaxReservedRegions } regions
+            && Array.TrueForAll(regions, region => region.Start <= region.Last)
+            && PasidWidth is >= 0 and <= MaxPasidWidth;
+
+    private static bool IsName(string? name) => name is { Length: > 0 and <= IoctlLimits.MaxNameLength };
 }
