@@ -1,7 +1,7 @@
 using System.Numerics;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Iommus;
+using IommuFd.Grains.IoPagetable;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Ioas;

@@ -1,7 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
-using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Iommus;
+using IommuFd.Grains.IoPagetable;
 
 namespace IommuFd.Grains.Objects.Ioas;
 

@@ -1,7 +1,7 @@
 using System.Globalization;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Iommus;
+using IommuFd.Grains.IoPagetable;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 
