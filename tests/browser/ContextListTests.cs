@@ -55,7 +55,7 @@ public sealed class ContextListTests(Browser browser, ManyContexts many, ITestOu
         await tab.Find("[data-test=total]:has-text('10 contexts')").WaitForAsync();
         Assert.Equal(10, await tab.Find("[data-test=list] tbody tr").CountAsync());
         await tab.Find("input[type=search]").FillAsync("nobody has this");
-        await tab.Find("text=No context has this").WaitForAsync();
+        await tab.Find("text=No context matches").WaitForAsync();
     }
 
     [Fact]
