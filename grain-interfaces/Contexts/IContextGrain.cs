@@ -70,6 +70,25 @@ public interface IContextGrain : IGrainWithGuidKey
     [Alias("Driver")]
     ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation);
 
+    /// <summary>Reads or writes a file that an ioctl has opened.</summary>
+    /// <param name="target">What the file leads to.</param>
+    /// <param name="request">The read or the write.</param>
+    /// <param name="operation">The request's name, in the session of the file.</param>
+    /// <returns>The answer; EBADF without such a file of an open context, EINVAL for a file that can't be read or written.</returns>
+    [Alias("File")]
+    ValueTask<FileReply> FileAsync(FileTarget target, FileRequest request, OperationId operation);
+
+    /// <summary>
+    /// Says what can be done with a file that an ioctl has opened (<c>poll</c>), at once or as soon as there is something to read.
+    /// Interleaves with a running turn and changes nothing.
+    /// </summary>
+    /// <param name="target">What the file leads to.</param>
+    /// <param name="wait">How long to wait for something to read: at most <see cref="IoctlLimits.MaxPollWaitMs"/> milliseconds.</param>
+    /// <returns>The events; EBADF without such a file of an open context.</returns>
+    [Alias("PollFile")]
+    [AlwaysInterleave]
+    ValueTask<PollReply> PollFileAsync(FileTarget target, TimeSpan wait);
+
     /// <summary>Returns the context and a page of its objects. Interleaves with a running turn and changes nothing.</summary>
     /// <param name="request">Which objects.</param>
     /// <param name="cancellationToken">Ends the collection of object states early.</param>

@@ -31,6 +31,30 @@ public enum ObjectType
     /// <summary><c>IOMMUFD_OBJ_SELFTEST</c>: the owner of an emulated device that <c>IOMMU_TEST_CMD</c> has made.</summary>
     [Label("selftest")]
     Selftest,
+
+    /// <summary><c>IOMMUFD_OBJ_HWPT_NESTED</c>: a page table of a guest, which is translated by a HWPT or a vIOMMU.</summary>
+    [Label("nested HWPT")]
+    HwptNested,
+
+    /// <summary><c>IOMMUFD_OBJ_FAULT</c>: a queue of page faults, read from its file.</summary>
+    [Label("fault queue")]
+    FaultQueue,
+
+    /// <summary><c>IOMMUFD_OBJ_VIOMMU</c>: a guest's IOMMU.</summary>
+    [Label("vIOMMU")]
+    Viommu,
+
+    /// <summary><c>IOMMUFD_OBJ_VDEVICE</c>: a device as a guest's IOMMU knows it.</summary>
+    [Label("vDevice")]
+    Vdevice,
+
+    /// <summary><c>IOMMUFD_OBJ_VEVENTQ</c>: a queue of a vIOMMU's events, read from its file.</summary>
+    [Label("vEVENTQ")]
+    Veventq,
+
+    /// <summary><c>IOMMUFD_OBJ_HW_QUEUE</c>: a queue in guest memory that hardware reads for a vIOMMU.</summary>
+    [Label("HW queue")]
+    HwQueue,
 }
 
 /// <summary>The names of object kinds, as used for iommufd.</summary>

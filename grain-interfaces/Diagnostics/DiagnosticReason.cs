@@ -251,4 +251,79 @@ public enum DiagnosticReason
 
     /// <summary>ENOMEM: the pinned pages of the range are in more than <c>Limit</c> runs.</summary>
     TooManyPinnedRuns,
+
+    /// <summary>ENOENT: <c>ObjectId</c> has no vDevice on the vIOMMU <c>Value</c>, whose nested HWPT it is to be attached to.</summary>
+    NoVdevice,
+
+    /// <summary>EEXIST: the device <c>ObjectId</c> has a vDevice already.</summary>
+    DeviceHasVdevice,
+
+    /// <summary>EEXIST: the vIOMMU has a vDevice with the id <c>Value</c> already.</summary>
+    VirtualIdTaken,
+
+    /// <summary>EEXIST: the vIOMMU has an event queue of the kind <c>Value</c> already, <c>ObjectId</c>.</summary>
+    VeventqTypeTaken,
+
+    /// <summary>EINVAL: the device <c>ObjectId</c> is behind another IOMMU.</summary>
+    OtherIommu,
+
+    /// <summary>EINVAL, EEXIST or EIO: the vIOMMU can't have a hardware queue with the index <c>Value</c>: it is not below <c>Limit</c>, taken, or the queue before it is missing.</summary>
+    QueueIndexUnusable,
+
+    /// <summary>EOPNOTSUPP: the IOMMU has no vIOMMU, event queue or hardware queue of the kind <c>Value</c>.</summary>
+    UnsupportedKind,
+
+    /// <summary>EFAULT: the memory of a hardware queue is not contiguous at the IOVA <c>Value</c>.</summary>
+    MemoryNotContiguous,
+
+    /// <summary>EBUSY: an object needs what is mapped at <c>Overlap</c>: it can't be unmapped.</summary>
+    AreaLocked,
+
+    /// <summary>EINVAL: <c>ObjectId</c> can't be invalidated: only a nested HWPT or a vIOMMU can.</summary>
+    NotInvalidatable,
+
+    /// <summary>EINVAL, EOPNOTSUPP, E2BIG, EFAULT or EIO: the entry <c>Value</c> of the invalidation can't be carried out; those before it were.</summary>
+    InvalidEntry,
+
+    /// <summary>EINVAL: the entries of an invalidation are of the kind <c>Value</c>, which the object does not take.</summary>
+    WrongEntryKind,
+
+    /// <summary>EINVAL: an invalidation of <c>Value</c> entries has no address for them, or entries of length 0.</summary>
+    NoEntries,
+
+    /// <summary>EINVAL: the cache has no such entry, or the entry is <c>Value</c>.</summary>
+    UnexpectedIotlb,
+
+    /// <summary>EINVAL: the PASID is attached to <c>ObjectId</c>; id 0 for nothing.</summary>
+    UnexpectedHwpt,
+
+    /// <summary>ENOENT: the device <c>ObjectId</c> has no vIOMMU that its events could go to.</summary>
+    NoViommu,
+
+    /// <summary>EOPNOTSUPP: the vIOMMU <c>ObjectId</c> has no queue for events of this kind.</summary>
+    NoVeventq,
+
+    /// <summary>ENOMEM: the queue <c>ObjectId</c> has <c>Limit</c> entries already.</summary>
+    QueueFull,
+
+    /// <summary>ESPIPE: <c>Value</c> bytes are not a multiple of <c>Limit</c>, the length of the file's records.</summary>
+    PartialRecord,
+
+    /// <summary>EINVAL: no group of page faults that was read and not answered has the cookie <c>Value</c>.</summary>
+    CookieNotFound,
+
+    /// <summary>EINVAL: <c>Value</c> is no response code.</summary>
+    InvalidResponseCode,
+
+    /// <summary>EINVAL: a file that leads to <c>ObjectId</c> can't be read, or can't be written.</summary>
+    FileOperationUnsupported,
+
+    /// <summary>EBADF: the file leads to no object of an open context, or was closed.</summary>
+    FileLeadsNowhere,
+
+    /// <summary>ENOMEM: the emulated device fails the replacement of this PASID once, as Linux's selftest wants it.</summary>
+    SelftestFailure,
+
+    /// <summary>EINVAL: a group must have 1 to <c>Limit</c> page faults with one PASID and one group number.</summary>
+    InvalidFaultGroup,
 }

@@ -125,6 +125,10 @@ public sealed record HwptState : ObjectState
     /// <summary>Number of dirty pages, of <see cref="PageSize"/> bytes each.</summary>
     [Id(7)]
     public long DirtyPages { get; init; }
+
+    /// <summary>The queue that page faults go to; 0 for none.</summary>
+    [Id(8)]
+    public ObjectId FaultQueue { get; init; }
 }
 
 /// <summary>The state of an access.</summary>
@@ -145,3 +149,100 @@ public sealed record AccessState(
 /// <param name="Device">The bound device.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.SelftestState")]
 public sealed record SelftestState([property: Id(0)] ObjectId Device) : ObjectState;
+
+/// <summary>The state of a nested HWPT: a guest's page table.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.NestedHwptState")]
+public sealed record NestedHwptState : ObjectState
+{
+    /// <summary>The HWPT that translates what the guest's page table leads to.</summary>
+    [Id(0)]
+    public ObjectId Parent { get; init; }
+
+    /// <summary>The vIOMMU that it was allocated on; 0 where it was allocated on its parent.</summary>
+    [Id(1)]
+    public ObjectId Viommu { get; init; }
+
+    /// <summary>The queue that page faults go to; 0 for none.</summary>
+    [Id(2)]
+    public ObjectId FaultQueue { get; init; }
+
+    /// <summary>What it was allocated for.</summary>
+    [Id(3)]
+    public IommuHwptAllocFlags Flags { get; init; }
+
+    /// <summary>The name of the emulated IOMMU driver.</summary>
+    [Id(4)]
+    public string Iommu { get; init; } = "";
+
+    /// <summary>How many entries of invalidations it has carried out.</summary>
+    [Id(5)]
+    public long Invalidations { get; init; }
+}
+
+/// <summary>The state of a fault queue.</summary>
+/// <param name="IsOpen">Whether its file is open.</param>
+/// <param name="Waiting">Groups of page faults that were not read yet.</param>
+/// <param name="Unanswered">Groups that were read and got no response yet.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.FaultQueueState")]
+public sealed record FaultQueueState([property: Id(0)] bool IsOpen, [property: Id(1)] int Waiting, [property: Id(2)] int Unanswered) : ObjectState;
+
+/// <summary>The state of a vIOMMU.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.ViommuState")]
+public sealed record ViommuState : ObjectState
+{
+    /// <summary>The kind.</summary>
+    [Id(0)]
+    public IommuViommuType Type { get; init; }
+
+    /// <summary>The nesting parent.</summary>
+    [Id(1)]
+    public ObjectId Hwpt { get; init; }
+
+    /// <summary>The name of the emulated IOMMU driver.</summary>
+    [Id(2)]
+    public string Iommu { get; init; } = "";
+
+    /// <summary>Number of its vDevices.</summary>
+    [Id(3)]
+    public int Vdevices { get; init; }
+
+    /// <summary>Number of its hardware queues.</summary>
+    [Id(4)]
+    public int HwQueues { get; init; }
+
+    /// <summary>Where a program can map its pages; 0 for nowhere.</summary>
+    [Id(5)]
+    public ulong MmapOffset { get; init; }
+}
+
+/// <summary>The state of a vDevice.</summary>
+/// <param name="Viommu">The vIOMMU.</param>
+/// <param name="Device">The device.</param>
+/// <param name="VirtId">The device's id on the vIOMMU.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.VdeviceState")]
+public sealed record VdeviceState([property: Id(0)] ObjectId Viommu, [property: Id(1)] ObjectId Device, [property: Id(2)] ulong VirtId) : ObjectState;
+
+/// <summary>The state of a vIOMMU's event queue.</summary>
+/// <param name="Viommu">The vIOMMU.</param>
+/// <param name="Type">The kind of its events.</param>
+/// <param name="Depth">Events that it holds at most.</param>
+/// <param name="IsOpen">Whether its file is open.</param>
+/// <param name="Waiting">Events that were not read yet.</param>
+/// <param name="Lost">Events that were lost.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.VeventqState")]
+public sealed record VeventqState(
+    [property: Id(0)] ObjectId Viommu,
+    [property: Id(1)] IommuVeventqType Type,
+    [property: Id(2)] uint Depth,
+    [property: Id(3)] bool IsOpen,
+    [property: Id(4)] int Waiting,
+    [property: Id(5)] long Lost) : ObjectState;
+
+/// <summary>The state of a hardware queue.</summary>
+/// <param name="Viommu">The vIOMMU.</param>
+/// <param name="Index">Its index on the vIOMMU.</param>
+/// <param name="Memory">The IOVAs of its memory in the nesting parent, which can't be unmapped.</param>
+/// <param name="Access">The access that pins the memory.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.HwQueueState")]
+public sealed record HwQueueState(
+    [property: Id(0)] ObjectId Viommu, [property: Id(1)] uint Index, [property: Id(2)] IovaRange Memory, [property: Id(3)] ObjectId Access) : ObjectState;

@@ -38,4 +38,7 @@ public sealed record FileTarget
     /// <summary>The object's id.</summary>
     [Id(2)]
     public ObjectId Id { get; init; }
+
+    /// <summary>The session of the reads and writes through a file with this reference: both sides know it, since each has the reference.</summary>
+    internal static long SessionOf(ReferenceId reference) => unchecked((reference.Value * 0x5851F42D4C957F2D) | 1);
 }

@@ -34,6 +34,18 @@ public static class IoctlLimits
     /// <summary>Bytes of one copy or pin through an access, as in Linux's selftest.</summary>
     public const ulong MaxAccessBytes = 16 << 20;
 
+    /// <summary>
+    /// Page faults, or events, that a queue has at once, whatever depth was asked for. A fault beyond them is answered as invalid, an event
+    /// beyond them is lost.
+    /// </summary>
+    public const int MaxQueued = 65_536;
+
+    /// <summary>Page faults of one group.</summary>
+    public const int MaxFaultGroup = 512;
+
+    /// <summary>Milliseconds that one call waits for a file to have something to read.</summary>
+    public const int MaxPollWaitMs = 1_000;
+
     /// <summary>Objects that one page of an inspection lists.</summary>
     public const int MaxInspectionPage = 10_000;
 }

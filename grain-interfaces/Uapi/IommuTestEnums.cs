@@ -44,8 +44,40 @@ public enum IommuTestOp : uint
     /// <summary><c>IOMMU_TEST_OP_DIRTY</c>: marks pages dirty, as a device's writes do.</summary>
     Dirty = 13,
 
+    /// <summary><c>IOMMU_TEST_OP_MD_CHECK_IOTLB</c>: checks an entry of a nested page table's cache.</summary>
+    MdCheckIotlb = 14,
+
+    /// <summary><c>IOMMU_TEST_OP_TRIGGER_IOPF</c>: has a device report a page fault.</summary>
+    TriggerIopf = 15,
+
     /// <summary><c>IOMMU_TEST_OP_DEV_CHECK_CACHE</c>: checks an entry of a device's cache.</summary>
     DevCheckCache = 16,
+
+    /// <summary><c>IOMMU_TEST_OP_TRIGGER_VEVENT</c>: has a device report an event to its vIOMMU.</summary>
+    TriggerVevent = 17,
+
+    /// <summary><c>IOMMU_TEST_OP_PASID_ATTACH</c>: attaches a PASID of a device to a page table.</summary>
+    PasidAttach = 18,
+
+    /// <summary><c>IOMMU_TEST_OP_PASID_REPLACE</c>: moves a PASID of a device to another page table.</summary>
+    PasidReplace = 19,
+
+    /// <summary><c>IOMMU_TEST_OP_PASID_DETACH</c>: detaches a PASID of a device.</summary>
+    PasidDetach = 20,
+
+    /// <summary><c>IOMMU_TEST_OP_PASID_CHECK_HWPT</c>: checks which page table a PASID of a device is attached to.</summary>
+    PasidCheckHwpt = 21,
+}
+
+/// <summary>Flags of an entry that invalidates caches of the selftest's IOMMU.</summary>
+[Flags]
+public enum IommuTestInvalidateFlags : uint
+{
+    /// <summary>The entry that is named.</summary>
+    None = 0,
+
+    /// <summary><c>IOMMU_TEST_INVALIDATE_FLAG_ALL</c>: every entry; the one that is named does not matter.</summary>
+    All = 1 << 0,
 }
 
 /// <summary>What an emulated device can or can't do (<c>MOCK_FLAGS_DEVICE_*</c>).</summary>

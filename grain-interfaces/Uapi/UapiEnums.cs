@@ -158,6 +158,9 @@ public enum IommuHwptDataType : uint
     /// <summary><c>IOMMU_HWPT_DATA_NONE</c>.</summary>
     None = 0,
 
+    /// <summary><c>IOMMU_HWPT_DATA_ARM_SMMUV3</c>: an <see cref="IommuHwptArmSmmuv3"/>.</summary>
+    ArmSmmuv3 = 2,
+
     /// <summary><c>IOMMU_HWPT_DATA_SELFTEST</c>: a <see cref="IommuHwptSelftest"/>.</summary>
     Selftest = 0xDEAD,
 }
@@ -223,4 +226,127 @@ public enum IommuHwptGetDirtyBitmapFlags : uint
 
     /// <summary><c>IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR</c>: the pages read stay dirty.</summary>
     NoClear = 1 << 0,
+}
+
+/// <summary>
+/// The kinds of entries in <c>IOMMU_HWPT_INVALIDATE</c> that the service acts on (<c>enum iommu_hwpt_invalidate_data_type</c>).
+/// </summary>
+public enum IommuHwptInvalidateDataType : uint
+{
+    /// <summary><c>IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3</c>: an <see cref="IommuViommuArmSmmuv3Invalidate"/>, for a vIOMMU.</summary>
+    ArmSmmuv3 = 1,
+
+    /// <summary>
+    /// <c>IOMMU_HWPT_INVALIDATE_DATA_SELFTEST</c> and <c>IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST</c>: an
+    /// <see cref="IommuHwptInvalidateSelftest"/> for a nested HWPT, an <see cref="IommuViommuInvalidateSelftest"/> for a vIOMMU.
+    /// </summary>
+    Selftest = 0xDEADBEEF,
+}
+
+/// <summary>The kinds of vIOMMU that the service emulates (<c>enum iommu_viommu_type</c>).</summary>
+public enum IommuViommuType : uint
+{
+    /// <summary><c>IOMMU_VIOMMU_TYPE_DEFAULT</c>: reserved.</summary>
+    Default = 0,
+
+    /// <summary><c>IOMMU_VIOMMU_TYPE_ARM_SMMUV3</c>.</summary>
+    ArmSmmuv3 = 1,
+
+    /// <summary><c>IOMMU_VIOMMU_TYPE_SELFTEST</c>.</summary>
+    Selftest = 0xDEADBEEF,
+}
+
+/// <summary>The kinds of event queue that the service emulates (<c>enum iommu_veventq_type</c>).</summary>
+public enum IommuVeventqType : uint
+{
+    /// <summary><c>IOMMU_VEVENTQ_TYPE_DEFAULT</c>: reserved.</summary>
+    Default = 0,
+
+    /// <summary><c>IOMMU_VEVENTQ_TYPE_ARM_SMMUV3</c>.</summary>
+    ArmSmmuv3 = 1,
+
+    /// <summary><c>IOMMU_VEVENTQ_TYPE_SELFTEST</c>: each event is an <see cref="IommuViommuEventSelftest"/>.</summary>
+    Selftest = 0xBEEFBEEF,
+}
+
+/// <summary>Flags of an event's header (<c>enum iommu_veventq_flag</c>).</summary>
+[Flags]
+public enum IommuVeventqFlags : uint
+{
+    /// <summary>An event, whose data follows.</summary>
+    None = 0,
+
+    /// <summary><c>IOMMU_VEVENTQ_FLAG_LOST_EVENTS</c>: events were lost before this header, which has no data.</summary>
+    LostEvents = 1 << 0,
+}
+
+/// <summary>The kinds of hardware queue that the service emulates (<c>enum iommu_hw_queue_type</c>).</summary>
+public enum IommuHwQueueType : uint
+{
+    /// <summary><c>IOMMU_HW_QUEUE_TYPE_DEFAULT</c>: reserved.</summary>
+    Default = 0,
+
+    /// <summary><c>IOMMU_HW_QUEUE_TYPE_SELFTEST</c>.</summary>
+    Selftest = 0xDEADBEEF,
+}
+
+/// <summary>Flags of a page fault (<c>enum iommu_hwpt_pgfault_flags</c>).</summary>
+[Flags]
+public enum IommuPgfaultFlags : uint
+{
+    /// <summary>An access without PASID; more faults of the group follow.</summary>
+    None = 0,
+
+    /// <summary><c>IOMMU_PGFAULT_FLAGS_PASID_VALID</c>: the access had a PASID.</summary>
+    PasidValid = 1 << 0,
+
+    /// <summary><c>IOMMU_PGFAULT_FLAGS_LAST_PAGE</c>: the last fault of its group.</summary>
+    LastPage = 1 << 1,
+}
+
+/// <summary>What a faulting access wanted (<c>enum iommu_hwpt_pgfault_perm</c>).</summary>
+[Flags]
+public enum IommuPgfaultPerm : uint
+{
+    /// <summary>Nothing.</summary>
+    None = 0,
+
+    /// <summary><c>IOMMU_PGFAULT_PERM_READ</c>.</summary>
+    Read = 1 << 0,
+
+    /// <summary><c>IOMMU_PGFAULT_PERM_WRITE</c>.</summary>
+    Write = 1 << 1,
+
+    /// <summary><c>IOMMU_PGFAULT_PERM_EXEC</c>.</summary>
+    Exec = 1 << 2,
+
+    /// <summary><c>IOMMU_PGFAULT_PERM_PRIV</c>.</summary>
+    Privileged = 1 << 3,
+}
+
+/// <summary>How a group of page faults was handled (<c>enum iommufd_page_response_code</c>).</summary>
+public enum IommuPageResponseCode : uint
+{
+    /// <summary><c>IOMMUFD_PAGE_RESP_SUCCESS</c>: the device retries the access.</summary>
+    Success = 0,
+
+    /// <summary><c>IOMMUFD_PAGE_RESP_INVALID</c>: the access can't be made.</summary>
+    Invalid = 1,
+}
+
+/// <summary>Events of a file (<c>poll</c>), as the kernel numbers them.</summary>
+[Flags]
+public enum PollEvents : ushort
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary><c>POLLIN</c>: there is something to read.</summary>
+    In = 1 << 0,
+
+    /// <summary><c>POLLPRI</c>.</summary>
+    Priority = 1 << 1,
+
+    /// <summary><c>POLLOUT</c>: the file takes writes.</summary>
+    Out = 1 << 2,
 }

@@ -166,6 +166,77 @@ public struct IommuTestCheckDevCache
     public uint Cache;
 }
 
+/// <summary>The fields of <see cref="IommuTestOp.MdCheckIotlb"/>. The header's <c>id</c> is the nested HWPT.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestCheckIotlb
+{
+    /// <summary><c>id</c>: the entry, 0 to 3.</summary>
+    public uint Id;
+
+    /// <summary><c>iotlb</c>: its expected value.</summary>
+    public uint Iotlb;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.TriggerIopf"/>.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestTriggerIopf
+{
+    /// <summary><c>dev_id</c>: the device.</summary>
+    public uint DevId;
+
+    /// <summary><c>pasid</c>: the PASID of the access; 0 for none.</summary>
+    public uint Pasid;
+
+    /// <summary><c>grpid</c>: the group that the fault belongs to.</summary>
+    public uint Grpid;
+
+    /// <summary><c>perm</c>: combination of <see cref="IommuPgfaultPerm"/>.</summary>
+    public uint Perm;
+
+    /// <summary><c>addr</c>: the address that was accessed.</summary>
+    public ulong Addr;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.TriggerVevent"/>.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestTriggerVevent
+{
+    /// <summary><c>dev_id</c>: the device.</summary>
+    public uint DevId;
+}
+
+/// <summary>
+/// The fields of <see cref="IommuTestOp.PasidAttach"/> and <see cref="IommuTestOp.PasidReplace"/>. <c>id</c> is the selftest object.
+/// </summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestPasidAttach
+{
+    /// <summary><c>pasid</c>: the PASID; 0 for the device itself.</summary>
+    public uint Pasid;
+
+    /// <summary><c>pt_id</c>: in: the IOAS or HWPT to attach to. Out: the HWPT.</summary>
+    public uint PtId;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.PasidDetach"/>. <c>id</c> is the selftest object.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestPasidDetach
+{
+    /// <summary><c>pasid</c>: the PASID; 0 for the device itself.</summary>
+    public uint Pasid;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.PasidCheckHwpt"/>. <c>id</c> is the selftest object.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestPasidCheck
+{
+    /// <summary><c>pasid</c>: the PASID; 0 for the device itself.</summary>
+    public uint Pasid;
+
+    /// <summary><c>hwpt_id</c>: the HWPT that it should be attached to; 0 for none.</summary>
+    public uint HwptId;
+}
+
 /// <summary><c>struct iommu_test_hw_info</c>: what the selftest's IOMMU reports about itself.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuTestHwInfo
@@ -186,4 +257,54 @@ public struct IommuHwptSelftest
 
     /// <summary><c>pagetable_type</c>: 0 for the default format.</summary>
     public uint PagetableType;
+}
+
+/// <summary><c>struct iommu_hwpt_invalidate_selftest</c>: an entry that invalidates the cache of a nested HWPT of the selftest's IOMMU.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuHwptInvalidateSelftest
+{
+    /// <summary><c>flags</c>: combination of <see cref="IommuTestInvalidateFlags"/>.</summary>
+    public uint Flags;
+
+    /// <summary><c>iotlb_id</c>: the entry, 0 to 3.</summary>
+    public uint IotlbId;
+}
+
+/// <summary><c>struct iommu_viommu_selftest</c>: the data of a vIOMMU of the selftest's IOMMU.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuViommuSelftest
+{
+    /// <summary><c>in_data</c>: any value.</summary>
+    public uint InData;
+
+    /// <summary><c>out_data</c>: the same value.</summary>
+    public uint OutData;
+
+    /// <summary><c>out_mmap_offset</c>: the offset at which the vIOMMU's pages can be mapped.</summary>
+    public ulong OutMmapOffset;
+
+    /// <summary><c>out_mmap_length</c>: bytes that can be mapped there.</summary>
+    public ulong OutMmapLength;
+}
+
+/// <summary><c>struct iommu_viommu_invalidate_selftest</c>: an entry that invalidates the cache of a device behind a vIOMMU of the selftest's IOMMU.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuViommuInvalidateSelftest
+{
+    /// <summary><c>flags</c>: combination of <see cref="IommuTestInvalidateFlags"/>.</summary>
+    public uint Flags;
+
+    /// <summary><c>vdev_id</c>: the device's id on the vIOMMU.</summary>
+    public uint VdevId;
+
+    /// <summary><c>cache_id</c>: the entry, 0 to 3.</summary>
+    public uint CacheId;
+}
+
+/// <summary><c>struct iommu_viommu_event_selftest</c>: an event of the selftest's IOMMU.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuViommuEventSelftest
+{
+    /// <summary><c>virt_id</c>: the device's id on the vIOMMU.</summary>
+    public uint VirtId;
 }
