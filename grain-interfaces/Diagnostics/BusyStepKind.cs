@@ -20,4 +20,7 @@ public enum BusyStepKind
 
     /// <summary>A driver drops a hold that it took by name.</summary>
     DropHold,
+
+    /// <summary>A program closes the file that leads to the object.</summary>
+    CloseFile,
 }

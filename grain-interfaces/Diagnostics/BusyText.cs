@@ -11,6 +11,7 @@ internal static class BusyText
         BusyStepKind.UnbindDevice => $"unbind {step.Object}{By(step)}",
         BusyStepKind.DetachAccess => $"detach {step.Object}{By(step)}",
         BusyStepKind.DestroyAccess => $"destroy {step.Object}{By(step)}",
+        BusyStepKind.CloseFile => $"close the file of {step.Object}",
         _ => $"drop the hold '{step.Why}' on {step.Object}{By(step)}",
     };
 

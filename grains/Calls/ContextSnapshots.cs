@@ -57,12 +57,16 @@ internal static class ContextSnapshots
         // Holds stand in the table's part alone. Grains count those that their own state does not show.
         var scope = new IoctlScope(context, grains);
         await GrainParallel.ForEachAsync(stateful, Concurrency, item => GrainKind.Of(item.Entry).RestoreHoldersAsync(scope, item.Entry));
-        foreach (var hold in context.DriverHolds)
+        var told = context.DriverHolds.Concat(context.Objects.After(0).SelectMany(ToldHolds));
+        await GrainParallel.ForEachAsync(told, Concurrency, async hold =>
         {
             var held = await grains.HoldAsync(hold.Target);
-            SnapshotFormat.Require(held.Errno != Errno.ENOENT, "A driver holds a part of an object that the object does not have.");
-        }
+            SnapshotFormat.Require(held.Errno != Errno.ENOENT, "A part of an object is held that the object does not have.");
+        });
 
         return context;
     }
+
+    private static IEnumerable<Hold> ToldHolds(ObjectEntry entry)
+        => entry.Holders().Where(hold => hold.Owner is ObjectEntry holder && GrainKind.Of(entry).IsToldOf(entry, holder));
 }

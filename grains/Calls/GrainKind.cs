@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Model;
+using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Calls;
 
@@ -14,6 +15,9 @@ internal abstract class GrainKind : ObjectKind
 
     /// <summary>The object whose grain answers for this one: itself, or its aggregate; null where none does.</summary>
     public virtual ObjectEntry? AggregateOf(ObjectEntry entry) => entry;
+
+    /// <summary>What an object's grain is built of; null where an empty model will do.</summary>
+    public virtual ObjectBuild? BuildOf(ObjectEntry entry) => null;
 
     /// <summary>Adds what the context knows to the state that the grain told.</summary>
     public virtual ObjectState Complete(ObjectEntry entry, ObjectState state) => state;
@@ -30,6 +34,28 @@ internal abstract class GrainKind : ObjectKind
 
     /// <summary>Tells the grain of a restored object which holds on it and its parts stand in the table, where its own state does not show them.</summary>
     public virtual ValueTask RestoreHoldersAsync(IoctlScope scope, ObjectEntry entry) => ValueTask.CompletedTask;
+
+    /// <summary>
+    /// Whether an object's hold on an object of this kind was told to its grain by <see cref="ObjectGrains.HoldAsync"/>, because the grain's
+    /// own state does not show it.
+    /// </summary>
+    /// <param name="entry">The object of this kind.</param>
+    /// <param name="holder">The object that holds it.</param>
+    public virtual bool IsToldOf(ObjectEntry entry, ObjectEntry holder) => !entry.IsLeaf && AggregateOf(entry) != Of(holder).AggregateOf(holder);
+
+    /// <summary>Reads or writes the file that leads to an object.</summary>
+    public virtual ValueTask<FileReply> FileAsync(IoctlScope scope, ObjectEntry entry, FileRequest request)
+        => ValueTask.FromResult(new FileReply(Errno.EINVAL, Diagnostic: Failure.Because(DiagnosticReason.FileOperationUnsupported, about: entry.Ref)));
+
+    /// <summary>What can be done with the file that leads to an object. Interleaves with a running turn.</summary>
+    /// <param name="scope">The context.</param>
+    /// <param name="entry">The object.</param>
+    /// <param name="wait">How long to wait for something to read.</param>
+    public virtual ValueTask<PollReply> PollAsync(IoctlScope scope, ObjectEntry entry, TimeSpan wait)
+        => ValueTask.FromResult(new PollReply(Errno.None, PollEvents.In | PollEvents.Out));
+
+    /// <summary>The file that leads to an object, and holds it, is closed.</summary>
+    public virtual ValueTask CloseFileAsync(IoctlScope scope, ObjectEntry entry) => ValueTask.CompletedTask;
 
     /// <summary>The kind of an entry.</summary>
     public static GrainKind Of(ObjectEntry entry) => (GrainKind)entry.Kind;

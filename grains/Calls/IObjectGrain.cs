@@ -45,14 +45,14 @@ internal interface IObjectGrain : IGrainWithStringKey
     [AlwaysInterleave]
     ValueTask<long?> UsersAsync(ObjectStamp stamp, ObjectId part);
 
-    /// <summary>Counts a hold that a driver has taken on the object or a part by name.</summary>
+    /// <summary>Counts a hold on the object or a part that leaves no other trace in the grain: one that a driver has taken by name, or an object's.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="part">The part; 0 for the object itself.</param>
     /// <returns>ENOENT where there is no such part, EIO where the grain does not have this life.</returns>
     [Alias("Hold")]
     ValueTask<ObjectReply> HoldAsync(ObjectStamp stamp, ObjectId part);
 
-    /// <summary>Counts a driver's hold no more.</summary>
+    /// <summary>Counts such a hold no more.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="part">The part; 0 for the object itself.</param>
     /// <returns>EIO where the grain does not have this life, or counts no such hold.</returns>

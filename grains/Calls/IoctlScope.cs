@@ -14,9 +14,11 @@ internal readonly record struct IoctlScope(ContextModel Context, ObjectGrains Gr
     }
 
     /// <summary>Takes an object out of the table that nothing holds, and drops what it holds.</summary>
-    public void Remove(ObjectEntry entry)
+    /// <param name="entry">The object.</param>
+    /// <param name="leaveTombstone">Whether its id stays taken.</param>
+    public void Remove(ObjectEntry entry, bool leaveTombstone = false)
     {
-        var errno = Context.Remove(entry.Id.Value, out var removed);
+        var errno = Context.Remove(entry.Id.Value, out var removed, leaveTombstone);
         if (errno != Errno.None || removed != entry)
         {
             throw new InvalidOperationException($"{entry.Ref} can't be taken out: {errno}, users {entry.Users}.");

@@ -14,7 +14,8 @@ namespace IommuFd.Grains.Calls;
 // Always: the model belongs to the life that the greatest stamp names. A call of an earlier life finds nothing; a call of a later one
 // starts it afresh, but only if it may: otherwise the state of that life is lost, and saying so beats inventing one.
 //
-// Users are derived, not counted: what the model has of holders, and the holds that drivers have taken by name, which leave no other trace.
+// Users are derived, not counted: what the model has of holders, and the holds that the grain is told of since they leave no other trace:
+// those that drivers have taken by name, and those of objects that only refer to this one.
 //
 // Enter and Reply enclose a turn. Between them is synchronous code, so that there is one turn at a time, and a traced turn's span can
 // wait in a field.
@@ -30,8 +31,8 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
     private TModel? _model;
     private Activity? _span;
 
-    // How many holds drivers have taken by name, by part. Hardly any object has some.
-    private Dictionary<ObjectId, int>? _driverHolds;
+    // How many holds the grain was told of, by part. Hardly any object has some.
+    private Dictionary<ObjectId, int>? _toldHolds;
 
     public IGrainContext GrainContext { get; } = accessor.GrainContext;
 
@@ -53,7 +54,8 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
         }
 
         _life = (stamp.Epoch, stamp.Serial);
-        (_model, _driverHolds) = (null, null);
+        (_model, _toldHolds) = (null, null);
+        OnEnded();
         this.DeactivateOnIdle();
         return ValueTask.FromResult(new ObjectReply(Errno.None, 0));
     }
@@ -72,21 +74,21 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
             return Reply(new ObjectReply(Errno.ENOENT, 0, Size: SizeOf(model)));
         }
 
-        _driverHolds ??= [];
-        _driverHolds[part] = _driverHolds.GetValueOrDefault(part) + 1;
+        _toldHolds ??= [];
+        _toldHolds[part] = _toldHolds.GetValueOrDefault(part) + 1;
         return Reply(new ObjectReply(Errno.None, 0, Size: SizeOf(model)));
     }
 
     public ValueTask<ObjectReply> DropAsync(ObjectStamp stamp, ObjectId part)
     {
-        if (Enter(stamp) is not { } model || _driverHolds?.GetValueOrDefault(part) is not > 0)
+        if (Enter(stamp) is not { } model || _toldHolds?.GetValueOrDefault(part) is not > 0)
         {
             return Lost<ObjectReply>();
         }
 
-        if (--_driverHolds[part] == 0)
+        if (--_toldHolds[part] == 0)
         {
-            _driverHolds.Remove(part);
+            _toldHolds.Remove(part);
         }
 
         return Reply(new ObjectReply(Errno.None, 0, Size: SizeOf(model)));
@@ -106,7 +108,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
             return Lost<ObjectReply>();
         }
 
-        (_model, _driverHolds) = (Restore(stamp, snapshot), null);
+        (_model, _toldHolds) = (Restore(stamp, snapshot), null);
         _life = (stamp.Epoch, stamp.Serial);
         return ValueTask.FromResult(new ObjectReply(Errno.None, 0, Size: SizeOf(_model)));
     }
@@ -130,8 +132,13 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
             return null;
         }
 
-        (_life, _driverHolds) = (life, null);
-        return _model = Build(stamp);
+        if (Build(stamp) is not { } model)
+        {
+            return null;
+        }
+
+        (_life, _toldHolds) = (life, null);
+        return _model = model;
     }
 
     /// <summary>The answer to a call for a life that this activation doesn't have.</summary>
@@ -152,8 +159,8 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
         return ValueTask.FromResult(reply);
     }
 
-    /// <summary>Makes the model of a new object.</summary>
-    protected abstract TModel Build(ObjectStamp stamp);
+    /// <summary>Makes the model of a new object; null where the stamp lacks what it is built of.</summary>
+    protected abstract TModel? Build(ObjectStamp stamp);
 
     /// <summary>Saves the model.</summary>
     protected abstract ObjectSnapshot Snapshot(TModel model);
@@ -162,7 +169,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
     /// <exception cref="InvalidDataException">It is of another kind of object, or makes no sense.</exception>
     protected abstract TModel Restore(ObjectStamp stamp, ObjectSnapshot snapshot);
 
-    /// <summary>The holders that the model shows, of the object or of a part: drivers' holds by name not among them. Null where there is no such part.</summary>
+    /// <summary>The holders that the model shows, of the object or of a part: those that it was told of not among them. Null where there is no such part.</summary>
     protected abstract long? Holders(TModel model, ObjectId part);
 
     /// <summary>Ends a part that is free to go.</summary>
@@ -174,9 +181,15 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
     /// <summary>Shows the model, or a part.</summary>
     protected abstract ObjectState? Inspect(TModel model, StatePage page);
 
-    private TModel? Find(ObjectStamp stamp) => _life == (stamp.Epoch, stamp.Serial) ? _model : null;
+    /// <summary>The object has ended.</summary>
+    protected virtual void OnEnded()
+    {
+    }
 
-    private long? Users(TModel model, ObjectId part) => 1 + Holders(model, part) + (_driverHolds?.GetValueOrDefault(part) ?? 0);
+    /// <summary>The model of the life that a call is for, outside a turn; null where this activation doesn't have it.</summary>
+    protected TModel? Find(ObjectStamp stamp) => _life == (stamp.Epoch, stamp.Serial) ? _model : null;
+
+    private long? Users(TModel model, ObjectId part) => 1 + Holders(model, part) + (_toldHolds?.GetValueOrDefault(part) ?? 0);
 
     private ObjectReply DestroyPart(TModel model, ObjectId part, DestroyMode mode)
     {
@@ -186,7 +199,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
         }
 
         RemovePart(model, part);
-        _driverHolds?.Remove(part);
+        _toldHolds?.Remove(part);
         return new ObjectReply(Errno.None, 0, Size: SizeOf(model));
     }
 

@@ -139,11 +139,11 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         Areas = 0;
     }
 
-    /// <summary>Tells the grain that answers for an object of a hold that a driver has taken by name. Nothing to do where none does.</summary>
+    /// <summary>Tells the grain that answers for an object of a hold that leaves no other trace there. Nothing to do where none does.</summary>
     public ValueTask<OperationResult> HoldAsync(ObjectEntry entry)
         => AggregateCallAsync(entry, static (grain, stamp, part) => grain.HoldAsync(stamp, part));
 
-    /// <summary>Tells the grain that a driver's hold is dropped. A grain that has lost the hold with its state has nothing to drop.</summary>
+    /// <summary>Tells the grain that such a hold is dropped. A grain that has lost the hold with its state has nothing to drop.</summary>
     public ValueTask<OperationResult> DropAsync(ObjectEntry entry)
         => AggregateCallAsync(entry, static (grain, stamp, part) => grain.DropAsync(stamp, part));
 
@@ -152,6 +152,12 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         => GrainKind.Of(entry).AggregateOf(entry) is { } aggregate && _called.TryGetValue(aggregate.Id, out var called)
             ? await called.Grain.UsersAsync(Stamp(aggregate, called), PartOf(entry, aggregate))
             : null;
+
+    /// <summary>Asks an object's grain something outside turns; null where it was never called: asking must not activate it.</summary>
+    public async ValueTask<TReply?> AskAsync<TGrain, TReply>(ObjectEntry entry, Func<TGrain, ObjectStamp, ValueTask<TReply>> call)
+        where TGrain : class, IObjectGrain
+        where TReply : class
+        => _called.TryGetValue(entry.Id, out var called) ? await call((TGrain)called.Grain, Stamp(entry, called)) : null;
 
     /// <summary>The state of an object, and its users by its grain. The grain is asked only if it was called before: looking at an object must not activate it.</summary>
     public async ValueTask<(ObjectState? State, long? Users)> InspectAsync(ObjectEntry entry, StatePage page)
@@ -268,7 +274,8 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         return called;
     }
 
-    private ObjectStamp Stamp(ObjectEntry entry, CalledGrain called) => new(epoch, entry.Serial, MayBuild: !called.HasAnswered);
+    private ObjectStamp Stamp(ObjectEntry entry, CalledGrain called)
+        => called.HasAnswered ? new(epoch, entry.Serial, MayBuild: false) : new(epoch, entry.Serial, MayBuild: true, GrainKind.Of(entry).BuildOf(entry));
 
     // A grain that does not end stays behind without anybody who could call it: a later life of the same key has a greater stamp.
     private async ValueTask EndAsync(CalledGrain called)

@@ -42,4 +42,13 @@ internal sealed partial class ContextGrain
                 static turn => turn.Item1.DriverTurnAsync(turn.reference, turn.request, turn.operation),
                 static reply => reply.Errno)
             : DriverTurnAsync(reference, request, operation);
+
+    public ValueTask<FileReply> FileAsync(FileTarget target, FileRequest request, OperationId operation)
+        => TurnSpans.IsWanted(telemetry, out var parent)
+            ? TurnSpans.RunAsync(
+                TurnSpans.Start(CallSpan.Context(request is WriteFileRequest ? "write" : "read"), parent, Handle, Silo),
+                (this, target, request, operation),
+                static turn => turn.Item1.FileTurnAsync(turn.target, turn.request, turn.operation),
+                static reply => reply.Errno)
+            : FileTurnAsync(target, request, operation);
 }

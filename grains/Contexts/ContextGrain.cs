@@ -136,6 +136,31 @@ internal sealed partial class ContextGrain(
         static ValueTask<DriverReply> DriverReply(IoctlDiagnostic failure) => ValueTask.FromResult(new DriverReply(ErrnoOf(failure), Diagnostic: failure));
     }
 
+    public async ValueTask<PollReply> PollFileAsync(FileTarget target, TimeSpan wait)
+        => Context is not null ? await FileDispatcher.PollAsync(Scope, target, wait) : new PollReply(ErrnoOf(NotOpen()));
+
+    private ValueTask<FileReply> FileTurnAsync(FileTarget target, FileRequest request, OperationId operation)
+    {
+        if (Context is not { } context)
+        {
+            return FileReply(NotOpen());
+        }
+
+        if (request is WriteFileRequest { Content: null or { Length: > IoctlLimits.MaxBufferBytes } } write)
+        {
+            return FileReply(Failure.Because(DiagnosticReason.RequestTooLarge, (ulong)(write.Content?.Length ?? 0), IoctlLimits.MaxBufferBytes));
+        }
+
+        if (!TryBegin(context, operation, out var turn, out var answer, out var failure))
+        {
+            return failure is null ? _journal.ReplayReplyAsync((FileReply)answer!, Scope) : FileReply(failure);
+        }
+
+        return EndTurnAsync(turn, new FileTurn(target, request), FileDispatcher.DispatchAsync(Scope, target, request));
+
+        static ValueTask<FileReply> FileReply(IoctlDiagnostic failure) => ValueTask.FromResult(new FileReply(ErrnoOf(failure), Diagnostic: failure));
+    }
+
     /// <summary>Begins the turn of a request that has not run before and is not settled.</summary>
     /// <param name="context">The context.</param>
     /// <param name="operation">The request's id.</param>

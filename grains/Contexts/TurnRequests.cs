@@ -50,3 +50,14 @@ internal readonly record struct DriverTurn(ReferenceId Reference, DriverRequest 
     // The tail shows ioctls, by their numbers. A driver's request has none: its turn's time is all that is recorded.
     public void Record(MonitoredContext monitored, DriverReply reply, long begun, bool hasWaited) => monitored.RecordTurn(begun);
 }
+
+/// <summary>A turn's read or write of a file.</summary>
+internal readonly record struct FileTurn(FileTarget Target, FileRequest Request) : ITurnRequest<FileReply>
+{
+    public bool Changes(FileReply reply) => FileDispatcher.Changes(reply);
+
+    public JournalRecord ToRecord(OperationId operation, FileReply reply) => new FileRecord(Target, Request, operation, reply);
+
+    // The tail shows ioctls, by their numbers, which a read or a write has not.
+    public void Record(MonitoredContext monitored, FileReply reply, long begun, bool hasWaited) => monitored.RecordTurn(begun);
+}

@@ -114,6 +114,11 @@ internal static class DriverHandler
             {
                 await GrainKind.Of(entry).EndForDriverAsync(scope, entry);
             }
+            else
+            {
+                // The reference is a file that leads to the object; putting it drops the hold.
+                await GrainKind.Of(hold.Target).CloseFileAsync(scope, hold.Target);
+            }
         }
     }
 

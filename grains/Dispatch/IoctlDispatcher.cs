@@ -2,8 +2,14 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Objects.FaultQueues;
 using IommuFd.Grains.Objects.Hwpts;
+using IommuFd.Grains.Objects.HwQueues;
 using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Grains.Objects.NestedHwpts;
+using IommuFd.Grains.Objects.Vdevices;
+using IommuFd.Grains.Objects.Veventqs;
+using IommuFd.Grains.Objects.Viommus;
 using IommuFd.Grains.Selftest;
 using IommuFd.Uapi;
 
@@ -29,11 +35,17 @@ internal static class IoctlDispatcher
         (IommuCommand.IoasUnmap, IoasMappingHandlers.Unmap, ChangeRules.Always),
         (IommuCommand.IoasMapFile, IoasMappingHandlers.MapFile, ChangeRules.OnSuccess),
         (IommuCommand.IoasChangeProcess, IoasHandlers.ChangeProcess, ChangeRules.OnSuccess),
-        (IommuCommand.HwptAlloc, HwptHandlers.Alloc, ChangeRules.OnSuccess),
+        (IommuCommand.HwptAlloc, HwptAllocHandlers.Alloc, ChangeRules.OnSuccess),
         (IommuCommand.GetHwInfo, DeviceHandlers.GetHwInfo, ChangeRules.Never),
         (IommuCommand.HwptSetDirtyTracking, HwptHandlers.SetDirtyTracking, ChangeRules.OnSuccess),
         (IommuCommand.HwptGetDirtyBitmap, HwptHandlers.GetDirtyBitmap, ChangeRules.OnSuccess),
-        (IommuCommand.TestCmd, TestCommandHandler.Run, ChangeRules.OnSuccess),
+        (IommuCommand.HwptInvalidate, NestedHwptHandlers.Invalidate, ChangeRules.Always),
+        (IommuCommand.FaultQueueAlloc, FaultQueueHandlers.Alloc, ChangeRules.OnSuccess),
+        (IommuCommand.ViommuAlloc, ViommuHandlers.Alloc, ChangeRules.OnSuccess),
+        (IommuCommand.VdeviceAlloc, VdeviceHandlers.Alloc, ChangeRules.OnSuccess),
+        (IommuCommand.VeventqAlloc, VeventqHandlers.Alloc, ChangeRules.OnSuccess),
+        (IommuCommand.HwQueueAlloc, HwQueueHandlers.Alloc, ChangeRules.OnSuccess),
+        (IommuCommand.TestCmd, TestCommandHandler.Run, TestCommandHandler.Changes),
         (IommuCommand.VfioIoas, IoasHandlers.VfioIoas, ChangeRules.OnSuccess));
 
     /// <summary>Runs an ioctl on an open context.</summary>

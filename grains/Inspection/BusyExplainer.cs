@@ -11,6 +11,7 @@ namespace IommuFd.Grains.Inspection;
 //   a HWPT on its IOAS           the HWPT is destroyed; an automatic one goes by itself with its last device
 //   a device on its HWPT         its driver detaches it; a selftest's device goes with the selftest object, which the program destroys
 //   an access on its IOAS        its driver detaches it; one that is a file goes when the program closes that
+//   a file on its queue          the program closes it
 //   a driver on what it made     the driver unbinds the device, or destroys the access; the object goes with that
 //
 // Named holds are dropped first: an automatic HWPT without other holders then goes with its last device, and needs no step of its own.
@@ -63,8 +64,15 @@ internal sealed class BusyExplainer
     {
         if (hold.Owner is not ObjectEntry holder)
         {
-            var step = entry.Kind.EndedByDriver ?? throw new InvalidOperationException($"{entry.Ref} is held by a driver that did not make it, without a name.");
-            Do(step, entry, hold, () => End((DriverOwnedEntry)entry));
+            if (entry.Kind.EndedByDriver is { } step)
+            {
+                Do(step, entry, hold, () => End((DriverOwnedEntry)entry));
+            }
+            else
+            {
+                Do(BusyStepKind.CloseFile, entry, hold, () => Drop(hold));
+            }
+
             return;
         }
 

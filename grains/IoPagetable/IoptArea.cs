@@ -44,6 +44,9 @@ internal sealed class IoptArea(IovaRange range, IoptPages pages, ulong startByte
     /// </summary>
     public int Pins { get; set; }
 
+    /// <summary>Pins among them that keep the area from being unmapped (<c>num_locks</c>).</summary>
+    public int Locks { get; set; }
+
     /// <summary>The slice of pages behind the whole area.</summary>
     public PagesSlice Slice => new(Pages, StartByte, Length);
 

@@ -18,8 +18,9 @@ internal sealed partial class IoptTable
     /// <param name="iova">The first IOVA.</param>
     /// <param name="length">Bytes.</param>
     /// <param name="write">Whether they will be written.</param>
+    /// <param name="locks">Whether the areas can't be unmapped while the pin lasts.</param>
     /// <param name="slices">Receives the pages, one slice per area; empty on failure.</param>
-    public Errno Pin(ulong iova, ulong length, bool write, List<PagesSlice> slices)
+    public Errno Pin(ulong iova, ulong length, bool write, bool locks, List<PagesSlice> slices)
     {
         var areas = new List<IoptArea>();
         var errno = Walk(iova, length, slices, (area, slice, isLast) => CheckPin(area, slice, isLast, write) is var error && error == Errno.None
@@ -27,18 +28,19 @@ internal sealed partial class IoptTable
             : error);
         if (errno == Errno.None)
         {
-            areas.ForEach(area => CountPin(area, 1));
+            areas.ForEach(area => CountPin(area, 1, locks));
         }
 
         return errno;
     }
 
     /// <summary>Drops a pin that <see cref="Pin"/> has taken (<c>iommufd_access_unpin_pages</c>).</summary>
-    public void Unpin(IovaRange range)
+    public void Unpin(PinnedRange pinned)
     {
+        var range = pinned.Range;
         for (var rest = range; FirstArea(rest) is { } area; rest = rest with { Start = area.Range.Last + 1 })
         {
-            CountPin(area, -1);
+            CountPin(area, -1, pinned.IsLocked);
             if (area.Range.Last >= range.Last)
             {
                 return;
@@ -122,9 +124,15 @@ internal sealed partial class IoptTable
     private static Errno CheckAccess(IoptArea area, PagesSlice slice, bool write)
         => area.Prot.HasFlag(write ? IommuProt.Write : IommuProt.Read) && (!write || slice.Pages.Writable) ? Errno.None : Errno.EPERM;
 
-    private static void CountPin(IoptArea area, int change)
+    private static void CountPin(IoptArea area, int change, bool locks)
     {
         area.Pins += change;
-        Require(area.Pins >= 0, "A pin is dropped once.");
+        area.Locks += locks ? change : 0;
+        Require(area.Pins >= area.Locks && area.Locks >= 0, "A pin is dropped once.");
     }
 }
+
+/// <summary>IOVAs that an access has pinned.</summary>
+/// <param name="Range">The IOVAs.</param>
+/// <param name="IsLocked">Whether they can't be unmapped.</param>
+internal readonly record struct PinnedRange(IovaRange Range, bool IsLocked);

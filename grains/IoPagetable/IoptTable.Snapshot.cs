@@ -30,7 +30,7 @@ internal sealed partial class IoptTable
     /// <param name="snapshot">What <see cref="Save"/> returned.</param>
     /// <param name="domains">Its domains, in their order.</param>
     /// <param name="pins">The pins of all accesses.</param>
-    public static IoptTable Restore(TableSnapshot? snapshot, IReadOnlyCollection<IommuDomain> domains, IEnumerable<IovaRange> pins)
+    public static IoptTable Restore(TableSnapshot? snapshot, IReadOnlyCollection<IommuDomain> domains, IEnumerable<PinnedRange> pins)
     {
         snapshot ??= new TableSnapshot();
         SnapshotFormat.Require(snapshot.PinningAccesses >= 0, "The number of pinning accesses is negative.");
@@ -159,11 +159,12 @@ internal sealed partial class IoptTable
         prots.End();
     }
 
-    private void RestorePin(IovaRange pin)
+    private void RestorePin(PinnedRange pinned)
     {
+        var pin = pinned.Range;
         for (var rest = pin; FirstArea(new IovaRange(rest.Start, rest.Start)) is { } area; rest = rest with { Start = area.Range.Last + 1 })
         {
-            CountPin(area, 1);
+            CountPin(area, 1, pinned.IsLocked);
             if (area.Range.Last >= pin.Last)
             {
                 return;

@@ -205,6 +205,11 @@ internal sealed partial class IoptTable
         unmapped = 0;
         while (FirstArea(range) is { } area)
         {
+            if (area.Locks > 0)
+            {
+                return Errno.EBUSY;
+            }
+
             if (area.Range.Start < range.Start || area.Range.Last > range.Last)
             {
                 return Errno.ENOENT;

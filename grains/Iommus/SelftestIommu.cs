@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.IoPagetable;
@@ -14,6 +15,12 @@ internal sealed class SelftestIommu : IommuDriver
 
     private const ulong PageSize = 2048;
 
+    // The first version of a vIOMMU's data has in_data and out_data.
+    private const int LeastViommuBytes = 2 * sizeof(uint);
+
+    // The selftest fails every second attachment of this one.
+    private const uint FailingPasid = 1024;
+
     // Its default page-table format; only Linux's own tests ask for the others.
     private const uint DefaultPagetable = 0;
 
@@ -21,7 +28,13 @@ internal sealed class SelftestIommu : IommuDriver
 
     public override string Name => DeviceDescription.SelftestIommu;
 
-    public override bool CanNest => true;
+    public override EmulatedViommu Viommu { get; } = new SelftestViommu();
+
+    public override bool HasUserPasidTable => true;
+
+    public override bool CanNest(DeviceDescription device) => true;
+
+    public override bool HasViommu(DeviceDescription device, IommuViommuType type) => type == IommuViommuType.Selftest;
 
     public override Errno AllocateDomain(DeviceDescription device, IommuHwptAllocFlags flags, HwptUserData? data, out IommuDomain? domain)
     {
@@ -43,40 +56,90 @@ internal sealed class SelftestIommu : IommuDriver
 
     public override EmulatedDevice CreateDevice(DeviceDescription device) => new SelftestDevice();
 
-    // An extensible struct: it needs at least its first field, and bytes behind the known fields must be zero.
+    public override Errno CheckNested(HwptUserData data, bool onViommu, out byte[] config)
+    {
+        config = new byte[Unsafe.SizeOf<IommuHwptSelftest>()];
+        return Copy(data, config);
+    }
+
+    public override NestedDomain CreateNested(byte[] config) => new SelftestNestedDomain(UapiStruct.Read<IommuHwptSelftest>(config).Iotlb);
+
+    public override Errno InitViommu(UserBuffer? data, out ViommuSetup setup)
+    {
+        setup = new ViommuSetup([], 0);
+        if (data is null)
+        {
+            return Errno.None;
+        }
+
+        var config = new byte[Unsafe.SizeOf<IommuViommuSelftest>()];
+        setup = new ViommuSetup(config, 2 * PageSizes.Page);
+        return UserData.Copy(data.Content, (uint)data.Length, LeastViommuBytes, config);
+    }
+
+    public override byte[]? ViommuAnswer(in ViommuSetup setup, ulong mmapOffset)
+    {
+        if (setup.MmapBytes == 0)
+        {
+            return null;
+        }
+
+        var data = UapiStruct.Read<IommuViommuSelftest>(setup.Config);
+        return UapiStruct.ToBytes(new IommuViommuSelftest { InData = data.InData, OutData = data.InData, OutMmapOffset = mmapOffset, OutMmapLength = setup.MmapBytes });
+    }
+
+    public override Errno Attach(in AttachmentTarget target, DeviceAttachment? before, out DeviceAttachment? after)
+    {
+        var selftest = before as SelftestAttachment ?? SelftestAttachment.None;
+        var errno = target.Pasid == FailingPasid ? AttachFailing(target.IsBlocked, ref selftest) : target.Pasid != 0 ? Errno.None : Learn(target, ref selftest);
+        after = selftest == SelftestAttachment.None ? null : selftest;
+        return errno;
+    }
+
+    // A device learns its id when its vIOMMU changes, and keeps it as long as that is the same, whatever its vDevice does.
+    private static Errno Learn(in AttachmentTarget target, ref SelftestAttachment attachment)
+    {
+        if (target.Viommu != default && target.VirtId is null)
+        {
+            return Errno.ENOENT;
+        }
+
+        if (target.Viommu != attachment.Viommu)
+        {
+            attachment = attachment with { Viommu = target.Viommu, VirtId = target.VirtId ?? 0 };
+        }
+
+        return Errno.None;
+    }
+
+    // For tests of what follows from a failure: every second attachment of this PASID fails, counted from its last detachment.
+    private static Errno AttachFailing(bool isBlocked, ref SelftestAttachment attachment)
+    {
+        var fails = !isBlocked && attachment.FailsNext;
+        attachment = attachment with { FailsNext = !isBlocked && !fails };
+        return fails ? Errno.ENOMEM : Errno.None;
+    }
+
     private static Errno CheckData(HwptUserData data)
     {
-        if (data.Type != IommuHwptDataType.Selftest)
-        {
-            return Errno.EOPNOTSUPP;
-        }
-
-        if (data.Length < sizeof(uint))
-        {
-            return Errno.EINVAL;
-        }
-
-        var known = 2 * sizeof(uint);
-        if (data.Content.Length > known && data.Content.AsSpan(known).IndexOfAnyExcept((byte)0) >= 0)
-        {
-            return Errno.E2BIG;
-        }
-
-        if ((uint)data.Content.Length < data.Length)
-        {
-            return Errno.EFAULT;
-        }
-
-        return UapiStruct.Read<IommuHwptSelftest>(data.Content).PagetableType == DefaultPagetable ? Errno.None : Errno.EOPNOTSUPP;
+        Span<byte> known = stackalloc byte[Unsafe.SizeOf<IommuHwptSelftest>()];
+        var errno = Copy(data, known);
+        return errno == Errno.None && UapiStruct.Read<IommuHwptSelftest>(known).PagetableType != DefaultPagetable ? Errno.EOPNOTSUPP : errno;
     }
+
+    // An extensible struct: it needs at least its first field.
+    private static Errno Copy(HwptUserData data, Span<byte> known)
+        => data.Type == IommuHwptDataType.Selftest ? UserData.Copy(data.Content, data.Length, sizeof(uint), known) : Errno.EOPNOTSUPP;
 
     private sealed class SelftestDevice : EmulatedDevice
     {
         private const uint CacheDefault = 0xBADDAD;
 
-        private readonly uint[] _cache = [CacheDefault, CacheDefault, CacheDefault, CacheDefault];
+        private readonly uint[] _cache = SelftestCache.Of(CacheDefault);
 
         public override ReadOnlySpan<uint> Cache => _cache;
+
+        public override void InvalidateCache(uint entries) => SelftestCache.Invalidate(_cache, entries);
 
         public override HardwareSnapshot? Save() => _cache.AsSpan().ContainsAnyExcept(CacheDefault) ? new SelftestHardwareSnapshot([.. _cache]) : null;
 
@@ -105,3 +168,14 @@ internal sealed class SelftestIommu : IommuDriver
 /// <summary>The saved hardware of a device behind the selftest's IOMMU.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.SelftestHardwareSnapshot")]
 internal sealed record SelftestHardwareSnapshot([property: Id(0)] uint[] Cache) : HardwareSnapshot;
+
+/// <summary>What the selftest's IOMMU remembers of a device's attachments.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.SelftestAttachment")]
+internal sealed record SelftestAttachment : DeviceAttachment
+{
+    public static readonly SelftestAttachment None = new();
+
+    /// <summary>Whether the next attachment of PASID 1024 fails.</summary>
+    [Id(0)]
+    public bool FailsNext { get; init; }
+}

@@ -97,6 +97,19 @@ internal sealed record DriverRecord(
     }
 }
 
+/// <summary>A read or a write of a file that an ioctl has opened.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.FileRecord")]
+internal sealed record FileRecord(
+    [property: Id(0)] FileTarget Target, [property: Id(1)] FileRequest Request, [property: Id(2)] OperationId Operation, [property: Id(3)] FileReply Reply) : JournalRecord
+{
+    public override async ValueTask<bool> ReplayAsync(IoctlScope scope)
+    {
+        var reply = await FileDispatcher.DispatchAsync(scope, Target, Request);
+        Keep(scope.Context, Operation, Reply);
+        return ReplyComparer.Agree(Reply, reply);
+    }
+}
+
 /// <summary>The reply to the Put that released the context, kept for a repeat of that Put.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.LastWords")]
 internal sealed record ReleasedReply([property: Id(0)] ReferenceId Reference, [property: Id(1)] PutReply Reply);

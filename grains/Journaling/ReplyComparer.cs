@@ -20,6 +20,8 @@ internal static class ReplyComparer
     public static bool Agree(DriverReply one, DriverReply other)
         => (one.Errno, one.Id, one.Pin, one.Hold) == (other.Errno, other.Id, other.Pin, other.Hold) && Agree(one.Memory, other.Memory, static (a, b) => a == b);
 
+    public static bool Agree(FileReply one, FileReply other) => (one.Errno, one.Count) == (other.Errno, other.Count) && Agree(one.Data, other.Data);
+
     private static bool Agree(byte[]? one, byte[]? other) => one is null ? other is null : other is not null && one.AsSpan().SequenceEqual(other);
 
     private static bool Agree<T>(T[]? one, T[]? other, Func<T, T, bool> agree)

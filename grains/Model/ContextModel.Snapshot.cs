@@ -95,7 +95,7 @@ internal sealed partial class ContextModel
             if (hold.Id != default)
             {
                 SnapshotFormat.Require(
-                    hold.Id.Value <= _lastNumber && target is not DriverOwnedEntry && owner is ContextReference { Kind: ReferenceKind.Driver } && _driverHolds.TryAdd(hold.Id.Value, hold),
+                    hold.Id.Value <= _lastNumber && !target.IsLeaf && owner is ContextReference { Kind: ReferenceKind.Driver } && _driverHolds.TryAdd(hold.Id.Value, hold),
                     "A driver has a hold that it can't have.");
             }
         }

@@ -122,6 +122,14 @@ internal sealed partial class ContextModel
         return Errno.None;
     }
 
+    /// <summary>Takes a reference for a file that an ioctl opens, with the session that reads and writes through it belong to.</summary>
+    public ReferenceReply GetFile(string name)
+    {
+        // A client chooses its sessions, and may have chosen this one.
+        var session = FileTarget.SessionOf(new ReferenceId(_lastNumber + 1));
+        return FindSession(session) is null ? Get(ReferenceKind.Driver, name, session) : Refuse(Errno.EMFILE, DiagnosticReason.TooManyReferences);
+    }
+
     /// <summary>Undoes a reference that no caller has learned of: the next one gets its number, as if it had never existed.</summary>
     public void Abort(ContextReference reference)
     {
@@ -147,8 +155,7 @@ internal sealed partial class ContextModel
             return OperationResult.NotFound(Objects, target.Value).ToDriverReply();
         }
 
-        // Its driver must be able to end it at any time.
-        if (entry is DriverOwnedEntry)
+        if (entry.IsLeaf)
         {
             return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.LeafObject, entry).ToDriverReply();
         }
@@ -182,9 +189,9 @@ internal sealed partial class ContextModel
     }
 
     /// <summary>Removes an object without holders (<c>iommufd_object_remove</c>).</summary>
-    public Errno Remove(uint id, out ObjectEntry? entry)
+    public Errno Remove(uint id, out ObjectEntry? entry, bool leaveTombstone = false)
     {
-        var errno = Objects.Remove(id, leaveTombstone: false, out entry);
+        var errno = Objects.Remove(id, leaveTombstone, out entry);
         if (errno == Errno.None && CompatIoas == entry)
         {
             CompatIoas = null;

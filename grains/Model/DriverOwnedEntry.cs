@@ -9,6 +9,8 @@ namespace IommuFd.Grains.Model;
 /// <summary>An object that a driver has made.</summary>
 internal abstract class DriverOwnedEntry(ObjectId id, ObjectKind kind, long serial) : ObjectEntry(id, kind, serial)
 {
+    public override bool IsLeaf => true;
+
     /// <summary>The driver's hold.</summary>
     public Hold? DriverHold { get; set; }
 

@@ -35,6 +35,9 @@ internal abstract class ObjectEntry(ObjectId id, ObjectKind kind, long serial) :
 
     public ObjectRef Ref => new(Type, Id);
 
+    /// <summary>Whether only the one that made it holds it, so that it can be ended at any time: a driver can't hold it by name.</summary>
+    public virtual bool IsLeaf => false;
+
     /// <summary>What people call it, beside its kind and id; may be empty.</summary>
     public virtual string Name => "";
 

@@ -45,7 +45,7 @@ internal sealed class ReplayWindow
         var sequences = snapshot.Sequences.Read();
         foreach (var answer in snapshot.Answers ?? [])
         {
-            SnapshotFormat.Require(answer is IoctlReply or IoctlBatchReply or DriverReply, "A saved answer is of an unknown type.");
+            SnapshotFormat.Require(answer is IoctlReply or IoctlBatchReply or DriverReply or FileReply, "A saved answer is of an unknown type.");
             var sequence = sequences.Next<long>();
             SnapshotFormat.Require(sequence > snapshot.Settled && !window._answers.ContainsKey(sequence), "A request has two answers, or is settled.");
             window.Keep(sequence, answer);

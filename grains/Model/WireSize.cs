@@ -35,6 +35,7 @@ internal static class WireSize
         IoctlReply reply => Of(reply),
         IoctlBatchReply batch => Flat + batch.Replies.Sum(Of),
         DriverReply driver => Flat + (Flat * (long)(driver.Memory?.Length ?? 0)),
+        FileReply file => Flat + (file.Data?.Length ?? 0),
         _ => Flat,
     };
 

@@ -9,6 +9,13 @@ namespace IommuFd.Grains.Selftest;
 /// <summary>IOMMU_TEST_CMD: what the kernel's selftest does to a context from the driver's side.</summary>
 internal static class TestCommandHandler
 {
+    /// <summary>The rule of IOMMU_TEST_CMD: what fails changes nothing, but for an event that is lost and a replacement that fails once, which are counted.</summary>
+    public static bool Changes(IoctlRequest request, Errno errno)
+        => errno == Errno.None
+            || (errno == Errno.ENOMEM
+                && (IommuTestOp)new IoctlCommand(IoctlTable.Get(IommuCommand.TestCmd), request).Read<IommuTestCmd>().Op
+                    is IommuTestOp.TriggerVevent or IommuTestOp.PasidAttach or IommuTestOp.PasidReplace);
+
     public static ValueTask<IoctlReply> Run(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuTestCmd>();
@@ -26,7 +33,14 @@ internal static class TestCommandHandler
             IommuTestOp.AccessRw => TestAccessHandlers.Rw(scope, call),
             IommuTestOp.AccessReplaceIoas => TestAccessHandlers.ReplaceIoas(scope, call),
             IommuTestOp.SetTempMemoryLimit => ValueTask.FromResult(SetTempMemoryLimit(scope.Context, cmd)),
-            IommuTestOp.DevCheckCache => TestDomainHandlers.CheckCache(scope, call),
+            IommuTestOp.MdCheckIotlb => TestNestingHandlers.CheckIotlb(scope, call),
+            IommuTestOp.DevCheckCache => TestNestingHandlers.CheckCache(scope, call),
+            IommuTestOp.TriggerIopf => TestNestingHandlers.TriggerFault(scope, call),
+            IommuTestOp.TriggerVevent => TestNestingHandlers.TriggerEvent(scope, call),
+            IommuTestOp.PasidAttach => TestPasidHandlers.Attach(scope, call),
+            IommuTestOp.PasidReplace => TestPasidHandlers.Replace(scope, call),
+            IommuTestOp.PasidDetach => TestPasidHandlers.Detach(scope, call),
+            IommuTestOp.PasidCheckHwpt => ValueTask.FromResult(TestPasidHandlers.CheckHwpt(scope, call)),
             _ => ValueTask.FromResult(Failure.Unsupported(DiagnosticReason.UnsupportedOp, cmd.Op)),
         };
     }

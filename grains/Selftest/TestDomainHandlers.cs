@@ -2,7 +2,6 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Hwpts;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
@@ -17,7 +16,7 @@ internal static class TestDomainHandlers
     {
         var cmd = call.Read<IommuTestCmd>();
         var fields = cmd.Fields.As<IommuTestCheckMap>();
-        if (scope.Context.Objects.Find<HwptEntry>(cmd.Id) is not { } hwpt)
+        if (scope.Context.Objects.Find<HwptPagingEntry>(cmd.Id) is not { } hwpt)
         {
             return Failure.ObjectNotFound(scope.Context.Objects, cmd.Id);
         }
@@ -83,7 +82,7 @@ internal static class TestDomainHandlers
             return Failure.Reply(Errno.EINVAL, DiagnosticReason.BufferFault, 0, ((fields.Length / fields.PageSize) - 1) / 8 + 1);
         }
 
-        if (scope.Context.Objects.Find<HwptEntry>(cmd.Id) is not { } hwpt)
+        if (scope.Context.Objects.Find<HwptPagingEntry>(cmd.Id) is not { } hwpt)
         {
             return Failure.ObjectNotFound(scope.Context.Objects, cmd.Id);
         }
@@ -108,21 +107,5 @@ internal static class TestDomainHandlers
         fields.OutNrDirty = answer.Value;
         cmd.Fields.Set(in fields);
         return call.Respond(in cmd);
-    }
-
-    /// <summary>IOMMU_TEST_OP_DEV_CHECK_CACHE.</summary>
-    public static async ValueTask<IoctlReply> CheckCache(IoctlScope scope, IoctlCommand call)
-    {
-        var cmd = call.Read<IommuTestCmd>();
-        if (scope.Context.Objects.Find<DeviceEntry>(cmd.Id) is not { } device)
-        {
-            return Failure.ObjectNotFound(scope.Context.Objects, cmd.Id);
-        }
-
-        var answer = await scope.Grains.CallAsync<IDeviceGrain, (DeviceDescription? Device, IommuTestCheckDevCache Check), ObjectReply>(
-            device,
-            (DeviceHandlers.ToBuild(scope, device), cmd.Fields.As<IommuTestCheckDevCache>()),
-            static (grain, stamp, argument) => grain.CheckCacheAsync(stamp, argument.Device, argument.Check.Id, argument.Check.Cache));
-        return answer.Errno == Errno.None ? IoctlReply.Success : Failure.Of(answer, device);
     }
 }

@@ -19,6 +19,9 @@ internal sealed class AccessEntry(ObjectId id, long serial, bool needsPinPages) 
 
     public bool NeedsPinPages { get; } = needsPinPages;
 
+    /// <summary>Whether what it pins can't be unmapped: its driver is an object of the context, which nobody asks to drop its pins.</summary>
+    public bool LocksAreas => DriverHold?.Owner is ObjectEntry;
+
     /// <summary>The IOAS that it is attached to; null for none.</summary>
     public IoasEntry? Ioas => (IoasEntry?)_attachment?.Target;
 

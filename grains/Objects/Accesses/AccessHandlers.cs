@@ -126,7 +126,7 @@ internal static class AccessHandlers
             return default;
         }
 
-        var result = await IoasHandlers.ChangeAsync(scope, ioas, [new AddAccess(access.Id, access.NeedsPinPages)]);
+        var result = await IoasHandlers.ChangeAsync(scope, ioas, [new AddAccess(access.Id, access.NeedsPinPages, access.LocksAreas)]);
         if (result.Succeeded)
         {
             access.Attach(ioas);

@@ -24,9 +24,10 @@ internal sealed class AccessKind : GrainKind
 
     public override ObjectState Complete(ObjectEntry entry, ObjectState state) => AccessHandlers.Complete((AccessEntry)entry, (AccessState)state);
 
-    /// <summary>Its driver detaches it. One that is a program's file goes when the program closes that.</summary>
+    /// <summary>Its driver detaches it. One that is a program's file goes when the program closes that, one of an object with the object.</summary>
     public override HoldRelease ReleaseOf(ObjectEntry holder, Hold hold)
-        => holder is AccessEntry { DriverHold.Owner: ContextReference { Session: 0, Name: AccessHandlers.FileName } }
+        => holder is AccessEntry { DriverHold.Owner: ObjectEntry owner } ? HoldRelease.ByDestroying(owner)
+            : holder is AccessEntry { DriverHold.Owner: ContextReference { Session: 0, Name: AccessHandlers.FileName } }
             ? new HoldRelease(BusyStepKind.DestroyAccess, HoldReleaseEffect.EndHolder, holder)
             : new HoldRelease(BusyStepKind.DetachAccess, HoldReleaseEffect.Drop, holder);
 

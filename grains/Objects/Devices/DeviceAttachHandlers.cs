@@ -12,11 +12,15 @@ namespace IommuFd.Grains.Objects.Devices;
 // what must be true and what must change; change the IOAS in one call, which makes all of it or nothing; then move the holds in one
 // step that can't fail. So a failure leaves no trace, and an inspection in between sees the old attachment or the new one, never none.
 //
+// A nested HWPT has a grain of its own, which is told of each attachment; what the IOAS of its parent has of the device are the reserved regions.
+//
 // A device that is attached to an IOAS takes the first HWPT made for that which it fits (an automatic one), or has one made.
 
 /// <summary>Attaches devices, or PASIDs of theirs, to page tables, moves them, and detaches them.</summary>
 internal static class DeviceAttachHandlers
 {
+    private static readonly IEnumerable<IoasChange> Nothing = [];
+
     private delegate ValueTask<OperationResult> AttachStep(IoctlScope scope, DeviceEntry device, uint pasid, HwptEntry hwpt, bool isNew);
 
     /// <summary><c>iommufd_device_attach</c>. Answers the HWPT.</summary>
@@ -36,6 +40,12 @@ internal static class DeviceAttachHandlers
         }
 
         device.Detach(pasid);
+        if (device.Group.HwptAt(pasid) is null)
+        {
+            Block(Members(device.Group.Bound, device, pasid), pasid);
+        }
+
+        await DeviceFaultHandlers.DiscardAsync(scope, hwpt, device, pasid);
         await LeaveAsync(scope, hwpt, users: 1, pasid == DeviceGroup.NoPasid ? [device] : []);
         return default;
     }
@@ -63,7 +73,8 @@ internal static class DeviceAttachHandlers
         }
 
         var objects = scope.Context.Objects;
-        if (objects.Reserve((id, serial) => new HwptEntry(id, serial, ioas, device.Device.Iommu, IommuHwptAllocFlags.None, isAuto: true)) is not { } made)
+        var iommu = IommuDriver.Of(device.Device).InstanceOf(device.Device);
+        if (objects.Reserve((id, serial) => new HwptPagingEntry(id, serial, ioas, iommu, IommuHwptAllocFlags.None, isAuto: true)) is not { } made)
         {
             return objects.NoRoom();
         }
@@ -98,20 +109,30 @@ internal static class DeviceAttachHandlers
         }
 
         // The first device of a group attaches all of it. A further one brings its own regions, and may have been bound since.
-        List<IoasChange> changes = [.. Reserve(pasid, [device]), .. AttachTo(hwpt, pasid, device, shared is null ? group.Bound : [device])];
-        if (isNew)
+        var members = Members(shared is null ? group.Bound : [device], device, pasid);
+        var noted = Note(hwpt, pasid, members, out var notes);
+        if (!noted.Succeeded)
         {
-            changes = [HwptHandlers.Allocation(hwpt, device.Device, null), .. changes, new AddDomain(hwpt.Id)];
+            return noted;
         }
 
-        changes.Add(new JoinDomain(hwpt.Id));
-        var result = await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
+        List<IoasChange> changes =
+        [
+            .. isNew ? [HwptHandlers.Allocation(hwpt.Paging, device.Device, null)] : Nothing,
+            .. Reserve(pasid, [device]),
+            .. AttachTo(hwpt, pasid, members),
+            .. isNew ? [new AddDomain(hwpt.Id)] : Nothing,
+            .. Join(hwpt, 1),
+        ];
+
+        var result = await ChangeAsync(scope, hwpt, changes, 1, Unreserve(pasid, [device]));
         if (!result.Succeeded)
         {
             return result;
         }
 
         Publish(scope, hwpt, isNew);
+        Remember(members, notes);
         device.Attach(pasid, hwpt);
         return new OperationResult(Errno.None, hwpt.Id);
     }
@@ -119,7 +140,7 @@ internal static class DeviceAttachHandlers
     // iommufd_device_do_replace: the group moves as a whole.
     private static async ValueTask<OperationResult> ReplaceByAsync(IoctlScope scope, DeviceEntry device, uint pasid, HwptEntry hwpt, bool isNew)
     {
-        List<IoasChange> changes = isNew ? [HwptHandlers.Allocation(hwpt, device.Device, null), new AddDomain(hwpt.Id)] : [];
+        List<IoasChange> changes = isNew ? [HwptHandlers.Allocation(hwpt.Paging, device.Device, null), new AddDomain(hwpt.Id)] : [];
         var group = device.Group;
         if (device.HwptAt(pasid) is not { } before)
         {
@@ -136,23 +157,36 @@ internal static class DeviceAttachHandlers
             return await RefuseAsync(scope, hwpt, changes, OperationResult.Fail(Errno.EINVAL, DiagnosticReason.PasidIncompatible, hwpt));
         }
 
+        var members = Members(group.Bound, device, pasid);
+        var noted = Note(hwpt, pasid, members, out var notes);
+        if (!noted.Succeeded)
+        {
+            return await RefuseAsync(scope, hwpt, changes, noted);
+        }
+
         var attached = group.AttachedAt(pasid);
         var moves = before.Ioas != hwpt.Ioas && pasid == DeviceGroup.NoPasid;
         changes.AddRange(moves ? Reserve(pasid, attached) : []);
-        changes.AddRange(AttachTo(hwpt, pasid, device, group.Bound));
-        changes.AddRange(attached.Select(_ => new JoinDomain(hwpt.Id)));
+        changes.AddRange(AttachTo(hwpt, pasid, members));
+        changes.AddRange(Join(hwpt, attached.Count));
 
         // What is left in the same IOAS goes in the same call.
-        var leavesAfterwards = before.Ioas != hwpt.Ioas || before is { IsAuto: true };
+        var leavesAfterwards = before.IsNested || hwpt.IsNested || before.Ioas != hwpt.Ioas || before.Paging.IsAuto;
         changes.AddRange(leavesAfterwards ? [] : attached.Select(_ => new LeaveDomain(before.Id)));
-        var result = await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
+        var result = await ChangeAsync(scope, hwpt, changes, attached.Count, moves ? Unreserve(pasid, attached) : []);
         if (!result.Succeeded)
         {
             return result;
         }
 
         Publish(scope, hwpt, isNew);
+        Remember(members, notes);
         attached.ForEach(member => member.Attach(pasid, hwpt));
+        foreach (var member in attached)
+        {
+            await DeviceFaultHandlers.DiscardAsync(scope, before, member, pasid);
+        }
+
         if (leavesAfterwards)
         {
             await LeaveAsync(scope, before, attached.Count, moves ? attached : []);
@@ -187,12 +221,33 @@ internal static class DeviceAttachHandlers
             : isMadeForPasids && group.HwptAt(DeviceGroup.NoPasid)?.Flags.HasFlag(IommuHwptAllocFlags.Pasid) != false;
     }
 
-    // What devices leave behind at a page table that they don't hold any more. It can't fail, unless the IOAS's grain has failed, and with it all
+    // Makes the changes of the IOAS, then tells a nested HWPT of its new users. What that leaves to be undone can't fail.
+    private static async ValueTask<OperationResult> ChangeAsync(IoctlScope scope, HwptEntry hwpt, List<IoasChange> changes, int users, IEnumerable<IoasChange> undo)
+    {
+        var result = await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
+        for (var told = 0; result.Succeeded && hwpt.IsNested && told < users; told++)
+        {
+            result = await scope.Grains.HoldAsync(hwpt);
+            if (!result.Succeeded)
+            {
+                await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, [.. undo]);
+            }
+        }
+
+        return result;
+    }
+
+    // What devices leave behind at a page table that they don't hold any more. It can't fail, unless the grain that has it has failed, and with it all
     // that would be taken away.
     private static async ValueTask LeaveAsync(IoctlScope scope, HwptEntry hwpt, int users, IEnumerable<DeviceEntry> gone)
     {
-        var isLast = hwpt is { IsAuto: true, Users: 1 };
-        List<IoasChange> changes = [.. Enumerable.Repeat(new LeaveDomain(hwpt.Id), users), .. gone.Where(device => Regions(device).Length > 0).Select(device => new RemoveReserved(device.Id))];
+        for (var left = 0; hwpt.IsNested && left < users; left++)
+        {
+            await scope.Grains.DropAsync(hwpt);
+        }
+
+        var isLast = hwpt is HwptPagingEntry { IsAuto: true, Users: 1 };
+        List<IoasChange> changes = [.. hwpt.IsNested ? [] : Enumerable.Repeat(new LeaveDomain(hwpt.Id), users), .. Unreserve(DeviceGroup.NoPasid, gone)];
         if (isLast)
         {
             changes.Add(new RemoveDomain(hwpt.Id));
@@ -201,8 +256,55 @@ internal static class DeviceAttachHandlers
         await IoasHandlers.ChangeAsync(scope, hwpt.Ioas, changes);
         if (isLast)
         {
-            hwpt.Ioas.RemoveAuto(hwpt);
+            hwpt.Ioas.RemoveAuto(hwpt.Paging);
             await scope.EndAsync(hwpt);
+        }
+    }
+
+    // attach_dev and set_dev_pasid, as far as they are not a domain's: decided first, since they may fail, and remembered when all else is done. Where the
+    // device does not fit a domain at all, that refuses.
+    private static OperationResult Note(HwptEntry hwpt, uint pasid, List<DeviceEntry> members, out List<DeviceAttachment?> notes)
+    {
+        notes = [];
+        foreach (var member in members)
+        {
+            var iommu = IommuDriver.Of(member.Device);
+            if (hwpt.Iommu != iommu.InstanceOf(member.Device) || pasid >> iommu.PasidWidth(member.Device) != 0)
+            {
+                return hwpt.IsNested ? OperationResult.Fail(Errno.EINVAL, DiagnosticReason.DeviceIncompatible, hwpt) : default;
+            }
+
+            ulong? virtId = member.Vdevice is { } vdevice && vdevice.Viommu.Id == hwpt.ViommuId ? vdevice.VirtId : null;
+            var errno = iommu.Attach(new AttachmentTarget(pasid, IsBlocked: false, hwpt.ViommuId, virtId), member.Attachment, out var after);
+            if (errno != Errno.None)
+            {
+                member.Attachment = after;
+                return errno == Errno.ENOENT
+                    ? new OperationResult(errno, default, Failure.Because(DiagnosticReason.NoVdevice, hwpt.ViommuId.Value, about: member.Ref))
+                    : OperationResult.Fail(errno, DiagnosticReason.SelftestFailure, member);
+            }
+
+            notes.Add(after);
+        }
+
+        return default;
+    }
+
+    // Detaching attaches to nothing, which can't fail.
+    private static void Block(List<DeviceEntry> members, uint pasid)
+    {
+        foreach (var member in members)
+        {
+            IommuDriver.Of(member.Device).Attach(new AttachmentTarget(pasid, IsBlocked: true, default, null), member.Attachment, out var after);
+            member.Attachment = after;
+        }
+    }
+
+    private static void Remember(List<DeviceEntry> members, List<DeviceAttachment?> notes)
+    {
+        for (var i = 0; i < notes.Count; i++)
+        {
+            members[i].Attachment = notes[i];
         }
     }
 
@@ -210,8 +312,8 @@ internal static class DeviceAttachHandlers
     {
         if (isNew)
         {
-            HwptHandlers.Publish(scope, hwpt);
-            hwpt.Ioas.AddAuto(hwpt);
+            HwptHandlers.Publish(scope, hwpt.Paging);
+            hwpt.Ioas.AddAuto(hwpt.Paging);
         }
     }
 
@@ -220,11 +322,20 @@ internal static class DeviceAttachHandlers
         ? devices.Where(device => Regions(device).Length > 0).Select(device => new ReserveRegions(device.Id, Regions(device)))
         : [];
 
+    private static IEnumerable<IoasChange> Unreserve(uint pasid, IEnumerable<DeviceEntry> devices) => pasid == DeviceGroup.NoPasid
+        ? devices.Where(device => Regions(device).Length > 0).Select(device => new RemoveReserved(device.Id))
+        : [];
+
     // Other devices of the group that have no PASIDs don't mind where one leads.
-    private static IEnumerable<IoasChange> AttachTo(HwptEntry hwpt, uint pasid, DeviceEntry device, IEnumerable<DeviceEntry> members)
-        => members
-            .Where(member => pasid == DeviceGroup.NoPasid || member == device || IommuDriver.Of(member.Device).PasidWidth(member.Device) > 0)
-            .Select(member => new AttachToDomain(hwpt.Id, member.Device, pasid));
+    private static List<DeviceEntry> Members(List<DeviceEntry> bound, DeviceEntry device, uint pasid)
+        => pasid == DeviceGroup.NoPasid ? bound : bound.FindAll(member => member == device || IommuDriver.Of(member.Device).PasidWidth(member.Device) > 0);
+
+    // Of a nested HWPT, the IOAS of its parent knows nothing.
+    private static IEnumerable<IoasChange> AttachTo(HwptEntry hwpt, uint pasid, List<DeviceEntry> members)
+        => hwpt.IsNested ? [] : members.Select(member => new AttachToDomain(hwpt.Id, member.Device, pasid));
+
+    private static IEnumerable<IoasChange> Join(HwptEntry hwpt, int users)
+        => hwpt.IsNested ? [] : Enumerable.Repeat(new JoinDomain(hwpt.Id), users);
 
     private static IovaRange[] Regions(DeviceEntry device) => IommuDriver.Of(device.Device).ReservedRegions(device.Device);
 }

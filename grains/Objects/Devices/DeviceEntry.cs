@@ -3,6 +3,7 @@ using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Hwpts;
+using IommuFd.Grains.Objects.Vdevices;
 
 namespace IommuFd.Grains.Objects.Devices;
 
@@ -26,6 +27,12 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
     /// <summary>The page table that it is attached to; null for none.</summary>
     public HwptEntry? Hwpt => HwptAt(DeviceGroup.NoPasid);
 
+    /// <summary>What its IOMMU's driver remembers of its attachments; null for nothing.</summary>
+    public DeviceAttachment? Attachment { get; set; }
+
+    /// <summary>The device as a vIOMMU knows it, which goes with it; null for none.</summary>
+    public VdeviceEntry? Vdevice { get; set; }
+
     /// <summary>Which of its PASIDs are attached, itself included.</summary>
     public IEnumerable<uint> AttachedPasids
         => _attachment is null ? _pasids?.Keys ?? Enumerable.Empty<uint>() : (_pasids?.Keys ?? Enumerable.Empty<uint>()).Prepend(DeviceGroup.NoPasid);
@@ -33,14 +40,15 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
     /// <summary>Restores a device, behind the older ones of its group.</summary>
     public static DeviceEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot)
     {
-        var description = SnapshotFormat.Expect<DeviceEntrySnapshot>(snapshot).Device;
+        var saved = SnapshotFormat.Expect<DeviceEntrySnapshot>(snapshot);
+        var description = saved.Device;
         SnapshotFormat.Require(description is not null && description.IsSound() && IommuDriver.Find(description.Iommu) is not null, "A device is not one that could have been bound.");
-        var device = new DeviceEntry(id, serial, description, context.Shared<DeviceGroups>().Of(description));
+        var device = new DeviceEntry(id, serial, description, context.Shared<DeviceGroups>().Of(description)) { Attachment = saved.Attachment };
         device.Group.Bound.Add(device);
         return device;
     }
 
-    public override EntrySnapshot Save() => new DeviceEntrySnapshot { Device = Device, Pasids = SavePasids() };
+    public override EntrySnapshot Save() => new DeviceEntrySnapshot { Device = Device, Pasids = SavePasids(), Attachment = Attachment };
 
     public override void Relink(EntrySnapshot? snapshot)
     {
@@ -128,4 +136,8 @@ internal sealed record DeviceEntrySnapshot : EntrySnapshot
     /// <summary>The PASIDs that are attached, 0 for the device itself, in the order of its holds: a column. No numbers where only itself is, or nothing.</summary>
     [Id(1)]
     public DeltaColumn Pasids { get; init; }
+
+    /// <summary>What its IOMMU's driver remembers of its attachments; null for nothing.</summary>
+    [Id(2)]
+    public DeviceAttachment? Attachment { get; init; }
 }

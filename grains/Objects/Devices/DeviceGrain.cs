@@ -12,9 +12,9 @@ namespace IommuFd.Grains.Objects.Devices;
 [PreferLocalPlacement]
 internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<DeviceModel>(accessor), IDeviceGrain
 {
-    public ValueTask<HwInfoReply> HwInfoAsync(ObjectStamp stamp, DeviceDescription? device, IommuHwInfoType type)
+    public ValueTask<HwInfoReply> HwInfoAsync(ObjectStamp stamp, IommuHwInfoType type)
     {
-        if (Enter(stamp) is not { } model || !model.TryBuild(device))
+        if (Enter(stamp) is not { } model)
         {
             return Lost<HwInfoReply>();
         }
@@ -25,9 +25,9 @@ internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<
             : HwInfoReply.Failed(errno, Failure.Because(DiagnosticReason.UnsupportedOption, (uint)type)));
     }
 
-    public ValueTask<ObjectReply> CheckCacheAsync(ObjectStamp stamp, DeviceDescription? device, uint entry, uint expected)
+    public ValueTask<ObjectReply> CheckCacheAsync(ObjectStamp stamp, uint entry, uint expected)
     {
-        if (Enter(stamp) is not { } model || !model.TryBuild(device))
+        if (Enter(stamp) is not { } model)
         {
             return Lost<ObjectReply>();
         }
@@ -39,7 +39,18 @@ internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<
             : ObjectReply.Failed(Errno.EINVAL, Failure.Because(DiagnosticReason.UnexpectedCache, actual)));
     }
 
-    protected override DeviceModel Build(ObjectStamp stamp) => new();
+    public ValueTask<ObjectReply> InvalidateCacheAsync(ObjectStamp stamp, uint entries)
+    {
+        if (Enter(stamp) is not { } model)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        model.Hardware.InvalidateCache(entries);
+        return Reply(new ObjectReply(Errno.None, 0));
+    }
+
+    protected override DeviceModel? Build(ObjectStamp stamp) => stamp.Build is DeviceBuild build ? new DeviceModel(build.Device) : null;
 
     protected override ObjectSnapshot Snapshot(DeviceModel model) => model.Save();
 

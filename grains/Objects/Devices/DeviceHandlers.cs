@@ -2,6 +2,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Vdevices;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Devices;
@@ -57,6 +58,7 @@ internal static class DeviceHandlers
             await DeviceAttachHandlers.DetachAsync(scope, device, pasid);
         }
 
+        await VdeviceHandlers.EndWithDeviceAsync(scope, device);
         device.DriverHold?.Drop();
         device.DriverHold = null;
         device.Group.Bound.Remove(device);
@@ -85,8 +87,8 @@ internal static class DeviceHandlers
 
         // Without the flag the field only answers.
         var type = ((IommuHwInfoFlags)cmd.Flags).HasFlag(IommuHwInfoFlags.InputType) ? (IommuHwInfoType)cmd.OutDataType : IommuHwInfoType.Default;
-        var info = await scope.Grains.CallAsync<IDeviceGrain, (DeviceDescription? Device, IommuHwInfoType Type), HwInfoReply>(
-            device, (ToBuild(scope, device), type), static (grain, stamp, argument) => grain.HwInfoAsync(stamp, argument.Device, argument.Type));
+        var info = await scope.Grains.CallAsync<IDeviceGrain, IommuHwInfoType, HwInfoReply>(
+            device, type, static (grain, stamp, type) => grain.HwInfoAsync(stamp, type));
         if (info.Errno != Errno.None)
         {
             return Failure.Of(info, device);
@@ -104,9 +106,6 @@ internal static class DeviceHandlers
         cmd.OutCapabilities = (ulong)info.Capabilities;
         return call.Respond(in cmd, rest);
     }
-
-    /// <summary>What a call of a device's grain tells it of the device: all of it while the grain may be the one that is built by the call, nothing from then on.</summary>
-    public static DeviceDescription? ToBuild(IoctlScope scope, DeviceEntry device) => scope.Grains.MayBuild(device) ? device.Device : null;
 
     public static DeviceState Describe(DeviceEntry device) => new(device.Device, device.DriverName, device.Hwpt?.Id ?? default);
 

@@ -19,6 +19,8 @@ internal sealed class DeviceKind : GrainKind
 
     public override IObjectGrain FindGrain(IGrainFactory factory, string key) => factory.GetGrain<IDeviceGrain>(key);
 
+    public override ObjectBuild BuildOf(ObjectEntry entry) => new DeviceBuild(((DeviceEntry)entry).Device);
+
     public override ObjectEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot) => DeviceEntry.Restore(context, id, serial, snapshot);
 
     public override ObjectState Describe(ObjectEntry entry) => DeviceHandlers.Describe((DeviceEntry)entry);
@@ -51,6 +53,7 @@ internal sealed class DeviceKind : GrainKind
             new("reserved regions", Ranges(iommu.ReservedRegions(device.Device), "none")),
             new("dirty tracking", iommu.TracksDirty(device.Device) ? "supported" : "not supported"),
             new("PASIDs", iommu.PasidWidth(device.Device) is > 0 and var bits ? Format.Count(bits, "bit") : "not supported"),
+            new("vDevice", ((DeviceEntry)entry).Vdevice is { } vdevice ? $"{vdevice.Ref}, 0x{vdevice.VirtId:X} on {vdevice.Viommu.Ref}" : "none"),
             new("attached PASIDs", pasids.Length == 0 ? "none" : string.Join(", ", pasids)),
         ];
     }

@@ -11,21 +11,31 @@ internal interface IDeviceGrain : IObjectGrain
 {
     /// <summary>What the IOMMU in front of the device says of itself (the <c>hw_info</c> operation).</summary>
     /// <param name="stamp">The life that is meant.</param>
-    /// <param name="device">The device, as it was bound: told by the call that builds the grain, which keeps it. Null later.</param>
     /// <param name="type">The kind of data that is asked for, or <see cref="IommuHwInfoType.Default"/>.</param>
     /// <returns>The data; EOPNOTSUPP where the IOMMU has none of that kind.</returns>
     [Alias("HwInfo")]
-    ValueTask<HwInfoReply> HwInfoAsync(ObjectStamp stamp, DeviceDescription? device, IommuHwInfoType type);
+    ValueTask<HwInfoReply> HwInfoAsync(ObjectStamp stamp, IommuHwInfoType type);
 
     /// <summary><c>IOMMU_TEST_OP_DEV_CHECK_CACHE</c>: whether an entry of the device's cache is what it should be.</summary>
     /// <param name="stamp">The life that is meant.</param>
-    /// <param name="device">The device, as it was bound: told by the call that builds the grain, which keeps it. Null later.</param>
     /// <param name="entry">The entry.</param>
     /// <param name="expected">What it should have.</param>
     /// <returns>EINVAL where it has something else, or there is no such entry; the value is what it has.</returns>
     [Alias("CheckCache")]
-    ValueTask<ObjectReply> CheckCacheAsync(ObjectStamp stamp, DeviceDescription? device, uint entry, uint expected);
+    ValueTask<ObjectReply> CheckCacheAsync(ObjectStamp stamp, uint entry, uint expected);
+
+    /// <summary>Invalidates entries of the device's cache.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="entries">Which entries, one bit each.</param>
+    /// <returns>The errno.</returns>
+    [Alias("InvalidateCache")]
+    ValueTask<ObjectReply> InvalidateCacheAsync(ObjectStamp stamp, uint entries);
 }
+
+/// <summary>What a device's grain is built of.</summary>
+/// <param name="Device">The device, as it was bound.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.DeviceBuild")]
+internal sealed record DeviceBuild([property: Id(0)] DeviceDescription Device) : ObjectBuild;
 
 /// <summary>What the IOMMU in front of a device says of itself.</summary>
 /// <param name="Errno">0; EOPNOTSUPP where it has no data of the kind.</param>

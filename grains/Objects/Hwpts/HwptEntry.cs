@@ -1,69 +1,57 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
-using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.FaultQueues;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Hwpts;
 
-// A paging HWPT in its context's table: what it is and which IOAS it mirrors. It has no grain: its domain lives in the IOAS's, with
-// which it changes in one step.
-
-/// <summary>A hardware page table.</summary>
+/// <summary>A hardware page table in its context's table, of either kind (the kernel's <c>iommufd_hw_pagetable</c>).</summary>
 /// <param name="id">Its id.</param>
+/// <param name="kind">Its kind.</param>
 /// <param name="serial">Its serial number.</param>
-/// <param name="ioas">The IOAS that it mirrors, and holds once it is built.</param>
-/// <param name="iommu">The name of the IOMMU driver whose page table it is.</param>
+/// <param name="iommu">The IOMMU whose page table it is.</param>
 /// <param name="flags">What it was made for.</param>
-/// <param name="isAuto">Whether attaching a device has made it; then it goes with its last device.</param>
-internal sealed class HwptEntry(ObjectId id, long serial, IoasEntry ioas, string iommu, IommuHwptAllocFlags flags, bool isAuto)
-    : ObjectEntry(id, HwptKind.Instance, serial)
+internal abstract class HwptEntry(ObjectId id, ObjectKind kind, long serial, string iommu, IommuHwptAllocFlags flags) : ObjectEntry(id, kind, serial)
 {
-    public IoasEntry Ioas { get; } = ioas;
-
-    /// <summary>The name of the IOMMU driver whose page table it is.</summary>
+    /// <summary>The IOMMU whose page table it is: an <see cref="Iommus.IommuDriver.InstanceOf"/>.</summary>
     public string Iommu { get; } = iommu;
 
     public IommuHwptAllocFlags Flags { get; } = flags;
 
-    public bool IsAuto { get; } = isAuto;
+    /// <summary>The paging HWPT that translates: itself, or the one that it nests on (<c>find_hwpt_paging</c>).</summary>
+    public abstract HwptPagingEntry Paging { get; }
 
-    public static HwptEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot)
+    /// <summary>Whether a guest has the page table, so that its devices' page faults of every PASID may be for it.</summary>
+    public bool IsNested => Paging != this;
+
+    /// <summary>The vIOMMU that it was made on; 0 for none.</summary>
+    public virtual ObjectId ViommuId => default;
+
+    /// <summary>The IOAS that <see cref="Paging"/> mirrors.</summary>
+    public IoasEntry Ioas => Paging.Ioas;
+
+    /// <summary>The queue that page faults of attached devices go to, which it holds; null for none.</summary>
+    public FaultQueueEntry? FaultQueue { get; private set; }
+
+    /// <summary>Holds the queue that page faults go to.</summary>
+    public void ReportTo(FaultQueueEntry? queue)
     {
-        var saved = SnapshotFormat.Expect<HwptEntrySnapshot>(snapshot);
-        var ioas = context.Objects.Find<IoasEntry>(saved.Ioas) ?? throw SnapshotFormat.Of($"HWPT {id} mirrors {saved.Ioas}, which is not an older IOAS.");
-        SnapshotFormat.Require(IommuDriver.Find(saved.Iommu) is not null, "A HWPT belongs to an unknown IOMMU.");
-        var hwpt = new HwptEntry(id, serial, ioas, saved.Iommu, saved.Flags, saved.IsAuto);
-        if (hwpt.IsAuto)
+        if (queue is not null)
         {
-            ioas.AddAuto(hwpt);
+            FaultQueue = queue;
+            Hold.RefToUsers(this, queue, "reporting page faults");
         }
-
-        return hwpt;
     }
 
-    public override EntrySnapshot Save() => new HwptEntrySnapshot { Ioas = Ioas.Id.Value, Iommu = Iommu, Flags = Flags, IsAuto = IsAuto };
-
-    public override void Relink(EntrySnapshot? snapshot)
-        => SnapshotFormat.Require(FirstHeld is { NextHeld: null } hold && hold.Target == Ioas, "A HWPT must hold its IOAS and nothing else.");
-
-    public HwptState Describe() => new() { Ioas = Ioas.Id, IsAuto = IsAuto, Flags = Flags, Iommu = Iommu };
-}
-
-/// <summary>A saved HWPT of a context's table.</summary>
-[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.HwptEntrySnapshot")]
-internal sealed record HwptEntrySnapshot : EntrySnapshot
-{
-    [Id(0)]
-    public uint Ioas { get; init; }
-
-    [Id(1)]
-    public required string Iommu { get; init; }
-
-    [Id(2)]
-    public IommuHwptAllocFlags Flags { get; init; }
-
-    [Id(3)]
-    public bool IsAuto { get; init; }
+    /// <summary>Finds the queue among what it holds, which must be that and one other object.</summary>
+    /// <param name="base">What it holds otherwise.</param>
+    protected void Relink(ObjectEntry @base)
+    {
+        FaultQueue = Held().Select(hold => hold.Target).OfType<FaultQueueEntry>().SingleOrDefault();
+        SnapshotFormat.Require(
+            HeldCount == (FaultQueue is null ? 1 : 2) && Held().Any(hold => hold.Target == @base) && (FaultQueue is not null) == Flags.HasFlag(IommuHwptAllocFlags.FaultIdValid),
+            "A HWPT must hold what it is based on, its fault queue, and nothing else.");
+    }
 }

@@ -13,6 +13,9 @@ internal sealed class IoasAccesses
     /// <summary>No access, for all the IOASes that have none. It stays as it is.</summary>
     public static readonly IoasAccesses None = new();
 
+    private const ulong Pinning = 1;
+    private const ulong Locking = 2;
+
     private readonly Dictionary<ObjectId, Access> _accesses = [];
 
     /// <summary>Accesses that are attached.</summary>
@@ -25,11 +28,14 @@ internal sealed class IoasAccesses
     public int PinningCount => _accesses.Values.Count(access => access.NeedsPinPages);
 
     /// <summary>All pins.</summary>
-    public IEnumerable<IovaRange> Pins => _accesses.Values.SelectMany(access => access.Pins.Values);
+    public IEnumerable<PinnedRange> Pins => _accesses.Values.SelectMany(access => access.Pins.Values.Select(range => new PinnedRange(range, access.LocksAreas)));
 
     public bool Contains(ObjectId access) => _accesses.ContainsKey(access);
 
-    public void Add(ObjectId access, bool needsPinPages) => _accesses.Add(access, new Access(needsPinPages, []));
+    /// <summary>Whether what an access pins can't be unmapped.</summary>
+    public bool LocksAreas(ObjectId access) => _accesses[access].LocksAreas;
+
+    public void Add(ObjectId access, bool needsPinPages, bool locksAreas) => _accesses.Add(access, new Access(needsPinPages, locksAreas, []));
 
     /// <summary>Takes an access out, with its pins; says whether it was one that pins.</summary>
     public bool Remove(ObjectId access, IoptTable table)
@@ -56,7 +62,7 @@ internal sealed class IoasAccesses
         }
 
         PinCount--;
-        table.Unpin(range);
+        table.Unpin(new PinnedRange(range, owner.LocksAreas));
         return true;
     }
 
@@ -83,7 +89,7 @@ internal sealed class IoasAccesses
         foreach (var (id, access) in _accesses.OrderBy(access => access.Key.Value))
         {
             ids.Add(id.Value);
-            needs.Add(access.NeedsPinPages ? 1UL : 0);
+            needs.Add((access.NeedsPinPages ? Pinning : 0) | (access.LocksAreas ? Locking : 0));
             counts.Add((ulong)access.Pins.Count);
             foreach (var (pin, range) in access.Pins.OrderBy(pin => pin.Key))
             {
@@ -114,7 +120,8 @@ internal sealed class IoasAccesses
         {
             var id = new ObjectId(number);
             SnapshotFormat.Require(!accesses.Contains(id), "An access is there twice.");
-            accesses.Add(id, needs.Next() != 0);
+            var need = needs.Next();
+            accesses.Add(id, (need & Pinning) != 0, (need & Locking) != 0);
             for (var left = counts.Next(); left > 0; left--)
             {
                 var pin = pins.Next<uint>();
@@ -134,11 +141,11 @@ internal sealed class IoasAccesses
         {
             access.Pins.Remove(pin);
             PinCount--;
-            table.Unpin(pinned);
+            table.Unpin(new PinnedRange(pinned, access.LocksAreas));
         }
     }
 
-    private sealed record Access(bool NeedsPinPages, Dictionary<uint, IovaRange> Pins);
+    private sealed record Access(bool NeedsPinPages, bool LocksAreas, Dictionary<uint, IovaRange> Pins);
 }
 
 /// <summary>The saved accesses of an IOAS, with their pins.</summary>
@@ -149,7 +156,7 @@ internal sealed record AccessesSnapshot
     [Id(0)]
     public DeltaColumn Ids { get; init; }
 
-    /// <summary>1 for those that pin pages, else 0: a column.</summary>
+    /// <summary>1 for those that pin pages, and 2 for those that lock what they pin: a column.</summary>
     [Id(1)]
     public DeltaColumn NeedPinPages { get; init; }
 

@@ -68,8 +68,10 @@ internal sealed record RemoveReserved([property: Id(0)] ObjectId Device) : IoasC
 /// <summary>Adds an access (<c>iopt_add_access</c>). EADDRINUSE where it pins pages and an area is not aligned to them.</summary>
 /// <param name="Access">The access.</param>
 /// <param name="NeedsPinPages">Whether it pins pages.</param>
+/// <param name="LocksAreas">Whether what it pins can't be unmapped.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.AddAccess")]
-internal sealed record AddAccess([property: Id(0)] ObjectId Access, [property: Id(1)] bool NeedsPinPages) : IoasChange;
+internal sealed record AddAccess(
+    [property: Id(0)] ObjectId Access, [property: Id(1)] bool NeedsPinPages, [property: Id(2)] bool LocksAreas = false) : IoasChange;
 
 /// <summary>Takes an access out, with every pin.</summary>
 /// <param name="Access">The access.</param>

@@ -37,6 +37,7 @@ internal static class IoasDiagnostics
     {
         Errno.EINVAL => Failure.Because(DiagnosticReason.EmptyRange),
         Errno.EOVERFLOW => Failure.Because(DiagnosticReason.RangeOverflow, iova, length),
+        Errno.EBUSY => Failure.Because(DiagnosticReason.AreaLocked, iova, length, overlap: table.AreasFrom(iova).FirstOrDefault(area => area.Locks > 0)?.Range),
         _ => Failure.Because(DiagnosticReason.RangeNotMapped, iova, length, overlap: Nearest(table, iova, length)),
     };
 

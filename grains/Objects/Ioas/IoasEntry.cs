@@ -7,12 +7,12 @@ namespace IommuFd.Grains.Objects.Ioas;
 /// <summary>An IOAS in its context's table.</summary>
 internal sealed class IoasEntry(ObjectId id, long serial) : ObjectEntry(id, IoasKind.Instance, serial)
 {
-    private List<HwptEntry>? _autoHwpts;
+    private List<HwptPagingEntry>? _autoHwpts;
 
     /// <summary>The HWPTs that attaching devices has made, oldest first. A further device takes the first that it fits.</summary>
-    public IReadOnlyList<HwptEntry> AutoHwpts => _autoHwpts ?? [];
+    public IReadOnlyList<HwptPagingEntry> AutoHwpts => _autoHwpts ?? [];
 
-    public void AddAuto(HwptEntry hwpt) => (_autoHwpts ??= new(capacity: 1)).Add(hwpt);
+    public void AddAuto(HwptPagingEntry hwpt) => (_autoHwpts ??= new(capacity: 1)).Add(hwpt);
 
-    public void RemoveAuto(HwptEntry hwpt) => _autoHwpts?.Remove(hwpt);
+    public void RemoveAuto(HwptPagingEntry hwpt) => _autoHwpts?.Remove(hwpt);
 }

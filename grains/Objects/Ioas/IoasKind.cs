@@ -26,9 +26,9 @@ internal sealed class IoasKind : GrainKind
     public override async ValueTask RestoreHoldersAsync(IoctlScope scope, ObjectEntry entry)
     {
         var joins = new List<IoasChange>();
-        foreach (var hwpt in entry.Holders().Select(hold => hold.Owner).OfType<HwptEntry>())
+        foreach (var hwpt in entry.Holders().Select(hold => hold.Owner).OfType<HwptPagingEntry>())
         {
-            joins.AddRange(hwpt.Holders().Where(hold => hold.Owner is ObjectEntry).Select(_ => new JoinDomain(hwpt.Id)));
+            joins.AddRange(hwpt.Holders().Where(hold => hold.Owner is DriverOwnedEntry).Select(_ => new JoinDomain(hwpt.Id)));
         }
 
         var joined = await IoasHandlers.ChangeAsync(scope, (IoasEntry)entry, joins);

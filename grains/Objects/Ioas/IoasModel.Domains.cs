@@ -80,7 +80,7 @@ internal sealed partial class IoasModel
     public Errno PinPages(IoasAccessRequest request, uint pin, ExpectedMemory expected, List<PagesSlice> slices)
     {
         var iova = IovaOf(request);
-        var errno = Table.Pin(iova, request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), slices);
+        var errno = Table.Pin(iova, request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), Accesses.LocksAreas(request.Access), slices);
         if (errno != Errno.None)
         {
             return errno;
@@ -90,7 +90,7 @@ internal sealed partial class IoasModel
         errno = expected.Address == 0 ? Errno.None : PageComparison.Compare(slices, expected with { Address = expected.Address - PageSizes.OffsetOf(iova) }, expected);
         if (errno != Errno.None)
         {
-            Table.Unpin(range);
+            Table.Unpin(new PinnedRange(range, Accesses.LocksAreas(request.Access)));
             slices.Clear();
             return errno;
         }
@@ -267,7 +267,7 @@ internal sealed partial class IoasModel
                 errno = Table.AddAccess(add.NeedsPinPages);
                 if (errno == Errno.None)
                 {
-                    (_accesses ?? SetAccesses(new IoasAccesses())).Add(add.Access, add.NeedsPinPages);
+                    (_accesses ?? SetAccesses(new IoasAccesses())).Add(add.Access, add.NeedsPinPages, add.LocksAreas);
                     undo.Push(() => Remove(add.Access));
                 }
 

@@ -8,11 +8,11 @@ internal static class PinnedPages
 {
     /// <summary>Collects the pinned runs that have an address of a range.</summary>
     /// <returns>False where there are more than one reply carries.</returns>
-    public static bool TryFind(IoptTable table, IEnumerable<IovaRange> pins, IovaRange addresses, List<PinnedRun> runs)
+    public static bool TryFind(IoptTable table, IEnumerable<PinnedRange> pins, IovaRange addresses, List<PinnedRun> runs)
     {
         var slices = table.Domains.Count > 0
             ? table.Areas.Select(area => area.Slice)
-            : pins.SelectMany(pin => Slices(table, pin));
+            : pins.SelectMany(pin => Slices(table, pin.Range));
         foreach (var slice in slices.Where(slice => slice.Pages.File is null))
         {
             var run = new IovaRange(PageSizes.RoundDown(slice.Address), (slice.Address + (slice.Length - 1)) | (PageSizes.Page - 1));

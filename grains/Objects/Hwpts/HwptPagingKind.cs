@@ -2,38 +2,42 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Objects.Devices;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Hwpts;
 
 /// <summary>Paging HWPTs. A HWPT's domain is a part of its IOAS's grain.</summary>
-internal sealed class HwptKind : GrainKind
+internal sealed class HwptPagingKind : GrainKind
 {
-    public static readonly HwptKind Instance = new();
+    public static readonly HwptPagingKind Instance = new();
 
     public override ObjectType Type => ObjectType.HwptPaging;
 
     public override DrawingStyle Style => DrawingStyle.PageTable;
 
-    public override ObjectEntry AggregateOf(ObjectEntry entry) => ((HwptEntry)entry).Ioas;
+    public override ObjectEntry AggregateOf(ObjectEntry entry) => ((HwptPagingEntry)entry).Ioas;
 
-    public override ObjectEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot) => HwptEntry.Restore(context, id, serial, snapshot);
+    public override ObjectEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot) => HwptPagingEntry.Restore(context, id, serial, snapshot);
 
-    public override ObjectState Describe(ObjectEntry entry) => ((HwptEntry)entry).Describe();
+    public override ObjectState Describe(ObjectEntry entry) => ((HwptPagingEntry)entry).Describe();
 
-    public override ObjectState Complete(ObjectEntry entry, ObjectState state) => HwptHandlers.Complete((HwptEntry)entry, (HwptState)state);
+    public override ObjectState Complete(ObjectEntry entry, ObjectState state) => HwptHandlers.Complete((HwptPagingEntry)entry, (HwptState)state);
 
     /// <summary>An automatic HWPT goes with its last device.</summary>
-    public override bool GoesWith(ObjectEntry entry, HoldOwner last) => entry is HwptEntry { IsAuto: true } && last is DeviceEntry;
+    public override bool GoesWith(ObjectEntry entry, HoldOwner last) => entry is HwptPagingEntry { IsAuto: true } && last is DriverOwnedEntry;
 
-    /// <summary>An automatic HWPT that a driver held when its last device went: no device may be given it any more.</summary>
+    /// <summary>
+    /// No device may be given an automatic HWPT any more that a driver held when its last device went; and page faults go elsewhere.
+    /// </summary>
     public override ValueTask DestroyAsync(IoctlScope scope, ObjectEntry entry)
     {
-        var hwpt = (HwptEntry)entry;
+        var hwpt = (HwptPagingEntry)entry;
         hwpt.Ioas.RemoveAuto(hwpt);
-        return ValueTask.CompletedTask;
+        return HwptHandlers.StopReportingAsync(scope, hwpt);
     }
+
+    // A device joins its domain in the call that attaches it.
+    public override bool IsToldOf(ObjectEntry entry, ObjectEntry holder) => holder is not DriverOwnedEntry;
 
     public override string Summarize(ObjectEntry entry, ObjectState state)
     {
@@ -53,6 +57,7 @@ internal sealed class HwptKind : GrainKind
             new("IOMMU", hwpt.Iommu),
             new("aperture", $"{hwpt.Aperture}"),
             new("page size", Format.Bytes(hwpt.PageSize)),
+            new("page faults go to", hwpt.FaultQueue == default ? "nothing" : $"fault queue {hwpt.FaultQueue}"),
             new("dirty tracking", hwpt.TracksDirtyPages ? $"on, {Format.Count(hwpt.DirtyPages, "dirty page")}" : "off"),
         ];
     }

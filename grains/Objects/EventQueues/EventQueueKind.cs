@@ -1,0 +1,42 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Model;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Objects.EventQueues;
+
+/// <summary>A kind of queue that a program reads through a file. Each queue has a grain of its own.</summary>
+internal abstract class EventQueueKind : GrainKind
+{
+    public override DrawingStyle Style => DrawingStyle.Queue;
+
+    public override async ValueTask<FileReply> FileAsync(IoctlScope scope, ObjectEntry entry, FileRequest request)
+    {
+        var answer = await scope.Grains.CallAsync<IEventQueueGrain, FileRequest, QueueReply>(
+            entry, request, static (grain, stamp, request) => grain.FileAsync(stamp, request));
+        return new FileReply(answer.Errno, answer.Count, answer.Data, answer.Errno == Errno.None ? null : Explain(answer, entry));
+    }
+
+    public override async ValueTask<PollReply> PollAsync(IoctlScope scope, ObjectEntry entry, TimeSpan wait)
+    {
+        // A queue that was never called is empty, and looking at it must not activate its grain.
+        if (!scope.Grains.WasCalled(entry) && wait > TimeSpan.Zero)
+        {
+            await Task.Delay(wait < MaxWait ? wait : MaxWait);
+            wait = TimeSpan.Zero;
+        }
+
+        return await scope.Grains.AskAsync<IEventQueueGrain, PollReply>(entry, (grain, stamp) => grain.PollAsync(stamp, wait)) ?? new PollReply(Errno.None, AlwaysReady);
+    }
+
+    public override async ValueTask CloseFileAsync(IoctlScope scope, ObjectEntry entry)
+        => await scope.Grains.CallAsync<IEventQueueGrain, bool, ObjectReply>(entry, default, static (grain, stamp, _) => grain.CloseAsync(stamp));
+
+    /// <summary>What <c>poll</c> reports of an empty queue.</summary>
+    protected abstract PollEvents AlwaysReady { get; }
+
+    private static TimeSpan MaxWait => TimeSpan.FromMilliseconds(IoctlLimits.MaxPollWaitMs);
+
+    private static IoctlDiagnostic Explain(QueueReply answer, ObjectEntry entry)
+        => answer.Diagnostic is { } diagnostic ? Failure.Because(diagnostic.Reason, diagnostic.Value, diagnostic.Limit, entry.Ref) : Failure.Unreachable(entry);
+}

@@ -1,0 +1,52 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Encoding;
+using IommuFd.Grains.Iommus;
+using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Viommus;
+using IommuFd.Uapi;
+using Orleans.Placement;
+
+namespace IommuFd.Grains.Objects.NestedHwpts;
+
+/// <inheritdoc cref="INestedHwptGrain"/>
+[KeepAlive]
+[PreferLocalPlacement]
+internal sealed class NestedHwptGrain(IGrainContextAccessor accessor) : ObjectGrain<NestedHwptModel>(accessor), INestedHwptGrain
+{
+    public ValueTask<ObjectReply> InvalidateAsync(ObjectStamp stamp, InvalidationEntries entries)
+    {
+        if (Enter(stamp) is not { } model)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var errno = model.Invalidate(entries, out var done);
+        return Reply(new ObjectReply(errno, done, errno == Errno.None ? null : InvalidationDiagnostics.Of(errno, entries, done)));
+    }
+
+    public ValueTask<ObjectReply> CheckIotlbAsync(ObjectStamp stamp, uint entry, uint expected)
+    {
+        if (Enter(stamp) is not { } model)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var iotlb = model.Domain.Iotlb;
+        var actual = entry < (uint)iotlb.Length ? iotlb[(int)entry] : 0;
+        return Reply(entry < (uint)iotlb.Length && actual == expected
+            ? new ObjectReply(Errno.None, actual)
+            : ObjectReply.Failed(Errno.EINVAL, Failure.Because(DiagnosticReason.UnexpectedIotlb, actual)));
+    }
+
+    protected override NestedHwptModel? Build(ObjectStamp stamp) => stamp.Build is NestedHwptBuild build ? new NestedHwptModel(build) : null;
+
+    protected override ObjectSnapshot Snapshot(NestedHwptModel model) => model.Save();
+
+    protected override NestedHwptModel Restore(ObjectStamp stamp, ObjectSnapshot snapshot) => NestedHwptModel.Restore(SnapshotFormat.Expect<NestedHwptSnapshot>(snapshot));
+
+    // The devices that are attached to it are told of.
+    protected override long? Holders(NestedHwptModel model, ObjectId part) => part == default ? 0 : null;
+
+    protected override ObjectState Inspect(NestedHwptModel model, StatePage page) => new NestedHwptState { Invalidations = model.Invalidations };
+}

@@ -1,0 +1,139 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Iommus;
+using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Objects.Hwpts;
+using IommuFd.Grains.Objects.Viommus;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.Objects.NestedHwpts;
+
+/// <summary>How nested HWPTs are made, and IOMMU_HWPT_INVALIDATE.</summary>
+internal static class NestedHwptHandlers
+{
+    /// <summary>How many entries one invalidation has at most. Linux's limit is its memory.</summary>
+    public const uint MaxEntries = 65_536;
+
+    private const IommuHwptAllocFlags KnownFlags = IommuHwptAllocFlags.FaultIdValid | IommuHwptAllocFlags.Pasid;
+
+    /// <summary><c>iommufd_hwpt_nested_alloc</c>.</summary>
+    public static ValueTask<OperationResult> AllocOnParentAsync(IoctlScope scope, HwptPagingEntry parent, DeviceEntry device, IommuHwptAlloc cmd, UserBuffer buffer)
+    {
+        var iommu = IommuDriver.Of(device.Device);
+        if (((IommuHwptAllocFlags)cmd.Flags & ~KnownFlags) != 0 || cmd.DataLen == 0 || !iommu.CanNest(device.Device))
+        {
+            return ValueTask.FromResult(new OperationResult(Errno.EOPNOTSUPP, default, Failure.Because(DiagnosticReason.IommuLacksFeature, cmd.Flags)));
+        }
+
+        return parent.IsAuto || !parent.Flags.HasFlag(IommuHwptAllocFlags.NestParent) || parent.Iommu != iommu.InstanceOf(device.Device)
+            ? ValueTask.FromResult(OperationResult.Fail(Errno.EINVAL, DiagnosticReason.NotNestParent, parent))
+            : AllocAsync(scope, parent, null, iommu, cmd, buffer);
+    }
+
+    /// <summary><c>iommufd_viommu_alloc_hwpt_nested</c>.</summary>
+    public static ValueTask<OperationResult> AllocOnViommuAsync(IoctlScope scope, ViommuEntry viommu, DeviceEntry device, IommuHwptAlloc cmd, UserBuffer buffer)
+    {
+        var iommu = IommuDriver.Of(device.Device);
+        if (viommu.Iommu != iommu.InstanceOf(device.Device))
+        {
+            return ValueTask.FromResult(OperationResult.Fail(Errno.EINVAL, DiagnosticReason.OtherIommu, device));
+        }
+
+        return ((IommuHwptAllocFlags)cmd.Flags & ~KnownFlags) != 0 || cmd.DataLen == 0
+            ? ValueTask.FromResult(new OperationResult(Errno.EOPNOTSUPP, default, Failure.Because(DiagnosticReason.IommuLacksFeature, cmd.Flags)))
+            : AllocAsync(scope, viommu.Hwpt, viommu, iommu, cmd, buffer);
+    }
+
+    /// <summary>IOMMU_HWPT_INVALIDATE: entry_num tells how many entries were carried out, also on failure.</summary>
+    public static async ValueTask<IoctlReply> Invalidate(IoctlScope scope, IoctlCommand call)
+    {
+        var cmd = call.Read<IommuHwptInvalidate>();
+        if (!call.CanRespond<IommuHwptInvalidate>())
+        {
+            return call.Respond(in cmd);
+        }
+
+        var (result, done) = await InvalidateAsync(scope, cmd, call.Buffer(0));
+        cmd.EntryNum = done;
+        return call.Respond(in cmd, result.ToReply());
+    }
+
+    private static async ValueTask<(OperationResult Result, uint Done)> InvalidateAsync(IoctlScope scope, IommuHwptInvalidate cmd, UserBuffer buffer)
+    {
+        if (cmd.Reserved != 0)
+        {
+            return (new OperationResult(Errno.EOPNOTSUPP, default, Failure.Because(DiagnosticReason.ReservedNotZero, cmd.Reserved)), 0);
+        }
+
+        if (cmd.EntryNum > 0 && (cmd.DataUptr == 0 || cmd.EntryLen == 0))
+        {
+            return (new OperationResult(Errno.EINVAL, default, Failure.Because(DiagnosticReason.NoEntries, cmd.EntryNum)), 0);
+        }
+
+        var objects = scope.Context.Objects;
+        var entry = objects.Find(cmd.HwptId);
+        if (entry is not (HwptNestedEntry or ViommuEntry))
+        {
+            return (entry is null ? OperationResult.NotFound(objects, cmd.HwptId) : OperationResult.Fail(Errno.EINVAL, DiagnosticReason.NotInvalidatable, entry), 0);
+        }
+
+        // More than travels, or more than one turn should do.
+        if ((ulong)cmd.EntryNum * cmd.EntryLen is var bytes && (bytes > IoctlLimits.MaxBufferBytes || cmd.EntryNum > MaxEntries))
+        {
+            return (new OperationResult(Errno.ENOMEM, default, Failure.Because(DiagnosticReason.RequestTooLarge, bytes, IoctlLimits.MaxBufferBytes)), 0);
+        }
+
+        var entries = new InvalidationEntries((IommuHwptInvalidateDataType)cmd.DataType, cmd.EntryLen, cmd.EntryNum, buffer.Content);
+        if (entry is ViommuEntry viommu)
+        {
+            return await ViommuHandlers.InvalidateAsync(scope, viommu, entries);
+        }
+
+        var answer = await scope.Grains.CallAsync<INestedHwptGrain, InvalidationEntries, ObjectReply>(
+            entry, entries, static (grain, stamp, entries) => grain.InvalidateAsync(stamp, entries));
+        return (OperationResult.Of(answer, entry), (uint)answer.Value);
+    }
+
+    private static async ValueTask<OperationResult> AllocAsync(
+        IoctlScope scope, HwptPagingEntry parent, ViommuEntry? viommu, IommuDriver iommu, IommuHwptAlloc cmd, UserBuffer buffer)
+    {
+        var objects = scope.Context.Objects;
+        var errno = iommu.CheckNested(HwptAllocHandlers.DataOf(cmd, buffer)!, viommu is not null, out var config);
+        if (errno != Errno.None)
+        {
+            return new OperationResult(errno, default, Failure.Because(DiagnosticReason.InvalidDataLength, cmd.DataType, cmd.DataLen));
+        }
+
+        var found = HwptAllocHandlers.FindFaultQueue(scope, cmd, out var queue);
+        if (!found.Succeeded)
+        {
+            return found;
+        }
+
+        if (objects.Reserve((id, serial) => new HwptNestedEntry(id, serial, parent, viommu, parent.Iommu, (IommuHwptAllocFlags)cmd.Flags, config)) is not { } hwpt)
+        {
+            return objects.NoRoom();
+        }
+
+        var told = await scope.Grains.HoldAsync(hwpt.Base);
+        if (told.Succeeded)
+        {
+            Hold.RefToUsers(hwpt, hwpt.Base, viommu is null ? "nesting on it" : "a page table of its guest");
+            told = await HwptHandlers.ReportToAsync(scope, hwpt, queue);
+            if (!told.Succeeded)
+            {
+                await scope.Grains.DropAsync(hwpt.Base);
+            }
+        }
+
+        if (!told.Succeeded)
+        {
+            objects.AbortAndDestroy(hwpt);
+            return told;
+        }
+
+        objects.Finalize(hwpt);
+        return new OperationResult(Errno.None, hwpt.Id);
+    }
+}
