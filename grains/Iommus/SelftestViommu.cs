@@ -112,7 +112,7 @@ internal sealed class SelftestViommu : EmulatedViommu
         var copied = new IommuViommuInvalidateSelftest[entries.Count];
         for (var i = 0U; i < entries.Count; i++)
         {
-            if (UserData.Copy(entries, i, 0, MemoryMarshal.AsBytes(copied.AsSpan((int)i, 1))) is var fault && fault != Errno.None)
+            if (UserData.CopyAny(entries, i, MemoryMarshal.AsBytes(copied.AsSpan((int)i, 1))) is var fault && fault != Errno.None)
             {
                 return fault;
             }
