@@ -321,6 +321,9 @@ public enum DiagnosticReason
     /// <summary>EBADF: the file leads to no object of an open context, or was closed.</summary>
     FileLeadsNowhere,
 
+    /// <summary>EINVAL: <c>Value</c> bytes are no event of the IOMMU in front of the device <c>ObjectId</c>.</summary>
+    InvalidEvent,
+
     /// <summary>ENOMEM: the emulated device fails the replacement of this PASID once, as Linux's selftest wants it.</summary>
     SelftestFailure,
 

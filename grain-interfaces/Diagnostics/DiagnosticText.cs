@@ -128,6 +128,7 @@ public static class DiagnosticText
             DiagnosticReason.InvalidResponseCode => $"{value} is not a response code, only 0 and 1 are",
             DiagnosticReason.FileOperationUnsupported => $"the file of {type} {id} does not take this operation",
             DiagnosticReason.FileLeadsNowhere => $"the file was closed, or leads to no object of an open context",
+            DiagnosticReason.InvalidEvent => $"{value:N0} bytes are no event of the IOMMU in front of device {id}",
             DiagnosticReason.SelftestFailure => $"the emulated device fails this replacement once: PASID 1024 is for testing that",
             DiagnosticReason.InvalidFaultGroup => $"a group has 1 to {limit:N0} page faults, all with one PASID and one group number",
             _ => $"reason {(int)diagnostic.Reason}",

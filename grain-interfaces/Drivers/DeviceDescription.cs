@@ -13,6 +13,12 @@ public sealed record DeviceDescription
     /// </summary>
     public const string PciIommu = "pci";
 
+    /// <summary>
+    /// The IOMMU driver that emulates an IOMMU as <see cref="IommuHardware"/> describes it. Devices whose descriptions of it are equal are
+    /// behind one IOMMU. What a guest's IOMMU needs, it has in the formats of Arm's SMMUv3.
+    /// </summary>
+    public const string VirtualIommu = "virtual";
+
     /// <summary>The maximum width of a device's PASIDs in bits, as in PCI.</summary>
     public const int MaxPasidWidth = 20;
 
@@ -23,7 +29,8 @@ public sealed record DeviceDescription
     public required string Name { get; init; }
 
     /// <summary>
-    /// The IOMMU in front of it: the name of an emulated IOMMU driver, <see cref="SelftestIommu"/> or <see cref="PciIommu"/>.
+    /// The IOMMU in front of it: the name of an emulated IOMMU driver, <see cref="SelftestIommu"/>, <see cref="PciIommu"/> or
+    /// <see cref="VirtualIommu"/>.
     /// </summary>
     [Id(1)]
     public string Iommu { get; init; } = SelftestIommu;
@@ -50,6 +57,10 @@ public sealed record DeviceDescription
     [Id(5)]
     public int PasidWidth { get; init; }
 
+    /// <summary>What its IOMMU can do, for a <see cref="VirtualIommu"/>: null for the defaults. Other IOMMUs take no description.</summary>
+    [Id(6)]
+    public IommuDescription? IommuHardware { get; init; }
+
     /// <inheritdoc/>
     public override string ToString() => Name;
 
@@ -60,7 +71,8 @@ public sealed record DeviceDescription
             && (Group is null || IsName(Group))
             && ReservedRegions is { Length: <= IoctlLimits.MaxReservedRegions } regions
             && Array.TrueForAll(regions, region => region.Start <= region.Last)
-            && PasidWidth is >= 0 and <= MaxPasidWidth;
+            && PasidWidth is >= 0 and <= MaxPasidWidth
+            && (IommuHardware is null || (Iommu == VirtualIommu && IommuHardware.IsSound()));
 
     private static bool IsName(string? name) => name is { Length: > 0 and <= IoctlLimits.MaxNameLength };
 }

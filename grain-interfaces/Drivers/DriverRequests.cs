@@ -1,3 +1,5 @@
+using IommuFd.Uapi;
+
 namespace IommuFd.GrainInterfaces;
 
 // What drivers ask of a context: the functions that Linux's iommufd exports to VFIO and others. Each is a request type, and one method of
@@ -58,6 +60,37 @@ public sealed record ReplaceDeviceRequest(
 /// <param name="Pasid">The PASID of the device to detach; 0 for the device itself.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.DetachDeviceRequest")]
 public sealed record DetachDeviceRequest([property: Id(0)] ObjectId Device, [property: Id(1)] uint Pasid = 0) : DriverRequest;
+
+/// <summary>
+/// <c>iommu_report_device_fault</c>: the device reports a group of page faults, which goes to the fault queue of the page table that the
+/// device, or its PASID, is attached to. Without one the device is told at once that the access can't be made.
+/// </summary>
+/// <param name="Device">The device.</param>
+/// <param name="Faults">
+/// The page faults: 1 to <see cref="IoctlLimits.MaxFaultGroup"/>, all with one PASID and one group number, else EINVAL.
+/// </param>
+[GenerateSerializer, Immutable, Alias("IommuFd.ReportFaultsRequest")]
+public sealed record ReportFaultsRequest([property: Id(0)] ObjectId Device, [property: Id(1)] PageFault[] Faults) : DriverRequest;
+
+/// <summary>
+/// <c>iommufd_viommu_report_event</c>: the device reports an event to the vIOMMU of the nested page table that it is attached to.
+/// </summary>
+/// <param name="Device">The device; ENOENT if it has no vIOMMU, EOPNOTSUPP if that has no queue for its events.</param>
+/// <param name="Data">
+/// The event, in the format of the device's IOMMU, else EINVAL: 32 bytes for a <see cref="DeviceDescription.VirtualIommu"/>, whose stream id
+/// is replaced by the guest's; not used by the selftest's.
+/// </param>
+[GenerateSerializer, Immutable, Alias("IommuFd.ReportEventRequest")]
+public sealed record ReportEventRequest([property: Id(0)] ObjectId Device, [property: Id(1)] byte[] Data) : DriverRequest;
+
+/// <summary>An access of a device that its page table does not permit or translate.</summary>
+/// <param name="Address">The address that was accessed.</param>
+/// <param name="Access">What the access wanted.</param>
+/// <param name="Group">The group that the fault belongs to, numbered by the device.</param>
+/// <param name="Pasid">The PASID of the access; 0 for none.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.PageFault")]
+public readonly record struct PageFault(
+    [property: Id(0)] ulong Address, [property: Id(1)] IommuPgfaultPerm Access, [property: Id(2)] uint Group = 0, [property: Id(3)] uint Pasid = 0);
 
 /// <summary><c>iommufd_access_create</c>: creates an access object, which this driver holds until it destroys it.</summary>
 /// <param name="NeedsPinPages">Whether it pins pages, which requires the IOVAs of its IOAS to be aligned to pages.</param>

@@ -4,6 +4,7 @@ using IommuFd.Grains.Calls;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Accesses;
 using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Objects.Veventqs;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Dispatch;
@@ -37,6 +38,12 @@ internal static class DriverDispatcher
             static request => request.Device,
             static (scope, device, request) => DeviceAttachHandlers.DetachAsync(scope, device, request.Pasid),
             ChangeRules.OnSuccess),
+        OfDevice<ReportFaultsRequest>(
+            static request => request.Device,
+            static (scope, device, request) => DeviceFaultHandlers.ReportAsync(scope, device, request.Faults),
+            ChangeRules.OnSuccess),
+        OfDevice<ReportEventRequest>(
+            static request => request.Device, static (scope, device, request) => VeventqHandlers.ReportAsync(scope, device, request.Data), ChangeRules.Always),
         OfAccess<DestroyAccessRequest>(
             static request => request.Access, static (scope, access, _) => DriverHandler.DestroyAccessAsync(scope, access), ChangeRules.OnSuccess),
         OfAccess<AttachAccessRequest>(

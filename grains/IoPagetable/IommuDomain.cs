@@ -87,11 +87,16 @@ internal class IommuDomain
     /// <summary>
     /// The operation <c>attach_dev</c>: EINVAL if the device is behind another IOMMU, or can't track dirty pages and the domain does.
     /// </summary>
-    public virtual Errno Attach(DeviceDescription device)
-        => device.Iommu != _iommu || (CanTrackDirty && !device.TracksDirtyPages) ? Errno.EINVAL : Errno.None;
+    /// <param name="device">The device.</param>
+    /// <param name="iommu">The IOMMU that it is behind.</param>
+    public virtual Errno Attach(DeviceDescription device, string iommu)
+        => iommu != _iommu || (CanTrackDirty && !device.TracksDirtyPages) ? Errno.EINVAL : Errno.None;
 
     /// <summary>The operation <c>set_dev_pasid</c>: EINVAL if the device has no such PASID, or can't use this domain.</summary>
-    public virtual Errno SetPasid(DeviceDescription device, uint pasid) => pasid >> device.PasidWidth == 0 ? Attach(device) : Errno.EINVAL;
+    /// <param name="device">The device.</param>
+    /// <param name="iommu">The IOMMU that it is behind.</param>
+    /// <param name="pasid">The PASID.</param>
+    public virtual Errno SetPasid(DeviceDescription device, string iommu, uint pasid) => pasid >> device.PasidWidth == 0 ? Attach(device, iommu) : Errno.EINVAL;
 
     /// <summary>Starts or stops tracking (<c>set_dirty_tracking</c>).</summary>
     public virtual Errno SetDirtyTracking(bool enable)
@@ -114,7 +119,7 @@ internal class IommuDomain
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.DomainSnapshot")]
 internal record DomainSnapshot
 {
-    /// <summary>The name of the IOMMU driver that created the domain and restores it.</summary>
+    /// <summary>The IOMMU whose driver created the domain and restores it.</summary>
     [Id(0)]
     public required string Iommu { get; init; }
 

@@ -15,7 +15,7 @@ internal abstract class IommuDriver
     /// <summary>Bytes of what a nested page table or a vIOMMU is made of.</summary>
     public const int MaxConfigBytes = 64;
 
-    private static readonly IommuDriver[] Drivers = [new SelftestIommu(), new PciIommu()];
+    private static readonly IommuDriver[] Drivers = [new SelftestIommu(), new PciIommu(), new VirtualIommu()];
 
     /// <summary>The name that a <see cref="DeviceDescription.Iommu"/> gives.</summary>
     public abstract string Name { get; }
@@ -107,13 +107,14 @@ internal abstract class IommuDriver
         return Errno.None;
     }
 
-    /// <summary>The data of an event that a device reports to its vIOMMU, and the kind of queue that it goes to.</summary>
+    /// <summary>Makes an event of what a device reports to its vIOMMU; null where it is no event.</summary>
     /// <param name="virtId">The device's id on the vIOMMU.</param>
-    /// <param name="type">The kind of queue.</param>
-    public virtual byte[] TestEvent(ulong virtId, out IommuVeventqType type)
+    /// <param name="data">What the device reports.</param>
+    /// <param name="type">The kind of queue that it goes to.</param>
+    public virtual byte[]? EventOf(ulong virtId, ReadOnlySpan<byte> data, out IommuVeventqType type)
     {
-        type = IommuVeventqType.Selftest;
-        return UapiStruct.ToBytes(new IommuViommuEventSelftest { VirtId = (uint)virtId });
+        type = default;
+        return null;
     }
 
     /// <summary>Allocates a domain (<c>domain_alloc_paging_flags</c>); EOPNOTSUPP if it supports none like that.</summary>

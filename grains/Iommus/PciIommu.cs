@@ -34,15 +34,15 @@ internal sealed class PciIommu : IommuDriver
         return Errno.None;
     }
 
-    public override EmulatedDevice CreateDevice(DeviceDescription device) => new PciDevice();
+    public override EmulatedDevice CreateDevice(DeviceDescription device) => new PlainDevice();
+}
 
-    // It reports nothing about itself, like drivers without hw_info.
-    private sealed class PciDevice : EmulatedDevice
+/// <summary>A device whose IOMMU reports nothing about itself, like drivers without hw_info.</summary>
+internal sealed class PlainDevice : EmulatedDevice
+{
+    public override Errno HwInfo(ref IommuHwInfoType type, out byte[] data)
     {
-        public override Errno HwInfo(ref IommuHwInfoType type, out byte[] data)
-        {
-            (type, data) = (IommuHwInfoType.Default, []);
-            return Errno.None;
-        }
+        (type, data) = (IommuHwInfoType.Default, []);
+        return Errno.None;
     }
 }

@@ -96,6 +96,13 @@ internal sealed class SelftestIommu : IommuDriver
         return errno;
     }
 
+    // An event of this IOMMU says who reports it, and nothing else.
+    public override byte[] EventOf(ulong virtId, ReadOnlySpan<byte> data, out IommuVeventqType type)
+    {
+        type = IommuVeventqType.Selftest;
+        return UapiStruct.ToBytes(new IommuViommuEventSelftest { VirtId = (uint)virtId });
+    }
+
     // A device learns its id when its vIOMMU changes, and keeps it as long as that is the same, whatever its vDevice does.
     private static Errno Learn(in AttachmentTarget target, ref SelftestAttachment attachment)
     {

@@ -1,11 +1,9 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
-using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.NestedHwpts;
 using IommuFd.Grains.Objects.Veventqs;
-using IommuFd.Grains.Objects.Viommus;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Selftest;
@@ -54,7 +52,7 @@ internal static class TestNestingHandlers
         return (await DeviceFaultHandlers.ReportAsync(scope, device, [fault])).ToReply();
     }
 
-    /// <summary>IOMMU_TEST_OP_TRIGGER_VEVENT: the event has the id that the device learned when it was attached to its vIOMMU, also where its vDevice is gone.</summary>
+    /// <summary>IOMMU_TEST_OP_TRIGGER_VEVENT.</summary>
     public static async ValueTask<IoctlReply> TriggerEvent(IoctlScope scope, IoctlCommand call)
     {
         var id = call.Read<IommuTestCmd>().Fields.As<IommuTestTriggerVevent>().DevId;
@@ -63,12 +61,6 @@ internal static class TestNestingHandlers
             return Failure.ObjectNotFound(scope.Context.Objects, id);
         }
 
-        if (device.Attachment is not { VirtId: > 0 } attachment || scope.Context.Objects.Find<ViommuEntry>(attachment.Viommu.Value) is not { } viommu)
-        {
-            return OperationResult.Fail(Errno.ENOENT, DiagnosticReason.NoViommu, device).ToReply();
-        }
-
-        var data = IommuDriver.Of(device.Device).TestEvent(attachment.VirtId, out var type);
-        return (await VeventqHandlers.ReportAsync(scope, viommu, type, data)).ToReply();
+        return (await VeventqHandlers.ReportAsync(scope, device, null)).ToReply();
     }
 }

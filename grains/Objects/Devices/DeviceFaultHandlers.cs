@@ -12,6 +12,22 @@ namespace IommuFd.Grains.Objects.Devices;
 /// <summary>The page faults of devices, on their way to the queue of the page table that they are attached to.</summary>
 internal static class DeviceFaultHandlers
 {
+    /// <summary>Reports a group of page faults that a driver has sent: anything that a client may send.</summary>
+    public static ValueTask<OperationResult> ReportAsync(IoctlScope scope, DeviceEntry device, PageFault[]? faults)
+    {
+        if (faults is not { Length: > 0 and <= IoctlLimits.MaxFaultGroup }
+            || Array.Exists(faults, fault => (fault.Pasid, fault.Group) != (faults[0].Pasid, faults[0].Group)))
+        {
+            return ValueTask.FromResult(new OperationResult(
+                Errno.EINVAL, default, Failure.Because(DiagnosticReason.InvalidFaultGroup, (ulong)(faults?.Length ?? 0), IoctlLimits.MaxFaultGroup)));
+        }
+
+        return ReportAsync(
+            scope,
+            device,
+            Array.ConvertAll(faults, fault => new IommuHwptPgfault { Pasid = fault.Pasid, Grpid = fault.Group, Perm = (uint)fault.Access, Addr = fault.Address }));
+    }
+
     /// <summary>
     /// Reports a group of page faults of a device (<c>iommu_report_device_fault</c>). Where nobody is to be asked, or the queue is full, the
     /// device is told at once that the access can't be made, which is a success here.

@@ -242,7 +242,7 @@ internal sealed partial class IoasModel
                 return Errno.None;
 
             case AttachToDomain attach:
-                return attach.Pasid == 0 ? Domains[attach.Hwpt].Attach(attach.Device) : Domains[attach.Hwpt].SetPasid(attach.Device, attach.Pasid);
+                return Attach(attach, IommuDriver.Of(attach.Device).InstanceOf(attach.Device));
 
             case JoinDomain join when !Domains.ContainsKey(join.Hwpt):
                 return Errno.ENOENT;
@@ -281,6 +281,9 @@ internal sealed partial class IoasModel
                 throw new ArgumentOutOfRangeException(nameof(change), change, "No such change.");
         }
     }
+
+    private Errno Attach(AttachToDomain attach, string iommu)
+        => attach.Pasid == 0 ? Domains[attach.Hwpt].Attach(attach.Device, iommu) : Domains[attach.Hwpt].SetPasid(attach.Device, iommu, attach.Pasid);
 
     private void Remove(IommuDomain domain, ObjectId hwpt)
     {

@@ -66,7 +66,7 @@ internal sealed partial class IoasModel
 
     private static IommuDomain Restore(DomainSnapshot saved)
     {
-        var driver = saved?.Iommu is { } name ? IommuDriver.Find(name) : null;
+        var driver = saved?.Iommu is { } name ? IommuDriver.FindInstance(name) : null;
         var domain = (driver ?? throw SnapshotFormat.Of("A domain belongs to an unknown IOMMU.")).RestoreDomain(saved!);
         domain.Load(saved!);
         return domain;

@@ -1,7 +1,9 @@
 using System.Runtime.InteropServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
+using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.EventQueues;
 using IommuFd.Grains.Objects.Viommus;
 using IommuFd.Uapi;
@@ -76,15 +78,25 @@ internal static class VeventqHandlers
         return reply;
     }
 
-    /// <summary>Reports an event of a vIOMMU; EOPNOTSUPP where it has no queue for events of the kind.</summary>
-    public static async ValueTask<OperationResult> ReportAsync(IoctlScope scope, ViommuEntry viommu, IommuVeventqType type, byte[] data)
+    /// <summary>
+    /// Reports an event of a device to its vIOMMU (<c>iommufd_viommu_report_event</c>), with the id that the device learned when it was
+    /// attached, also where its vDevice is gone. ENOENT without a vIOMMU, EOPNOTSUPP where that has no queue for events of the kind.
+    /// </summary>
+    public static async ValueTask<OperationResult> ReportAsync(IoctlScope scope, DeviceEntry device, byte[]? data)
     {
-        if (!viommu.Veventqs.TryGetValue(type, out var queue))
+        if (device.Attachment is not { VirtId: > 0 } attachment || scope.Context.Objects.Find<ViommuEntry>(attachment.Viommu.Value) is not { } viommu)
         {
-            return OperationResult.Fail(Errno.EOPNOTSUPP, DiagnosticReason.NoVeventq, viommu);
+            return OperationResult.Fail(Errno.ENOENT, DiagnosticReason.NoViommu, device);
         }
 
-        return OperationResult.Of(
-            await scope.Grains.CallAsync<IVeventqGrain, byte[], ObjectReply>(queue, data, static (grain, stamp, data) => grain.ReportAsync(stamp, data)), queue);
+        if (IommuDriver.Of(device.Device).EventOf(attachment.VirtId, data, out var type) is not { } record)
+        {
+            return new OperationResult(Errno.EINVAL, default, Failure.Because(DiagnosticReason.InvalidEvent, (ulong)(data?.Length ?? 0), about: device.Ref));
+        }
+
+        return viommu.Veventqs.TryGetValue(type, out var queue)
+            ? OperationResult.Of(
+                await scope.Grains.CallAsync<IVeventqGrain, byte[], ObjectReply>(queue, record, static (grain, stamp, record) => grain.ReportAsync(stamp, record)), queue)
+            : OperationResult.Fail(Errno.EOPNOTSUPP, DiagnosticReason.NoVeventq, viommu);
     }
 }
