@@ -20,6 +20,9 @@ internal sealed class ConformanceTally
 
     public int Ioctls { get; private set; }
 
+    /// <summary>Reads, writes, polls and closes of files.</summary>
+    public int FileSteps { get; private set; }
+
     public int MismatchCount { get; private set; }
 
     /// <summary>The mode of the contexts.</summary>
@@ -38,6 +41,7 @@ internal sealed class ConformanceTally
     {
         Sequences++;
         Mode = report.Mode;
+        FileSteps += report.FileSteps;
         foreach (var (command, count) in report.Ioctls)
         {
             var key = (report.Group, command);
@@ -137,7 +141,7 @@ internal static class ConformanceCommand
             Console.WriteLine($"{mismatch.Group} seed {mismatch.Seed}, step {mismatch.Step}: {mismatch.Ioctl}\n    {mismatch.What}");
         }
 
-        Console.WriteLine($"{tally.Sequences:N0} sequences, {tally.Ioctls:N0} ioctls, {tally.MismatchCount:N0} mismatches, on {(tally.Mode == ContextMode.Durable ? "durable" : "volatile")} contexts");
+        Console.WriteLine($"{tally.Sequences:N0} sequences, {tally.Ioctls:N0} ioctls, {tally.FileSteps:N0} file steps, {tally.MismatchCount:N0} mismatches, on {(tally.Mode == ContextMode.Durable ? "durable" : "volatile")} contexts");
     }
 
     private static void WriteJson(ConformanceTally tally) => Console.WriteLine(JsonSerializer.Serialize(
@@ -145,6 +149,7 @@ internal static class ConformanceCommand
         {
             tally.Sequences,
             tally.Ioctls,
+            tally.FileSteps,
             Mismatches = tally.MismatchCount,
             Mode = tally.Mode.ToString(),
             Rows = tally.Rows.Select(row => new { row.Group, row.Command, row.Ioctls, row.Mismatches }),

@@ -6,12 +6,48 @@ namespace IommuFd.Cli.Conformance;
 
 // Recorded traces, in the format of tests/conformance/traces/README.md: one sequence per line, in plain or gzipped files.
 
-/// <summary>One step of a sequence: an ioctl, or the opening of another context.</summary>
+/// <summary>One step of a sequence: an ioctl, the opening of another context, or what a program does with a file that an ioctl has opened.</summary>
 internal sealed record TraceStep
 {
     /// <summary>The number of the context to open; null for an ioctl.</summary>
     [JsonPropertyName("open")]
     public int? Open { get; init; }
+
+    /// <summary>The descriptor of the file to read; null for other steps.</summary>
+    [JsonPropertyName("read")]
+    public int? Read { get; init; }
+
+    /// <summary>The descriptor of the file to write; null for other steps.</summary>
+    [JsonPropertyName("write")]
+    public int? Write { get; init; }
+
+    /// <summary>The descriptor of the file to poll; null for other steps.</summary>
+    [JsonPropertyName("poll")]
+    public int? Poll { get; init; }
+
+    /// <summary>The descriptor of the file to close; null for other steps.</summary>
+    [JsonPropertyName("close")]
+    public int? Close { get; init; }
+
+    /// <summary>Bytes to read.</summary>
+    [JsonPropertyName("len")]
+    public int Length { get; init; }
+
+    /// <summary>What was read, or is written, hexadecimal.</summary>
+    [JsonPropertyName("data")]
+    public string Data { get; init; } = "";
+
+    /// <summary>What poll reported.</summary>
+    [JsonPropertyName("revents")]
+    public ushort Revents { get; init; }
+
+    /// <summary>The ioctl's third argument where it is a number and no pointer; null otherwise.</summary>
+    [JsonPropertyName("arg")]
+    public ulong? Argument { get; init; }
+
+    /// <summary>Whether it is neither an ioctl nor the opening of a context.</summary>
+    [JsonIgnore]
+    public bool IsFileStep => (Read ?? Write ?? Poll ?? Close) is not null;
 
     /// <summary>The context that the ioctl goes to.</summary>
     [JsonPropertyName("fd")]

@@ -19,7 +19,7 @@ internal sealed class TraceMemory
     private readonly byte[] _data = new byte[4 << 20];
     private readonly byte[] _expected = new byte[64 * 1024];
 
-    public TraceMemory() => Caller = new CallerMemory { FirstFileDescriptor = FirstOpenedFile }
+    public TraceMemory() => Caller = new CallerMemory { FirstFileDescriptor = FirstOpenedFile, ReusesFileDescriptors = false }
         .Add(ArgsAddress, _args)
         .Add(DataAddress, _data)
         .Add(RodataAddress, new byte[64 * 1024], MemoryAccess.Read)

@@ -8,11 +8,11 @@ namespace IommuFd.Cli.Conformance;
 internal sealed record Mismatch(string Group, long Seed, int Step, string Ioctl, string What);
 
 /// <summary>The result of replaying a sequence.</summary>
-internal sealed record ReplayReport(string Group, ContextMode Mode, IReadOnlyDictionary<uint, int> Ioctls, IReadOnlyList<(uint Command, Mismatch Mismatch)> Mismatches);
+internal sealed record ReplayReport(string Group, ContextMode Mode, IReadOnlyDictionary<uint, int> Ioctls, int FileSteps, IReadOnlyList<(uint Command, Mismatch Mismatch)> Mismatches);
 
 // One difference can make all later steps differ, so look at a sequence's first mismatch.
 
-/// <summary>Issues a sequence's ioctls and compares errno, return value and every byte of memory with what Linux left.</summary>
+/// <summary>Issues a sequence's ioctls, reads and writes, and compares errno, return value and every byte of memory with what Linux left.</summary>
 internal static class TraceReplayer
 {
     /// <param name="client">Opens the contexts.</param>
@@ -25,7 +25,7 @@ internal static class TraceReplayer
         var memory = new TraceMemory();
         var contexts = new Dictionary<int, IommuContext>();
         var ioctls = new Dictionary<uint, int>();
-        var mismatches = new List<(uint, Mismatch)>();
+        var (mismatches, fileSteps) = (new List<(uint, Mismatch)>(), 0);
         try
         {
             contexts.Add(0, await client.OpenAsync("conformance", cancellationToken: cancellationToken));
@@ -35,6 +35,22 @@ internal static class TraceReplayer
                 if (step.Open is { } number)
                 {
                     contexts.Add(number, await client.OpenAsync("conformance", cancellationToken: cancellationToken));
+                    continue;
+                }
+
+                if (step.IsFileStep)
+                {
+                    fileSteps++;
+                    if (beforeStep is not null && FileOf(memory, step) is { } opened)
+                    {
+                        await beforeStep(sequence, i, opened.Target.Context);
+                    }
+
+                    if (await FileStepAsync(memory, step, cancellationToken) is { } difference)
+                    {
+                        mismatches.Add((0, new Mismatch(sequence.Group, sequence.Seed, i, Describe(step), difference)));
+                    }
+
                     continue;
                 }
 
@@ -69,7 +85,7 @@ internal static class TraceReplayer
             }
         }
 
-        return new ReplayReport(sequence.Group, contexts[0].Mode, ioctls, mismatches);
+        return new ReplayReport(sequence.Group, contexts[0].Mode, ioctls, fileSteps, mismatches);
     }
 
     // Traces end by closing every descriptor. Checks of what must hold of any state then show whether the sequence left something behind.
@@ -119,7 +135,7 @@ internal static class TraceReplayer
     private static async ValueTask<string?> StepAsync(IommuContext context, TraceMemory memory, TraceStep step, CancellationToken cancellationToken)
     {
         memory.Load(step);
-        var address = step.BadPointer == 1 ? TraceMemory.HoleAddress : TraceMemory.ArgsAddress;
+        var address = step.Argument ?? (step.BadPointer == 1 ? TraceMemory.HoleAddress : TraceMemory.ArgsAddress);
         var result = await context.IoctlAsync(step.Command, address, memory.Caller, cancellationToken);
         if (result.Errno != (Errno)step.Errno)
         {
@@ -129,5 +145,45 @@ internal static class TraceReplayer
         return result.ReturnValue == step.ReturnValue
             ? memory.FindDifference(step)
             : $"returned {result.ReturnValue}, Linux {step.ReturnValue}";
+    }
+
+    private static IommuFile? FileOf(TraceMemory memory, TraceStep step) => memory.Caller.FindOpenedFile((step.Read ?? step.Write ?? step.Poll ?? step.Close)!.Value);
+
+    private static string Describe(TraceStep step) => step switch
+    {
+        { Read: { } file } => $"read({file}, {step.Length})",
+        { Write: { } file } => $"write({file}, {step.Data})",
+        { Poll: { } file } => $"poll({file})",
+        _ => $"close({step.Close})",
+    };
+
+    private static async ValueTask<string?> FileStepAsync(TraceMemory memory, TraceStep step, CancellationToken cancellationToken)
+    {
+        if (FileOf(memory, step) is not { } file)
+        {
+            return "no such file was opened";
+        }
+
+        if (step.Close is { } closed)
+        {
+            await memory.Caller.CloseFileAsync(closed);
+            return null;
+        }
+
+        if (step.Poll is not null)
+        {
+            var events = await file.PollAsync(cancellationToken: cancellationToken);
+            return (ushort)events == step.Revents ? null : $"reported {events}, Linux {(PollEvents)step.Revents}";
+        }
+
+        var buffer = step.Write is null ? new byte[step.Length] : Convert.FromHexString(step.Data);
+        var result = step.Write is null ? await file.ReadAsync(buffer, cancellationToken) : await file.WriteAsync(buffer, cancellationToken);
+        if (result.Errno != (Errno)step.Errno || result.Count != step.ReturnValue)
+        {
+            return $"answered {result.Errno} and {result.Count} bytes, Linux {(Errno)step.Errno} and {step.ReturnValue}{(result.Diagnostic is { } diagnostic ? $" ({diagnostic})" : "")}";
+        }
+
+        var read = Convert.ToHexStringLower(buffer.AsSpan(0, result.Count));
+        return step.Write is not null || read == step.Data ? null : $"read {read}, Linux {step.Data}";
     }
 }

@@ -10,9 +10,13 @@ public sealed class CallerMemory : ICallerMemory
 {
     private readonly SortedList<ulong, Region> _regions = [];
     private readonly Dictionary<int, OpenFile> _files = [];
+    private int _nextFileDescriptor;
 
     /// <summary>The lowest descriptor for files that ioctls open. The default is 3.</summary>
     public int FirstFileDescriptor { get; init; } = 3;
+
+    /// <summary>Whether a file that an ioctl opens can get the descriptor of one that was closed, as in Linux. The default is true.</summary>
+    public bool ReusesFileDescriptors { get; init; } = true;
 
     /// <summary>Adds a region.</summary>
     /// <param name="address">Its first address.</param>
@@ -80,6 +84,11 @@ public sealed class CallerMemory : ICallerMemory
         }
     }
 
+    /// <summary>The file of a descriptor that an ioctl has opened.</summary>
+    /// <param name="fileDescriptor">The descriptor.</param>
+    /// <returns>The file; null if the descriptor is not open, or leads to another file.</returns>
+    public IommuFile? FindOpenedFile(int fileDescriptor) => _files.GetValueOrDefault(fileDescriptor)?.Opened;
+
     /// <inheritdoc/>
     public UserFile? FindFile(int fileDescriptor) => _files.GetValueOrDefault(fileDescriptor)?.File;
 
@@ -87,11 +96,13 @@ public sealed class CallerMemory : ICallerMemory
     public int InstallFile(IommuFile file)
     {
         ArgumentNullException.ThrowIfNull(file);
-        var fileDescriptor = FirstFileDescriptor;
+        var fileDescriptor = ReusesFileDescriptors ? FirstFileDescriptor : Math.Max(FirstFileDescriptor, _nextFileDescriptor);
         while (_files.ContainsKey(fileDescriptor))
         {
             fileDescriptor++;
         }
+
+        _nextFileDescriptor = fileDescriptor + 1;
 
         _files.Add(fileDescriptor, new OpenFile(file.File, default, file));
         return fileDescriptor;

@@ -22,8 +22,8 @@ internal sealed class Session(ClientCore core)
     private long _answered;
     private bool _isWatched;
 
-    /// <summary>The session's name: a random number.</summary>
-    public long Id { get; } = NewId();
+    /// <summary>The session's name: a random number, but for a file that an ioctl has opened.</summary>
+    public long Id { get; init; } = NewId();
 
     /// <summary>What the files and drivers of a client share.</summary>
     public ClientCore Core => core;

@@ -280,3 +280,11 @@ internal sealed class DriverCall(Session session, IContextGrain grain, Reference
 
     protected override ValueTask<DriverReply> SendAsync(OperationId operation) => grain.DriverAsync(reference, request, operation);
 }
+
+/// <summary>A read or a write of a file that an ioctl has opened.</summary>
+internal sealed class FileCall(Session session, IContextGrain grain, FileTarget target, FileRequest request) : SessionRequest<FileReply>(session)
+{
+    protected override string Name => request is WriteFileRequest ? "write" : "read";
+
+    protected override ValueTask<FileReply> SendAsync(OperationId operation) => grain.FileAsync(target, request, operation);
+}
