@@ -29,4 +29,8 @@ public sealed class UserBuffer
     /// </summary>
     [Id(5)]
     public byte[] Content { get; init; } = [];
+
+    /// <summary>The file whose mapping the buffer is, so that pages mapped by the file are known as the buffer's; null for other memory, or if the command copies the buffer.</summary>
+    [Id(6)]
+    public FileMapping? Mapping { get; init; }
 }

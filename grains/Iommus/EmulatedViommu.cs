@@ -19,6 +19,10 @@ internal abstract class EmulatedViommu
     /// <summary>How many hardware queues of a kind it has; 0 for none (<c>get_hw_queue_size</c>).</summary>
     public virtual uint HwQueues(IommuHwQueueType type) => 0;
 
+    /// <summary>The index that is free again when a hardware queue is destroyed.</summary>
+    /// <param name="index">The queue's index.</param>
+    public virtual uint FreedHwQueue(uint index) => index;
+
     /// <summary>Decodes entries that invalidate devices' caches, in order, up to the first that can't be carried out (<c>cache_invalidate</c>).</summary>
     /// <param name="entries">The entries.</param>
     /// <param name="isVdevice">Whether the vIOMMU has a device of an id.</param>

@@ -100,6 +100,9 @@ internal sealed class SelftestViommu : EmulatedViommu
 
     public override uint HwQueues(IommuHwQueueType type) => type == IommuHwQueueType.Selftest ? MaxHwQueues : 0;
 
+    // A queue of Linux's selftest never notes its index, so that each frees the index 0, and the index 1 can be used once.
+    public override uint FreedHwQueue(uint index) => 0;
+
     public override Errno Invalidate(in InvalidationEntries entries, Func<ulong, bool> isVdevice, List<CacheInvalidation> invalidations, out uint done)
     {
         done = 0;

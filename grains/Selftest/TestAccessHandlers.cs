@@ -76,7 +76,7 @@ internal static class TestAccessHandlers
         }
 
         fields.OutAccessPagesId = access.NextPin;
-        var expected = new ExpectedMemory(fields.Uptr, call.Buffer(IoctlTable.TestBufferIndex(IommuTestOp.AccessPages)).ReadableBytes);
+        var expected = ExpectedMemory.Of(call.Buffer(IoctlTable.TestBufferIndex(IommuTestOp.AccessPages)), fields.Uptr);
         var pages = await AccessHandlers.PinAsync(scope, access, new IoasAccessRequest(access.Id, fields.Iova, fields.Length, flags), expected);
         if (pages.Errno != Errno.None)
         {

@@ -21,9 +21,9 @@ internal sealed class TraceMemory
 
     public TraceMemory() => Caller = new CallerMemory { FirstFileDescriptor = FirstOpenedFile, ReusesFileDescriptors = false }
         .Add(ArgsAddress, _args)
-        .Add(DataAddress, _data)
         .Add(RodataAddress, new byte[64 * 1024], MemoryAccess.Read)
         .AddFile(900, new UserFile("memfd behind DATA", IsMemfd: true, 4 << 20), _data)
+        .MapFile(DataAddress, 900)
         .AddFile(901, new UserFile("a regular file", IsMemfd: false, 4 << 20));
 
     public CallerMemory Caller { get; }

@@ -105,13 +105,18 @@ internal static class TraceReplayer
         await memory.Caller.CloseFilesAsync();
         foreach (var (number, context) in contexts)
         {
+            // What stays is what the HW queues have: each its access, with the pages that it pins.
             var left = await context.InspectAsync(withState: true);
-            found.AddRange(left.Objects
-                .Where(item => item is { Object.Type: ObjectType.Access } or { State: IoasState { Pins: > 0 } or IoasState { Accesses: > 0 } })
-                .Select(item => (number, $"with every access closed, {item.Object} is left with {item.State}")));
+            var (queues, ioases) = (left.Objects.Count(item => item.Object.Type == ObjectType.HwQueue), left.Objects.Select(item => item.State).OfType<IoasState>().ToList());
+            var (accesses, pins) = (ioases.Sum(ioas => ioas.Accesses), ioases.Sum(ioas => ioas.Pins));
+            if (accesses != queues || pins != queues)
+            {
+                found.Add((number, $"with every file closed, {accesses} accesses with {pins} pins are left for {queues} HW queues"));
+            }
+
             if (left.References.Length > 1)
             {
-                found.Add((number, $"with every access closed, {left.References.Length - 1} references are left"));
+                found.Add((number, $"with every file closed, {left.References.Length - 1} references are left"));
             }
 
             if (await context.CloseAsync() is not { Stuck.Length: 0 } release || release.Destroyed != left.ObjectCount)

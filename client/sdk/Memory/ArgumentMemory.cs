@@ -35,6 +35,8 @@ internal sealed class ArgumentMemory(Memory<byte> argument, ICallerMemory? memor
     public ulong Accessible(ulong address, ulong length, MemoryAccess access)
         => TryFind(address, out var bytes) ? Math.Min((ulong)bytes.Length, length) : memory?.Accessible(address, length, access) ?? 0;
 
+    public FileMapping? FindMapping(ulong address, ulong length) => TryFind(address, out _) ? null : memory?.FindMapping(address, length);
+
     public UserFile? FindFile(int fileDescriptor) => memory?.FindFile(fileDescriptor);
 
     public int InstallFile(IommuFile file) => memory?.InstallFile(file) ?? -1;

@@ -24,7 +24,20 @@ public sealed class CallerMemory : ICallerMemory
     /// <param name="access">Which access the region permits.</param>
     /// <returns>This memory.</returns>
     /// <exception cref="ArgumentException">The region is empty, overlaps another, or goes beyond 2^64.</exception>
-    public CallerMemory Add(ulong address, Memory<byte> bytes, MemoryAccess access = MemoryAccess.ReadWrite)
+    public CallerMemory Add(ulong address, Memory<byte> bytes, MemoryAccess access = MemoryAccess.ReadWrite) => Add(address, bytes, access, null);
+
+    /// <summary>Maps a file that was added with its content, as <c>mmap</c> does: all of it, shared.</summary>
+    /// <param name="address">The first address.</param>
+    /// <param name="fileDescriptor">The file's descriptor.</param>
+    /// <param name="access">Which access the region permits.</param>
+    /// <returns>This memory.</returns>
+    /// <exception cref="ArgumentException">The descriptor is not open, the file has no content, or the region is as for <see cref="Add(ulong, Memory{byte}, MemoryAccess)"/>.</exception>
+    public CallerMemory MapFile(ulong address, int fileDescriptor, MemoryAccess access = MemoryAccess.ReadWrite)
+        => _files.TryGetValue(fileDescriptor, out var open)
+            ? Add(address, open.Content, access, new MappedFile(open.File.Identity))
+            : throw new ArgumentException($"The descriptor {fileDescriptor} is not open.", nameof(fileDescriptor));
+
+    private CallerMemory Add(ulong address, Memory<byte> bytes, MemoryAccess access, MappedFile? file)
     {
         if (bytes.IsEmpty || ulong.MaxValue - address < (ulong)bytes.Length - 1)
         {
@@ -40,7 +53,7 @@ public sealed class CallerMemory : ICallerMemory
             }
         }
 
-        _regions.Add(address, new Region(address, last, bytes, access));
+        _regions.Add(address, new Region(address, last, bytes, access, file));
         return this;
     }
 
@@ -88,6 +101,10 @@ public sealed class CallerMemory : ICallerMemory
     /// <param name="fileDescriptor">The descriptor.</param>
     /// <returns>The file; null if the descriptor is not open, or leads to another file.</returns>
     public IommuFile? FindOpenedFile(int fileDescriptor) => _files.GetValueOrDefault(fileDescriptor)?.Opened;
+
+    /// <inheritdoc/>
+    public FileMapping? FindMapping(ulong address, ulong length)
+        => Find(address, MemoryAccess.None) is { File: { } file } region ? new FileMapping(file, address - region.Start, Math.Min(length, region.Last - address + 1)) : null;
 
     /// <inheritdoc/>
     public UserFile? FindFile(int fileDescriptor) => _files.GetValueOrDefault(fileDescriptor)?.File;
@@ -194,7 +211,7 @@ public sealed class CallerMemory : ICallerMemory
 
     private sealed record OpenFile(UserFile File, Memory<byte> Content, IommuFile? Opened);
 
-    private sealed record Region(ulong Start, ulong Last, Memory<byte> Bytes, MemoryAccess Access)
+    private sealed record Region(ulong Start, ulong Last, Memory<byte> Bytes, MemoryAccess Access, MappedFile? File)
     {
         public Memory<byte> From(ulong address) => Bytes[(int)(address - Start)..];
     }

@@ -27,6 +27,12 @@ public interface ICallerMemory
     /// <returns>How many leading bytes permit it, at most <paramref name="length"/>.</returns>
     ulong Accessible(ulong address, ulong length, MemoryAccess access);
 
+    /// <summary>Finds the file that memory is a mapping of, so that the service knows the pages of the one as those of the other.</summary>
+    /// <param name="address">The first address.</param>
+    /// <param name="length">How many bytes to look at.</param>
+    /// <returns>The mapping; null for other memory.</returns>
+    FileMapping? FindMapping(ulong address, ulong length) => null;
+
     /// <summary>Finds the file of a descriptor in an argument.</summary>
     /// <param name="fileDescriptor">The descriptor.</param>
     /// <returns>The file; null if the descriptor is not open.</returns>

@@ -100,6 +100,7 @@ internal static class IoctlMarshaller
             ReadableBytes = readable,
             WritableBytes = access == UserBufferAccess.In ? 0 : memory.Accessible(address, length, MemoryAccess.Write),
             Content = content,
+            Mapping = access == UserBufferAccess.Probe ? memory.FindMapping(address, length) : null,
         };
     }
 

@@ -163,9 +163,10 @@ internal interface IIoasGrain : IObjectGrain
     /// <summary>What is pinned of the caller's memory, for <c>IOMMU_TEST_OP_MD_CHECK_REFS</c>.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="addresses">The caller's addresses.</param>
+    /// <param name="mapping">The file that they are a mapping of; null for other memory.</param>
     /// <returns>The pinned runs that have one of them.</returns>
     [Alias("FindPinned")]
-    ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses);
+    ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses, FileMapping? mapping);
 
     /// <summary>Whether <c>IOMMU_IOAS_CHANGE_PROCESS</c> may move this IOAS' accounting.</summary>
     /// <param name="stamp">The life that is meant.</param>

@@ -109,7 +109,7 @@ internal sealed partial class IoasGrain
         });
     }
 
-    public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses)
+    public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses, FileMapping? mapping)
     {
         if (Enter(stamp) is not { } ioas)
         {
@@ -117,7 +117,7 @@ internal sealed partial class IoasGrain
         }
 
         var runs = new List<PinnedRun>();
-        return Reply(ioas.TryFindPinned(addresses, runs)
+        return Reply(ioas.TryFindPinned(addresses, mapping, runs)
             ? new PinnedReply(Errno.None, [.. runs], null)
             : PinnedReply.Failed(Errno.ENOMEM, Failure.Because(DiagnosticReason.TooManyPinnedRuns, limit: (ulong)runs.Count)));
     }

@@ -19,8 +19,13 @@ internal readonly record struct IoasAccessRequest(
 /// <summary>The caller's memory that pages are compared with.</summary>
 /// <param name="Address">The first address; 0 compares nothing.</param>
 /// <param name="ReadableBytes">Leading bytes that can be read.</param>
+/// <param name="Mapping">The file that the memory is a mapping of; null for other memory.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.ExpectedMemory")]
-internal readonly record struct ExpectedMemory([property: Id(0)] ulong Address, [property: Id(1)] ulong ReadableBytes);
+internal readonly record struct ExpectedMemory([property: Id(0)] ulong Address, [property: Id(1)] ulong ReadableBytes, [property: Id(2)] FileMapping? Mapping = null)
+{
+    /// <summary>The buffer that a command names.</summary>
+    public static ExpectedMemory Of(UserBuffer buffer, ulong address) => new(address, buffer.ReadableBytes, buffer.Mapping);
+}
 
 /// <summary>IOVAs of a page table whose dirty bits are read or set.</summary>
 /// <param name="Hwpt">The HWPT.</param>

@@ -203,8 +203,8 @@ internal sealed partial class IoasModel
     }
 
     /// <summary>What is pinned of the caller's memory; false where it is more than one reply carries.</summary>
-    public bool TryFindPinned(IovaRange addresses, List<PinnedRun> runs)
-        => PinnedPages.TryFind(Table, Accesses.Pins, addresses, runs);
+    public bool TryFindPinned(IovaRange addresses, FileMapping? mapping, List<PinnedRun> runs)
+        => PinnedPages.TryFind(Table, Accesses.Pins, addresses, mapping, runs);
 
     private IoasAccesses SetAccesses(IoasAccesses accesses)
     {

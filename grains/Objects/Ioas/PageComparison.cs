@@ -5,7 +5,7 @@ using IommuFd.Uapi;
 namespace IommuFd.Grains.Objects.Ioas;
 
 // Linux's selftest compares pages by their physical addresses. Here a page of the caller's memory is known by its address, and a page
-// of a file by the file and the offset; that an address is a mapping of a file is known to the caller alone, so that the two never match.
+// of a file by the file and the offset. The caller's side says where the memory that it expects is a mapping of a file.
 
 /// <summary>Compares what IOVAs map with the memory that should be there.</summary>
 internal static class PageComparison
@@ -27,7 +27,7 @@ internal static class PageComparison
                     return Errno.EFAULT;
                 }
 
-                if (slice.Pages.File is not null || PageSizes.RoundDown(address) != PageSizes.RoundDown(slice.Address) + (page * PageSizes.Page))
+                if (PlaceOf(known, slice.Pages.File, address) is not { } place || PageSizes.RoundDown(place) != PageSizes.RoundDown(slice.Address) + (page * PageSizes.Page))
                 {
                     return Errno.EBADE;
                 }
@@ -51,16 +51,34 @@ internal static class PageComparison
             }
 
             var at = iova + (ulong)done;
-            if (table.FirstArea(new IovaRange(at, at)) is not { Pages.File: null } area || area.Pages.Start + area.StartByteOf(at) != address)
+            if (table.FirstArea(new IovaRange(at, at)) is not { } area || PlaceOf(expected, area.Pages.File, address) != area.Pages.Start + area.StartByteOf(at))
             {
                 return Errno.EINVAL;
             }
 
             var right = Math.Min(area.Range.Last - at, LastReadable(expected) - address);
+            if (area.Pages.File is not null)
+            {
+                right = Math.Min(right, expected.Address + (expected.Mapping!.Length - 1) - address);
+            }
+
             done += (((UInt128)right + pageSize) / pageSize) * pageSize;
         }
 
         return Errno.None;
+    }
+
+    // What a set of pages calls an address: the address itself, or the offset in the file that is mapped there. Null where that file is not mapped there.
+    private static ulong? PlaceOf(ExpectedMemory memory, MappedFile? file, ulong address)
+    {
+        if (file is null)
+        {
+            return address;
+        }
+
+        // An address before the first is in the first page, which is mapped as a whole.
+        var offset = address - memory.Address;
+        return memory.Mapping is { } mapping && mapping.File == file && (offset < mapping.Length || memory.Address - address < PageSizes.Page) ? mapping.Offset + offset : null;
     }
 
     // Memory is there by whole pages: the page of the last readable byte is.

@@ -5,15 +5,16 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Viommus;
 
-// What a vIOMMU knows of its parts: which vDevice has which of the guest's ids, and which hardware queue has which index. Queues depend on the one before them,
-// so that they come in ascending and go in descending order.
+// What a vIOMMU knows of its parts: which vDevice has which of the guest's ids, and which hardware queue depends on which. The slots are the hardware's view:
+// which indexes are taken is its affair, not only whether a queue lives there.
 
 /// <summary>A vIOMMU.</summary>
 /// <param name="iommu">The IOMMU behind it.</param>
 internal sealed class ViommuModel(string iommu)
 {
     private readonly SortedDictionary<ulong, (ObjectId Vdevice, ObjectId Device)> _vdevices = [];
-    private readonly SortedDictionary<uint, ObjectId> _queues = [];
+    private readonly SortedDictionary<uint, (uint Index, ObjectId Previous)> _queues = [];
+    private readonly SortedDictionary<uint, ObjectId> _slots = [];
 
     /// <summary>The hardware.</summary>
     public EmulatedViommu Hardware { get; } = IommuDriver.FindInstance(iommu)!.Viommu;
@@ -38,17 +39,18 @@ internal sealed class ViommuModel(string iommu)
             return Errno.EINVAL;
         }
 
-        if (_queues.ContainsKey(index))
+        if (_slots.ContainsKey(index))
         {
             return Errno.EEXIST;
         }
 
-        if (index > 0 && !_queues.TryGetValue(index - 1, out previous))
+        if (index > 0 && !_slots.TryGetValue(index - 1, out previous))
         {
             return Errno.EIO;
         }
 
-        _queues.Add(index, queue);
+        _slots.Add(index, queue);
+        _queues.Add(queue.Value, (index, previous));
         return Errno.None;
     }
 
@@ -63,9 +65,9 @@ internal sealed class ViommuModel(string iommu)
             return _vdevices.Count + _queues.Count;
         }
 
-        if (FindQueue(part) is { } index)
+        if (_queues.ContainsKey(part.Value))
         {
-            return _queues.ContainsKey(index + 1) ? 1 : 0;
+            return _queues.Values.Count(queue => queue.Previous == part);
         }
 
         return FindVdevice(part) is null ? null : 0;
@@ -74,9 +76,9 @@ internal sealed class ViommuModel(string iommu)
     /// <summary>Ends a part.</summary>
     public void RemovePart(ObjectId part)
     {
-        if (FindQueue(part) is { } index)
+        if (_queues.Remove(part.Value, out var queue))
         {
-            _queues.Remove(index);
+            _slots.Remove(Hardware.FreedHwQueue(queue.Index));
         }
         else if (FindVdevice(part) is { } virtId)
         {
@@ -104,7 +106,7 @@ internal sealed class ViommuModel(string iommu)
     /// <summary>Saves the vIOMMU.</summary>
     public ViommuSnapshot Save()
     {
-        var (virtIds, vdevices, devices, indexes, queues) = (new ColumnWriter(), new ColumnWriter(), new ColumnWriter(), new ColumnWriter(), new ColumnWriter());
+        var (virtIds, vdevices, devices) = (new ColumnWriter(), new ColumnWriter(), new ColumnWriter());
         foreach (var (virtId, (vdevice, device)) in _vdevices)
         {
             virtIds.Add(virtId);
@@ -112,13 +114,22 @@ internal sealed class ViommuModel(string iommu)
             devices.Add(device.Value);
         }
 
-        foreach (var (index, queue) in _queues)
+        var (queues, indexes, previous) = (new ColumnWriter(), new ColumnWriter(), new ColumnWriter());
+        foreach (var (queue, place) in _queues)
         {
-            indexes.Add(index);
-            queues.Add(queue.Value);
+            queues.Add(queue);
+            indexes.Add(place.Index);
+            previous.Add(place.Previous.Value);
         }
 
-        return VdeviceCount + HwQueueCount == 0
+        var (slots, slotQueues) = (new ColumnWriter(), new ColumnWriter());
+        foreach (var (slot, queue) in _slots)
+        {
+            slots.Add(slot);
+            slotQueues.Add(queue.Value);
+        }
+
+        return VdeviceCount + HwQueueCount + _slots.Count == 0
             ? new ViommuSnapshot()
             : new ViommuSnapshot
             {
@@ -126,8 +137,11 @@ internal sealed class ViommuModel(string iommu)
                 VirtIds = virtIds.ToColumn(),
                 Vdevices = vdevices.ToColumn(),
                 Devices = devices.ToColumn(),
-                Indexes = indexes.ToColumn(),
                 Queues = queues.ToColumn(),
+                Indexes = indexes.ToColumn(),
+                PreviousQueues = previous.ToColumn(),
+                Slots = slots.ToColumn(),
+                SlotQueues = slotQueues.ToColumn(),
             };
     }
 
@@ -137,22 +151,33 @@ internal sealed class ViommuModel(string iommu)
     {
         SnapshotFormat.Require(snapshot.Iommu is not null && IommuDriver.FindInstance(snapshot.Iommu) is not null, "A vIOMMU belongs to an unknown IOMMU.");
         var model = new ViommuModel(snapshot.Iommu!);
-        var (virtIds, vdevices, devices, indexes, queues) =
-            (snapshot.VirtIds.Read(), snapshot.Vdevices.Read(), snapshot.Devices.Read(), snapshot.Indexes.Read(), snapshot.Queues.Read());
+        var (virtIds, vdevices, devices) = (snapshot.VirtIds.Read(), snapshot.Vdevices.Read(), snapshot.Devices.Read());
         while (virtIds.TryNext(out var virtId))
         {
             SnapshotFormat.Require(
                 model.TryAddVdevice(new ObjectId(vdevices.Next<uint>()), new ObjectId(devices.Next<uint>()), virtId), "Two vDevices of a vIOMMU have one id.");
         }
 
-        while (indexes.TryNext<uint>(out var index))
+        var (queues, indexes, previous) = (snapshot.Queues.Read(), snapshot.Indexes.Read(), snapshot.PreviousQueues.Read());
+        while (queues.TryNext<uint>(out var queue))
         {
-            SnapshotFormat.Require(model._queues.TryAdd(index, new ObjectId(queues.Next<uint>())), "Two hardware queues of a vIOMMU have one index.");
+            var place = (Index: indexes.Next<uint>(), Previous: new ObjectId(previous.Next<uint>()));
+            SnapshotFormat.Require(model._queues.TryAdd(queue, place), "A hardware queue is listed twice.");
+        }
+
+        SnapshotFormat.Require(
+            model._queues.Values.All(place => place.Previous == default || model._queues.ContainsKey(place.Previous.Value)), "A hardware queue depends on one that is not there.");
+        var (slots, slotQueues) = (snapshot.Slots.Read(), snapshot.SlotQueues.Read());
+        while (slots.TryNext<uint>(out var slot))
+        {
+            SnapshotFormat.Require(model._slots.TryAdd(slot, new ObjectId(slotQueues.Next<uint>())), "Two hardware queues of a vIOMMU have one slot.");
         }
 
         vdevices.End();
         devices.End();
-        queues.End();
+        indexes.End();
+        previous.End();
+        slotQueues.End();
         return model;
     }
 
@@ -168,26 +193,13 @@ internal sealed class ViommuModel(string iommu)
 
         return null;
     }
-
-    private uint? FindQueue(ObjectId part)
-    {
-        foreach (var (index, queue) in _queues)
-        {
-            if (queue == part)
-            {
-                return index;
-            }
-        }
-
-        return null;
-    }
 }
 
 /// <summary>A saved vIOMMU.</summary>
 [GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.ViommuSnapshot")]
 internal sealed record ViommuSnapshot : ObjectSnapshot
 {
-    /// <summary>The IOMMU behind it; null where it has no parts.</summary>
+    /// <summary>The IOMMU behind it; null where it has no parts and all its slots are free.</summary>
     [Id(0)]
     public string? Iommu { get; init; }
 
@@ -203,13 +215,25 @@ internal sealed record ViommuSnapshot : ObjectSnapshot
     [Id(3)]
     public DeltaColumn Devices { get; init; }
 
-    /// <summary>The indexes of hardware queues, ascending: a column.</summary>
+    /// <summary>The hardware queues, ascending: a column.</summary>
     [Id(4)]
+    public DeltaColumn Queues { get; init; }
+
+    /// <summary>Their indexes: a column.</summary>
+    [Id(5)]
     public DeltaColumn Indexes { get; init; }
 
-    /// <summary>Those queues: a column.</summary>
-    [Id(5)]
-    public DeltaColumn Queues { get; init; }
+    /// <summary>The queues that they depend on; 0 for none: a column.</summary>
+    [Id(6)]
+    public DeltaColumn PreviousQueues { get; init; }
+
+    /// <summary>The slots of the hardware that are taken, ascending: a column.</summary>
+    [Id(7)]
+    public DeltaColumn Slots { get; init; }
+
+    /// <summary>The queues that took them: a column.</summary>
+    [Id(8)]
+    public DeltaColumn SlotQueues { get; init; }
 
     public override bool IsFirstState => Iommu is null;
 }
