@@ -26,12 +26,14 @@ internal sealed partial class IoptTable
         var errno = Walk(iova, length, slices, (area, slice, isLast) => CheckPin(area, slice, isLast, write) is var error && error == Errno.None
             ? Keep(areas, area)
             : error);
-        if (errno == Errno.None)
+        if (errno != Errno.None)
         {
-            areas.ForEach(area => CountPin(area, 1, locks));
+            slices.Clear();
+            return errno;
         }
 
-        return errno;
+        areas.ForEach(area => CountPin(area, 1, locks));
+        return Errno.None;
     }
 
     /// <summary>Drops a pin that <see cref="Pin"/> has taken (<c>iommufd_access_unpin_pages</c>).</summary>
@@ -54,9 +56,9 @@ internal sealed partial class IoptTable
     /// <param name="iova">The first IOVA.</param>
     /// <param name="length">Bytes.</param>
     /// <param name="write">Whether they will be written.</param>
-    /// <param name="slices">Receives the pages, one slice per area; empty on failure.</param>
+    /// <param name="slices">Receives the pages, one slice per area; on failure those before the first that fails, which Linux has copied by then.</param>
     public Errno Resolve(ulong iova, ulong length, bool write, List<PagesSlice> slices)
-        => Walk(iova, length, slices, (area, slice, _) => CheckAccess(area, slice, write));
+        => Walk(iova, length, slices, (area, slice, _) => CheckCopy(area, slice, write));
 
     /// <summary>
     /// The IOVA at an offset from the start of the n-th area, for programs that know no IOVA; 0 if there is no such area.
@@ -99,7 +101,6 @@ internal sealed partial class IoptTable
             rest = rest with { Start = last + 1 };
         }
 
-        slices.Clear();
         return errno;
     }
 
@@ -119,6 +120,13 @@ internal sealed partial class IoptTable
 
         var errno = CheckAccess(area, slice, write);
         return errno != Errno.None ? errno : slice.IsPinnable() ? Errno.None : UnpinnableErrno(slice.Pages);
+    }
+
+    // Pages of a file are pinned to be copied; those of the caller's memory are copied by their addresses, where the caller's side finds a fault.
+    private static Errno CheckCopy(IoptArea area, PagesSlice slice, bool write)
+    {
+        var errno = CheckAccess(area, slice, write);
+        return errno != Errno.None || slice.Pages.File is null || slice.IsPinnable() ? errno : UnpinnableErrno(slice.Pages);
     }
 
     private static Errno CheckAccess(IoptArea area, PagesSlice slice, bool write)

@@ -120,7 +120,13 @@ internal static class TestAccessHandlers
         var pages = await AccessHandlers.ResolveAsync(scope, access, new IoasAccessRequest(access.Id, fields.Iova, fields.Length, flags));
         if (pages.Errno != Errno.None)
         {
-            return new IoctlReply { Errno = pages.Errno, Diagnostic = pages.Diagnostic };
+            // What is read goes to the buffer only where all of it was.
+            return new IoctlReply
+            {
+                Errno = pages.Errno,
+                Diagnostic = pages.Diagnostic,
+                Copy = write && pages.Slices.Length > 0 ? new UserCopy(fields.Uptr, AccessHandlers.MemoryOf(pages.Slices), write) : null,
+            };
         }
 
         return write || buffer.WritableBytes >= fields.Length

@@ -149,5 +149,5 @@ internal static class AccessHandlers
     private static PagesReply Failed(OperationResult result) => PagesReply.Failed(result.Errno, result.Diagnostic);
 
     private static PagesReply Explained(PagesReply pages, IoasEntry ioas)
-        => pages.Errno == Errno.None ? pages : Failed(OperationResult.Of(pages, ioas));
+        => pages.Errno == Errno.None ? pages : Failed(OperationResult.Of(pages, ioas)) with { Slices = pages.Slices };
 }

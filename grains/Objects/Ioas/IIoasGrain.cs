@@ -122,7 +122,7 @@ internal interface IIoasGrain : IObjectGrain
     /// <summary><c>iommufd_access_rw</c>: finds the memory to copy from or to.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="request">What to copy.</param>
-    /// <returns>The pages; EINVAL, EOVERFLOW or ENOENT for IOVAs that are none or not mapped, EPERM where they may not be accessed so.</returns>
+    /// <returns>The pages; EINVAL, EOVERFLOW or ENOENT for IOVAs that are none or not mapped, EPERM where they may not be accessed so, EINVAL for a file's pages that can't be pinned.</returns>
     [Alias("AccessRw")]
     ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request);
 

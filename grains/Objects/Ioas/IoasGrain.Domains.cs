@@ -49,7 +49,10 @@ internal sealed partial class IoasGrain
         }
 
         var slices = new List<PagesSlice>();
-        return Answer(ioas, ioas.AccessRw(request, slices), request, slices);
+        var errno = ioas.AccessRw(request, slices);
+        return errno == Errno.EINVAL && request.Length > 0
+            ? Reply(new PagesReply(errno, [.. slices], Failure.Because(DiagnosticReason.MemoryNotPinnable)))
+            : Answer(ioas, errno, request, slices);
     }
 
     public ValueTask<ObjectReply> SetDirtyTrackingAsync(ObjectStamp stamp, ObjectId hwpt, bool enable)
@@ -123,7 +126,5 @@ internal sealed partial class IoasGrain
     }
 
     private ValueTask<PagesReply> Answer(IoasModel ioas, Errno errno, IoasAccessRequest request, List<PagesSlice> slices)
-        => Reply(errno == Errno.None
-            ? new PagesReply(errno, [.. slices], null)
-            : PagesReply.Failed(errno, IoasDiagnostics.Access(ioas.Table, errno, request.Iova, request.Length)));
+        => Reply(new PagesReply(errno, [.. slices], errno == Errno.None ? null : IoasDiagnostics.Access(ioas.Table, errno, request.Iova, request.Length)));
 }

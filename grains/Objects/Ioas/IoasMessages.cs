@@ -41,9 +41,9 @@ internal readonly record struct IoasStepsReply(
     public static IoasStepsReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
 }
 
-/// <summary>What the source of a copy answered.</summary>
+/// <summary>The pages behind IOVAs.</summary>
 /// <param name="Errno">0; EINVAL for no bytes, EOVERFLOW past the last IOVA, ENOENT where an IOVA is not mapped.</param>
-/// <param name="Slices">The pages, a slice for each area.</param>
+/// <param name="Slices">The pages, a slice for each area; of a failed copy those that come before the failure.</param>
 /// <param name="Diagnostic">Why it failed; null on success.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.PagesReply")]
 internal readonly record struct PagesReply(
