@@ -13,17 +13,21 @@ public sealed partial class IommuContext
     /// <param name="device">The device that the page table is for.</param>
     /// <param name="ioas">The IOAS.</param>
     /// <param name="flags">What the page table must support.</param>
+    /// <param name="faultQueue">The fault queue that gets the page faults of attached devices, by the flag <see cref="IommuHwptAllocFlags.FaultIdValid"/>; default for none.</param>
     /// <param name="cancellationToken">Cancels the wait.</param>
     /// <returns>The HWPT.</returns>
     /// <exception cref="IommufdException">
-    /// ENOENT if there is no such device, EINVAL if there is no such IOAS; EOPNOTSUPP if the device's IOMMU does not support the flags; EADDRINUSE if a mapping or an
+    /// ENOENT if there is no such device or fault queue, EINVAL if there is no such IOAS; EOPNOTSUPP if the device's IOMMU does not support the flags; EADDRINUSE if a mapping or an
     /// allowed range lies outside the aperture or is not aligned to the IOMMU's pages, EFAULT if mapped memory can't be pinned.
     /// </exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask<ObjectId> AllocateHwptAsync(
-        ObjectId device, ObjectId ioas, IommuHwptAllocFlags flags = IommuHwptAllocFlags.None, CancellationToken cancellationToken = default)
-        => new((await RunAsync(
-            IommuCommand.HwptAlloc, new IommuHwptAlloc { Flags = (uint)flags, DevId = device.Value, PtId = ioas.Value }, cancellationToken)).OutHwptId);
+        ObjectId device,
+        ObjectId ioas,
+        IommuHwptAllocFlags flags = IommuHwptAllocFlags.None,
+        ObjectId faultQueue = default,
+        CancellationToken cancellationToken = default)
+        => new((await RunAsync(IommuCommand.HwptAlloc, HwptAlloc(device, ioas, flags, faultQueue), cancellationToken)).OutHwptId);
 
     /// <summary><c>IOMMU_GET_HW_INFO</c>: what the IOMMU in front of a device supports.</summary>
     /// <param name="device">The device.</param>
@@ -95,4 +99,12 @@ public sealed partial class IommuContext
 
         return bitmap;
     }
+
+    private static IommuHwptAlloc HwptAlloc(ObjectId device, ObjectId pageTable, IommuHwptAllocFlags flags, ObjectId faultQueue) => new()
+    {
+        Flags = (uint)(flags | (faultQueue == default ? 0 : IommuHwptAllocFlags.FaultIdValid)),
+        DevId = device.Value,
+        PtId = pageTable.Value,
+        FaultId = faultQueue.Value,
+    };
 }

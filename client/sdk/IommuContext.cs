@@ -127,8 +127,8 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <summary>Gives a reply's file a descriptor. If there is none to give, the file is closed, which undoes the ioctl.</summary>
     internal async ValueTask<IoctlReply> InstallFileAsync(IoctlReply reply, ulong argument, ICallerMemory? memory)
     {
-        var (offset, opened) = (reply.File!.Offset, reply.File.File);
-        var file = new IommuFile(opened, _core, _reference.Lease);
+        var offset = reply.File!.Offset;
+        var file = FileOf(reply.File);
         var fileDescriptor = memory?.InstallFile(file) ?? -1;
         if (memory is null || fileDescriptor < 0)
         {
@@ -146,6 +146,8 @@ public sealed partial class IommuContext : IAsyncDisposable
         => TracedCalls.IsWanted
             ? _traced.BatchAsync(requests.Length, (this, requests, stopAtFirstError, cancellationToken), static call => call.Item1.SendBatchAsync(isTraced: true, call.requests, call.stopAtFirstError, call.cancellationToken))
             : SendBatchAsync(isTraced: false, requests, stopAtFirstError, cancellationToken);
+
+    private IommuFile FileOf(NewFile opened) => new(opened.File, _core, _reference.Lease);
 
     private async ValueTask<IoctlBatchReply> SendBatchAsync(bool isTraced, IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
     {

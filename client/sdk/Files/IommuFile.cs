@@ -77,12 +77,18 @@ public sealed class IommuFile : IAsyncDisposable
     /// first record can't be read, EINVAL if it is refused or if the file can't be written, EBADF if it is closed.
     /// </returns>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
+    /// <exception cref="InvalidDataException">The service answered that more was written than was sent.</exception>
     public async ValueTask<FileResult> WriteAsync(ulong address, ulong count, ICallerMemory memory, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(memory);
         var content = new byte[Math.Min(memory.Accessible(address, count, MemoryAccess.Read), IoctlLimits.MaxBufferBytes)];
         Array.Resize(ref content, memory.Read(address, content));
         var reply = await RunAsync(new WriteFileRequest(count, content), cancellationToken);
+        if (reply.Count < 0 || reply.Count > content.Length)
+        {
+            throw new InvalidDataException($"A write of {content.Length} bytes is said to have written {reply.Count}.");
+        }
+
         return new FileResult("write", reply.Errno, reply.Count, reply.Diagnostic);
     }
 
@@ -95,26 +101,28 @@ public sealed class IommuFile : IAsyncDisposable
         => WriteAsync(ArgumentMemory.Address, (ulong)buffer.Length, new ArgumentMemory(MemoryMarshal.AsMemory(buffer), null), cancellationToken);
 
     /// <summary>Says what can be done with the file (<c>poll</c>).</summary>
-    /// <param name="wait">How long to wait for something to read; the default asks at once.</param>
+    /// <param name="wait">How long to wait for something to read; the default asks at once. A long wait is several calls.</param>
     /// <param name="cancellationToken">Cancels the wait.</param>
     /// <returns>The events.</returns>
     /// <exception cref="IommufdException">EBADF if the file is closed, or if the context was lost.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask<PollEvents> PollAsync(TimeSpan wait = default, CancellationToken cancellationToken = default)
     {
-        var time = _core.Options.TimeProvider;
-        for (var begun = time.GetTimestamp(); ;)
+        // A call that waits must end before its attempt times out. What was waited for is counted by the calls, so that no clock can keep this going.
+        var longest = TimeSpan.FromTicks(Math.Min(TimeSpan.FromMilliseconds(IoctlLimits.MaxPollWaitMs).Ticks, _core.Options.AttemptTimeout.Ticks / 2));
+        for (var left = wait > TimeSpan.Zero ? wait : TimeSpan.Zero; ;)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            var left = wait - time.GetElapsedTime(begun);
-            var reply = await _core.Transport.CallAsync(
-                "poll", () => _reference.Grain.PollFileAsync(Target, left > TimeSpan.Zero ? left : TimeSpan.Zero).AsTask(), static _ => true, cancellationToken);
+            var part = left < longest ? left : longest;
+            var reply = await _core.Transport.CallAsync("poll", () => _reference.Grain.PollFileAsync(Target, part).AsTask(), static _ => true, cancellationToken);
             if (reply.Errno != Errno.None)
             {
-                throw new IommufdException("poll", reply.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.FileLeadsNowhere });
+                throw new IommufdException(
+                    "poll", reply.Errno, reply.Errno == Errno.EBADF ? new IoctlDiagnostic { Reason = DiagnosticReason.FileLeadsNowhere, ObjectId = Target.Id } : null);
             }
 
-            if (reply.Events.HasFlag(PollEvents.In) || time.GetElapsedTime(begun) >= wait)
+            left -= part;
+            if (reply.Events.HasFlag(PollEvents.In) || left == TimeSpan.Zero)
             {
                 return reply.Events;
             }

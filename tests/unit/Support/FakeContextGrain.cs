@@ -67,6 +67,12 @@ internal sealed class FakeContextGrain : IContextGrain
     /// <summary>The reply to drivers, with <see cref="Errno"/>.</summary>
     public DriverReply Driver { get; set; } = new(Errno.None);
 
+    /// <summary>The reply to reads and writes of files.</summary>
+    public Func<FileRequest, FileReply> File { get; set; } = _ => new FileReply(Errno.None);
+
+    /// <summary>The reply to polls of files that wait for as long as given.</summary>
+    public Func<TimeSpan, PollReply> Poll { get; set; } = _ => new PollReply(Errno.None);
+
     public IContextChannel Channel => new FakeChannel(handle =>
     {
         Handles.Add(handle);
@@ -92,6 +98,11 @@ internal sealed class FakeContextGrain : IContextGrain
 
     public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation)
         => new(AnswerAsync((reference, request), () => Driver with { Errno = Errno }, operation));
+
+    public ValueTask<FileReply> FileAsync(FileTarget target, FileRequest request, OperationId operation)
+        => new(AnswerAsync((target, request), () => File(request), operation));
+
+    public ValueTask<PollReply> PollFileAsync(FileTarget target, TimeSpan wait) => new(AnswerAsync((target, wait), () => Poll(wait)));
 
     public Task<HolderGraph> InspectGraphAsync(GraphRequest request) => AnswerAsync(request, () => new HolderGraph { Errno = Errno });
 
