@@ -87,7 +87,7 @@ public sealed class SelftestIommuTests
     {
         var flags = domainTracks ? IommuHwptAllocFlags.DirtyTracking : IommuHwptAllocFlags.None;
         Expect.Equal(Errno.None, Allocate(Tracking, flags, null, out var domain), "a domain");
-        Expect.Equal(errno, domain!.Attach(deviceTracks ? Tracking : Plain), "attaching");
+        Expect.Equal(errno, domain!.Attach(deviceTracks ? Tracking : Plain, DeviceDescription.SelftestIommu), "attaching");
     }
 
     [Theory]

@@ -93,6 +93,17 @@ internal sealed class FakeContextGrain : IContextGrain
     public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation)
         => new(AnswerAsync((reference, request), () => Driver with { Errno = Errno }, operation));
 
+    /// <summary>The reply to reads and writes of files, with <see cref="Errno"/>.</summary>
+    public FileReply File { get; set; } = new(Errno.None);
+
+    /// <summary>The reply to polls of files, with <see cref="Errno"/>.</summary>
+    public PollReply Poll { get; set; } = new(Errno.None);
+
+    public ValueTask<FileReply> FileAsync(FileTarget target, FileRequest request, OperationId operation)
+        => new(AnswerAsync((target, request), () => File with { Errno = Errno }, operation));
+
+    public ValueTask<PollReply> PollFileAsync(FileTarget target, TimeSpan wait) => new(AnswerAsync((target, wait), () => Poll with { Errno = Errno }));
+
     public Task<HolderGraph> InspectGraphAsync(GraphRequest request) => AnswerAsync(request, () => new HolderGraph { Errno = Errno });
 
     public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page) => AnswerAsync<ObjectInspection?>((id, page), () => null);

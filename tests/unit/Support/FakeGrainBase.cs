@@ -23,6 +23,10 @@ internal class FakeGrainBase : IContextGrain
 
     public virtual ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation) => throw new NotSupportedException();
 
+    public virtual ValueTask<FileReply> FileAsync(FileTarget target, FileRequest request, OperationId operation) => throw new NotSupportedException();
+
+    public virtual ValueTask<PollReply> PollFileAsync(FileTarget target, TimeSpan wait) => throw new NotSupportedException();
+
     public Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page) => throw new NotSupportedException();

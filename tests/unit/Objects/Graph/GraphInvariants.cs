@@ -48,7 +48,7 @@ internal static class GraphInvariants
     public static void CheckAttachments(OpenContext context, string after, bool driversHold = false)
     {
         var objects = context.Objects.After(0).ToList();
-        foreach (var hwpt in objects.OfType<HwptEntry>())
+        foreach (var hwpt in objects.OfType<HwptPagingEntry>())
         {
             var attached = objects.OfType<DeviceEntry>().Sum(device => device.AttachedPasids.Count(pasid => device.HwptAt(pasid) == hwpt));
             Expect.Equal(1 + attached + HoldsOfDrivers(hwpt), hwpt.Users, $"users of {hwpt.Ref}, to which {attached} devices are attached, {after}");
