@@ -5,10 +5,13 @@ using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Objects.Graph;
 
-/// <summary>One random ioctl or driver's request on a small graph. Ids and places are drawn from few, so that they meet.</summary>
+/// <summary>
+/// One random ioctl or driver's request on a small graph. Ids and places are drawn from few, so that they meet. <see cref="RandomNestingStep"/> makes those about
+/// what a guest has.
+/// </summary>
 internal static class RandomStep
 {
-    private const int MostObjects = 24;
+    private const int MostObjects = 40;
     private const ulong Page = 4096;
 
     private static readonly string?[] Groups = [null, null, "a", "b"];
@@ -19,7 +22,7 @@ internal static class RandomStep
     public static (string Name, Errno Errno, object Reply) Run(OpenContext context, ReferenceId driver, Random random)
     {
         var live = context.Objects.After(0).ToList();
-        return random.Next(24) switch
+        return random.Next(46) switch
         {
             0 when live.Count < MostObjects => Ioctl(nameof(IommuIoasAlloc), context.Run(IommuCommand.IoasAlloc, default(IommuIoasAlloc))),
             0 or 1 or 2 => Ioctl(nameof(IommuIoasMap), context.TryMap(
@@ -33,6 +36,7 @@ internal static class RandomStep
             12 or 13 when live.Count < MostObjects => Ask(new BindDeviceRequest(new DeviceDescription
             {
                 Name = random.Next(20) == 0 ? "" : "device",
+                Iommu = random.Next(4) == 0 ? DeviceDescription.VirtualIommu : DeviceDescription.SelftestIommu,
                 Group = Groups[random.Next(Groups.Length)],
                 ReservedRegions = Regions[random.Next(Regions.Length)],
                 TracksDirtyPages = random.Next(3) != 0,
@@ -48,7 +52,9 @@ internal static class RandomStep
             20 => OfOwner(ObjectType.Access, id => new ReplaceAccessRequest(id, new ObjectId(Of(ObjectType.Ioas)))),
             21 => random.Next(4) == 0 ? OfOwner(ObjectType.Access, id => new DetachAccessRequest(id)) : Pin(),
             22 => Pin(),
-            _ => OfOwner(ObjectType.Access, id => new UnpinPagesRequest(id, (uint)random.Next(4))),
+            23 => OfOwner(ObjectType.Access, id => new UnpinPagesRequest(id, (uint)random.Next(4))),
+            < 35 when live.Count < MostObjects => new RandomNestingStep(context, driver, random).Make(),
+            _ => new RandomNestingStep(context, driver, random).Use(),
         };
 
         // Mostly an object of the kind that is wanted; else any, or none at all.
@@ -60,7 +66,7 @@ internal static class RandomStep
 
         uint Any() => random.Next(30) == 0 || live.Count == 0 ? (uint)random.NextInt64(1L << 32) : live[random.Next(live.Count)].Id.Value;
 
-        uint PageTable() => Of(random.Next(2) == 0 ? ObjectType.Ioas : ObjectType.HwptPaging);
+        uint PageTable() => Of(random.Next(5) switch { < 2 => ObjectType.Ioas, < 4 => ObjectType.HwptPaging, _ => ObjectType.HwptNested });
 
         // Mostly the device itself; of a device with 2 bits, 4 is no PASID.
         uint Pasid() => random.Next(3) == 0 ? (uint)random.Next(5) : 0;
