@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Accesses;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 
@@ -52,7 +53,7 @@ internal static class RandomStep
             20 => OfOwner(ObjectType.Access, id => new ReplaceAccessRequest(id, new ObjectId(Of(ObjectType.Ioas)))),
             21 => random.Next(4) == 0 ? OfOwner(ObjectType.Access, id => new DetachAccessRequest(id)) : Pin(),
             22 => Pin(),
-            23 => OfOwner(ObjectType.Access, id => new UnpinPagesRequest(id, (uint)random.Next(4))),
+            23 => OfOwner(ObjectType.Access, id => new UnpinPagesRequest(id, (context.Objects.Find<AccessEntry>(id.Value)?.NextPin ?? 0) - (uint)random.Next(3))),
             < 35 when live.Count < MostObjects => new RandomNestingStep(context, driver, random).Make(),
             _ => new RandomNestingStep(context, driver, random).Use(),
         };
@@ -74,7 +75,12 @@ internal static class RandomStep
         // Few places, seldom outside the aperture, and hardly ever inside a page.
         ulong Iova() => (random.Next(30) == 0 ? 0 : TestDevices.ApertureStart) + ((ulong)random.Next(32) * Page) + (random.Next(300) == 0 ? 0x400UL : 0);
 
-        (string, Errno, object) Pin() => OfOwner(ObjectType.Access, id => new PinPagesRequest(id, Iova(), Page * (ulong)random.Next(1, 4), random.Next(4) == 0));
+        // Mostly what is mapped.
+        ulong Pinned(ObjectId id) => random.Next(4) != 0 && context.Objects.Find<AccessEntry>(id.Value)?.Ioas is { } ioas && context.IoasState(ioas.Id.Value).Areas is { Length: > 0 } areas
+            ? areas[random.Next(areas.Length)].Range.Start
+            : Iova();
+
+        (string, Errno, object) Pin() => OfOwner(ObjectType.Access, id => new PinPagesRequest(id, Pinned(id), Page * (ulong)random.Next(1, 4), random.Next(4) == 0));
 
         static (string, Errno, object) Ioctl(string name, IoctlReply reply) => (name, reply.Errno, reply);
 
