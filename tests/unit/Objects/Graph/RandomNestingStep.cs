@@ -10,6 +10,7 @@ using IommuFd.Grains.Objects.Hwpts;
 using IommuFd.Grains.Objects.NestedHwpts;
 using IommuFd.Grains.Objects.Vdevices;
 using IommuFd.Grains.Objects.Viommus;
+using IommuFd.Grains.Selftest;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 
@@ -62,8 +63,8 @@ internal sealed class RandomNestingStep(OpenContext context, ReferenceId driver,
         4 => File("read", target => Dispatch(target, new ReadFileRequest((ulong)random.Next(4) * 40, (ulong)random.Next(4) * 40))),
         5 => File("write", target => Dispatch(target, Response())),
         6 when random.Next(2) == 0 => Close(),
-        7 => Mock(nameof(IommuTestOp.PasidAttach), IommuTestOp.PasidAttach, new IommuTestPasidAttach { Pasid = Pasid(), PtId = PageTable() }),
-        8 => Mock(nameof(IommuTestOp.PasidReplace), IommuTestOp.PasidReplace, new IommuTestPasidAttach { Pasid = Pasid(), PtId = PageTable() }),
+        7 => Mock(nameof(IommuTestOp.PasidAttach), IommuTestOp.PasidAttach, new IommuTestPasidAttach { Pasid = Pasid(), PtId = PasidPageTable() }),
+        8 => Mock(nameof(IommuTestOp.PasidReplace), IommuTestOp.PasidReplace, new IommuTestPasidAttach { Pasid = Pasid(), PtId = PasidPageTable() }),
         9 => Mock(nameof(IommuTestOp.PasidDetach), IommuTestOp.PasidDetach, new IommuTestPasidDetach { Pasid = Pasid() }),
         10 => Ioctl(nameof(IommuTestOp.DevCheckCache), context.Run(IommuCommand.TestCmd, new IommuTestCmd
         {
@@ -242,7 +243,7 @@ internal sealed class RandomNestingStep(OpenContext context, ReferenceId driver,
 
     private (string Name, Errno Errno, object Reply) Mock<T>(string name, IommuTestOp op, T fields)
         where T : unmanaged
-        => Ioctl(name, context.Run(IommuCommand.TestCmd, new IommuTestCmd { Op = (uint)op, Id = Of(ObjectType.Selftest), Fields = IommuTestCmdUnion.Of(fields) }));
+        => Ioctl(name, context.Run(IommuCommand.TestCmd, new IommuTestCmd { Op = (uint)op, Id = Choose<SelftestEntry>(selftest => selftest.Device!.Device.PasidWidth > 0)?.Id.Value ?? Any(), Fields = IommuTestCmdUnion.Of(fields) }));
 
     private (string Name, Errno Errno, object Reply) OfDriver(DeviceEntry? device, Func<ObjectId, DriverRequest> make)
     {
@@ -269,7 +270,7 @@ internal sealed class RandomNestingStep(OpenContext context, ReferenceId driver,
 
     private uint Any() => _live.Count == 0 ? 1 : _live[random.Next(_live.Count)].Id.Value;
 
-    private uint PageTable() => Of(random.Next(3) switch { 0 => ObjectType.HwptNested, 1 => ObjectType.HwptPaging, _ => ObjectType.Ioas });
+    private uint PasidPageTable() => Choose<HwptEntry>(hwpt => hwpt.Flags.HasFlag(IommuHwptAllocFlags.Pasid))?.Id.Value ?? Any();
 
     // PASID 1024 is the one whose every second attachment fails.
     private uint Pasid() => random.Next(4) == 0 ? 1024U : (uint)random.Next(4);
