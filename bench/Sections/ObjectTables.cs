@@ -53,7 +53,7 @@ internal static class ObjectTables
 
         if (ioas.AutoHwpts.Count == 0)
         {
-            var made = table.Reserve((id, serial) => new HwptEntry(id, serial, ioas, description.Iommu, IommuHwptAllocFlags.None, isAuto: true))!;
+            var made = table.Reserve((id, serial) => new HwptPagingEntry(id, serial, ioas, description.Iommu, IommuHwptAllocFlags.None, isAuto: true))!;
             Hold.RefToUsers(made, ioas, "mirroring it");
             table.Finalize(made);
             ioas.AddAuto(made);

@@ -15,6 +15,9 @@ namespace IommuFd.Grains.Inspection;
 //   a driver on what it made     the driver unbinds the device, or destroys the access; the object goes with that
 //
 // Named holds are dropped first: an automatic HWPT without other holders then goes with its last device, and needs no step of its own.
+//
+// A vDevice goes with its device. Where the device must go anyway, for what it holds, it goes when the vDevice would be destroyed. So the steps are found twice
+// then: first without knowing which devices must go.
 
 /// <summary>Says why an object is busy, and what to do about it. Reads only, in one step.</summary>
 internal sealed class BusyExplainer
@@ -23,11 +26,12 @@ internal sealed class BusyExplainer
     private readonly HashSet<Hold> _dropped = [];
     private readonly HashSet<ObjectEntry> _gone = [];
     private readonly Dictionary<ObjectEntry, long> _users = [];
+    private readonly Dictionary<ObjectEntry, HoldOwner> _companions = [];
+    private readonly Dictionary<ObjectEntry, HoldOwner> _ends;
     private List<ObjectRef> _frees = [];
 
-    private BusyExplainer()
-    {
-    }
+    /// <param name="ends">Who goes anyway, and ends what it made with these companions.</param>
+    private BusyExplainer(Dictionary<ObjectEntry, HoldOwner> ends) => _ends = ends;
 
     private bool IsFull => _steps.Count > BusyExplanation.MaxSteps;
 
@@ -39,8 +43,14 @@ internal sealed class BusyExplainer
             return new BusyExplanation(Errno.ENOENT, new ObjectRef(ObjectType.Any, id), 0, [], false);
         }
 
-        var explainer = new BusyExplainer();
+        var explainer = new BusyExplainer([]);
         explainer.Free(entry);
+        if (explainer._companions.Count > 0)
+        {
+            explainer = new BusyExplainer(explainer._companions);
+            explainer.Free(entry);
+        }
+
         return new BusyExplanation(Errno.None, entry.Ref, entry.Users, [.. explainer._steps.Take(BusyExplanation.MaxSteps)], explainer.IsFull)
         {
             GoesWithLastStep = !explainer.IsFull && explainer._gone.Contains(entry),
@@ -93,6 +103,7 @@ internal sealed class BusyExplainer
 
     private void Destroy(ObjectEntry entry, Hold hold)
     {
+        entry = _ends.GetValueOrDefault(entry) as ObjectEntry ?? entry;
         Free(entry);
         if (!_gone.Contains(entry))
         {
@@ -149,6 +160,11 @@ internal sealed class BusyExplainer
         if (entry.DriverHold is { } hold)
         {
             _dropped.Add(hold);
+            if (entry.Companion is { } companion)
+            {
+                _companions.TryAdd(companion, hold.Owner);
+                Remove(companion);
+            }
         }
     }
 

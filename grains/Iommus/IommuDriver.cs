@@ -136,7 +136,7 @@ internal abstract class IommuDriver
     public static IommuDriver? Find(string name) => Array.Find(Drivers, driver => driver.Name == name);
 
     /// <summary>The driver of an <see cref="InstanceOf"/>, which begins with the driver's name.</summary>
-    public static IommuDriver? FindInstance(string instance) => Find(instance.Split(':')[0]);
+    public static IommuDriver? FindInstance(string? instance) => instance is null ? null : Find(instance.Split(':')[0]);
 
     /// <summary>The driver of a bound device, which always has one.</summary>
     public static IommuDriver Of(DeviceDescription device) => Find(device.Iommu) ?? throw new InvalidOperationException($"No IOMMU driver is named '{device.Iommu}'.");

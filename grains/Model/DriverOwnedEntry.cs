@@ -14,6 +14,9 @@ internal abstract class DriverOwnedEntry(ObjectId id, ObjectKind kind, long seri
     /// <summary>The driver's hold.</summary>
     public Hold? DriverHold { get; set; }
 
+    /// <summary>What ends with it though it holds it not, and is held by nothing; null for nothing.</summary>
+    public virtual ObjectEntry? Companion => null;
+
     /// <summary>Finds the driver's hold, the only one that there is.</summary>
     public override void Relink(EntrySnapshot? snapshot)
     {

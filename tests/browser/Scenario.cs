@@ -7,7 +7,7 @@ namespace IommuFd.BrowserTests;
 
 /// <summary>
 /// A context as a VMM with a device assigned makes it, with an object of every kind: two devices on a shared automatic HWPT, a HWPT of the program's own that
-/// tracks dirty pages, an access with a pin, a hold by name, and the selftest's device.
+/// tracks dirty pages, an access with a pin, a hold by name, and the selftest's device with all that a guest with an IOMMU of its own has.
 /// </summary>
 internal sealed class Scenario : IAsyncDisposable
 {
@@ -65,12 +65,49 @@ internal sealed class Scenario : IAsyncDisposable
 
         // The selftest's device, as a test program makes one: IOMMU_TEST_CMD with op MOCK_DOMAIN on an IOAS of its own.
         var mock = await context.AllocateIoasAsync();
-        var command = new byte[Marshal.SizeOf<IommuTestCmd>()];
-        var argument = new IommuTestCmd { Size = (uint)command.Length, Op = (uint)IommuTestOp.MockDomain, Id = mock.Value };
-        MemoryMarshal.Write(command, argument);
-        var result = await context.IoctlAsync((uint)IommuCommand.TestCmd, command);
-        Assert.Equal(Errno.None, result.Errno);
+        var test = await RunAsync(context, IommuCommand.TestCmd, new IommuTestCmd { Op = (uint)IommuTestOp.MockDomain, Id = mock.Value });
+        await MakeGuestIommuAsync(context, mock, test.Fields.As<IommuTestMockDomain>().OutIdevId);
         return made;
+    }
+
+    // A vIOMMU with a device, an event queue and a hardware queue, and a page table of the guest's whose page faults go to a queue.
+    private static async Task MakeGuestIommuAsync(IommuContext context, ObjectId ioas, uint device)
+    {
+        const ulong Data = 0x1000;
+        await context.MapAsync(ioas, DmaMemory.Allocate(4096), iova: new Iova(0x100_0000));
+        var parent = await RunAsync(context, IommuCommand.HwptAlloc, new IommuHwptAlloc { DevId = device, PtId = ioas.Value, Flags = (uint)IommuHwptAllocFlags.NestParent });
+        var viommu = await RunAsync(context, IommuCommand.ViommuAlloc, new IommuViommuAlloc { Type = (uint)IommuViommuType.Selftest, DevId = device, HwptId = parent.OutHwptId });
+        await RunAsync(context, IommuCommand.VdeviceAlloc, new IommuVdeviceAlloc { ViommuId = viommu.OutViommuId, DevId = device, VirtId = 0x10 });
+        await RunAsync(
+            context, IommuCommand.VeventqAlloc, new IommuVeventqAlloc { ViommuId = viommu.OutViommuId, Type = (uint)IommuVeventqType.Selftest, VeventqDepth = 8 });
+        await RunAsync(
+            context,
+            IommuCommand.HwQueueAlloc,
+            new IommuHwQueueAlloc { ViommuId = viommu.OutViommuId, Type = (uint)IommuHwQueueType.Selftest, NestingParentIova = 0x100_0000, Length = 4096 });
+        var faults = await RunAsync(context, IommuCommand.FaultQueueAlloc, default(IommuFaultAlloc));
+        var config = new byte[Marshal.SizeOf<IommuHwptSelftest>()];
+        var nested = new IommuHwptAlloc
+        {
+            DevId = device,
+            PtId = viommu.OutViommuId,
+            Flags = (uint)IommuHwptAllocFlags.FaultIdValid,
+            FaultId = faults.OutFaultId,
+            DataType = (uint)IommuHwptDataType.Selftest,
+            DataLen = (uint)config.Length,
+            DataUptr = Data,
+        };
+        await RunAsync(context, IommuCommand.HwptAlloc, nested, new CallerMemory().Add(Data, config));
+    }
+
+    private static async Task<T> RunAsync<T>(IommuContext context, IommuCommand command, T argument, CallerMemory? memory = null)
+        where T : unmanaged
+    {
+        var bytes = new byte[Marshal.SizeOf<T>()];
+        MemoryMarshal.Write(bytes, argument);
+        MemoryMarshal.Write(bytes, (uint)bytes.Length);
+        var result = await context.IoctlAsync((uint)command, bytes, memory ?? new CallerMemory());
+        Assert.Equal(Errno.None, result.Errno);
+        return MemoryMarshal.Read<T>(bytes);
     }
 
     /// <summary>Ends what was opened, the latest first, whatever of it has ended already.</summary>

@@ -60,6 +60,18 @@ public sealed class ConformanceTests(SiloFixture silo) : IClassFixture<SiloFixtu
         => await AssertMismatchAsync(step => step with { ReturnValue = 7 }, "Linux 7");
 
     [Fact]
+    public async Task A_trace_with_other_bytes_read_is_a_mismatch()
+        => await AssertMismatchAsync(step => step is { Read: not null, Data: [.., _, _] } ? step with { Data = $"{step.Data[..^2]}FE" } : step, "Linux", "queue");
+
+    [Fact]
+    public async Task A_trace_with_another_number_of_bytes_written_is_a_mismatch()
+        => await AssertMismatchAsync(step => step.Write is null ? step : step with { ReturnValue = step.ReturnValue + 1 }, "Linux", "queue");
+
+    [Fact]
+    public async Task A_trace_with_other_events_of_a_file_is_a_mismatch()
+        => await AssertMismatchAsync(step => step.Poll is null ? step : step with { Revents = (ushort)(step.Revents ^ 1) }, "Linux", "queue");
+
+    [Fact]
     public async Task What_is_left_when_every_descriptor_is_closed_is_found()
     {
         await using var context = await silo.Client.OpenAsync("test");
@@ -92,11 +104,12 @@ public sealed class ConformanceTests(SiloFixture silo) : IClassFixture<SiloFixtu
 
     private static string TracePath(string group) => Path.Combine(AppContext.BaseDirectory, "traces", $"{group}.jsonl.gz");
 
-    // Changes what Linux is said to have answered to the first step that the change applies to, and expects the replay to find it.
-    private async Task AssertMismatchAsync(Func<TraceStep, TraceStep> change, string what)
+    // Changes what Linux is said to have answered to the first step of the group that the change applies to, and expects the replay to find it.
+    private async Task AssertMismatchAsync(Func<TraceStep, TraceStep> change, string what, string group = "core")
     {
-        var sequence = TraceSequence.Read(TracePath("core")).First();
-        var at = sequence.Steps.ToList().FindIndex(step => step.Open is null && step.Errno == 0 && change(step) != step);
+        var (sequence, at) = TraceSequence.Read(TracePath(group))
+            .Select(sequence => (sequence, sequence.Steps.ToList().FindIndex(step => step.Open is null && step.Errno == 0 && change(step) != step)))
+            .First(found => found.Item2 >= 0);
         var changed = sequence with { Steps = [.. sequence.Steps.Select((step, i) => i == at ? change(step) : step)] };
 
         var report = await TraceReplayer.ReplayAsync(silo.Client, changed, null, CancellationToken.None);

@@ -114,6 +114,9 @@ internal static class TraceReplayer
                 found.Add((number, $"with every file closed, {accesses} accesses with {pins} pins are left for {queues} HW queues"));
             }
 
+            found.AddRange(left.Objects
+                .Where(item => item.State is FaultQueueState { IsOpen: true } or VeventqState { IsOpen: true })
+                .Select(item => (number, $"with every file closed, {item.Object} is still open")));
             if (left.References.Length > 1)
             {
                 found.Add((number, $"with every file closed, {left.References.Length - 1} references are left"));

@@ -11,7 +11,9 @@ namespace IommuFd.Client;
 /// <param name="file">The file.</param>
 /// <param name="buffer">The bytes of one read: room for the longest record.</param>
 /// <param name="decode">Decodes the first record of some bytes, and says how many of them it has: at least 1.</param>
+#pragma warning disable CA1001 // A semaphore whose wait handle nobody asks for has nothing to dispose.
 internal sealed class QueueReader<T>(IommuFile file, byte[] buffer, Func<ReadOnlyMemory<byte>, (T Record, int Bytes)> decode)
+#pragma warning restore CA1001
 {
     private static readonly TimeSpan Wait = TimeSpan.FromMilliseconds(IoctlLimits.MaxPollWaitMs);
 

@@ -274,8 +274,7 @@ internal static class DeviceAttachHandlers
                 return hwpt.IsNested ? OperationResult.Fail(Errno.EINVAL, DiagnosticReason.DeviceIncompatible, hwpt) : default;
             }
 
-            ulong? virtId = member.Vdevice is { } vdevice && vdevice.Viommu.Id == hwpt.ViommuId ? vdevice.VirtId : null;
-            var errno = iommu.Attach(new AttachmentTarget(pasid, IsBlocked: false, hwpt.ViommuId, virtId), member.Attachment, out var after);
+            var errno = iommu.Attach(new AttachmentTarget(pasid, IsBlocked: false, hwpt.ViommuId, member.Vdevice?.IdOn(hwpt.ViommuId)), member.Attachment, out var after);
             if (errno != Errno.None)
             {
                 member.Attachment = after;

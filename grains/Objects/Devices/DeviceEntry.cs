@@ -33,6 +33,8 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
     /// <summary>The device as a vIOMMU knows it, which goes with it; null for none.</summary>
     public VdeviceEntry? Vdevice { get; set; }
 
+    public override ObjectEntry? Companion => Vdevice;
+
     /// <summary>Which of its PASIDs are attached, itself included.</summary>
     public IEnumerable<uint> AttachedPasids
         => _attachment is null ? _pasids?.Keys ?? Enumerable.Empty<uint>() : (_pasids?.Keys ?? Enumerable.Empty<uint>()).Prepend(DeviceGroup.NoPasid);

@@ -53,7 +53,7 @@ internal sealed class DeviceKind : GrainKind
             new("reserved regions", Ranges(iommu.ReservedRegions(device.Device), "none")),
             new("dirty tracking", iommu.TracksDirty(device.Device) ? "supported" : "not supported"),
             new("PASIDs", iommu.PasidWidth(device.Device) is > 0 and var bits ? Format.Count(bits, "bit") : "not supported"),
-            new("vDevice", ((DeviceEntry)entry).Vdevice is { } vdevice ? $"{vdevice.Ref}, 0x{vdevice.VirtId:X} on {vdevice.Viommu.Ref}" : "none"),
+            new("vDevice", ((DeviceEntry)entry).Vdevice is { } vdevice ? $"{vdevice.Ref}, {vdevice.Place}" : "none"),
             new("attached PASIDs", pasids.Length == 0 ? "none" : string.Join(", ", pasids)),
         ];
     }

@@ -52,19 +52,19 @@ internal abstract class EventQueueModel
         }
 
         var room = Math.Min(request.Count, IoctlLimits.MaxBufferBytes);
-        using var data = new MemoryStream();
-        while (NextBytes is > 0 and var bytes && (ulong)(data.Length + bytes) <= room)
+        var data = new List<byte>();
+        while (NextBytes is > 0 and var bytes && (ulong)(data.Count + bytes) <= room)
         {
-            if ((ulong)(data.Length + bytes) > request.WritableBytes)
+            if ((ulong)(data.Count + bytes) > request.WritableBytes)
             {
-                return data.Length > 0
-                    ? QueueReply.OfRead(data.ToArray())
+                return data.Count > 0
+                    ? QueueReply.OfRead([.. data])
                     : QueueReply.Failed(Errno.EFAULT, Failure.Because(DiagnosticReason.BufferFault, request.WritableBytes, (ulong)bytes));
             }
 
-            data.Write(Take());
+            data.AddRange(Take());
         }
 
-        return QueueReply.OfRead(data.ToArray());
+        return QueueReply.OfRead([.. data]);
     }
 }

@@ -23,8 +23,14 @@ internal sealed class VdeviceEntry(ObjectId id, long serial, ViommuEntry viommu,
 
     public ulong VirtId { get; } = virtId;
 
+    /// <summary>Which id it has on which vIOMMU, in words.</summary>
+    public string Place => $"0x{VirtId:X} on {Viommu.Ref}";
+
     /// <summary>It goes with its device, so nothing can hold it.</summary>
     public override bool IsLeaf => true;
+
+    /// <summary>The device's id on a vIOMMU; null where that is another.</summary>
+    public ulong? IdOn(ObjectId viommu) => Viommu.Id == viommu ? VirtId : null;
 
     public static VdeviceEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot)
     {

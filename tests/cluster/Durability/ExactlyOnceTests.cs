@@ -1,4 +1,6 @@
+using System.Runtime.CompilerServices;
 using IommuFd.Client;
+using IommuFd.ClusterTests.Ioctls;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
@@ -11,7 +13,7 @@ namespace IommuFd.ClusterTests.Durability;
 public sealed class ExactlyOnceTests(LossyFixture fixture) : IClassFixture<LossyFixture>
 {
     private static readonly string[] Kinds =
-        ["ioctl", "batch", "hold", "drop", "bind", "unbind", "attach", "detach", "create access", "pin", "duplicate", "get driver", "put", "close"];
+        ["ioctl", "batch", "hold", "drop", "bind", "unbind", "attach", "detach", "create access", "pin", "read", "write", "duplicate", "get driver", "put", "close"];
 
     private readonly LostAnswers _way = fixture.Way;
     private readonly IommufdClient _client = fixture.Client;
@@ -175,12 +177,44 @@ public sealed class ExactlyOnceTests(LossyFixture fixture) : IClassFixture<Lossy
             "detach" => (() => UsersAsync(before, ioas, -1), async () => await attached.DetachAsync()),
             "create access" => (() => ObjectsAsync(before, 1), () => driver.CreateAccessAsync()),
             "pin" => (() => PinsAsync(ioas, 1), async () => await access.PinAsync(new IovaRange(0, 4095))),
+            "read" or "write" => await FileAsync(),
             "duplicate" => (() => ReferencesAsync(before, 1), () => _client.DuplicateAsync(context.Handle)),
             "get driver" => (() => ReferencesAsync(before, 1), () => _client.GetDriverAsync(context.Handle, "once")),
             "put" => (() => ReferencesAsync(before, -1), () => driver.PutAsync()),
             "close" => await CloseAsync(),
             _ => throw new ArgumentOutOfRangeException(nameof(request), request, null),
         };
+
+        // Reading twice would read nothing the second time; a response is right once.
+        async Task<(Func<Task>, Func<Task>)> FileAsync()
+        {
+            var record = new byte[Unsafe.SizeOf<IommuHwptPgfault>()];
+            var faulting = await driver.BindDeviceAsync(new DeviceDescription { Name = "0000:03:00.0" });
+            var queue = await context.AllocateFaultQueueAsync();
+            await faulting.AttachAsync(await context.AllocateHwptAsync(faulting.Id, ioas, IommuHwptAllocFlags.FaultIdValid, queue.Id));
+            await new RawProgram(context).ExpectAsync("a fault", Errno.None, IommuTestOp.TriggerIopf, 0, new IommuTestTriggerIopf { DevId = faulting.Id.Value });
+            FileResult result = default;
+            if (request == "read")
+            {
+                return (
+                    () =>
+                    {
+                        Assert.Equal((Errno.None, record.Length), (result.Errno, result.Count));
+                        return QueueAsync(queue.Id, 0, 1);
+                    },
+                    async () => result = await queue.File.ReadAsync(record));
+            }
+
+            await queue.File.ReadAsync(record);
+            var response = UapiStruct.ToBytes(new IommuHwptPageResponse { Cookie = UapiStruct.Read<IommuHwptPgfault>(record).Cookie });
+            return (
+                () =>
+                {
+                    Assert.Equal((Errno.None, response.Length), (result.Errno, result.Count));
+                    return QueueAsync(queue.Id, 0, 0);
+                },
+                async () => result = await queue.File.WriteAsync((ReadOnlyMemory<byte>)response));
+        }
 
         async Task<(Func<Task>, Func<Task>)> CloseAsync()
         {
@@ -219,6 +253,12 @@ public sealed class ExactlyOnceTests(LossyFixture fixture) : IClassFixture<Lossy
         Assert.Equal(Users(before) + more, Users(after));
 
         long Users(ContextInspection state) => state.Objects.Single(item => item.Object.Id == id).Users;
+    }
+
+    private async Task QueueAsync(ObjectId queue, int waiting, int outstanding)
+    {
+        var state = Assert.IsType<FaultQueueState>((await StateAsync(_handle)).Objects.Single(item => item.Object.Id == queue).State);
+        Assert.Equal((waiting, outstanding), (state.Waiting, state.Unanswered));
     }
 
     private async Task PinsAsync(ObjectId ioas, ulong pins)

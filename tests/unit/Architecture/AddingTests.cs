@@ -32,6 +32,7 @@ public sealed partial class AddingTests
             Others =
             {
                 ["grains/Objects/Ioas"] = "a HWPT is a part of its IOAS's grain, which says which HWPT refuses, and tells its state",
+                ["grains/Objects/NestedHwpts"] = "a nested HWPT nests on one, and one command makes both",
                 ["grains/Objects/Devices"] = "a device is attached to a HWPT, and has one made",
             },
         },

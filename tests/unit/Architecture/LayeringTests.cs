@@ -128,7 +128,7 @@ public sealed class LayeringTests
         { "Configuration", "Contexts", "a folder's services are registered beside its options" },
         { "Configuration", "Monitoring", "a folder's services are registered beside its options" },
         { "Monitoring", "Telemetry", "a silo's metrics are read from what it counts, and what it counts is written as metrics" },
-        { "Objects.Devices", "Objects.Hwpts", "a device is attached to a HWPT, and a HWPT is made for a device" },
+        { "Objects.Devices", "Objects.Vdevices", "a vDevice stands for a device, and goes with it when that is unbound" },
         { "Objects.Hwpts", "Objects.Ioas", "a HWPT mirrors an IOAS, which offers its automatic HWPTs to further devices" },
     };
 

@@ -23,6 +23,24 @@ public sealed class CallerFilesTests
     }
 
     [Fact]
+    public async Task A_program_can_want_every_file_to_get_a_descriptor_of_its_own()
+    {
+        var memory = new CallerMemory { FirstFileDescriptor = 1000, ReusesFileDescriptors = false }.AddFile(1001, Memfd);
+        Expect.Sequence([1000, 1002], new[] { 1L, 2 }.Select(reference => memory.InstallFile(Opened(reference))), "descriptors beside the open 1001");
+        await memory.CloseFilesAsync();
+        Expect.Sequence([1003, 1004], new[] { 3L, 4 }.Select(reference => memory.InstallFile(Opened(reference))), "descriptors when all are closed");
+    }
+
+    [Fact]
+    public void An_opened_file_is_found_by_its_descriptor_and_no_other_is()
+    {
+        var memory = new CallerMemory().AddFile(3, Memfd);
+        var opened = Opened(8);
+        Expect.Equal(opened, memory.FindOpenedFile(memory.InstallFile(opened)), "the file that an ioctl has opened");
+        Expect.Equal((null, null), (memory.FindOpenedFile(3), memory.FindOpenedFile(7)), "a file of the program's own, and none");
+    }
+
+    [Fact]
     public void Descriptors_start_where_the_program_says()
     {
         var memory = new CallerMemory { FirstFileDescriptor = 100 };

@@ -18,7 +18,7 @@ public sealed partial class RetryTests
 
     public RetryTests() => _client = Client();
 
-    public static TheoryData<string> Requests => ["ioctl", "raw ioctl", "batch", "hold", "bind", "inspect", "open", "duplicate", "get driver", "close", "put", "close file"];
+    public static TheoryData<string> Requests => ["ioctl", "raw ioctl", "batch", "hold", "bind", "inspect", "open", "duplicate", "get driver", "close", "put", "close file", "read file", "write file", "poll file"];
 
     [Theory]
     [MemberData(nameof(Requests))]
@@ -338,6 +338,9 @@ public sealed partial class RetryTests
             "get driver" => () => _client.GetDriverAsync(context.Handle, "again"),
             "close" => () => context.CloseAsync(),
             "put" => () => driver.PutAsync(),
+            "read file" => () => file.ReadAsync(new byte[8]).AsTask(),
+            "write file" => () => file.WriteAsync(new byte[8]).AsTask(),
+            "poll file" => () => file.PollAsync().AsTask(),
             _ => () => file.CloseAsync(),
         };
         return () =>

@@ -21,6 +21,8 @@ public sealed class DriverDispatcherTests
         (new AttachDeviceRequest(Id, Id), true),
         (new ReplaceDeviceRequest(Id, Id), true),
         (new DetachDeviceRequest(Id), true),
+        (new ReportFaultsRequest(Id, []), true),
+        (new ReportEventRequest(Id, []), true),
         (new CreateAccessRequest(true), true),
         (new DestroyAccessRequest(Id), true),
         (new AttachAccessRequest(Id, Id), true),
@@ -47,7 +49,9 @@ public sealed class DriverDispatcherTests
         foreach (var (request, changes) in Expected)
         {
             Expect.Equal(changes, DriverDispatcher.Changes(request, new DriverReply(Errno.None)), $"whether {request} that succeeded has changed something");
-            Expect.That(!DriverDispatcher.Changes(request, new DriverReply(Errno.ENOENT)), $"{request} that failed has changed something.");
+
+            // An event that finds no room counts as lost.
+            Expect.Equal(request is ReportEventRequest, DriverDispatcher.Changes(request, new DriverReply(Errno.ENOMEM)), $"whether {request} that failed has changed something");
         }
     }
 

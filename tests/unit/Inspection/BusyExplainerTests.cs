@@ -1,4 +1,6 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
+using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Inspection;
 using IommuFd.TestSupport;
 using IommuFd.Uapi;
@@ -201,6 +203,7 @@ public sealed class BusyExplainerTests(ITestOutputHelper output)
         BusyStepKind.DetachAccess => context.Ask(step.Reference, new DetachAccessRequest(step.Object.Id)).Errno,
         BusyStepKind.DestroyAccess => context.Ask(step.Reference, new DestroyAccessRequest(step.Object.Id)).Errno,
         BusyStepKind.DropHold => context.Ask(step.Reference, new DropHoldRequest(step.Hold)).Errno,
+        BusyStepKind.CloseFile => ContextOperations.PutAsync(new IoctlScope(context.Model, context.ObjectGrains), step.Reference).AsTask().GetAwaiter().GetResult(),
         _ => throw new ArgumentOutOfRangeException(nameof(step), step.Kind, "No such step."),
     };
 

@@ -21,8 +21,7 @@ public sealed class ObjectWordsTests
     [MemberData(nameof(Types))]
     public async Task Every_kind_of_object_has_a_label_a_summary_and_facts(ObjectType type)
     {
-        _context.MockDomain(_context.AllocateIoas());
-        _context.AskOk(_context.Driver(), new CreateAccessRequest(NeedsPinPages: true));
+        _context.Guest();
         var found = _context.Objects.After(0).FirstOrDefault(entry => entry.Type == type);
         Expect.That(found is not null, $"The test has no object of the kind {type}: add one.");
         var shown = await InspectAsync(found.Id.Value);

@@ -91,7 +91,7 @@ public sealed class IoptTableDomainRandomTests
             foreach (var pin in _pins.Where(pin => pin.Overlaps(range)).ToList())
             {
                 _pins.Remove(pin);
-                _real.Unpin(pin);
+                _real.Unpin(new PinnedRange(pin, IsLocked: false));
             }
         }
 
@@ -165,7 +165,7 @@ public sealed class IoptTableDomainRandomTests
                     break;
                 case Kind.Pin:
                     var errno = _naive.Pin(op.Iova, op.Length, op.Flag, expected);
-                    Expect.Equal(errno, _real.Pin(op.Iova, op.Length, op.Flag, slices), what);
+                    Expect.Equal(errno, _real.Pin(op.Iova, op.Length, op.Flag, locks: false, slices), what);
                     Expect.Sequence(expected, slices, what);
                     if (errno == Errno.None)
                     {
@@ -175,7 +175,7 @@ public sealed class IoptTableDomainRandomTests
                     break;
                 case Kind.Unpin when _pins.Count > 0:
                     var pin = op.Choice % _pins.Count;
-                    _real.Unpin(_pins[pin]);
+                    _real.Unpin(new PinnedRange(_pins[pin], IsLocked: false));
                     _pins.RemoveAt(pin);
                     _naive.Pins.RemoveAt(pin);
                     break;

@@ -72,7 +72,7 @@ public sealed class PinTests
         List<PagesSlice> slices = [];
         Expect.Equal(errno, Table.Resolve(0x10000, Page, write, slices), "looking up");
         slices.Clear();
-        Expect.Equal(errno, Table.Pin(0x10000, Page, write, slices), "pinning");
+        Expect.Equal(errno, Table.Pin(0x10000, Page, write, locks: false, slices), "pinning");
         Expect.Equal(errno == Errno.None ? 1 : 0, slices.Count, "pieces pinned");
     }
 
@@ -126,9 +126,9 @@ public sealed class PinTests
         Pins(0x10000, 4 * Page, (0x10000, Page), (0x11000, 2 * Page), (0x13000, Page));
         Pins(0x12000, Page, (0x12000, Page));
         Expect.Sequence([1, 2, 1], Table.Areas.Select(area => area.Pins), "pins of each area");
-        Table.Unpin(new IovaRange(0x10000, 0x13FFF));
+        Table.Unpin(Unlocked(0x10000, 0x13FFF));
         Expect.Sequence([0, 1, 0], Table.Areas.Select(area => area.Pins), "pins of each area after the first went");
-        Table.Unpin(new IovaRange(0x12000, 0x12FFF));
+        Table.Unpin(Unlocked(0x12000, 0x12FFF));
         Expect.Equal(0L, Table.PinnedAreaCount, "pins");
         Table.Validate();
     }
@@ -139,7 +139,7 @@ public sealed class PinTests
         const ulong Last = 0xFFFF_FFFF_FFFF_F000;
         Ok(_ioas.MapAt(Last));
         Pins(Last, Page, (Last, Page));
-        Table.Unpin(new IovaRange(Last, ulong.MaxValue));
+        Table.Unpin(Unlocked(Last, ulong.MaxValue));
         Expect.Equal(0L, Table.PinnedAreaCount, "pins");
     }
 
@@ -150,9 +150,9 @@ public sealed class PinTests
         Pins(0x13000, Page, (0x13000, Page));
         Pins(0x13000, Page, (0x13000, Page));
         Expect.Equal(Errno.EINVAL, Table.Cut([0x11FFF]), "a cut with two pins");
-        Table.Unpin(new IovaRange(0x13000, 0x13FFF));
+        Table.Unpin(Unlocked(0x13000, 0x13FFF));
         Expect.Equal(Errno.EINVAL, Table.Cut([0x11FFF]), "a cut with one pin");
-        Table.Unpin(new IovaRange(0x13000, 0x13FFF));
+        Table.Unpin(Unlocked(0x13000, 0x13FFF));
         Ok(Table.Cut([0x11FFF]));
         Expect.Equal("10000-11fff 12000-13fff", _ioas.Areas(), "areas after the cut");
     }
@@ -217,7 +217,7 @@ public sealed class PinTests
         PinsPages(First, 2, 0x11000, Page);
         Expect.Equal(Errno.ENOENT, _ioas.UnmapAt(0x10000, 2 * Page, out _), "unmapping half an area");
         Expect.Equal("11000-12fff", _ioas.Areas(), "areas left");
-        Expect.Sequence([new IovaRange(0x11000, 0x11FFF)], _ioas.Accesses.Pins, "pins left");
+        Expect.Sequence([Unlocked(0x11000, 0x11FFF)], _ioas.Accesses.Pins, "pins left");
     }
 
     [Fact]
@@ -271,10 +271,12 @@ public sealed class PinTests
         Ok(_ioas.MapAt(0x10000));
         Ok(_ioas.MapAt(0x20000, 2 * Page));
         PinsPages(First, 1, 1 | (Page << 32), Page, IommuTestAccessFlags.Syz);
-        Expect.Sequence([new IovaRange(0x21000, 0x21FFF)], _ioas.Accesses.Pins, "pins");
+        Expect.Sequence([Unlocked(0x21000, 0x21FFF)], _ioas.Accesses.Pins, "pins");
         Expect.Equal((0x10000UL, 0x20004UL, 0UL), (Table.IovaInArea(0, 0), Table.IovaInArea(1, 4), Table.IovaInArea(2, 4)), "IOVAs by number");
         Expect.Equal(0UL, Table.IovaInArea(uint.MaxValue, 4), "the IOVA of an area far behind the last");
     }
+
+    private static PinnedRange Unlocked(ulong start, ulong last) => new(new IovaRange(start, last), IsLocked: false);
 
     private void AddAccesses() => Changes(Errno.None, new AddAccess(First, NeedsPinPages: true), new AddAccess(Second, NeedsPinPages: true));
 
@@ -287,7 +289,7 @@ public sealed class PinTests
     private void Pins(ulong iova, ulong length, params (ulong Iova, ulong Length)[] pieces)
     {
         List<PagesSlice> slices = [];
-        Expect.Equal(Errno.None, Table.Pin(iova, length, write: true, slices), $"pinning 0x{length:X} bytes at 0x{iova:X}");
+        Expect.Equal(Errno.None, Table.Pin(iova, length, write: true, locks: false, slices), $"pinning 0x{length:X} bytes at 0x{iova:X}");
         Expect.Sequence(pieces.Select(Slice), slices, $"pieces pinned at 0x{iova:X}");
         Table.Validate();
     }
@@ -309,7 +311,7 @@ public sealed class PinTests
     {
         var before = Table.Snapshot();
         List<PagesSlice> slices = [];
-        Expect.Equal(errno, Table.Pin(iova, length, write, slices), $"pinning 0x{length:X} bytes at 0x{iova:X}");
+        Expect.Equal(errno, Table.Pin(iova, length, write, locks: false, slices), $"pinning 0x{length:X} bytes at 0x{iova:X}");
         Expect.Equal(0, slices.Count, "pieces of a failed pin");
         Expect.Equal(before, Table.Snapshot(), $"the table after {errno}");
     }

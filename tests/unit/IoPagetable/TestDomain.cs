@@ -10,7 +10,7 @@ namespace IommuFd.UnitTests.IoPagetable;
 internal sealed class TestDomain(ulong start = 0, ulong last = ulong.MaxValue, ulong pageSize = IoasFixture.Page)
     : IommuDomain("test", new IovaRange(start, last), pageSize, canTrackDirty: true)
 {
-    public override Errno Attach(DeviceDescription device) => Errno.None;
+    public override Errno Attach(DeviceDescription device, string iommu) => Errno.None;
 
     /// <summary>The domain that is made of what this one writes down.</summary>
     public TestDomain MakeAgain()
@@ -54,7 +54,7 @@ internal static class Snapshots
     public static IoptTable MakeAgain(this IoptTable table, IReadOnlyCollection<IommuDomain> domains, IEnumerable<IovaRange> pins)
     {
         var saved = Serialization.Serializer.SerializeToArray(table.Save());
-        var again = IoptTable.Restore(Serialization.Serializer.Deserialize<TableSnapshot>(saved), domains, pins);
+        var again = IoptTable.Restore(Serialization.Serializer.Deserialize<TableSnapshot>(saved), domains, pins.Select(pin => new PinnedRange(pin, IsLocked: false)));
         again.Validate();
         Expect.That(saved.AsSpan().SequenceEqual(Serialization.Serializer.SerializeToArray(again.Save())), $"A table that is made again is another: {table.Snapshot()}\n{again.Snapshot()}");
         return again;

@@ -85,9 +85,10 @@ public sealed class SiloStatisticsTests : IDisposable
         _directory.Add(monitored);
         Expect.Equal((1L, 0L), (_statistics.Contexts, _statistics.DurableContexts), "contexts, and durable ones");
         Expect.Sequence(
-            [(ObjectType.Ioas, 1L, 1L), (ObjectType.Device, 1, 1), (ObjectType.HwptPaging, 1, 1), (ObjectType.Access, 0, 0), (ObjectType.Selftest, 0, 0)],
-            _statistics.Objects().Zip(_statistics.Holds(), (objects, holds) => (objects.Type, objects.Count, holds.Count)),
+            [(ObjectType.Ioas, 1L, 1L), (ObjectType.Device, 1, 1), (ObjectType.HwptPaging, 1, 1)],
+            _statistics.Objects().Zip(_statistics.Holds(), (objects, holds) => (objects.Type, objects.Count, holds.Count)).Where(row => row.Item2 + row.Item3 > 0),
             "objects, and holds on them");
+        Expect.Sequence(ObjectKinds.All.Kinds.Select(kind => kind.Type).Order(), _statistics.Objects().Select(count => count.Type).Order(), "kinds that are counted, also where there is none");
 
         context.AskOk(driver, new UnbindDeviceRequest(context.Objects.After(0).First(entry => entry.Type == ObjectType.Device).Id));
         Expect.Equal((1L, 0L), (_statistics.Objects().Sum(count => count.Count), _statistics.Holds().Sum(count => count.Count)), "objects and holds after the unbind");

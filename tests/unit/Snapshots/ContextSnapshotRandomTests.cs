@@ -65,8 +65,9 @@ public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
                     Expect.Equal(Deep.Text(reply), Deep.Text(RandomRequest.Run(again, driver, new Random(choices)).Reply), $"the answer {after}");
                     GraphInvariants.CheckUsers(again, after);
                     GraphInvariants.CheckGrainUsers(again, after);
+                    GraphInvariants.CheckGuests(again, after);
                     var (successes, failures) = answers.GetValueOrDefault(name);
-                    var failed = reply is IoctlReply { Errno: not Errno.None } or DriverReply { Errno: not Errno.None };
+                    var failed = reply is IoctlReply { Errno: not Errno.None } or DriverReply { Errno: not Errno.None } or FileReply { Errno: not Errno.None };
                     answers[name] = failed ? (successes, failures + 1) : (successes + 1, failures);
                 }
             }
@@ -99,6 +100,7 @@ public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
         GraphInvariants.CheckUsers(again, where);
         GraphInvariants.CheckGrainUsers(again, where);
         GraphInvariants.CheckAttachments(again, where, driversHold: true);
+        GraphInvariants.CheckGuests(again, where);
         GraphInvariants.CheckGrains(again, where);
         Expect.That(!again.ObjectGrains.HasLost, $"A grain was lost {where}.");
     }

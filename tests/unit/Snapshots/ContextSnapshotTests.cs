@@ -253,10 +253,8 @@ public sealed partial class ContextSnapshotTests(ITestOutputHelper output)
     public void The_hardware_of_a_device_is_written_down_once_it_is_not_in_its_first_state()
     {
         var description = new DeviceDescription { Name = "device" };
-        var model = new DeviceModel();
+        var model = new DeviceModel(description);
         Expect.That(model.Save().IsFirstState, "A device that nobody used has a state.");
-        Expect.That(!model.TryBuild(null), "Hardware was built of no device.");
-        Expect.That(model.TryBuild(description), "The hardware was not built.");
         Expect.Equal(4, model.Hardware.Cache.Length, "entries of its cache");
         Expect.That(model.Save().IsFirstState, "A device that was only looked at has a state.");
         model.Hardware.Load(new SelftestHardwareSnapshot([1, 2, 3, 4]));

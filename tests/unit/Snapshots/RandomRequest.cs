@@ -74,7 +74,7 @@ internal static class RandomRequest
                 return Of("drop", context.Ask(driver, new DropHoldRequest(new HoldId(random.Next(40)))));
             case 18:
                 return Of("memory limit", Test(IommuTestOp.SetTempMemoryLimit, 0, new IommuTestMemoryLimit { Limit = (uint)random.Next(1 << 20) }));
-            case 19 when live.OfType<AccessEntry>().FirstOrDefault(access => access.Ioas is not null) is { } access:
+            case 19 when Accesses().FirstOrDefault(access => access.Ioas is not null) is { } access:
                 return Of("read", context.Ask(OwnerOf(access), new AccessRwRequest(access.Id, Mapped(access), Page, random.Next(2) == 0)));
             case 20:
                 return Of("check pins", Check(IommuTestOp.MdCheckRefs, 0, new IommuTestCheckRefs { Length = Length(), Uptr = Memory + Iova(), Refs = (uint)random.Next(3) }));
@@ -91,9 +91,9 @@ internal static class RandomRequest
                 // A restore does not call the grain of an object in its first state, which then counts nothing.
                 var shown = ContextInspector.InspectObjectAsync(context.Model, context.ObjectGrains, new ObjectId(Any()), new StatePage(Iova(), 4)).GetAwaiter().GetResult();
                 return ("inspection", Deep.Text(shown is null ? null : shown with { GrainUsers = null, Facts = [.. shown.Facts.Where(fact => fact.Name != "users")] }));
-            case 26 or 27 or 28 when live.OfType<AccessEntry>().LastOrDefault(access => access is { NeedsPinPages: true, Ioas: not null }) is { } access:
+            case 26 or 27 or 28 when Accesses().LastOrDefault(access => access is { NeedsPinPages: true, Ioas: not null }) is { } access:
                 return Of("pin", Pin(access));
-            case 29 when live.OfType<AccessEntry>().LastOrDefault(access => access.NextPin > 0) is { } access:
+            case 29 when Accesses().LastOrDefault(access => access.NextPin > 0) is { } access:
                 return Of("unpin", context.Ask(OwnerOf(access), new UnpinPagesRequest(access.Id, access.NextPin - 1 - (uint)random.Next(2))));
             default:
                 var (name, _, reply) = RandomStep.Run(context, driver, random);
@@ -109,6 +109,9 @@ internal static class RandomRequest
             var areas = context.IoasState(access.Ioas!.Id.Value).Areas;
             return areas.Length == 0 ? Iova() : areas[random.Next(areas.Length)].Range.Start;
         }
+
+        // Those of HW queues have no driver.
+        IEnumerable<AccessEntry> Accesses() => live.OfType<AccessEntry>().Where(access => access.DriverHold!.Owner is ContextReference);
 
         ReferenceId OwnerOf(AccessEntry access) => ((ContextReference)access.DriverHold!.Owner).Id;
 

@@ -5,7 +5,11 @@ using IommuFd.Grains.Encoding;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Objects.FaultQueues;
 using IommuFd.Grains.Objects.Ioas;
+using IommuFd.Grains.Objects.NestedHwpts;
+using IommuFd.Grains.Objects.Veventqs;
+using IommuFd.Grains.Objects.Viommus;
 using IommuFd.Uapi;
 
 namespace IommuFd.UnitTests.Support;
@@ -18,12 +22,10 @@ internal sealed class FakeGrains
 {
     private readonly Dictionary<string, FakeIoas> _grains = [];
 
-    private readonly Dictionary<string, DeviceGrain> _devices = [];
+    private readonly Dictionary<(Type Type, string Key), IObjectGrain> _others = [];
 
-    public FakeGrains() => Factory = FakeGrainFactory.For((type, key) => type == typeof(IDeviceGrain)
-        ? _devices.TryGetValue((string)key, out var device)
-            ? device
-            : _devices[(string)key] = new DeviceGrain(new FakeGrainContextAccessor(FakeGrainContext.Create()))
+    public FakeGrains() => Factory = FakeGrainFactory.For((type, key) => type != typeof(IIoasGrain)
+        ? _others.TryGetValue((type, (string)key), out var other) ? other : _others[(type, (string)key)] = Make(type)
         : _grains.TryGetValue((string)key, out var grain) ? grain : _grains[(string)key] = new FakeIoas());
 
     public IGrainFactory Factory { get; }
@@ -32,6 +34,17 @@ internal sealed class FakeGrains
     public IReadOnlyCollection<string> Keys => _grains.Keys;
 
     public FakeIoas this[string key] => _grains[key];
+
+    private static IObjectGrain Make(Type type)
+    {
+        var accessor = new FakeGrainContextAccessor(FakeGrainContext.Create());
+        return type == typeof(IDeviceGrain) ? new DeviceGrain(accessor)
+            : type == typeof(INestedHwptGrain) ? new NestedHwptGrain(accessor)
+            : type == typeof(IFaultQueueGrain) ? new FaultQueueGrain(accessor)
+            : type == typeof(IViommuGrain) ? new ViommuGrain(accessor)
+            : type == typeof(IVeventqGrain) ? new VeventqGrain(accessor)
+            : throw new NotSupportedException($"{type} is no grain that a context calls.");
+    }
 }
 
 /// <summary>

@@ -175,6 +175,45 @@ internal static class TestDevices
     public static ObjectId Bind(this OpenContext context, ReferenceId driver, string name, string? group = null, params IovaRange[] reserved)
         => context.AskOk(driver, new BindDeviceRequest(new DeviceDescription { Name = name, Group = group, ReservedRegions = reserved }));
 
+    /// <summary>One object of each kind: a mock device of a guest, with the first 16 pages of the aperture mapped.</summary>
+    public static Guest Guest(this OpenContext context)
+    {
+        var ioas = context.AllocateIoas();
+        context.Map(ioas, ApertureStart, 16 * 4096);
+        var mock = context.MockDomain(ioas);
+        var parent = context.AllocateHwpt(mock.OutIdevId, ioas, IommuHwptAllocFlags.NestParent);
+        var faults = context.RunOk(IommuCommand.FaultQueueAlloc, default(IommuFaultAlloc)).OutFaultId;
+        var viommu = context.RunOk(
+            IommuCommand.ViommuAlloc, new IommuViommuAlloc { Type = (uint)IommuViommuType.Selftest, DevId = mock.OutIdevId, HwptId = parent }).OutViommuId;
+        var vdevice = context.RunOk(IommuCommand.VdeviceAlloc, new IommuVdeviceAlloc { ViommuId = viommu, DevId = mock.OutIdevId, VirtId = 0x99 }).OutVdeviceId;
+        var events = context.RunOk(IommuCommand.VeventqAlloc, new IommuVeventqAlloc { ViommuId = viommu, Type = (uint)IommuVeventqType.Selftest, VeventqDepth = 2 }).OutVeventqId;
+        var queue = context.RunOk(
+            IommuCommand.HwQueueAlloc,
+            new IommuHwQueueAlloc { ViommuId = viommu, Type = (uint)IommuHwQueueType.Selftest, NestingParentIova = ApertureStart, Length = 4096 }).OutHwQueueId;
+        return new Guest(ioas, mock, parent, faults, viommu, vdevice, events, queue, context.AllocateNested(mock.OutIdevId, viommu, faults));
+    }
+
+    /// <summary>Allocates a nested HWPT of the selftest's IOMMU, whose page faults go to a queue; 0 for none.</summary>
+    public static uint AllocateNested(this OpenContext context, uint device, uint @base, uint faults = 0)
+    {
+        var content = UapiStruct.ToBytes(new IommuHwptSelftest { Iotlb = 7 });
+        var cmd = new IommuHwptAlloc
+        {
+            Size = 48,
+            Flags = (uint)(faults == 0 ? IommuHwptAllocFlags.None : IommuHwptAllocFlags.FaultIdValid),
+            DevId = device,
+            PtId = @base,
+            DataType = (uint)IommuHwptDataType.Selftest,
+            DataLen = (uint)content.Length,
+            DataUptr = Memory,
+            FaultId = faults,
+        };
+        var bytes = (ulong)content.Length;
+        var reply = context.Run(Request(IommuCommand.HwptAlloc, cmd, new UserBuffer { Address = Memory, Length = bytes, ReadableBytes = bytes, Content = content }));
+        Expect.Equal(Errno.None, reply.Errno, $"HWPT_ALLOC for {device}, nested on {@base} ({reply.Diagnostic})");
+        return UapiStruct.Read<IommuHwptAlloc>(reply.Argument).OutHwptId;
+    }
+
     /// <summary>The state of an IOAS whose grain was called.</summary>
     public static IoasState IoasState(this OpenContext context, uint ioas)
     {

@@ -44,6 +44,33 @@ public sealed class UapiLayoutTests
         new("IOMMU_TEST_CMD", 0x3BA0, 72, 68, "size@0:4 op@4:4 id@8:4 __reserved@12:4 last@64:4"),
     ];
 
+    // The structs that no command takes as its argument: what is read from files and written to them, and what drivers' data and the selftest's ops are. Each with
+    // its size and its fields, where the kernel's header has them.
+    private static readonly (Type Struct, int Size, string Fields)[] Records =
+    [
+        (typeof(IommuHwptPgfault), 40, "Flags@0:4 DevId@4:4 Pasid@8:4 Grpid@12:4 Perm@16:4 Reserved@20:4 Addr@24:8 Length@32:4 Cookie@36:4"),
+        (typeof(IommuHwptPageResponse), 8, "Cookie@0:4 Code@4:4"),
+        (typeof(IommufdVeventHeader), 8, "Flags@0:4 Sequence@4:4"),
+        (typeof(IommuHwptArmSmmuv3), 16, "Ste0@0:8 Ste1@8:8"),
+        (typeof(IommuViommuArmSmmuv3Invalidate), 16, "Cmd0@0:8 Cmd1@8:8"),
+        (typeof(IommuVeventArmSmmuv3), 32, "Evt0@0:8 Evt1@8:8 Evt2@16:8 Evt3@24:8"),
+        (typeof(IommuTestHwInfo), 8, "Flags@0:4 TestReg@4:4"),
+        (typeof(IommuHwptSelftest), 8, "Iotlb@0:4 PagetableType@4:4"),
+        (typeof(IommuHwptInvalidateSelftest), 8, "Flags@0:4 IotlbId@4:4"),
+        (typeof(IommuViommuSelftest), 24, "InData@0:4 OutData@4:4 OutMmapOffset@8:8 OutMmapLength@16:8"),
+        (typeof(IommuViommuInvalidateSelftest), 12, "Flags@0:4 VdevId@4:4 CacheId@8:4"),
+        (typeof(IommuViommuEventSelftest), 4, "VirtId@0:4"),
+        (typeof(IommuTestCheckIotlb), 8, "Id@0:4 Iotlb@4:4"),
+        (typeof(IommuTestTriggerIopf), 24, "DevId@0:4 Pasid@4:4 Grpid@8:4 Perm@12:4 Addr@16:8"),
+        (typeof(IommuTestCheckDevCache), 8, "Id@0:4 Cache@4:4"),
+        (typeof(IommuTestTriggerVevent), 4, "DevId@0:4"),
+        (typeof(IommuTestPasidAttach), 8, "Pasid@0:4 PtId@4:4"),
+        (typeof(IommuTestPasidDetach), 4, "Pasid@0:4"),
+        (typeof(IommuTestPasidCheck), 8, "Pasid@0:4 HwptId@4:4"),
+    ];
+
+    public static TheoryData<string> RecordNames => [.. Records.Select(record => record.Struct.Name)];
+
     public static TheoryData<string> Names => [.. Layouts.Select(layout => layout.Name)];
 
     [Fact]
@@ -68,6 +95,18 @@ public sealed class UapiLayoutTests
         Expect.Sequence(
             layout.Fields.Split(' '),
             descriptor.Fields.Select(field => $"{field.Name}@{field.Offset}:{field.Size}"),
+            $"the fields of {name}");
+    }
+
+    [Theory]
+    [MemberData(nameof(RecordNames))]
+    public void A_records_fields_stand_where_the_kernels_header_has_them(string name)
+    {
+        var (type, size, fields) = Records.Single(record => record.Struct.Name == name);
+        Expect.Equal(size, Marshal.SizeOf(type), $"bytes of {name}");
+        Expect.Sequence(
+            fields.Split(' '),
+            type.GetFields().Select(field => $"{field.Name}@{Marshal.OffsetOf(type, field.Name)}:{Marshal.SizeOf(field.FieldType)}"),
             $"the fields of {name}");
     }
 
@@ -108,6 +147,34 @@ public sealed class UapiLayoutTests
             Convert.FromHexString("08070605040302010F0E0D0C0B0A0900"),
             UapiStruct.ToBytes(new IommuIovaRange { Start = 0x0102030405060708, Last = 0x00090A0B0C0D0E0F }),
             "struct iommu_iova_range");
+    }
+
+    [Theory]
+    [InlineData(typeof(IommuHwptPgfault), 40, "Flags@0:4 DevId@4:4 Pasid@8:4 Grpid@12:4 Perm@16:4 Reserved@20:4 Addr@24:8 Length@32:4 Cookie@36:4")]
+    [InlineData(typeof(IommuHwptPageResponse), 8, "Cookie@0:4 Code@4:4")]
+    [InlineData(typeof(IommufdVeventHeader), 8, "Flags@0:4 Sequence@4:4")]
+    [InlineData(typeof(IommuHwptArmSmmuv3), 16, "Ste0@0:8 Ste1@8:8")]
+    [InlineData(typeof(IommuViommuArmSmmuv3Invalidate), 16, "Cmd0@0:8 Cmd1@8:8")]
+    [InlineData(typeof(IommuVeventArmSmmuv3), 32, "Evt0@0:8 Evt1@8:8 Evt2@16:8 Evt3@24:8")]
+    [InlineData(typeof(IommuHwptSelftest), 8, "Iotlb@0:4 PagetableType@4:4")]
+    [InlineData(typeof(IommuHwptInvalidateSelftest), 8, "Flags@0:4 IotlbId@4:4")]
+    [InlineData(typeof(IommuViommuSelftest), 24, "InData@0:4 OutData@4:4 OutMmapOffset@8:8 OutMmapLength@16:8")]
+    [InlineData(typeof(IommuViommuInvalidateSelftest), 12, "Flags@0:4 VdevId@4:4 CacheId@8:4")]
+    [InlineData(typeof(IommuViommuEventSelftest), 4, "VirtId@0:4")]
+    [InlineData(typeof(IommuTestCheckDevCache), 8, "Id@0:4 Cache@4:4")]
+    [InlineData(typeof(IommuTestCheckIotlb), 8, "Id@0:4 Iotlb@4:4")]
+    [InlineData(typeof(IommuTestTriggerIopf), 24, "DevId@0:4 Pasid@4:4 Grpid@8:4 Perm@12:4 Addr@16:8")]
+    [InlineData(typeof(IommuTestTriggerVevent), 4, "DevId@0:4")]
+    [InlineData(typeof(IommuTestPasidAttach), 8, "Pasid@0:4 PtId@4:4")]
+    [InlineData(typeof(IommuTestPasidDetach), 4, "Pasid@0:4")]
+    [InlineData(typeof(IommuTestPasidCheck), 8, "Pasid@0:4 HwptId@4:4")]
+    public void A_record_or_an_entry_is_laid_out_as_in_the_kernels_headers(Type type, int size, string fields)
+    {
+        Expect.Equal(size, Marshal.SizeOf(type), $"bytes of {type.Name}");
+        Expect.Sequence(
+            fields.Split(' '),
+            type.GetFields().Select(field => $"{field.Name}@{Marshal.OffsetOf(type, field.Name)}:{Marshal.SizeOf(field.FieldType)}"),
+            $"the fields of {type.Name}");
     }
 
     [Fact]

@@ -1,14 +1,18 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Accesses;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Objects.Graph;
 
-/// <summary>One random ioctl or driver's request on a small graph. Ids and places are drawn from few, so that they meet.</summary>
+/// <summary>
+/// One random ioctl or driver's request on a small graph. Ids and places are drawn from few, so that they meet. <see cref="RandomNestingStep"/> makes those about
+/// what a guest has.
+/// </summary>
 internal static class RandomStep
 {
-    private const int MostObjects = 24;
+    private const int MostObjects = 40;
     private const ulong Page = 4096;
 
     private static readonly string?[] Groups = [null, null, "a", "b"];
@@ -19,7 +23,7 @@ internal static class RandomStep
     public static (string Name, Errno Errno, object Reply) Run(OpenContext context, ReferenceId driver, Random random)
     {
         var live = context.Objects.After(0).ToList();
-        return random.Next(24) switch
+        return random.Next(46) switch
         {
             0 when live.Count < MostObjects => Ioctl(nameof(IommuIoasAlloc), context.Run(IommuCommand.IoasAlloc, default(IommuIoasAlloc))),
             0 or 1 or 2 => Ioctl(nameof(IommuIoasMap), context.TryMap(
@@ -33,6 +37,7 @@ internal static class RandomStep
             12 or 13 when live.Count < MostObjects => Ask(new BindDeviceRequest(new DeviceDescription
             {
                 Name = random.Next(20) == 0 ? "" : "device",
+                Iommu = random.Next(4) == 0 ? DeviceDescription.VirtualIommu : DeviceDescription.SelftestIommu,
                 Group = Groups[random.Next(Groups.Length)],
                 ReservedRegions = Regions[random.Next(Regions.Length)],
                 TracksDirtyPages = random.Next(3) != 0,
@@ -48,7 +53,9 @@ internal static class RandomStep
             20 => OfOwner(ObjectType.Access, id => new ReplaceAccessRequest(id, new ObjectId(Of(ObjectType.Ioas)))),
             21 => random.Next(4) == 0 ? OfOwner(ObjectType.Access, id => new DetachAccessRequest(id)) : Pin(),
             22 => Pin(),
-            _ => OfOwner(ObjectType.Access, id => new UnpinPagesRequest(id, (uint)random.Next(4))),
+            23 => OfOwner(ObjectType.Access, id => new UnpinPagesRequest(id, (context.Objects.Find<AccessEntry>(id.Value)?.NextPin ?? 0) - (uint)random.Next(3))),
+            < 35 when live.Count < MostObjects => new RandomNestingStep(context, driver, random).Make(),
+            _ => new RandomNestingStep(context, driver, random).Use(),
         };
 
         // Mostly an object of the kind that is wanted; else any, or none at all.
@@ -60,7 +67,7 @@ internal static class RandomStep
 
         uint Any() => random.Next(30) == 0 || live.Count == 0 ? (uint)random.NextInt64(1L << 32) : live[random.Next(live.Count)].Id.Value;
 
-        uint PageTable() => Of(random.Next(2) == 0 ? ObjectType.Ioas : ObjectType.HwptPaging);
+        uint PageTable() => Of(random.Next(5) switch { < 2 => ObjectType.Ioas, < 4 => ObjectType.HwptPaging, _ => ObjectType.HwptNested });
 
         // Mostly the device itself; of a device with 2 bits, 4 is no PASID.
         uint Pasid() => random.Next(3) == 0 ? (uint)random.Next(5) : 0;
@@ -68,7 +75,12 @@ internal static class RandomStep
         // Few places, seldom outside the aperture, and hardly ever inside a page.
         ulong Iova() => (random.Next(30) == 0 ? 0 : TestDevices.ApertureStart) + ((ulong)random.Next(32) * Page) + (random.Next(300) == 0 ? 0x400UL : 0);
 
-        (string, Errno, object) Pin() => OfOwner(ObjectType.Access, id => new PinPagesRequest(id, Iova(), Page * (ulong)random.Next(1, 4), random.Next(4) == 0));
+        // Mostly what is mapped.
+        ulong Pinned(ObjectId id) => random.Next(4) != 0 && context.Objects.Find<AccessEntry>(id.Value)?.Ioas is { } ioas && context.IoasState(ioas.Id.Value).Areas is { Length: > 0 } areas
+            ? areas[random.Next(areas.Length)].Range.Start
+            : Iova();
+
+        (string, Errno, object) Pin() => OfOwner(ObjectType.Access, id => new PinPagesRequest(id, Pinned(id), Page * (ulong)random.Next(1, 4), random.Next(4) == 0));
 
         static (string, Errno, object) Ioctl(string name, IoctlReply reply) => (name, reply.Errno, reply);
 
