@@ -124,7 +124,7 @@ internal sealed class FakeIoas : IIoasGrain
     public ValueTask<ObjectReply> CheckMapAsync(ObjectStamp stamp, ObjectId hwpt, ulong iova, ulong length, ExpectedMemory expected)
         => Noted("CheckMap", stamp).CheckMapAsync(stamp, hwpt, iova, length, expected);
 
-    public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses) => Noted("FindPinned", stamp).FindPinnedAsync(stamp, addresses);
+    public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses, FileMapping? mapping) => Noted("FindPinned", stamp).FindPinnedAsync(stamp, addresses, mapping);
 
     public ValueTask<ObjectReply> DestroyAsync(ObjectStamp stamp, ObjectId part, DestroyMode mode) => Noted("Destroy", stamp).DestroyAsync(stamp, part, mode);
 
