@@ -48,6 +48,11 @@ public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
                 original.AllocateIoas();
             }
 
+            if (random.Next(2) == 0)
+            {
+                MakeGuest(original, drivers[0]);
+            }
+
             OpenContext? again = null;
             for (var step = 0; step < Steps; step++)
             {
@@ -76,6 +81,17 @@ public sealed class ContextSnapshotRandomTests(ITestOutputHelper output)
             Compare(original, again, $"at the end {where}");
             Expect.Equal(End(original, drivers), End(again, drivers), $"what was left, in the order in which it was released, {where}");
         }
+    }
+
+    // Random requests seldom come that far on their own: a guest with a driver's device that reports events, and a mock device with PASIDs.
+    private static void MakeGuest(OpenContext context, ReferenceId driver)
+    {
+        var guest = context.Guest();
+        var device = context.Bind(driver, "guest's");
+        context.RunOk(IommuCommand.VdeviceAlloc, new IommuVdeviceAlloc { ViommuId = guest.Viommu, DevId = device.Value, VirtId = 1 });
+        context.AskOk(driver, new AttachDeviceRequest(device, new ObjectId(guest.Nested)));
+        var mock = context.MockDomain(guest.Ioas, IommuTestDeviceFlags.Pasid);
+        context.Replace(mock.OutStdevId, context.AllocateHwpt(mock.OutIdevId, guest.Ioas, IommuHwptAllocFlags.Pasid));
     }
 
     // By turns from the context itself, and from the one that was made of it before, so that what gets lost adds up.

@@ -40,22 +40,13 @@ internal sealed class RandomNestingStep(OpenContext context, ReferenceId driver,
         })),
         3 or 4 => Ioctl("VIOMMU_ALLOC", AllocateViommu()),
         5 or 6 or 7 => Ioctl("VDEVICE_ALLOC", AllocateVdevice()),
-        8 => Ioctl("VEVENTQ_ALLOC", context.Run(
-            IommuCommand.VeventqAlloc,
-            new IommuVeventqAlloc
-            {
-                Flags = Seldom(1),
-                ViommuId = Of(ObjectType.Viommu),
-                Type = (uint)(random.Next(4) == 0 ? IommuVeventqType.ArmSmmuv3 : IommuVeventqType.Selftest),
-                VeventqDepth = (uint)random.Next(4),
-            },
-            Writable())),
+        8 => Ioctl("VEVENTQ_ALLOC", AllocateVeventq()),
         9 or 10 => Ioctl("HW_QUEUE_ALLOC", AllocateHwQueue()),
         _ => Ioctl("HWPT_ALLOC of a nested HWPT", AllocateNested()),
     };
 
     /// <summary>Requests that use what there is.</summary>
-    public (string Name, Errno Errno, object Reply) Use() => random.Next(12) switch
+    public (string Name, Errno Errno, object Reply) Use() => random.Next(14) switch
     {
         0 => Ioctl("HWPT_INVALIDATE", Invalidate()),
         1 or 2 => Fault(),
@@ -92,7 +83,14 @@ internal sealed class RandomNestingStep(OpenContext context, ReferenceId driver,
             DataUptr = hasData ? Memory : 0,
         };
         return context.Run(TestDevices.Request(
-            IommuCommand.ViommuAlloc, cmd, new UserBuffer { Address = cmd.DataUptr, Length = cmd.DataLen, ReadableBytes = cmd.DataLen, WritableBytes = cmd.DataLen - Seldom(1), Content = new byte[cmd.DataLen] }));
+            IommuCommand.ViommuAlloc, cmd, new UserBuffer
+            {
+                Address = cmd.DataUptr,
+                Length = cmd.DataLen,
+                ReadableBytes = cmd.DataLen,
+                WritableBytes = hasData ? cmd.DataLen - Seldom(1) : 0,
+                Content = new byte[cmd.DataLen],
+            }));
     }
 
     // Mostly a device behind the vIOMMU that has no vDevice yet.
@@ -100,7 +98,24 @@ internal sealed class RandomNestingStep(OpenContext context, ReferenceId driver,
     {
         var viommu = Choose<ViommuEntry>();
         var device = Choose<DeviceEntry>(device => device.Vdevice is null && viommu?.Iommu.Split(':')[0] == device.Device.Iommu);
-        return context.Run(IommuCommand.VdeviceAlloc, new IommuVdeviceAlloc { ViommuId = viommu?.Id.Value ?? Any(), DevId = device?.Id.Value ?? Any(), VirtId = (ulong)random.Next(5) });
+        return context.Run(IommuCommand.VdeviceAlloc, new IommuVdeviceAlloc { ViommuId = viommu?.Id.Value ?? Any(), DevId = device?.Id.Value ?? Any(), VirtId = (ulong)random.Next(5) + 1 - Seldom(1) });
+    }
+
+    // Mostly of the kind that the vIOMMU has events of.
+    private IoctlReply AllocateVeventq()
+    {
+        var viommu = Choose<ViommuEntry>();
+        var isSmmu = viommu?.ViommuType == IommuViommuType.ArmSmmuv3 ^ random.Next(8) == 0;
+        return context.Run(
+            IommuCommand.VeventqAlloc,
+            new IommuVeventqAlloc
+            {
+                Flags = Seldom(1),
+                ViommuId = viommu?.Id.Value ?? Any(),
+                Type = (uint)(isSmmu ? IommuVeventqType.ArmSmmuv3 : IommuVeventqType.Selftest),
+                VeventqDepth = (uint)random.Next(4),
+            },
+            Writable());
     }
 
     // The memory is mostly mapped where the IOAS has an area.
@@ -178,8 +193,9 @@ internal sealed class RandomNestingStep(OpenContext context, ReferenceId driver,
 
     private (string Name, Errno Errno, object Reply) Event()
     {
-        var device = Choose<DeviceEntry>(device => device.Attachment is not null);
-        return random.Next(2) == 0
+        var device = Choose<DeviceEntry>(
+            device => device.Attachment is { VirtId: > 0 } attachment && context.Objects.Find<ViommuEntry>(attachment.Viommu.Value) is { Veventqs.Count: > 0 });
+        return device?.DriverHold!.Owner is ContextReference
             ? OfDriver(device, id => new ReportEventRequest(id, new byte[random.Next(4) == 0 ? 31 : 32]))
             : Ioctl(nameof(IommuTestOp.TriggerVevent), context.Run(IommuCommand.TestCmd, new IommuTestCmd
             {
@@ -191,7 +207,7 @@ internal sealed class RandomNestingStep(OpenContext context, ReferenceId driver,
     // A device with a vDevice goes to a page table of its vIOMMU.
     private (string Name, Errno Errno, object Reply) AttachToGuest()
     {
-        if (Choose<VdeviceEntry>() is not { } vdevice)
+        if (Choose<VdeviceEntry>(vdevice => _live.Exists(entry => entry is HwptNestedEntry nested && nested.Viommu == vdevice.Viommu)) is not { } vdevice)
         {
             return Mock(nameof(IommuTestOp.MockDomainReplace), IommuTestOp.MockDomainReplace, new IommuTestMockDomainReplace { PtId = Of(ObjectType.HwptNested) });
         }
@@ -199,7 +215,7 @@ internal sealed class RandomNestingStep(OpenContext context, ReferenceId driver,
         var hwpt = Choose<HwptNestedEntry>(nested => nested.Viommu == vdevice.Viommu)?.Id.Value ?? Any();
         return vdevice.Device.DriverHold!.Owner is ObjectEntry selftest
             ? Ioctl(nameof(IommuTestOp.MockDomainReplace), context.TryReplace(selftest.Id.Value, hwpt))
-            : random.Next(2) == 0
+            : vdevice.Device.Hwpt is null ^ random.Next(8) == 0
             ? OfDriver(vdevice.Device, id => new AttachDeviceRequest(id, new ObjectId(hwpt)))
             : OfDriver(vdevice.Device, id => new ReplaceDeviceRequest(id, new ObjectId(hwpt)));
     }
