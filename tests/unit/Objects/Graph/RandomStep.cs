@@ -53,7 +53,7 @@ internal static class RandomStep
             20 => OfOwner(ObjectType.Access, id => new ReplaceAccessRequest(id, new ObjectId(Of(ObjectType.Ioas)))),
             21 => random.Next(4) == 0 ? OfOwner(ObjectType.Access, id => new DetachAccessRequest(id)) : Pin(),
             22 => Pin(),
-            23 => OfOwner(ObjectType.Access, id => new UnpinPagesRequest(id, (context.Objects.Find<AccessEntry>(id.Value)?.NextPin ?? 0) - (uint)random.Next(3))),
+            23 => OfOwner(ObjectType.Access, id => new UnpinPagesRequest(id, (context.Objects.Find<AccessEntry>(id.Value)?.NextPin ?? 0) - 1 - (uint)random.Next(2))),
             < 35 when live.Count < MostObjects => new RandomNestingStep(context, driver, random).Make(),
             _ => new RandomNestingStep(context, driver, random).Use(),
         };
