@@ -149,34 +149,6 @@ public sealed class UapiLayoutTests
             "struct iommu_iova_range");
     }
 
-    [Theory]
-    [InlineData(typeof(IommuHwptPgfault), 40, "Flags@0:4 DevId@4:4 Pasid@8:4 Grpid@12:4 Perm@16:4 Reserved@20:4 Addr@24:8 Length@32:4 Cookie@36:4")]
-    [InlineData(typeof(IommuHwptPageResponse), 8, "Cookie@0:4 Code@4:4")]
-    [InlineData(typeof(IommufdVeventHeader), 8, "Flags@0:4 Sequence@4:4")]
-    [InlineData(typeof(IommuHwptArmSmmuv3), 16, "Ste0@0:8 Ste1@8:8")]
-    [InlineData(typeof(IommuViommuArmSmmuv3Invalidate), 16, "Cmd0@0:8 Cmd1@8:8")]
-    [InlineData(typeof(IommuVeventArmSmmuv3), 32, "Evt0@0:8 Evt1@8:8 Evt2@16:8 Evt3@24:8")]
-    [InlineData(typeof(IommuHwptSelftest), 8, "Iotlb@0:4 PagetableType@4:4")]
-    [InlineData(typeof(IommuHwptInvalidateSelftest), 8, "Flags@0:4 IotlbId@4:4")]
-    [InlineData(typeof(IommuViommuSelftest), 24, "InData@0:4 OutData@4:4 OutMmapOffset@8:8 OutMmapLength@16:8")]
-    [InlineData(typeof(IommuViommuInvalidateSelftest), 12, "Flags@0:4 VdevId@4:4 CacheId@8:4")]
-    [InlineData(typeof(IommuViommuEventSelftest), 4, "VirtId@0:4")]
-    [InlineData(typeof(IommuTestCheckDevCache), 8, "Id@0:4 Cache@4:4")]
-    [InlineData(typeof(IommuTestCheckIotlb), 8, "Id@0:4 Iotlb@4:4")]
-    [InlineData(typeof(IommuTestTriggerIopf), 24, "DevId@0:4 Pasid@4:4 Grpid@8:4 Perm@12:4 Addr@16:8")]
-    [InlineData(typeof(IommuTestTriggerVevent), 4, "DevId@0:4")]
-    [InlineData(typeof(IommuTestPasidAttach), 8, "Pasid@0:4 PtId@4:4")]
-    [InlineData(typeof(IommuTestPasidDetach), 4, "Pasid@0:4")]
-    [InlineData(typeof(IommuTestPasidCheck), 8, "Pasid@0:4 HwptId@4:4")]
-    public void A_record_or_an_entry_is_laid_out_as_in_the_kernels_headers(Type type, int size, string fields)
-    {
-        Expect.Equal(size, Marshal.SizeOf(type), $"bytes of {type.Name}");
-        Expect.Sequence(
-            fields.Split(' '),
-            type.GetFields().Select(field => $"{field.Name}@{Marshal.OffsetOf(type, field.Name)}:{Marshal.SizeOf(field.FieldType)}"),
-            $"the fields of {type.Name}");
-    }
-
     [Fact]
     public void The_union_of_the_test_command_has_48_bytes_from_offset_16()
     {
