@@ -26,7 +26,14 @@ internal abstract class EventQueueKind : GrainKind
             wait = TimeSpan.Zero;
         }
 
-        return await scope.Grains.AskAsync<IEventQueueGrain, PollReply>(entry, (grain, stamp) => grain.PollAsync(stamp, wait)) ?? new PollReply(Errno.None, AlwaysReady);
+        // Of a queue that has lost its state the read tells more: it recovers a durable context, and is EIO in a volatile one.
+        var reply = await scope.Grains.AskAsync<IEventQueueGrain, PollReply>(entry, (grain, stamp) => grain.PollAsync(stamp, wait));
+        return reply switch
+        {
+            null => new PollReply(Errno.None, AlwaysReady),
+            { Errno: Errno.None } => reply,
+            _ => new PollReply(Errno.None, AlwaysReady | PollEvents.In),
+        };
     }
 
     public override async ValueTask CloseFileAsync(IoctlScope scope, ObjectEntry entry)
