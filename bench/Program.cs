@@ -25,6 +25,7 @@ using (var silo = await SiloHost.StartInProcessAsync())
     await ScaleSection.RunAsync(run);
     await MappingSection.RunAsync(run);
     await DeviceSection.RunAsync(run);
+    await GuestSection.RunAsync(run);
     await ReleaseSection.RunAsync(run);
     await MemorySection.RunAsync(run);
     await DurableSection.RunAsync(run);
