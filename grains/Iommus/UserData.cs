@@ -1,4 +1,3 @@
-using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Iommus;
