@@ -86,6 +86,10 @@ internal sealed partial class NaiveTable
         {
             Pins.Add((iova, (UInt128)iova + length));
         }
+        else
+        {
+            slices.Clear();
+        }
 
         return errno;
     }
@@ -129,18 +133,16 @@ internal sealed partial class NaiveTable
             {
                 errno = Errno.EPERM;
             }
-            else if (pins)
+            else if (pins || area.Pages.File is not null)
             {
                 errno = CheckPinnable(area.Pages, first, next - start);
             }
 
-            slices.Add(new PagesSlice(area.Pages, first, (ulong)(next - start)));
-            start = next;
-        }
-
-        if (errno != Errno.None)
-        {
-            slices.Clear();
+            if (errno == Errno.None)
+            {
+                slices.Add(new PagesSlice(area.Pages, first, (ulong)(next - start)));
+                start = next;
+            }
         }
 
         return errno;

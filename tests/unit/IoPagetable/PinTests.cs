@@ -30,7 +30,7 @@ public sealed class PinTests
     {
         Ok(_ioas.MapAt(0x10000));
         FailsToPin(errno, iova, length);
-        FailsToResolve(errno, iova, length);
+        FailsToResolve(errno, iova, length, write: false);
     }
 
     [Fact]
@@ -113,8 +113,16 @@ public sealed class PinTests
         FailsToPin(Errno.EPERM, 0x10000, 3 * Page, write: true);
         FailsToPin(Errno.ENOENT, 0x13000, Page + 1, write: true);
         FailsToPin(Errno.ENOENT, 0x12000, 2 * Page, write: true);
-        FailsToResolve(Errno.ENOENT, 0x10000, 3 * Page);
-        FailsToResolve(Errno.EPERM, 0x10000, 3 * Page, write: true);
+        FailsToResolve(Errno.ENOENT, 0x10000, 3 * Page, write: false, (0x10000, Page), (0x11000, Page));
+        FailsToResolve(Errno.EPERM, 0x10000, 3 * Page, write: true, (0x10000, Page));
+    }
+
+    [Fact]
+    public void A_file_whose_pages_can_t_be_pinned_can_t_be_copied_from_either()
+    {
+        ulong iova = 0x10000;
+        Ok(_ioas.MapFile(Fixed, new MappedFile("no memfd"), 0, Page, pinnable: 0, ref iova));
+        FailsToResolve(Errno.EINVAL, 0x10000, Page, write: false);
     }
 
     [Fact]
@@ -316,10 +324,10 @@ public sealed class PinTests
         Expect.Equal(before, Table.Snapshot(), $"the table after {errno}");
     }
 
-    private void FailsToResolve(Errno errno, ulong iova, ulong length, bool write = false)
+    private void FailsToResolve(Errno errno, ulong iova, ulong length, bool write, params (ulong Iova, ulong Length)[] before)
     {
         List<PagesSlice> slices = [];
         Expect.Equal(errno, Table.Resolve(iova, length, write, slices), $"looking up 0x{length:X} bytes at 0x{iova:X}");
-        Expect.Equal(0, slices.Count, "pieces of a failed lookup");
+        Expect.Sequence(before.Select(Slice), slices, $"pieces before the failure at 0x{iova:X}");
     }
 }
