@@ -121,7 +121,7 @@ public sealed class PinTests
     public void A_file_whose_pages_can_t_be_pinned_can_t_be_copied_from_either()
     {
         ulong iova = 0x10000;
-        Ok(_ioas.MapFile(Fixed, new MappedFile("no memfd"), 0, Page, pinnable: 0, ref iova));
+        Ok(_ioas.MapFile(Fixed, new MappedFile("no memfd"), 0, Page, 0, ref iova));
         FailsToResolve(Errno.EINVAL, 0x10000, Page, write: false);
     }
 
