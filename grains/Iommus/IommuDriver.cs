@@ -59,8 +59,9 @@ internal abstract class IommuDriver
 
     /// <summary>Checks what a vIOMMU is to be made of (<c>viommu_init</c>).</summary>
     /// <param name="data">The caller's data; null for none.</param>
+    /// <param name="length">Bytes of the data, as the argument says.</param>
     /// <param name="setup">What it is made of.</param>
-    public virtual Errno InitViommu(UserBuffer? data, out ViommuSetup setup)
+    public virtual Errno InitViommu(UserBuffer? data, uint length, out ViommuSetup setup)
     {
         setup = new ViommuSetup([], 0);
         return Errno.None;

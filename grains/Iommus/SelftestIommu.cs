@@ -64,7 +64,7 @@ internal sealed class SelftestIommu : IommuDriver
 
     public override NestedDomain CreateNested(byte[] config) => new SelftestNestedDomain(UapiStruct.Read<IommuHwptSelftest>(config).Iotlb);
 
-    public override Errno InitViommu(UserBuffer? data, out ViommuSetup setup)
+    public override Errno InitViommu(UserBuffer? data, uint length, out ViommuSetup setup)
     {
         setup = new ViommuSetup([], 0);
         if (data is null)
@@ -74,7 +74,7 @@ internal sealed class SelftestIommu : IommuDriver
 
         var config = new byte[Unsafe.SizeOf<IommuViommuSelftest>()];
         setup = new ViommuSetup(config, 2 * PageSizes.Page);
-        return UserData.Copy(data.Content, (uint)data.Length, LeastViommuBytes, config);
+        return UserData.Copy(data.Content, length, LeastViommuBytes, config);
     }
 
     public override byte[]? ViommuAnswer(in ViommuSetup setup, ulong mmapOffset)

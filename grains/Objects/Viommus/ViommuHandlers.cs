@@ -53,7 +53,7 @@ internal static class ViommuHandlers
         }
 
         var buffer = cmd.DataLen == 0 ? null : call.Buffer(0);
-        var errno = iommu.InitViommu(buffer, out var setup);
+        var errno = iommu.InitViommu(buffer, cmd.DataLen, out var setup);
         if (errno != Errno.None)
         {
             return Failure.Reply(errno, DiagnosticReason.InvalidDataLength, cmd.Type, cmd.DataLen);
