@@ -10,9 +10,11 @@ namespace IommuFd.Linearizability;
 
 internal sealed partial class ContextSpecification
 {
+    /// <summary>The value that a device's cache starts with.</summary>
+    public const uint DeviceCache = 0xBADDAD;
+
     private const IommuHwptAllocFlags PagingFlags = IommuHwptAllocFlags.NestParent | IommuHwptAllocFlags.DirtyTracking | IommuHwptAllocFlags.Pasid;
     private const uint CacheEntries = 4;
-    private const uint DeviceCache = 0xBADDAD;
     private const int MostEntries = 16;
 
     private static (ContextState, IoctlAnswer) HwptAlloc(ContextState state, IommuHwptAlloc cmd)
