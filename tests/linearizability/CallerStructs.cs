@@ -61,9 +61,6 @@ internal static class CallerStructs
         where T : unmanaged
         => ArrayOf<T>().Length;
 
-    /// <summary>The value of the caches of a nested page table that is made with one of the structs.</summary>
-    public static uint IotlbOf(int hwpt) => HwptData[hwpt].Iotlb;
-
     /// <summary>The address of one of the structs of a kind; the next follow.</summary>
     public static ulong AddressOf<T>(int index)
         where T : unmanaged

@@ -12,7 +12,7 @@ namespace IommuFd.Linearizability;
 internal sealed class IoctlMix
 {
     /// <summary>The highest id that is drawn. Only a few more objects than this are ever alive.</summary>
-    public const int MostIds = 12;
+    public const int MostIds = 16;
 
     /// <summary>The minimum pages of the caller's memory: the longest mapping, and as many other places for it to start.</summary>
     public const int LeastPages = 2 * LongestPages;
@@ -20,6 +20,7 @@ internal sealed class IoctlMix
     private const int LongestPages = 4;
     private const int Places = 8;
     private const int DestroysWhenCrowded = 4;
+    private const int Enough = 2;
     private const ulong Page = 4096;
     private const ulong ApertureStart = 1UL << 24;
 
@@ -31,6 +32,7 @@ internal sealed class IoctlMix
     private readonly Stack<uint> _surplus = [];
     private int _crowded;
     private uint _virtId = 1;
+    private uint _iotlb;
 
     /// <summary>Creates a client's mix.</summary>
     /// <param name="seed">Decides what is drawn, together with what the client learns.</param>
@@ -46,7 +48,7 @@ internal sealed class IoctlMix
         _pages = pages;
         _mix =
         [
-            (7, () => Ioctl.Of(IommuCommand.IoasAlloc, new IommuIoasAlloc { Flags = Seldom(40) ? 1U : 0 })),
+            (7, () => Unless(Kind.Ioas, () => Ioctl.Of(IommuCommand.IoasAlloc, new IommuIoasAlloc { Flags = Seldom(40) ? 1U : 0 }), Map)),
             (8, Destroy),
             (26, Map),
             (9, Unmap),
@@ -56,15 +58,15 @@ internal sealed class IoctlMix
             (9, () => With(Kind.Selftest, Replace)),
             (5, () => With(Kind.Device, HwptAlloc)),
             (9, () => With(Kind.Hwpt, CheckMap)),
-            (4, NestParent),
-            (4, Viommu),
+            (2, NestParent),
+            (2, Viommu),
             (4, Vdevice),
-            (6, NestedHwpt),
+            (4, NestedHwpt),
             (4, () => With(Kind.NestedHwpt, Nest, NestedHwpt)),
-            (5, () => With(Kind.NestedHwpt, () => Invalidate<IommuHwptInvalidateSelftest>(Kind.NestedHwpt), NestedHwpt)),
-            (5, () => With(Kind.Vdevice, () => Invalidate<IommuViommuInvalidateSelftest>(Kind.Viommu), Vdevice)),
-            (4, () => With(Kind.NestedHwpt, CheckIotlb, NestedHwpt)),
-            (3, () => With(Kind.Vdevice, CheckCache, Vdevice)),
+            (6, () => With(Kind.NestedHwpt, () => Invalidate<IommuHwptInvalidateSelftest>(Kind.NestedHwpt), NestedHwpt)),
+            (6, () => With(Kind.Vdevice, () => Invalidate<IommuViommuInvalidateSelftest>(Kind.Viommu), Vdevice)),
+            (6, () => With(Kind.NestedHwpt, CheckIotlb, NestedHwpt)),
+            (5, () => With(Kind.Vdevice, CheckCache, Vdevice)),
         ];
     }
 
@@ -126,6 +128,7 @@ internal sealed class IoctlMix
 
                 case IommuCommand.HwptAlloc when UapiStruct.Read<IommuHwptAlloc>(answer.Argument) is var hwpt:
                     Remember(hwpt.OutHwptId, hwpt.DataLen > 0 ? Kind.NestedHwpt : hwpt.Flags != 0 ? Kind.NestParent : Kind.Hwpt);
+                    _iotlb = hwpt.DataLen > 0 ? UapiStruct.Read<uint>(CallerStructs.Read(hwpt.DataUptr, sizeof(uint))) : _iotlb;
                     break;
 
                 case IommuCommand.ViommuAlloc:
@@ -195,10 +198,12 @@ internal sealed class IoctlMix
     // its id is lost for ever.
     private Ioctl Destroy() => Ioctl.Of(IommuCommand.Destroy, new IommuDestroy
     {
-        Id = _random.Next(4) switch
+        Id = _random.Next(6) switch
         {
             0 => Of(_made.ContainsValue(Kind.Vdevice) && !Seldom(8) ? Kind.Vdevice : Kind.Selftest),
             1 => Of(Kind.Ioas),
+            2 => Of(Kind.NestedHwpt),
+            3 => Of(_made.ContainsValue(Kind.Viommu) ? Kind.Viommu : Kind.NestParent),
             _ => Any(),
         },
     });
@@ -222,20 +227,25 @@ internal sealed class IoctlMix
 
     private Ioctl With(Kind kind, Func<Ioctl> draw, Func<Ioctl> create) => _made.ContainsValue(kind) || Seldom(16) ? draw() : create();
 
-    private Ioctl MockDomain() => Test(IommuTestOp.MockDomain, PageTable(), default(IommuTestMockDomain));
+    // More than a few objects of a kind only crowd the context.
+    private Ioctl Unless(Kind kind, Func<Ioctl> create, Func<Ioctl> use) => _made.Values.Count(known => known == kind) < Enough || Seldom(4) ? create() : use();
+
+    private Ioctl MockDomain() => Unless(Kind.Device, () => Test(IommuTestOp.MockDomain, PageTable(), default(IommuTestMockDomain)), Replace);
 
     private Ioctl Replace() => Test(IommuTestOp.MockDomainReplace, Of(Kind.Selftest), new IommuTestMockDomainReplace { PtId = PageTable() });
 
     private Ioctl HwptAlloc() => Ioctl.Of(IommuCommand.HwptAlloc, new IommuHwptAlloc { DevId = Of(Kind.Device), PtId = Seldom(6) ? Any() : Of(Kind.Ioas) });
 
-    private Ioctl NestParent() => With(Kind.Device, () => Ioctl.Of(IommuCommand.HwptAlloc, new IommuHwptAlloc
+    private Ioctl NestParent() => With(Kind.Device, () => Unless(Kind.NestParent, AllocNestParent, AllocNestedHwpt));
+
+    private Ioctl AllocNestParent() => Ioctl.Of(IommuCommand.HwptAlloc, new IommuHwptAlloc
     {
         Flags = (uint)(Seldom(16) ? (IommuHwptAllocFlags)0x80 : IommuHwptAllocFlags.NestParent | (Seldom(4) ? IommuHwptAllocFlags.DirtyTracking : 0)),
         DevId = Of(Kind.Device),
         PtId = Of(Kind.Ioas),
-    }));
+    });
 
-    private Ioctl NestedHwpt() => With(Kind.NestParent, AllocNestedHwpt, NestParent);
+    private Ioctl NestedHwpt() => With(Kind.NestParent, () => Unless(Kind.NestedHwpt, AllocNestedHwpt, Nest), NestParent);
 
     private Ioctl AllocNestedHwpt() => Ioctl.Of(IommuCommand.HwptAlloc, new IommuHwptAlloc
     {
@@ -247,21 +257,24 @@ internal sealed class IoctlMix
         DataUptr = CallerStructs.AddressOf<IommuHwptSelftest>(_random.Next(CallerStructs.CountOf<IommuHwptSelftest>())),
     });
 
-    private Ioctl Viommu() => With(
-        Kind.NestParent,
-        () => Ioctl.Of(IommuCommand.ViommuAlloc, new IommuViommuAlloc
-        {
-            Flags = Seldom(24) ? 1U : 0,
-            Type = (uint)(Seldom(16) ? (IommuViommuType)_random.Next(2) : IommuViommuType.Selftest),
-            DevId = Of(Kind.Device),
-            HwptId = Of(Seldom(12) ? Kind.Hwpt : Kind.NestParent),
-        }),
-        NestParent);
+    private Ioctl Viommu() => With(Kind.NestParent, () => Unless(Kind.Viommu, AllocViommu, AllocVdevice), NestParent);
 
-    private Ioctl Vdevice() => With(
-        Kind.Viommu,
-        () => Ioctl.Of(IommuCommand.VdeviceAlloc, new IommuVdeviceAlloc { ViommuId = Of(Kind.Viommu), DevId = Of(Kind.Device), VirtId = (uint)_random.Next((int)CallerStructs.VirtIds) + 1 }),
-        Viommu);
+    private Ioctl AllocViommu() => Ioctl.Of(IommuCommand.ViommuAlloc, new IommuViommuAlloc
+    {
+        Flags = Seldom(24) ? 1U : 0,
+        Type = (uint)(Seldom(16) ? (IommuViommuType)_random.Next(2) : IommuViommuType.Selftest),
+        DevId = Of(Kind.Device),
+        HwptId = Of(Seldom(12) ? Kind.Hwpt : Kind.NestParent),
+    });
+
+    private Ioctl Vdevice() => With(Kind.Viommu, AllocVdevice, Viommu);
+
+    private Ioctl AllocVdevice() => Ioctl.Of(IommuCommand.VdeviceAlloc, new IommuVdeviceAlloc
+    {
+        ViommuId = Of(Kind.Viommu),
+        DevId = Of(Kind.Device),
+        VirtId = (uint)_random.Next((int)CallerStructs.VirtIds) + 1,
+    });
 
     // Attaches a device to a guest's page table.
     private Ioctl Nest() => Test(IommuTestOp.MockDomainReplace, Of(Kind.Selftest), new IommuTestMockDomainReplace { PtId = Of(Kind.NestedHwpt) });
@@ -275,7 +288,7 @@ internal sealed class IoctlMix
             HwptId = Of(kind),
             DataUptr = Seldom(24) ? 0 : CallerStructs.AddressOf<T>(first),
             DataType = Seldom(24) ? 1U : (uint)IommuHwptInvalidateDataType.Selftest,
-            EntryLen = (uint)(Marshal.SizeOf<T>() + (Seldom(16) ? sizeof(uint) : 0)),
+            EntryLen = (uint)(Marshal.SizeOf<T>() + (Seldom(12) ? sizeof(uint) * _random.Next(1, 3) : 0)),
             EntryNum = (uint)_random.Next(Seldom(4) ? 0 : 1, 4),
             Reserved = Seldom(40) ? 1U : 0,
         });
@@ -285,7 +298,7 @@ internal sealed class IoctlMix
     private Ioctl CheckIotlb() => Test(IommuTestOp.MdCheckIotlb, Of(Kind.NestedHwpt), new IommuTestCheckIotlb
     {
         Id = CacheEntry(),
-        Iotlb = _random.Next(2) == 0 ? 0 : CallerStructs.IotlbOf(_random.Next(CallerStructs.CountOf<IommuHwptSelftest>())),
+        Iotlb = _random.Next(2) == 0 ? 0 : _iotlb,
     });
 
     private Ioctl CheckCache() => Test(IommuTestOp.DevCheckCache, Of(Kind.Device), new IommuTestCheckDevCache
