@@ -20,7 +20,7 @@ internal sealed class IoctlMix
     private const int LongestPages = 4;
     private const int Places = 8;
     private const int DestroysWhenCrowded = 4;
-    private const int Enough = 2;
+    private const int Enough = 1;
     private const ulong Page = 4096;
     private const ulong ApertureStart = 1UL << 24;
 
@@ -48,10 +48,10 @@ internal sealed class IoctlMix
         _pages = pages;
         _mix =
         [
-            (7, () => Unless(Kind.Ioas, () => Ioctl.Of(IommuCommand.IoasAlloc, new IommuIoasAlloc { Flags = Seldom(40) ? 1U : 0 }), Map)),
+            (7, () => Unless(Kind.Ioas, AllocIoas, Map)),
             (8, Destroy),
-            (26, Map),
-            (9, Unmap),
+            (26, () => With(Kind.Ioas, Map, AllocIoas)),
+            (12, Unmap),
             (12, Copy),
             (7, Option),
             (5, MockDomain),
@@ -59,10 +59,10 @@ internal sealed class IoctlMix
             (5, () => With(Kind.Device, HwptAlloc)),
             (9, () => With(Kind.Hwpt, CheckMap)),
             (2, NestParent),
-            (2, Viommu),
-            (4, Vdevice),
-            (4, NestedHwpt),
-            (4, () => With(Kind.NestedHwpt, Nest, NestedHwpt)),
+            (3, () => With(Kind.Device, Viommu)),
+            (6, () => With(Kind.Device, Vdevice)),
+            (4, () => With(Kind.Device, NestedHwpt)),
+            (5, () => With(Kind.Device, () => With(Kind.NestedHwpt, Nest, NestedHwpt))),
             (6, () => With(Kind.NestedHwpt, () => Invalidate<IommuHwptInvalidateSelftest>(Kind.NestedHwpt), NestedHwpt)),
             (6, () => With(Kind.Vdevice, () => Invalidate<IommuViommuInvalidateSelftest>(Kind.Viommu), Vdevice)),
             (6, () => With(Kind.NestedHwpt, CheckIotlb, NestedHwpt)),
@@ -116,6 +116,11 @@ internal sealed class IoctlMix
     {
         if (answer.Errno == Errno.None)
         {
+            if (KindOfSubject(ioctl) is { } kind)
+            {
+                _made.TryAdd(Subject(ioctl), kind);
+            }
+
             switch ((IommuCommand)ioctl.Command)
             {
                 case IommuCommand.Destroy:
@@ -157,6 +162,22 @@ internal sealed class IoctlMix
             _made.Remove(Subject(ioctl));
         }
     }
+
+    // What the first object is that an ioctl names and that has succeeded: it may be another client's, drawn blindly.
+    private static Kind? KindOfSubject(Ioctl ioctl) => (IommuCommand)ioctl.Command switch
+    {
+        IommuCommand.IoasMap => Kind.Ioas,
+        IommuCommand.HwptAlloc or IommuCommand.ViommuAlloc => Kind.Device,
+        IommuCommand.VdeviceAlloc => Kind.Viommu,
+        IommuCommand.TestCmd => (IommuTestOp)UapiStruct.Read<IommuTestCmd>(ioctl.Argument).Op switch
+        {
+            IommuTestOp.MdCheckMap => Kind.Hwpt,
+            IommuTestOp.MdCheckIotlb => Kind.NestedHwpt,
+            IommuTestOp.DevCheckCache => Kind.Device,
+            _ => null,
+        },
+        _ => null,
+    };
 
     // The first object that an ioctl names, which is usually the missing one.
     private uint Subject(Ioctl ioctl) => (IommuCommand)ioctl.Command switch
@@ -208,6 +229,8 @@ internal sealed class IoctlMix
         },
     });
 
+    private Ioctl AllocIoas() => Ioctl.Of(IommuCommand.IoasAlloc, new IommuIoasAlloc { Flags = Seldom(40) ? 1U : 0 });
+
     private Ioctl Map()
     {
         var place = _random.Next(Places);
@@ -223,12 +246,12 @@ internal sealed class IoctlMix
     }
 
     // Ioctls on a device's objects need one: if the client knows none, it draws such ioctls seldom, or creates a device first. Likewise what a guest has.
-    private Ioctl With(Kind kind, Func<Ioctl> draw) => _made.ContainsValue(kind) || Seldom(4) ? draw() : Seldom(3) ? MockDomain() : Map();
+    private Ioctl With(Kind kind, Func<Ioctl> draw) => _made.ContainsValue(kind) || Seldom(4) ? draw() : Seldom(2) ? MockDomain() : With(Kind.Ioas, Map, AllocIoas);
 
     private Ioctl With(Kind kind, Func<Ioctl> draw, Func<Ioctl> create) => _made.ContainsValue(kind) || Seldom(16) ? draw() : create();
 
     // More than a few objects of a kind only crowd the context.
-    private Ioctl Unless(Kind kind, Func<Ioctl> create, Func<Ioctl> use) => _made.Values.Count(known => known == kind) < Enough || Seldom(4) ? create() : use();
+    private Ioctl Unless(Kind kind, Func<Ioctl> create, Func<Ioctl> use) => _made.Values.Count(known => known == kind) < Enough || Seldom(8) ? create() : use();
 
     private Ioctl MockDomain() => Unless(Kind.Device, () => Test(IommuTestOp.MockDomain, PageTable(), default(IommuTestMockDomain)), Replace);
 
