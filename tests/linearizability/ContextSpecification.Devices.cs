@@ -13,6 +13,8 @@ internal sealed partial class ContextSpecification
         IommuTestOp.MockDomain => MockDomain(state, cmd),
         IommuTestOp.MockDomainReplace => MockDomainReplace(state, cmd),
         IommuTestOp.MdCheckMap => CheckMap(state, cmd),
+        IommuTestOp.MdCheckIotlb => CheckIotlb(state, cmd),
+        IommuTestOp.DevCheckCache => CheckDeviceCache(state, cmd),
         _ => throw OutOfScope($"op {cmd.Op} of IOMMU_TEST_CMD"),
     };
 
@@ -21,7 +23,7 @@ internal sealed partial class ContextSpecification
     {
         var owner = state.FreeId;
         var device = state.With(owner, new SelftestObject(0)).FreeId;
-        var bound = state.With(owner, new SelftestObject(device)).With(device, new DeviceObject(0));
+        var bound = state.With(owner, new SelftestObject(device)).With(device, new DeviceObject(0, 0));
         var (attached, hwpt, errno) = cmd.Id == owner ? (bound, 0, ENOENT) : Attach(bound, device, cmd.Id);
         if (errno != None)
         {
@@ -77,62 +79,35 @@ internal sealed partial class ContextSpecification
         return (state, new IoctlAnswer(None));
     }
 
-    private static (ContextState, IoctlAnswer) HwptAlloc(ContextState state, IommuHwptAlloc cmd)
-    {
-        if (cmd.Flags != 0 || cmd.DataType != 0 || cmd.DataLen != 0)
-        {
-            throw OutOfScope("page tables with flags or data");
-        }
-
-        if (cmd.Reserved != 0)
-        {
-            return Fail(state, EOPNOTSUPP);
-        }
-
-        if (state.Find<DeviceObject>(cmd.DevId) is null)
-        {
-            return Fail(state, ENOENT);
-        }
-
-        switch (state.Find(cmd.PtId))
-        {
-            case IoasObject when CheckMirror(state, cmd.PtId) is var errno && errno != None:
-                return Fail(state, errno);
-
-            case IoasObject:
-                return Succeed(state.With(state.FreeId, new HwptObject(cmd.PtId, IsAuto: false)), cmd with { OutHwptId = state.FreeId });
-
-            // A nested page table needs data.
-            case HwptObject:
-                return Fail(state, EOPNOTSUPP);
-
-            default:
-                return Fail(state, EINVAL);
-        }
-    }
-
     // Attaches a device to a page table, or to an IOAS through an automatic one, then leaves the previous page table: the new one exists
     // before the old one goes.
     private static (ContextState Next, uint Hwpt, Errno Errno) Attach(ContextState state, uint device, uint pageTable)
     {
-        var before = state.Find<DeviceObject>(device)!.Hwpt;
+        var attached = state.Find<DeviceObject>(device)!;
+        var before = attached.Hwpt;
         switch (state.Find(pageTable))
         {
             case null:
                 return (state, 0, ENOENT);
 
-            case HwptObject:
-                return (Leave(state.With(device, new DeviceObject(pageTable)), before), pageTable, None);
+            case HwptObject or NestedHwptObject when before == pageTable:
+                return (state, pageTable, None);
+
+            case NestedHwptObject nested when !CanUse(state, device, nested):
+                return (state, 0, ENOENT);
+
+            case HwptObject or NestedHwptObject:
+                return (Leave(state.With(device, attached with { Hwpt = pageTable }), before), pageTable, None);
 
             case IoasObject when state.Objects.FirstOrDefault(pair => pair.Object is HwptObject { IsAuto: true } hwpt && hwpt.Ioas == pageTable) is { Id: > 0 } auto:
-                return (Leave(state.With(device, new DeviceObject(auto.Id)), before), auto.Id, None);
+                return (Leave(state.With(device, attached with { Hwpt = auto.Id }), before), auto.Id, None);
 
             case IoasObject when CheckMirror(state, pageTable) is var errno && errno != None:
                 return (state, 0, errno);
 
             case IoasObject:
                 var made = state.FreeId;
-                return (Leave(state.With(made, new HwptObject(pageTable, IsAuto: true)).With(device, new DeviceObject(made)), before), made, None);
+                return (Leave(state.With(made, new HwptObject(pageTable, IsAuto: true, IsNestParent: false)).With(device, attached with { Hwpt = made }), before), made, None);
 
             default:
                 return (state, 0, EINVAL);
@@ -145,7 +120,7 @@ internal sealed partial class ContextSpecification
             ? None
             : EADDRINUSE;
 
-    private static ContextState Unbind(ContextState state, uint device) => Leave(state.With(device, null), state.Find<DeviceObject>(device)!.Hwpt);
+    private static ContextState Unbind(ContextState state, uint device) => Leave(EndVdevice(state, device).With(device, null), state.Find<DeviceObject>(device)!.Hwpt);
 
     private static ContextState Leave(ContextState state, uint hwpt)
         => state.Find<HwptObject>(hwpt) is { IsAuto: true } && !state.IsHeld(hwpt) ? state.With(hwpt, null) : state;

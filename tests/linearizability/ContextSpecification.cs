@@ -7,9 +7,10 @@ namespace IommuFd.Linearizability;
 // service's own models, so that the two don't share mistakes. It is written to be read, not to be fast, and covers only what chaos runs ask for.
 //
 // Assumed: arguments have their command's full size, and can be read and written; memory that ioctls name is present. A failed unmap leaves
-// the areas before the failure unmapped; any other error changes nothing.
+// the areas before the failure unmapped, and a failed invalidation the entries before it invalidated; any other error changes nothing.
 //
-// This file has the ids and the options; .Mappings.cs IOASes; .Devices.cs what MOCK_DOMAIN creates, and page tables.
+// This file has the ids and the options; .Mappings.cs IOASes; .Devices.cs what MOCK_DOMAIN creates, and how it is attached; .Nesting.cs page tables that are
+// allocated, and the IOMMUs of guests.
 
 /// <summary>A context that runs one ioctl after the other.</summary>
 internal sealed partial class ContextSpecification : ISpecification<ContextState>
@@ -26,16 +27,20 @@ internal sealed partial class ContextSpecification : ISpecification<ContextState
         IommuCommand.IoasCopy => IoasCopy(state, Read<IommuIoasCopy>(ioctl)),
         IommuCommand.Option => Option(state, Read<IommuOption>(ioctl)),
         IommuCommand.HwptAlloc => HwptAlloc(state, Read<IommuHwptAlloc>(ioctl)),
+        IommuCommand.HwptInvalidate => HwptInvalidate(state, Read<IommuHwptInvalidate>(ioctl)),
+        IommuCommand.ViommuAlloc => ViommuAlloc(state, Read<IommuViommuAlloc>(ioctl)),
+        IommuCommand.VdeviceAlloc => VdeviceAlloc(state, Read<IommuVdeviceAlloc>(ioctl)),
         IommuCommand.TestCmd => TestCommand(state, Read<IommuTestCmd>(ioctl)),
         _ => throw OutOfScope($"ioctl 0x{ioctl.Command:X}"),
     };
 
-    // A failing ioctl changes nothing, except UNMAP, which has unmapped the areas before one that it can't unmap.
+    // A failing ioctl changes nothing, except UNMAP, which has unmapped the areas before one that it can't unmap, and an invalidation, whose answer says what it did.
     public bool ChangesNothing(Ioctl ioctl, IoctlAnswer answer) => (IommuCommand)ioctl.Command switch
     {
+        IommuCommand.HwptInvalidate => answer.Argument.Length > 0 && UapiStruct.Read<IommuHwptInvalidate>(answer.Argument).EntryNum == 0,
         _ when answer.Errno != None => (IommuCommand)ioctl.Command != IommuCommand.IoasUnmap,
         IommuCommand.Option => Read<IommuOption>(ioctl).Op == (ushort)IommuOptionOp.Get,
-        IommuCommand.TestCmd => Read<IommuTestCmd>(ioctl).Op == (uint)IommuTestOp.MdCheckMap,
+        IommuCommand.TestCmd => (IommuTestOp)Read<IommuTestCmd>(ioctl).Op is IommuTestOp.MdCheckMap or IommuTestOp.MdCheckIotlb or IommuTestOp.DevCheckCache,
         _ => false,
     };
 

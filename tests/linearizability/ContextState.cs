@@ -52,16 +52,18 @@ internal sealed record MappedArea(ulong Start, ulong Last, ulong Address, bool P
 /// <summary>A hardware page table, which holds its IOAS.</summary>
 /// <param name="Ioas">The IOAS that it mirrors.</param>
 /// <param name="IsAuto">Whether attaching a device allocated it; if so, it goes with its last device.</param>
-internal sealed record HwptObject(uint Ioas, bool IsAuto) : ContextObject
+/// <param name="IsNestParent">Whether page tables and vIOMMUs of guests can be allocated on it.</param>
+internal sealed record HwptObject(uint Ioas, bool IsAuto, bool IsNestParent) : ContextObject
 {
-    public override string ToString() => $"{(IsAuto ? "automatic " : "")}HWPT of {Ioas}";
+    public override string ToString() => $"{(IsAuto ? "automatic " : IsNestParent ? "nesting " : "")}HWPT of {Ioas}";
 }
 
 /// <summary>A selftest's device, held by its owner. It holds the page table that it is attached to.</summary>
 /// <param name="Hwpt">The page table; 0 only while it is being bound.</param>
-internal sealed record DeviceObject(uint Hwpt) : ContextObject
+/// <param name="Invalidated">The entries of its cache that are 0.</param>
+internal sealed record DeviceObject(uint Hwpt, uint Invalidated) : ContextObject
 {
-    public override string ToString() => $"device at {Hwpt}";
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"device at {Hwpt}{(Invalidated == 0 ? "" : $", cache without {Invalidated:B4}")}");
 }
 
 /// <summary>What MOCK_DOMAIN creates: the owner of a device.</summary>
@@ -118,8 +120,8 @@ internal sealed class ContextState : IEquatable<ContextState>
     /// <summary>The objects with their ids, ascending.</summary>
     public IEnumerable<(uint Id, ContextObject Object)> Objects => _objects.Select((entry, i) => (Id: (uint)i + 1, Object: entry!)).Where(pair => pair.Object is not null);
 
-    /// <summary>An object; null for a free id.</summary>
-    public ContextObject? Find(uint id) => id > 0 && id <= (uint)_objects.Length ? _objects[(int)id - 1] : null;
+    /// <summary>An object; null for a free id and for a tombstone.</summary>
+    public ContextObject? Find(uint id) => id > 0 && id <= (uint)_objects.Length && _objects[(int)id - 1] is { } entry and not TombstoneObject ? entry : null;
 
     /// <summary>An object of a kind; null if there is none with the id.</summary>
     public T? Find<T>(uint id)
@@ -132,6 +134,9 @@ internal sealed class ContextState : IEquatable<ContextState>
         HwptObject hwpt => hwpt.Ioas == id,
         DeviceObject device => device.Hwpt == id,
         SelftestObject selftest => selftest.Device == id,
+        NestedHwptObject nested => nested.Base == id,
+        ViommuObject viommu => viommu.Hwpt == id,
+        VdeviceObject vdevice => vdevice.Viommu == id,
         _ => false,
     });
 

@@ -91,6 +91,8 @@ internal static class LinearizabilityReport
             IommuTestOp.MockDomainReplace => $"{{pt_id={fields.As<IommuTestMockDomainReplace>().PtId}}}",
             IommuTestOp.MdCheckMap when fields.As<IommuTestCheckMap>() is var check
                 => $"{{iova=0x{check.Iova:X}, length=0x{check.Length:X}, uptr=0x{check.Uptr:X}}}",
+            IommuTestOp.MdCheckIotlb when fields.As<IommuTestCheckIotlb>() is var check => $"{{id={check.Id}, iotlb=0x{check.Iotlb:X}}}",
+            IommuTestOp.DevCheckCache when fields.As<IommuTestCheckDevCache>() is var check => $"{{id={check.Id}, cache=0x{check.Cache:X}}}",
             _ => "",
         };
     }

@@ -28,7 +28,9 @@ internal sealed class Worker(IommuContext context, int client, HistoryWriter his
 
     private const int PageBytes = 4096;
 
-    private readonly CallerMemory _memory = new CallerMemory().Add(MemoryAddress, new byte[MemoryPages * PageBytes]);
+    private readonly CallerMemory _memory = new CallerMemory()
+        .Add(MemoryAddress, new byte[MemoryPages * PageBytes])
+        .Add(CallerStructs.Address, CallerStructs.ToArray());
 
     /// <summary>The counts so far.</summary>
     public Tally Tally { get; private set; } = Tally.None;

@@ -25,10 +25,15 @@ public sealed class SpecificationTests(ITestOutputHelper output)
         ("IOMMU_IOAS_UNMAP", [Errno.None, Errno.ENOENT, Errno.EINVAL, Errno.EOVERFLOW]),
         ("IOMMU_IOAS_COPY", [Errno.None, Errno.ENOENT, Errno.EINVAL, Errno.EEXIST, Errno.EPERM]),
         ("IOMMU_OPTION", [Errno.None, Errno.ENOENT, Errno.EINVAL, Errno.EBUSY]),
-        ("IOMMU_HWPT_ALLOC", [Errno.None, Errno.ENOENT, Errno.EINVAL]),
+        ("IOMMU_HWPT_ALLOC", [Errno.None, Errno.ENOENT, Errno.EINVAL, Errno.EOPNOTSUPP]),
+        ("IOMMU_HWPT_INVALIDATE", [Errno.None, Errno.ENOENT, Errno.EINVAL, Errno.EOPNOTSUPP, Errno.E2BIG]),
+        ("IOMMU_VIOMMU_ALLOC", [Errno.None, Errno.ENOENT, Errno.EINVAL, Errno.EOPNOTSUPP]),
+        ("IOMMU_VDEVICE_ALLOC", [Errno.None, Errno.ENOENT, Errno.EEXIST]),
         ("MockDomain", [Errno.None, Errno.ENOENT, Errno.EINVAL, Errno.EADDRINUSE]),
         ("MockDomainReplace", [Errno.None, Errno.ENOENT, Errno.EINVAL]),
         ("MdCheckMap", [Errno.None, Errno.ENOENT, Errno.EINVAL]),
+        ("MdCheckIotlb", [Errno.None, Errno.ENOENT, Errno.EINVAL]),
+        ("DevCheckCache", [Errno.None, Errno.ENOENT, Errno.EINVAL]),
     ];
 
     [Fact]
@@ -96,14 +101,26 @@ public sealed class SpecificationTests(ITestOutputHelper output)
         errnos[errno] = errnos.GetValueOrDefault(errno) + 1;
     }
 
-    /// <summary>Memory that is all there, as the specification takes it to be, with nothing in it.</summary>
+    /// <summary>Memory that is all there, as the specification takes it to be, with nothing in it but the structs that ioctls point to.</summary>
     private sealed class EndlessMemory : ICallerMemory
     {
         public const ulong Start = 0x7000_0000;
 
         public static readonly EndlessMemory Instance = new();
 
-        public int Read(ulong address, Span<byte> destination) => destination.Length;
+        private static readonly byte[] Structs = CallerStructs.ToArray();
+
+        public int Read(ulong address, Span<byte> destination)
+        {
+            destination.Clear();
+            if (address >= CallerStructs.Address && address - CallerStructs.Address < (ulong)Structs.Length)
+            {
+                var rest = Structs.AsSpan((int)(address - CallerStructs.Address));
+                rest[..Math.Min(rest.Length, destination.Length)].CopyTo(destination);
+            }
+
+            return destination.Length;
+        }
 
         public int Write(ulong address, ReadOnlySpan<byte> source) => source.Length;
 
