@@ -1,3 +1,4 @@
+using IommuFd.Client;
 using IommuFd.ClusterTests.Devices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
@@ -11,7 +12,7 @@ namespace IommuFd.ClusterTests.Ioctls;
 [Collection(DeviceCluster.Name)]
 public sealed class NestingErrnoTests(DeviceCluster cluster) : DeviceContext(cluster)
 {
-    private const uint Unknown = 1 << 31;
+    private const uint Unknown = 1U << 31;
     private const uint FaultIdValid = (uint)IommuHwptAllocFlags.FaultIdValid;
 
     [Fact]
@@ -47,7 +48,7 @@ public sealed class NestingErrnoTests(DeviceCluster cluster) : DeviceContext(clu
             ("no fault queue but a page table", ENOENT, ObjectOfOtherType, good with { Flags = FaultIdValid, FaultId = plain.Value }));
 
         Assert.Equal(before, await SnapshotAsync());
-        await guest.Program.ExpectAsync(IommuCommand.HwptAlloc, ("the first field of the data", None, DiagnosticReason.None, good with { DataLen = 4 }));
+        await guest.Program.ExpectAsync(IommuCommand.HwptAlloc, ("the first field of the data", Errno.None, DiagnosticReason.None, good with { DataLen = 4 }));
     }
 
     [Fact]
@@ -89,7 +90,7 @@ public sealed class NestingErrnoTests(DeviceCluster cluster) : DeviceContext(clu
             ("half an entry", EINVAL, InvalidDataLength, good with { DataLen = 8, DataUptr = Nowhere }),
             ("an entry that can't be read", EFAULT, InvalidDataLength, good with { DataUptr = Nowhere }),
             ("a second stage", EIO, InvalidDataLength, good with { DataUptr = Nowhere + (2 * Page) }),
-            ("a first stage", None, DiagnosticReason.None, good));
+            ("a first stage", Errno.None, DiagnosticReason.None, good));
     }
 
     [Fact]
@@ -142,7 +143,7 @@ public sealed class NestingErrnoTests(DeviceCluster cluster) : DeviceContext(clu
 
         Assert.Equal(before, await SnapshotAsync());
         await guest.Program.ExpectAsync<IommuVdeviceAlloc>(
-            IommuCommand.VdeviceAlloc, ("the largest id", None, DiagnosticReason.None, new() { ViommuId = guest.Viommu.Value, DevId = second.Id.Value, VirtId = ulong.MaxValue }));
+            IommuCommand.VdeviceAlloc, ("the largest id", Errno.None, DiagnosticReason.None, new() { ViommuId = guest.Viommu.Value, DevId = second.Id.Value, VirtId = ulong.MaxValue }));
     }
 
     [Fact]
@@ -172,7 +173,7 @@ public sealed class NestingErrnoTests(DeviceCluster cluster) : DeviceContext(clu
         var nested = (await guest.NestAsync(guest.Parent)).Value;
         foreach (var (what, errno, id, fields) in new (string, Errno, uint, IommuTestCheckIotlb)[]
         {
-            ("its last entry", None, nested, new() { Id = 3 }),
+            ("its last entry", Errno.None, nested, new() { Id = 3 }),
             ("another value", EINVAL, nested, new() { Id = 3, Iotlb = 1 }),
             ("a fifth entry", EINVAL, nested, new() { Id = 4 }),
             ("no page table", ENOENT, Missing, default),
@@ -207,27 +208,27 @@ public sealed class NestingErrnoTests(DeviceCluster cluster) : DeviceContext(clu
         }
 
         await ExpectAsync("what is not attached", EINVAL, IommuTestOp.PasidReplace, 1, first.Value);
-        await ExpectAsync("a PASID", None, IommuTestOp.PasidAttach, 1, first.Value);
+        await ExpectAsync("a PASID", Errno.None, IommuTestOp.PasidAttach, 1, first.Value);
         await ExpectAsync("the same one", EBUSY, IommuTestOp.PasidAttach, 1, first.Value);
 
-        await ExpectAsync("where it leads", None, IommuTestOp.PasidCheckHwpt, 1, first.Value);
+        await ExpectAsync("where it leads", Errno.None, IommuTestOp.PasidCheckHwpt, 1, first.Value);
         await ExpectAsync("where it does not lead", EINVAL, IommuTestOp.PasidCheckHwpt, 1, second.Value);
         await ExpectAsync("an IOAS", EINVAL, IommuTestOp.PasidCheckHwpt, 1, Ioas.Value);
         await ExpectAsync("nothing", EINVAL, IommuTestOp.PasidCheckHwpt, 1, 0);
         await ExpectAsync("no page table", ENOENT, IommuTestOp.PasidCheckHwpt, 1, Missing);
         await ExpectAsync("no owner", ENOENT, IommuTestOp.PasidCheckHwpt, 1, first.Value, of: Missing);
-        await ExpectAsync("a PASID that is not attached", None, IommuTestOp.PasidCheckHwpt, 2, 0);
+        await ExpectAsync("a PASID that is not attached", Errno.None, IommuTestOp.PasidCheckHwpt, 2, 0);
 
         await ExpectAsync("no owner", ENOENT, IommuTestOp.PasidDetach, 1, 0, of: Missing);
-        await ExpectAsync("a PASID", None, IommuTestOp.PasidDetach, 1, 0);
-        await ExpectAsync("a PASID that is not attached", None, IommuTestOp.PasidDetach, 1, 0);
+        await ExpectAsync("a PASID", Errno.None, IommuTestOp.PasidDetach, 1, 0);
+        await ExpectAsync("a PASID that is not attached", Errno.None, IommuTestOp.PasidDetach, 1, 0);
 
         // The selftest lets every second attachment of this one fail.
-        await ExpectAsync("the first time", None, IommuTestOp.PasidAttach, Failing, first.Value);
+        await ExpectAsync("the first time", Errno.None, IommuTestOp.PasidAttach, Failing, first.Value);
         await ExpectAsync("the second time", ENOMEM, IommuTestOp.PasidReplace, Failing, second.Value);
-        await ExpectAsync("where it has stayed", None, IommuTestOp.PasidCheckHwpt, Failing, first.Value);
-        await ExpectAsync("the third time", None, IommuTestOp.PasidReplace, Failing, second.Value);
-        await ExpectAsync("for all", None, IommuTestOp.PasidDetach, Failing, 0);
+        await ExpectAsync("where it has stayed", Errno.None, IommuTestOp.PasidCheckHwpt, Failing, first.Value);
+        await ExpectAsync("the third time", Errno.None, IommuTestOp.PasidReplace, Failing, second.Value);
+        await ExpectAsync("for all", Errno.None, IommuTestOp.PasidDetach, Failing, 0);
     }
 
     private async Task<ObjectId> BindVirtualAsync()

@@ -43,7 +43,7 @@ public sealed class QueueErrnoTests(DeviceCluster cluster) : DeviceContext(clust
         Assert.Equal(before, await SnapshotAsync());
 
         await guest.Program.ExpectAsync(
-            IommuCommand.VeventqAlloc, ("a queue", None, DiagnosticReason.None, good), ("a second one of its type", EEXIST, VeventqTypeTaken, good));
+            IommuCommand.VeventqAlloc, ("a queue", Errno.None, DiagnosticReason.None, good), ("a second one of its type", EEXIST, VeventqTypeTaken, good));
     }
 
     [Fact]
@@ -92,9 +92,9 @@ public sealed class QueueErrnoTests(DeviceCluster cluster) : DeviceContext(clust
 
         await guest.Program.ExpectAsync(
             IommuCommand.HwQueueAlloc,
-            ("the first queue", None, DiagnosticReason.None, good),
+            ("the first queue", Errno.None, DiagnosticReason.None, good),
             ("the first queue again", EEXIST, QueueIndexUnusable, good with { NestingParentIova = Base + Page }),
-            ("the second queue, in a part of a page", None, DiagnosticReason.None, good with { Index = 1, NestingParentIova = Base + 5, Length = 1 }));
+            ("the second queue, in a part of a page", Errno.None, DiagnosticReason.None, good with { Index = 1, NestingParentIova = Base + 5, Length = 1 }));
         await guest.Program.ExpectAsync<IommuIoasUnmap>(
             IommuCommand.IoasUnmap, ("an area that a queue lies in", EBUSY, AreaLocked, new() { IoasId = Ioas.Value, Iova = Base, Length = Page }));
     }
@@ -108,7 +108,7 @@ public sealed class QueueErrnoTests(DeviceCluster cluster) : DeviceContext(clust
 
         await guest.Program.ExpectAsync<IommuHwQueueAlloc>(
             IommuCommand.HwQueueAlloc,
-            ("three pages of two areas", None, DiagnosticReason.None, new() { ViommuId = guest.Viommu.Value, Type = (uint)IommuHwQueueType.Selftest, NestingParentIova = Base, Length = 3 * Page }));
+            ("three pages of two areas", Errno.None, DiagnosticReason.None, new() { ViommuId = guest.Viommu.Value, Type = (uint)IommuHwQueueType.Selftest, NestingParentIova = Base, Length = 3 * Page }));
     }
 
     [Fact]
@@ -123,7 +123,7 @@ public sealed class QueueErrnoTests(DeviceCluster cluster) : DeviceContext(clust
 
         await FaultAsync("a fault of no device", ENOENT, Missing);
         await FaultAsync("a fault of an IOAS", ENOENT, Ioas.Value);
-        await FaultAsync("a fault that nobody waits for", None, device);
+        await FaultAsync("a fault that nobody waits for", Errno.None, device);
         await EventAsync("an event of no device", ENOENT, Missing);
         await EventAsync("an event of an IOAS", ENOENT, Ioas.Value);
         await EventAsync("an event beside the vIOMMU", ENOENT, device);
@@ -135,7 +135,7 @@ public sealed class QueueErrnoTests(DeviceCluster cluster) : DeviceContext(clust
         await EventAsync("an event that there is no queue for", EOPNOTSUPP, device);
         await guest.Program.IoctlAsync(
             IommuCommand.VeventqAlloc, new IommuVeventqAlloc { ViommuId = guest.Viommu.Value, Type = (uint)IommuVeventqType.Selftest, VeventqDepth = 1 });
-        await EventAsync("an event", None, device);
-        await EventAsync("an event that is lost", None, device);
+        await EventAsync("an event", Errno.None, device);
+        await EventAsync("an event that is lost", Errno.None, device);
     }
 }
