@@ -124,7 +124,7 @@ public sealed partial class IommuContext : IAsyncDisposable
         return IoctlMarshaller.FromBytes((uint)command, bytes, buffers, file);
     }
 
-    /// <summary>Gives a reply's file a descriptor. If there is none to give, the file is closed, which undoes the ioctl.</summary>
+    /// <summary>Gives a reply's file a descriptor. If there is none to give, the ioctl is undone.</summary>
     internal async ValueTask<IoctlReply> InstallFileAsync(IoctlReply reply, ulong argument, ICallerMemory? memory)
     {
         var offset = reply.File!.Offset;
@@ -133,6 +133,13 @@ public sealed partial class IommuContext : IAsyncDisposable
         if (memory is null || fileDescriptor < 0)
         {
             await file.DisposeAsync();
+
+            // An access goes with its file, a queue does not.
+            if (file.Target.Type != ObjectType.Access)
+            {
+                await SendAsync(Request(IommuCommand.Destroy, new IommuDestroy { Id = file.Target.Id.Value }), CancellationToken.None);
+            }
+
             return new IoctlReply { Errno = Errno.EMFILE, Diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.NoFreeDescriptor } };
         }
 

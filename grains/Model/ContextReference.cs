@@ -11,6 +11,9 @@ internal sealed class ContextReference(ReferenceId id, ReferenceKind kind, strin
     /// <summary>The session whose requests come through this reference; 0 for none.</summary>
     public long Session { get; } = session;
 
+    /// <summary>Whether it is that of a file that an ioctl has opened.</summary>
+    public bool IsOpenedFile => Session == FileTarget.SessionOf(Id);
+
     /// <summary>What the session may ask for again.</summary>
     public ReplayWindow Replies
     {

@@ -30,7 +30,7 @@ internal static class TestAccessHandlers
             return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, (uint)flags);
         }
 
-        var taken = scope.Context.Get(ReferenceKind.Driver, AccessHandlers.FileName);
+        var taken = scope.Context.GetFile(AccessHandlers.FileName);
         if (scope.Context.FindDriver(taken.Reference) is not { } reference)
         {
             return new IoctlReply { Errno = taken.Errno, Diagnostic = taken.Diagnostic };

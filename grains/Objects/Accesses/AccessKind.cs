@@ -27,7 +27,7 @@ internal sealed class AccessKind : GrainKind
     /// <summary>Its driver detaches it. One that is a program's file goes when the program closes that, one of an object with the object.</summary>
     public override HoldRelease ReleaseOf(ObjectEntry holder, Hold hold)
         => holder is AccessEntry { DriverHold.Owner: ObjectEntry owner } ? HoldRelease.ByDestroying(owner)
-            : holder is AccessEntry { DriverHold.Owner: ContextReference { Session: 0, Name: AccessHandlers.FileName } }
+            : holder is AccessEntry { DriverHold.Owner: ContextReference { IsOpenedFile: true } }
             ? new HoldRelease(BusyStepKind.DestroyAccess, HoldReleaseEffect.EndHolder, holder)
             : new HoldRelease(BusyStepKind.DetachAccess, HoldReleaseEffect.Drop, holder);
 

@@ -178,7 +178,11 @@ public sealed class SelftestAccessTests(DeviceCluster cluster) : DeviceContext(c
             await raw.ExpectAsync(what, errno, IommuTestOp.AccessRw, file, wrong);
         }
 
-        Assert.True(_data.AsSpan().IndexOfAnyExcept((byte)0) < 0, "nothing was copied to what is mapped");
+        // What lies before a page that must not be written has been written.
+        var before = _data.AsSpan((int)(3 * Page) - 4, 4);
+        Assert.Equal([7, 7, 7, 7], before.ToArray());
+        before.Clear();
+        Assert.True(_data.AsSpan().IndexOfAnyExcept((byte)0) < 0, "nothing else was copied to what is mapped");
         Assert.True(_buffer.AsSpan().IndexOfAnyExcept((byte)7) < 0, "nothing was copied to the buffer");
         Assert.True(readOnly.AsSpan().IndexOfAnyExcept((byte)0) < 0, "nothing was copied to the read-only buffer");
     }

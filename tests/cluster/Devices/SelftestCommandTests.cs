@@ -125,13 +125,6 @@ public sealed class SelftestCommandTests(DeviceCluster cluster) : DeviceContext(
 
     [Theory]
     [InlineData(0U)]
-    [InlineData(14U)]
-    [InlineData(15U)]
-    [InlineData(17U)]
-    [InlineData(18U)]
-    [InlineData(19U)]
-    [InlineData(20U)]
-    [InlineData(21U)]
     [InlineData(22U)]
     [InlineData(23U)]
     [InlineData(uint.MaxValue)]

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
@@ -7,6 +8,8 @@ namespace IommuFd.ClusterTests.Ioctls;
 /// <summary>A program that acts on a context by raw ioctls, with memory and a descriptor table of its own.</summary>
 internal sealed class RawProgram(IommuContext context)
 {
+    private ulong _readOnly = 0x7F00_0000_0000;
+
     public CallerMemory Memory { get; } = new();
 
     /// <summary>Issues an IOMMU_TEST_CMD, and answers its errno and its fields.</summary>
@@ -48,5 +51,44 @@ internal sealed class RawProgram(IommuContext context)
     {
         var (errno, _) = await TestAsync(op, id, fields);
         Assert.True(errno == expected, $"{op}, {what}: expected {expected}, was {errno}");
+    }
+
+    /// <summary>Issues a command, and answers its argument.</summary>
+    public async Task<T> IoctlAsync<T>(IommuCommand command, T argument)
+        where T : unmanaged
+    {
+        var bytes = Sized(argument);
+        (await context.IoctlAsync((uint)command, bytes, Memory)).ThrowIfFailed();
+        return UapiStruct.Read<T>(bytes);
+    }
+
+    /// <summary>Checks the errno of a command and the reason, by what each case is about.</summary>
+    public async Task ExpectAsync<T>(IommuCommand command, params (string What, Errno Errno, DiagnosticReason Reason, T Argument)[] cases)
+        where T : unmanaged
+    {
+        foreach (var (what, errno, reason, argument) in cases)
+        {
+            var result = await context.IoctlAsync((uint)command, Sized(argument), Memory);
+            var actual = (result.Errno, result.Diagnostic?.Reason ?? DiagnosticReason.None);
+            Assert.True(actual == (errno, reason), $"{command}, {what}: expected {errno} for {reason}, was {actual.Errno} for {actual.Item2}");
+        }
+    }
+
+    /// <summary>Issues a command whose answer can't be written.</summary>
+    public async Task<Errno> UnwritableAsync<T>(IommuCommand command, T argument)
+        where T : unmanaged
+    {
+        _readOnly += 0x1000;
+        Memory.Add(_readOnly, Sized(argument), MemoryAccess.Read);
+        return (await context.IoctlAsync((uint)command, _readOnly, Memory)).Errno;
+    }
+
+    // Every argument begins with its size.
+    private static byte[] Sized<T>(T argument)
+        where T : unmanaged
+    {
+        var bytes = UapiStruct.ToBytes(in argument);
+        BinaryPrimitives.WriteInt32LittleEndian(bytes, bytes.Length);
+        return bytes;
     }
 }
