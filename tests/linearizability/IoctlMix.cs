@@ -20,7 +20,6 @@ internal sealed class IoctlMix
     private const int LongestPages = 4;
     private const int Places = 8;
     private const int DestroysWhenCrowded = 4;
-    private const int Enough = 1;
     private const ulong Page = 4096;
     private const ulong ApertureStart = 1UL << 24;
 
@@ -250,8 +249,8 @@ internal sealed class IoctlMix
 
     private Ioctl With(Kind kind, Func<Ioctl> draw, Func<Ioctl> create) => _made.ContainsValue(kind) || Seldom(16) ? draw() : create();
 
-    // More than a few objects of a kind only crowd the context.
-    private Ioctl Unless(Kind kind, Func<Ioctl> create, Func<Ioctl> use) => _made.Values.Count(known => known == kind) < Enough || Seldom(8) ? create() : use();
+    // More than one object of a kind that a client knows crowds the context.
+    private Ioctl Unless(Kind kind, Func<Ioctl> create, Func<Ioctl> use) => !_made.ContainsValue(kind) || Seldom(8) ? create() : use();
 
     private Ioctl MockDomain() => Unless(Kind.Device, () => Test(IommuTestOp.MockDomain, PageTable(), default(IommuTestMockDomain)), Replace);
 
@@ -305,7 +304,7 @@ internal sealed class IoctlMix
     private Ioctl Invalidate<T>(Kind kind)
         where T : unmanaged
     {
-        var first = kind == Kind.Viommu && !Seldom(4) ? ((int)_virtId - 1) * CallerStructs.CountOf<T>() / 3 : _random.Next(CallerStructs.CountOf<T>());
+        var first = Seldom(4) ? _random.Next(CallerStructs.CountOf<T>()) : kind == Kind.Viommu ? ((int)_virtId - 1) * 3 : _random.Next(4);
         return Ioctl.Of(IommuCommand.HwptInvalidate, new IommuHwptInvalidate
         {
             HwptId = Of(kind),
