@@ -29,17 +29,12 @@ public sealed class TableTests
 
     [Theory]
     [MemberData(nameof(Commands))]
-    public void A_command_without_a_handler_is_one_that_the_docs_call_checked(IommuCommand command)
+    public void Every_command_has_a_handler(IommuCommand command)
     {
-        var descriptor = IoctlTable.Get(command);
-        var row = File.ReadLines(Path.Combine(AppContext.BaseDirectory, "compatibility.md"))
-            .Single(line => line.StartsWith($"| {descriptor.Name} |", StringComparison.Ordinal));
-        var argument = new byte[descriptor.Size];
+        var argument = new byte[IoctlTable.Get(command).Size];
         BinaryPrimitives.WriteInt32LittleEndian(argument, argument.Length);
         var reply = new OpenContext().Run(new IoctlRequest { Command = (uint)command, Argument = argument, WritableBytes = (uint)argument.Length });
-        Expect.Equal(
-            row.Split('|')[4].Trim() == "checked", reply.Diagnostic?.Reason == DiagnosticReason.NotImplemented,
-            $"whether docs/compatibility.md and the dispatcher have no handler of {command}");
+        Expect.That(reply.Diagnostic?.Reason != DiagnosticReason.NotImplemented, $"The dispatcher has no handler of {command}.");
     }
 
     [Fact]

@@ -1,8 +1,8 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using IommuFd.GrainInterfaces;
-using IommuFd.UnitTests.Support;
 using IommuFd.Uapi;
+using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Dispatch;
 
@@ -50,7 +50,11 @@ public sealed class GuestErrnoTests
     {
         var cmd = new IommuHwptInvalidate
         {
-            HwptId = _guest.Nested, DataUptr = Address, DataType = (uint)IommuHwptInvalidateDataType.Selftest, EntryLen = 8, EntryNum = 1,
+            HwptId = _guest.Nested,
+            DataUptr = Address,
+            DataType = (uint)IommuHwptInvalidateDataType.Selftest,
+            EntryLen = 8,
+            EntryNum = 1,
         };
         var entry = Bytes(new IommuHwptInvalidateSelftest { IotlbId = 1 });
         Invalidation("a reserved field", Errno.EOPNOTSUPP, 0, cmd with { Reserved = 1 }, entry);
@@ -110,7 +114,11 @@ public sealed class GuestErrnoTests
     {
         var cmd = new IommuHwQueueAlloc
         {
-            ViommuId = _guest.Viommu, Type = (uint)IommuHwQueueType.Selftest, Index = 1, NestingParentIova = TestDevices.ApertureStart + 0x1000, Length = 0x1000,
+            ViommuId = _guest.Viommu,
+            Type = (uint)IommuHwQueueType.Selftest,
+            Index = 1,
+            NestingParentIova = TestDevices.ApertureStart + 0x1000,
+            Length = 0x1000,
         };
         Refused("flags", Errno.EOPNOTSUPP, IommuCommand.HwQueueAlloc, cmd with { Flags = 1 }, null);
         Refused("no type", Errno.EOPNOTSUPP, IommuCommand.HwQueueAlloc, cmd with { Type = 0 }, null);
