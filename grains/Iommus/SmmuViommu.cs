@@ -31,7 +31,7 @@ internal sealed class SmmuViommu : EmulatedViommu
     public override Errno Invalidate(in InvalidationEntries entries, Func<ulong, bool> isVdevice, List<CacheInvalidation> invalidations, out uint done)
     {
         done = 0;
-        if (entries.Type != IommuHwptInvalidateDataType.ArmSmmuv3)
+        if (entries.Type != IommuHwptInvalidateDataType.ArmSmmuv3 || entries.Count == 0)
         {
             return Errno.EINVAL;
         }
