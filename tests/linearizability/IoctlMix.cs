@@ -305,7 +305,7 @@ internal sealed class IoctlMix
     private Ioctl Invalidate<T>(Kind kind)
         where T : unmanaged
     {
-        var first = kind == Kind.Viommu && !Seldom(4) ? ((int)_virtId - 1) * CallerStructs.CountOf<T>() / 3 : _random.Next(CallerStructs.CountOf<T>());
+        var first = Seldom(4) ? _random.Next(CallerStructs.CountOf<T>()) : kind == Kind.Viommu ? ((int)_virtId - 1) * 3 : _random.Next(4);
         return Ioctl.Of(IommuCommand.HwptInvalidate, new IommuHwptInvalidate
         {
             HwptId = Of(kind),
