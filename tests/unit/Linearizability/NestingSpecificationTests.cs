@@ -121,6 +121,10 @@ public sealed class NestingSpecificationTests
         Assert.Equal(0U, Invalidate<IommuViommuInvalidateSelftest>(viommu, first: 3, Errno.EINVAL));
         CheckCache(0, ContextSpecification.DeviceCache);
 
+        // Entries that are longer than known may only have zeros more.
+        Assert.Equal(0U, Invalidate<IommuViommuInvalidateSelftest>(viommu, first: 0, Errno.E2BIG, more: 8));
+        CheckCache(0, ContextSpecification.DeviceCache);
+
         // Two entries are for the guest's device 1 and done, the third is for its device 2.
         Assert.Equal(2U, Invalidate<IommuViommuInvalidateSelftest>(viommu, first: 1, Errno.EINVAL));
         CheckCache(0, 0);
@@ -167,7 +171,7 @@ public sealed class NestingSpecificationTests
     }
 
     // Three entries; answers how many were done.
-    private uint Invalidate<T>(uint id, int first, Errno errno)
+    private uint Invalidate<T>(uint id, int first, Errno errno, uint more = 0)
         where T : unmanaged
         => UapiStruct.Read<IommuHwptInvalidate>(Run(
             IommuCommand.HwptInvalidate,
@@ -176,7 +180,7 @@ public sealed class NestingSpecificationTests
                 HwptId = id,
                 DataUptr = CallerStructs.AddressOf<T>(first),
                 DataType = (uint)IommuHwptInvalidateDataType.Selftest,
-                EntryLen = (uint)UapiStruct.ToBytes(default(T)).Length,
+                EntryLen = (uint)UapiStruct.ToBytes(default(T)).Length + more,
                 EntryNum = 3,
             },
             errno)).EntryNum;
