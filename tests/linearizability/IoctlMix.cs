@@ -310,7 +310,7 @@ internal sealed class IoctlMix
             HwptId = Of(kind),
             DataUptr = Seldom(24) ? 0 : CallerStructs.AddressOf<T>(first),
             DataType = Seldom(24) ? 1U : (uint)IommuHwptInvalidateDataType.Selftest,
-            EntryLen = (uint)(Marshal.SizeOf<T>() + (Seldom(12) ? sizeof(uint) * _random.Next(1, 3) : 0)),
+            EntryLen = (uint)(Marshal.SizeOf<T>() + (Seldom(6) ? sizeof(uint) * _random.Next(1, 3) : 0)),
             EntryNum = (uint)_random.Next(Seldom(4) ? 0 : 1, 4),
             Reserved = Seldom(40) ? 1U : 0,
         });
