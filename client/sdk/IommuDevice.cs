@@ -52,6 +52,36 @@ public sealed class IommuDevice : IAsyncDisposable
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask DetachAsync(uint pasid = 0, CancellationToken cancellationToken = default) => await _driver.RunAsync("detach", new DetachDeviceRequest(Id, pasid), cancellationToken);
 
+    /// <summary>
+    /// Reports a group of page faults (<c>iommu_report_device_fault</c>), which goes to the fault queue of the page table that the device, or its PASID, is attached to. Where there
+    /// is no queue, or the queue is full, the service answers the group as invalid, which is a success here.
+    /// </summary>
+    /// <param name="faults">The page faults: 1 to <see cref="IoctlLimits.MaxFaultGroup"/>, all with one PASID and one group number.</param>
+    /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>
+    /// <returns>Completes when the group is queued or answered; does not wait for the response to a group in the queue.</returns>
+    /// <exception cref="IommufdException">EINVAL if the faults are no group, ENOENT if the device is unbound, EBADF if the driver's reference was put.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async ValueTask ReportFaultsAsync(IEnumerable<PageFault> faults, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(faults);
+        await _driver.RunAsync("report faults", new ReportFaultsRequest(Id, [.. faults]), cancellationToken);
+    }
+
+    /// <summary>Reports an event to the vIOMMU of the nested page table that the device is attached to (<c>iommufd_viommu_report_event</c>).</summary>
+    /// <param name="data">
+    /// The event, in the format of the device's IOMMU: an <see cref="IommuFd.Uapi.IommuVeventArmSmmuv3"/> for a <see cref="DeviceDescription.VirtualIommu"/>, whose stream id the
+    /// service replaces by the guest's; the selftest's uses no data.
+    /// </param>
+    /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>
+    /// <returns>Completes when the event is queued, or is lost because the queue holds as many as its depth says.</returns>
+    /// <exception cref="IommufdException">
+    /// ENOENT if the device is unbound or has no vIOMMU, EOPNOTSUPP if that has no queue for its events; EINVAL if the data is no event; EBADF if the driver's reference was put;
+    /// ENOMEM if the event is lost because the queue holds <see cref="IoctlLimits.MaxQueued"/>, fewer than its depth says.
+    /// </exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async ValueTask ReportEventAsync(ReadOnlyMemory<byte> data = default, CancellationToken cancellationToken = default)
+        => await _driver.RunAsync("report event", new ReportEventRequest(Id, data.ToArray()), cancellationToken);
+
     /// <summary>Unbinds the device (<c>iommufd_device_unbind</c>), which also detaches it. Never fails for a bound device.</summary>
     /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>
     /// <returns>Completes when the device's object is destroyed.</returns>
