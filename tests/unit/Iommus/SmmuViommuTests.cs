@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using IommuFd.Grains.Iommus;
-using IommuFd.UnitTests.Support;
 using IommuFd.Uapi;
+using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Iommus;
 

@@ -1,6 +1,5 @@
 using IommuFd.Client;
 using IommuFd.Linearizability;
-using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 using Ioctl = IommuFd.Linearizability.Ioctl;
 
