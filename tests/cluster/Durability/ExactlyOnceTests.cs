@@ -191,7 +191,7 @@ public sealed class ExactlyOnceTests(LossyFixture fixture) : IClassFixture<Lossy
             var record = new byte[Unsafe.SizeOf<IommuHwptPgfault>()];
             var faulting = await driver.BindDeviceAsync(new DeviceDescription { Name = "0000:03:00.0" });
             var queue = await context.AllocateFaultQueueAsync();
-            await faulting.AttachAsync(await context.AllocateHwptAsync(faulting.Id, ioas, IommuHwptAllocFlags.FaultIdValid, queue.Id));
+            await faulting.AttachAsync(await context.AllocateHwptAsync(faulting.Id, await context.AllocateIoasAsync(), IommuHwptAllocFlags.FaultIdValid, queue.Id));
             await new RawProgram(context).ExpectAsync("a fault", Errno.None, IommuTestOp.TriggerIopf, 0, new IommuTestTriggerIopf { DevId = faulting.Id.Value });
             FileResult result = default;
             if (request == "read")

@@ -182,16 +182,6 @@ public sealed class SdkTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_command_that_is_not_implemented_says_so()
-    {
-        await using var context = await _client.OpenAsync();
-
-        var result = await context.IoctlAsync(IommuCommand.FaultQueueAlloc, default(IommuFaultAlloc));
-
-        Assert.Equal((Errno.EOPNOTSUPP, DiagnosticReason.NotImplemented), (result.Errno, result.Diagnostic!.Reason));
-    }
-
-    [Fact]
     public async Task An_inspection_goes_page_by_page()
     {
         await using var context = await _client.OpenAsync();
