@@ -60,4 +60,7 @@ internal static partial class LogMessages
 
     [LoggerMessage(1018, LogLevel.Error, "Bug: {Type} {Id} of context {Handle} has users {Users} in the table and {GrainUsers} in its grain; it was not destroyed")]
     public static partial void UsersDisagree(this ILogger logger, ObjectType type, ObjectId id, string handle, long users, long grainUsers);
+
+    [LoggerMessage(1030, LogLevel.Debug, "A program did not say whether memory that context {Handle} is to pin is there; it counts as it was when it was mapped")]
+    public static partial void ProgramUnasked(this ILogger logger, Exception exception, string handle);
 }

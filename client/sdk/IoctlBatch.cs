@@ -52,7 +52,7 @@ public sealed class IoctlBatch
     public async Task<IReadOnlyList<IoctlResult>> RunAsync(bool stopAtFirstError = false, CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var batch = await _context.SendBatchAsync([.. _entries.Select(entry => entry.ToRequest())], stopAtFirstError, cancellationToken);
+        var batch = await _context.SendBatchAsync([.. _entries.Select(entry => entry.ToRequest(_context.Memories))], stopAtFirstError, cancellationToken);
         if (batch.Errno != Errno.None)
         {
             throw new IommufdException("batch", batch.Errno, batch.Diagnostic);
@@ -78,6 +78,6 @@ public sealed class IoctlBatch
 
     private readonly record struct Entry(uint Command, IoctlRequest? Request, ulong Argument, ICallerMemory? Memory)
     {
-        public IoctlRequest ToRequest() => Request ?? IoctlMarshaller.CopyIn(Command, Argument, Memory!);
+        public IoctlRequest ToRequest(CallerMemories memories) => Request ?? IoctlMarshaller.CopyIn(Command, Argument, Memory!, memories);
     }
 }

@@ -54,7 +54,7 @@ public sealed partial class IommuContext : IAsyncDisposable
     public async ValueTask<IoctlResult> IoctlAsync(uint command, ulong argument, ICallerMemory memory, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(memory);
-        var reply = await SendAsync(IoctlMarshaller.CopyIn(command, argument, memory), cancellationToken);
+        var reply = await SendAsync(IoctlMarshaller.CopyIn(command, argument, memory, _core.Memories), cancellationToken);
         reply = IoctlMarshaller.CopyOut(reply, argument, memory);
         return IoctlResult.From(command, reply.File is null ? reply : await InstallFileAsync(reply, argument, memory));
     }
@@ -123,6 +123,9 @@ public sealed partial class IommuContext : IAsyncDisposable
 
         return IoctlMarshaller.FromBytes((uint)command, bytes, buffers, file);
     }
+
+    /// <summary>Answers what the service asks of programs' memory.</summary>
+    internal CallerMemories Memories => _core.Memories;
 
     /// <summary>Gives a reply's file a descriptor. If there is none to give, the ioctl is undone.</summary>
     internal async ValueTask<IoctlReply> InstallFileAsync(IoctlReply reply, ulong argument, ICallerMemory? memory)

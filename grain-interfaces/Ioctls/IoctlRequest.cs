@@ -37,6 +37,13 @@ public sealed class IoctlRequest
     public UserFile? File { get; init; }
 
     /// <summary>
+    /// The memory that the ioctl maps or compares, for the service to ask about later; null where what the request says of it stays true:
+    /// the SDK keeps what its typed methods map.
+    /// </summary>
+    [Id(7)]
+    public MemorySource? Memory { get; init; }
+
+    /// <summary>
     /// The request's name as earlier versions carried it: within the request. It is only read, from their journals and from their SDKs; now
     /// the name travels beside the request.
     /// </summary>

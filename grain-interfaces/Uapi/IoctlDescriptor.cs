@@ -50,6 +50,7 @@ public sealed class IoctlDescriptor
         Fields = fields;
         Buffers = buffers;
         File = file;
+        MapsMemory = file is { IsActedOn: false } || Array.Exists(buffers, buffer => buffer.Access == UserBufferAccess.Probe);
     }
 
     /// <summary>The full ioctl number.</summary>
@@ -72,6 +73,9 @@ public sealed class IoctlDescriptor
 
     /// <summary>The file that the argument can name; null for a command that names none.</summary>
     public UserFileDescriptor? File { get; }
+
+    /// <summary>Whether the command maps memory, or compares mapped memory, so that the service must know later whose memory it is.</summary>
+    public bool MapsMemory { get; }
 
     /// <summary>The file descriptor that an argument names, if it names one and reaches that far.</summary>
     /// <param name="argument">The argument.</param>

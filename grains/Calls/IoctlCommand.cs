@@ -22,6 +22,9 @@ internal readonly struct IoctlCommand(IoctlDescriptor descriptor, IoctlRequest r
     /// <summary>The open file that the argument names, if any.</summary>
     public UserFile? File => request.File;
 
+    /// <summary>The program's memory, to be asked about later; null where what the request says of it stays true.</summary>
+    public MemorySource? Memory => request.Memory;
+
     /// <summary>A buffer that the argument points to, by its place in the descriptor. One that did not come can't be accessed.</summary>
     public UserBuffer Buffer(int index) => Array.Find(request.Buffers ?? [], buffer => buffer?.Index == index) ?? NoBuffer;
 

@@ -4,8 +4,15 @@ using IommuFd.Uapi;
 namespace IommuFd.Grains.Calls;
 
 /// <summary>What a handler works on.</summary>
-internal readonly record struct IoctlScope(ContextModel Context, ObjectGrains Grains)
+/// <param name="Context">The context.</param>
+/// <param name="Grains">The grains of its objects.</param>
+/// <param name="Asked">The programs that have mapped memory; null where nobody can ask them.</param>
+internal readonly record struct IoctlScope(ContextModel Context, ObjectGrains Grains, ProgramMemory? Asked = null)
 {
+    /// <summary>The programs that have mapped memory.</summary>
+    public ProgramMemory Programs => Asked ?? ProgramMemory.Unasked;
+
+
     /// <summary>Ends an object that its driver, or its last holder, takes with it: out of the table with what it holds, and its grain.</summary>
     public ValueTask EndAsync(ObjectEntry entry)
     {

@@ -22,6 +22,13 @@ public sealed class ContextOptions
     [Range(0, int.MaxValue)]
     public int SnapshotAfterBytes { get; set; } = 256 * 1024;
 
+    /// <summary>
+    /// How long a program may take to say whether memory that it has mapped is there, when the memory is pinned. The context waits so long; then
+    /// the memory counts as it was when it was mapped.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00.010", "00:00:30")]
+    public TimeSpan ProgramPatience { get; set; } = TimeSpan.FromSeconds(1);
+
     /// <summary>Maximum number of objects in a context.</summary>
     [Range(1, int.MaxValue)]
     public int MaxObjects { get; set; } = 1 << 20;

@@ -18,8 +18,12 @@ namespace IommuFd.Grains.Contexts;
 /// <content>How a context starts and ends on a silo.</content>
 internal sealed partial class ContextGrain
 {
+    // Long enough that a store which fails is not asked again for each request, short enough that nobody waits long for one that works again.
+    private static readonly TimeSpan RestAfterFailure = TimeSpan.FromSeconds(1);
+
     // Made when the grain is activated, before any call.
     private ContextTurnJournal _journal = null!;
+    private ProgramMemory _programs = null!;
     private ContextModel? _context;
     private ObjectGrains? _grains;
     private MonitoredContext? _monitored;
@@ -32,6 +36,7 @@ internal sealed partial class ContextGrain
     {
         var begun = time.GetTimestamp();
         _journal = new ContextTurnJournal(GrainContext, Handle, siloJournal, serializer, options.Value.SnapshotAfterBytes, logger);
+        _programs = new ProgramMemory(GrainFactory, options.Value.ProgramPatience, logger, Handle.ToShortString());
         try
         {
             if (!await TryArriveAsync() && await _journal.RecoverAsync(GrainFactory, cancellationToken) is { } recovered)
@@ -41,7 +46,11 @@ internal sealed partial class ContextGrain
         }
         catch (ContextUnavailableException)
         {
-            // The activation deactivates already, and throws the same to each caller.
+            // The activation deactivates already, or soon, and throws the same to each caller.
+            if (_journal.IsResting)
+            {
+                this.RegisterGrainTimer(_ => { DeactivateOnIdle(); return Task.CompletedTask; }, new GrainTimerCreationOptions(RestAfterFailure, Timeout.InfiniteTimeSpan) { Interleave = true });
+            }
         }
     }
 
@@ -252,7 +261,7 @@ internal sealed partial class ContextGrain
 
     private void DeactivateUnlessOpen()
     {
-        if (Context is null)
+        if (Context is null && !_journal.IsResting)
         {
             DeactivateOnIdle();
         }

@@ -37,7 +37,7 @@ internal sealed partial class ContextGrain(
 {
     private ContextHandle Handle => new(this.GetPrimaryKey());
 
-    private IoctlScope Scope => new(_context!, _grains!);
+    private IoctlScope Scope => new(_context!, _grains!, _programs);
 
     public Task<HolderGraph> InspectGraphAsync(GraphRequest request)
         => Task.FromResult(Context is { } context ? GraphWalker.Walk(context, request) : new HolderGraph { Errno = ErrnoOf(NotOpen()) });
@@ -169,6 +169,7 @@ internal sealed partial class ContextGrain(
     /// <param name="failure">Why the request must not run and has no answer; null otherwise.</param>
     private bool TryBegin(ContextModel context, in OperationId operation, out Turn turn, out object? answer, out IoctlDiagnostic? failure)
     {
+        _programs.Begin();
         (turn, answer, failure) = (new Turn(operation, null, time.GetTimestamp()), null, null);
         if (operation.Session == 0)
         {
@@ -210,7 +211,7 @@ internal sealed partial class ContextGrain(
         var isKept = IsKept(turn, request, reply);
         if (_journal.IsDurable)
         {
-            await _journal.CommitAsync(isKept ? request.ToRecord(turn.Operation, reply) : null, Scope);
+            await _journal.CommitAsync(isKept ? request.ToRecord(turn.Operation, reply) with { Memory = _programs.Take() } : null, Scope);
         }
 
         return Finish(turn, request, reply, isKept, hasWaited: true);

@@ -34,6 +34,9 @@ internal sealed class ContextTurnJournal(
     /// <summary>Whether a turn must be committed: the context is durable, and open or about to be opened.</summary>
     public bool IsDurable => _journal is not null;
 
+    /// <summary>Whether this activation, which could not recover the context, stays for a while to say why.</summary>
+    public bool IsResting { get; private set; }
+
     /// <summary>Whether this activation must not answer any more.</summary>
     public bool IsUnavailable => _unavailable is not null;
 
@@ -50,7 +53,10 @@ internal sealed class ContextTurnJournal(
 
     /// <summary>Takes over the context's journal and recovers the context from it.</summary>
     /// <returns>Null where there is none.</returns>
-    /// <exception cref="ContextUnavailableException">The store can't be reached: this activation deactivates.</exception>
+    /// <exception cref="ContextUnavailableException">
+    /// The store can't be reached: this activation tells each caller so for a while, and deactivates. Would it deactivate at once, Orleans would send
+    /// what waits to the next activation, which fares no better, until its patience ends; then callers would read Orleans' reason and not ours.
+    /// </exception>
     public async ValueTask<RecoveredContext?> RecoverAsync(IGrainFactory grainFactory, CancellationToken cancellationToken)
     {
         if (siloJournal is null)
@@ -71,7 +77,9 @@ internal sealed class ContextTurnJournal(
         }
         catch (JournalStoreException exception)
         {
-            throw Deactivate(exception.Message);
+            IsResting = true;
+            _unavailable = exception.Message;
+            throw new ContextUnavailableException(exception.Message);
         }
     }
 
@@ -106,7 +114,7 @@ internal sealed class ContextTurnJournal(
         }
         catch (JournalStoreException exception)
         {
-            throw Deactivate(exception.Message);
+            throw DeactivateForStore(exception);
         }
 
         throw Deactivate("another activation has taken over");
@@ -176,6 +184,14 @@ internal sealed class ContextTurnJournal(
         return new ContextUnavailableException(reason);
     }
 
+    // The store's outage is logged by the store, once for all contexts.
+    private ContextUnavailableException DeactivateForStore(JournalStoreException exception)
+    {
+        _unavailable = exception.Message;
+        activation.Deactivate(new DeactivationReason(DeactivationReasonCode.ApplicationRequested, exception.Message));
+        return new ContextUnavailableException(exception.Message);
+    }
+
     // Null where there is nothing to write to, as for a volatile context.
     private ContextJournal? Writable() => _unavailable is null ? _journal : throw new ContextUnavailableException(_unavailable);
 
@@ -188,7 +204,7 @@ internal sealed class ContextTurnJournal(
         }
         catch (JournalStoreException exception)
         {
-            throw Deactivate(exception.Message);
+            throw DeactivateForStore(exception);
         }
 
         if (outcome == JournalOutcome.Fenced)

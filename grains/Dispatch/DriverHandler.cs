@@ -86,7 +86,7 @@ internal static class DriverHandler
         }
 
         var pin = access.NextPin;
-        var pages = await AccessHandlers.PinAsync(scope, access, Request(request.Access, request.Iova, request.Length, request.Write), default);
+        var pages = await AccessHandlers.PinAsync(scope, access, Request(request.Access, request.Iova, request.Length, request.Write), null);
         return Reply(pages) with { Pin = pages.Errno == Errno.None ? pin : 0 };
     }
 

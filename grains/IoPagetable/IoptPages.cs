@@ -28,7 +28,9 @@ internal sealed class IoptPages
     [Id(2)]
     public ulong PageCount { get; init; }
 
-    /// <summary>Leading pages that were present when mapped, and writable if DMA may write them.</summary>
+    /// <summary>
+    /// Leading pages that were present when mapped, and writable if DMA may write them. It decides where the pages have no <see cref="Source"/>.
+    /// </summary>
     [Id(3)]
     public ulong PinnablePages { get; init; }
 
@@ -39,6 +41,14 @@ internal sealed class IoptPages
     /// <summary>The identity of the pages.</summary>
     [Id(5)]
     public PagesId Id { get; init; }
+
+    /// <summary>The program whose memory, or whose file, it is, to be asked when they are pinned; null where what was known when they were mapped stays true.</summary>
+    [Id(6)]
+    public MemorySource? Source { get; init; }
+
+    /// <summary>The file that the pages of the caller's memory were a mapping of when mapped, from the first page on; null for other memory.</summary>
+    [Id(7)]
+    public FileMapping? Mapping { get; init; }
 }
 
 /// <summary>A slice of pages that is mapped, or is about to be.</summary>

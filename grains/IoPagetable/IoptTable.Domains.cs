@@ -3,8 +3,8 @@ using IommuFd.Uapi;
 namespace IommuFd.Grains.IoPagetable;
 
 // The domains that mirror this table, and the accesses to what it maps. A domain pins everything mapped: while a table has one, absent
-// memory can't be mapped, and while absent memory is mapped, no domain can be added. Domains and accesses also decide how IOVAs must be
-// aligned.
+// memory can't be mapped, and while absent memory is mapped, no domain can be added. What a domain has pinned stays pinned, whatever its
+// program does with the memory. Domains and accesses also decide how IOVAs must be aligned.
 
 internal sealed partial class IoptTable
 {
@@ -12,6 +12,7 @@ internal sealed partial class IoptTable
     private IommuDomain[] _domains = [];
     private int _pinningAccesses;
     private int _unpinnableAreas;
+    private int _areasToAskAbout;
 
     /// <summary>The domains, in the order they were added.</summary>
     public IReadOnlyList<IommuDomain> Domains => _domains;
@@ -20,7 +21,9 @@ internal sealed partial class IoptTable
     public int IndexOf(IommuDomain domain) => Array.IndexOf(_domains, domain);
 
     /// <summary>Adds a domain that mirrors the table (<c>iopt_table_add_domain</c>); a failure changes nothing.</summary>
-    public Errno AddDomain(IommuDomain domain)
+    /// <param name="domain">The domain.</param>
+    /// <param name="look">Looks at the memory that it pins.</param>
+    public Errno AddDomain(IommuDomain domain, PinLook? look = null)
     {
         if (_domains.Contains(domain))
         {
@@ -39,7 +42,7 @@ internal sealed partial class IoptTable
         }
 
         var errno = ReserveOutside(domain);
-        errno = errno == Errno.None ? CheckPinnableAreas() : errno;
+        errno = errno == Errno.None ? CheckPinnableAreas(look ?? new PinLook(default)) : errno;
         if (errno != Errno.None)
         {
             RemoveReserved(domain);
@@ -86,8 +89,8 @@ internal sealed partial class IoptTable
         RelaxAlignment();
     }
 
-    /// <summary>The first area that can't be pinned, if any.</summary>
-    public IoptArea? FirstUnpinnable() => _unpinnableAreas == 0 ? null : Areas.First(area => !area.Slice.IsPinnable());
+    /// <summary>The area that could not be pinned for a domain, the last time that one could not be added for this reason.</summary>
+    public IoptArea? Unpinnable { get; private set; }
 
     private void RelaxAlignment()
     {
@@ -108,8 +111,35 @@ internal sealed partial class IoptTable
         return Errno.None;
     }
 
-    private Errno CheckPinnableAreas() => FirstUnpinnable() is { } area ? UnpinnableErrno(area.Pages) : Errno.None;
+    // What another domain of the table has pinned need not be looked at again.
+    private Errno CheckPinnableAreas(PinLook look)
+    {
+        if (_domains.Length > 0 || _unpinnableAreas + _areasToAskAbout == 0)
+        {
+            return Errno.None;
+        }
 
-    // Pinning absent memory faults; a file that is no memfd, or a page past its end, can't be pinned at all.
-    private static Errno UnpinnableErrno(IoptPages pages) => pages.File is null ? Errno.EFAULT : Errno.EINVAL;
+        foreach (var area in Areas)
+        {
+            if (look.Check(area.Slice) is var errno && errno != Errno.None)
+            {
+                Unpinnable = area;
+                return look.Conclude(errno);
+            }
+        }
+
+        return look.Conclude(Errno.None);
+    }
+
+    private void CountUnpinnable(IoptArea area, int change)
+    {
+        if (area.Pages.Source is not null)
+        {
+            _areasToAskAbout += change;
+        }
+        else if (!area.Slice.IsPinnable())
+        {
+            _unpinnableAreas += change;
+        }
+    }
 }

@@ -20,12 +20,15 @@ internal sealed partial class IoptTable
     /// <param name="write">Whether they will be written.</param>
     /// <param name="locks">Whether the areas can't be unmapped while the pin lasts.</param>
     /// <param name="slices">Receives the pages, one slice per area; empty on failure.</param>
-    public Errno Pin(ulong iova, ulong length, bool write, bool locks, List<PagesSlice> slices)
+    /// <param name="look">Looks at the memory.</param>
+    public Errno Pin(ulong iova, ulong length, bool write, bool locks, List<PagesSlice> slices, PinLook? look = null)
     {
         var areas = new List<IoptArea>();
-        var errno = Walk(iova, length, slices, (area, slice, isLast) => CheckPin(area, slice, isLast, write) is var error && error == Errno.None
+        look ??= new PinLook(default);
+        var errno = Walk(iova, length, slices, (area, slice, isLast) => CheckPin(area, slice, isLast, write, look) is var error && error == Errno.None
             ? Keep(areas, area)
             : error);
+        errno = look.Conclude(errno);
         if (errno != Errno.None)
         {
             slices.Clear();
@@ -57,8 +60,46 @@ internal sealed partial class IoptTable
     /// <param name="length">Bytes.</param>
     /// <param name="write">Whether they will be written.</param>
     /// <param name="slices">Receives the pages, one slice per area; on failure those before the first that fails, which Linux has copied by then.</param>
-    public Errno Resolve(ulong iova, ulong length, bool write, List<PagesSlice> slices)
-        => Walk(iova, length, slices, (area, slice, _) => CheckCopy(area, slice, write));
+    /// <param name="look">Looks at the memory.</param>
+    public Errno Resolve(ulong iova, ulong length, bool write, List<PagesSlice> slices, PinLook? look = null)
+    {
+        look ??= new PinLook(default);
+        return look.Conclude(Walk(iova, length, slices, (area, slice, _) => CheckCopy(area, slice, write, look)));
+    }
+
+    /// <summary>How many bytes of pages, from one on, are pinned here without a gap: by a domain, or by accesses.</summary>
+    /// <param name="pages">The pages.</param>
+    /// <param name="startByte">The first byte, from the first page's start.</param>
+    /// <param name="pins">The pins of accesses.</param>
+    public ulong PinnedBytes(PagesId pages, ulong startByte, IEnumerable<PinnedRange> pins)
+    {
+        var end = startByte;
+        foreach (var slice in PinnedSlices(pins).Where(slice => slice.Pages.Id == pages).OrderBy(slice => slice.StartByte))
+        {
+            if (PageSizes.RoundDown(slice.StartByte) > end)
+            {
+                break;
+            }
+
+            end = Math.Max(end, ((slice.StartByte + (slice.Length - 1)) | (PageSizes.Page - 1)) + 1);
+        }
+
+        return end - startByte;
+    }
+
+    /// <summary>What is pinned: all that is mapped while there is a domain, else what accesses have pinned.</summary>
+    /// <param name="pins">The pins of accesses.</param>
+    public IEnumerable<PagesSlice> PinnedSlices(IEnumerable<PinnedRange> pins)
+    {
+        return _domains.Length > 0 ? Areas.Select(area => area.Slice) : pins.SelectMany(SlicesOf);
+
+        List<PagesSlice> SlicesOf(PinnedRange pin)
+        {
+            var slices = new List<PagesSlice>();
+            GetPages(pin.Range.Start, pin.Range.LengthBytes, slices);
+            return slices;
+        }
+    }
 
     /// <summary>
     /// The IOVA at an offset from the start of the n-th area, for programs that know no IOVA; 0 if there is no such area.
@@ -110,7 +151,7 @@ internal sealed partial class IoptTable
         return Errno.None;
     }
 
-    private static Errno CheckPin(IoptArea area, PagesSlice slice, bool isLast, bool write)
+    private Errno CheckPin(IoptArea area, PagesSlice slice, bool isLast, bool write, PinLook look)
     {
         // A pin lists whole pages: each slice must begin with a page, and each but the last must end with one.
         if (PageSizes.OffsetOf(slice.StartByte) != 0 || (!isLast && PageSizes.OffsetOf(slice.StartByte + slice.Length) != 0))
@@ -119,15 +160,18 @@ internal sealed partial class IoptTable
         }
 
         var errno = CheckAccess(area, slice, write);
-        return errno != Errno.None ? errno : slice.IsPinnable() ? Errno.None : UnpinnableErrno(slice.Pages);
+        return errno == Errno.None ? CheckPinnable(slice, look) : errno;
     }
 
     // Pages of a file are pinned to be copied; those of the caller's memory are copied by their addresses, where the caller's side finds a fault.
-    private static Errno CheckCopy(IoptArea area, PagesSlice slice, bool write)
+    private Errno CheckCopy(IoptArea area, PagesSlice slice, bool write, PinLook look)
     {
         var errno = CheckAccess(area, slice, write);
-        return errno != Errno.None || slice.Pages.File is null || slice.IsPinnable() ? errno : UnpinnableErrno(slice.Pages);
+        return errno != Errno.None || slice.Pages.File is null ? errno : CheckPinnable(slice, look);
     }
+
+    // What a domain has pinned stays pinned.
+    private Errno CheckPinnable(PagesSlice slice, PinLook look) => _domains.Length > 0 ? Errno.None : look.Check(slice);
 
     private static Errno CheckAccess(IoptArea area, PagesSlice slice, bool write)
         => area.Prot.HasFlag(write ? IommuProt.Write : IommuProt.Read) && (!write || slice.Pages.Writable) ? Errno.None : Errno.EPERM;

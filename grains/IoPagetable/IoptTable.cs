@@ -67,7 +67,8 @@ internal sealed partial class IoptTable
     /// <param name="prot">What DMA may do.</param>
     /// <param name="fixedIova">Where to map them; null to choose.</param>
     /// <param name="iova">Where they are mapped.</param>
-    public Errno Map(ReadOnlySpan<PagesSlice> slices, IommuProt prot, ulong? fixedIova, out ulong iova)
+    /// <param name="look">Looks at the memory, where a domain pins it; null where it was looked at just now, to be mapped.</param>
+    public Errno Map(ReadOnlySpan<PagesSlice> slices, IommuProt prot, ulong? fixedIova, out ulong iova, PinLook? look = null)
     {
         var length = 0UL;
         foreach (ref readonly var slice in slices)
@@ -84,9 +85,10 @@ internal sealed partial class IoptTable
 
         for (var i = 0; i < slices.Length && errno == Errno.None && _domains.Length > 0; i++)
         {
-            errno = slices[i].IsPinnable() ? Errno.None : UnpinnableErrno(slices[i].Pages);
+            errno = look is null ? slices[i].CheckWhenMapped() : look.Check(slices[i]);
         }
 
+        errno = look?.Conclude(errno) ?? errno;
         if (errno != Errno.None)
         {
             return errno;
@@ -269,7 +271,7 @@ internal sealed partial class IoptTable
         var inserted = _areas.TryInsert(area.Range, area);
         Require(inserted, "An area is inserted where there is none.");
         _userAreas += area.Pages.File is null ? 1 : 0;
-        _unpinnableAreas += area.Slice.IsPinnable() ? 0 : 1;
+        CountUnpinnable(area, 1);
         CountAlignment(area, 1);
         _mappedBytes += area.Length;
         CheckInvariants();
@@ -280,7 +282,7 @@ internal sealed partial class IoptTable
         var removed = _areas.Remove(area.Range.Start);
         Require(removed, "An area is removed once.");
         _userAreas -= area.Pages.File is null ? 1 : 0;
-        _unpinnableAreas -= area.Slice.IsPinnable() ? 0 : 1;
+        CountUnpinnable(area, -1);
         CountAlignment(area, -1);
         _mappedBytes -= area.Length;
         CheckInvariants();

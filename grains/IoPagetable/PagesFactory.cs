@@ -4,7 +4,7 @@ using IommuFd.Uapi;
 namespace IommuFd.Grains.IoPagetable;
 
 // Nothing is read or pinned here. Without a domain or an access Linux does not touch the memory either: mapping absent memory succeeds, and
-// only pinning it later fails, by PinnablePages.
+// only pinning it later fails.
 
 /// <summary>Describes memory to be mapped as pages.</summary>
 internal static class PagesFactory
@@ -16,10 +16,11 @@ internal static class PagesFactory
     /// <param name="pinnableBytes">Leading bytes that can be pinned for this use.</param>
     /// <param name="writable">Whether DMA may write.</param>
     /// <param name="pages">The pages.</param>
-    public static Errno OfUser(PagesId id, ulong address, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
+    /// <param name="origin">Whose memory it is, and what it is a mapping of.</param>
+    public static Errno OfUser(PagesId id, ulong address, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages, PagesOrigin origin = default)
     {
         pages = null;
-        return address + length < address ? Errno.EOVERFLOW : Of(id, null, address, length, pinnableBytes, writable, out pages);
+        return address + length < address ? Errno.EOVERFLOW : Of(id, null, address, length, pinnableBytes, writable, origin, out pages);
     }
 
     /// <summary>Describes a part of a file.</summary>
@@ -30,7 +31,9 @@ internal static class PagesFactory
     /// <param name="pinnableBytes">Leading bytes that can be pinned: none if the file isn't a memfd, and none past its end.</param>
     /// <param name="writable">Whether DMA may write.</param>
     /// <param name="pages">The pages.</param>
-    public static Errno OfFile(PagesId id, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
+    /// <param name="source">The program that has it open.</param>
+    public static Errno OfFile(
+        PagesId id, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages, MemorySource? source = null)
     {
         pages = null;
         if (length == 0)
@@ -43,10 +46,11 @@ internal static class PagesFactory
             return Errno.EOVERFLOW;
         }
 
-        return file is null ? Errno.EBADF : Of(id, file, start, length, pinnableBytes, writable, out pages);
+        return file is null ? Errno.EBADF : Of(id, file, start, length, pinnableBytes, writable, new PagesOrigin(source, null), out pages);
     }
 
-    private static Errno Of(PagesId id, MappedFile? file, ulong address, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages)
+    private static Errno Of(
+        PagesId id, MappedFile? file, ulong address, ulong length, ulong pinnableBytes, bool writable, PagesOrigin origin, out IoptPages? pages)
     {
         pages = null;
         if (length == 0 || length > ulong.MaxValue - PageSizes.Page)
@@ -64,14 +68,27 @@ internal static class PagesFactory
             PageCount = pageCount,
             PinnablePages = pinnableBytes >= length ? pageCount : (PageSizes.OffsetOf(address) + pinnableBytes) / PageSizes.Page,
             Writable = writable,
+            Source = origin.Source,
+            Mapping = origin.Mapping is { } mapping ? mapping with { Offset = mapping.Offset - PageSizes.OffsetOf(address), Length = mapping.Length + PageSizes.OffsetOf(address) } : null,
         };
         return Errno.None;
     }
 
-    /// <summary>Whether every page of a slice can be pinned. The slice must lie within its pages.</summary>
+    /// <summary>Whether every page of a slice could be pinned when it was mapped. The slice must lie within its pages.</summary>
     public static bool IsPinnable(this PagesSlice slice) => (slice.StartByte + (slice.Length - 1)) / PageSizes.Page < slice.Pages.PinnablePages;
+
+    /// <summary>Whether a slice could be pinned when it was mapped.</summary>
+    public static Errno CheckWhenMapped(this PagesSlice slice) => slice.IsPinnable() ? Errno.None : slice.UnpinnableErrno();
+
+    /// <summary>Pinning absent memory faults; a file that is no memfd, or a page past its end, can't be pinned at all.</summary>
+    public static Errno UnpinnableErrno(this PagesSlice slice) => slice.Pages.File is null ? Errno.EFAULT : Errno.EINVAL;
 
     /// <summary>Whether a slice lies within its pages.</summary>
     public static bool IsInside(this PagesSlice slice)
         => IovaRange.TryOfLength(slice.StartByte, slice.Length, out var bytes) && bytes.Last / PageSizes.Page < slice.Pages.PageCount;
 }
+
+/// <summary>Whose the caller's memory is.</summary>
+/// <param name="Source">The program, to be asked when the pages are pinned; null where what was known when they were mapped stays true.</param>
+/// <param name="Mapping">The file that the memory is a mapping of, from its first byte on; null for other memory.</param>
+internal readonly record struct PagesOrigin(MemorySource? Source, FileMapping? Mapping);

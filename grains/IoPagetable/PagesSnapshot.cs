@@ -11,6 +11,7 @@ internal sealed class PagesWriter
 {
     private readonly Dictionary<PagesId, int> _numbers = [];
     private readonly Dictionary<string, int> _files = [];
+    private readonly Dictionary<MemorySource, int> _sources = [];
     private readonly ColumnWriter _fileColumn = new();
     private readonly ColumnWriter _starts = new();
     private readonly ColumnWriter _pageCounts = new();
@@ -18,6 +19,11 @@ internal sealed class PagesWriter
     private readonly ColumnWriter _writable = new();
     private readonly ColumnWriter _ioases = new();
     private readonly ColumnWriter _ids = new();
+    private readonly ColumnWriter _sourceColumn = new();
+    private readonly ColumnWriter _mappedFileColumn = new();
+    private readonly ColumnWriter _mappingOffsets = new();
+    private readonly ColumnWriter _mappingLengths = new();
+    private int _mappings;
 
     /// <summary>Adds pages unless they are already there; returns their number.</summary>
     public int Add(IoptPages pages)
@@ -27,12 +33,16 @@ internal sealed class PagesWriter
             return _numbers[pages.Id];
         }
 
-        if (pages.File is { } file)
+        _fileColumn.Add(NumberOf(_files, pages.File?.Identity));
+        _sourceColumn.Add(NumberOf(_sources, pages.Source));
+        _mappedFileColumn.Add(NumberOf(_files, pages.Mapping?.File.Identity));
+        if (pages.Mapping is { } mapping)
         {
-            _files.TryAdd(file.Identity, _files.Count);
+            _mappingOffsets.Add(mapping.Offset);
+            _mappingLengths.Add(mapping.Length);
+            _mappings++;
         }
 
-        _fileColumn.Add(pages.File is null ? 0 : (ulong)_files[pages.File.Identity] + 1);
         _starts.Add(pages.Start);
         _pageCounts.Add(pages.PageCount);
         _unpinnable.Add(pages.PageCount - pages.PinnablePages);
@@ -52,6 +62,11 @@ internal sealed class PagesWriter
         Writable = _writable.ToColumn(),
         Ioases = _ioases.ToColumn(),
         Numbers = _ids.ToColumn(),
+        Sources = _sources.Count == 0 ? null : [.. _sources.Keys],
+        SourceOf = _sources.Count == 0 ? default : _sourceColumn.ToColumn(),
+        MappedFileOf = _mappings == 0 ? default : _mappedFileColumn.ToColumn(),
+        MappingOffsets = _mappingOffsets.ToColumn(),
+        MappingLengths = _mappingLengths.ToColumn(),
     };
 
     /// <summary>Restores pages, in the order of their numbers.</summary>
@@ -59,11 +74,16 @@ internal sealed class PagesWriter
     {
         var (starts, counts, unpinnable) = (saved.Starts.Read(), saved.PageCounts.Read(), saved.Unpinnable.Read());
         var (fileOf, writable, ioases, numbers) = (saved.FileOf.Read(), saved.Writable.Read(), saved.Ioases.Read(), saved.Numbers.Read());
+        var (sourceOf, mappedFileOf) = (saved.SourceOf.Read(), saved.MappedFileOf.Read());
+        var (mappingOffsets, mappingLengths) = (saved.MappingOffsets.Read(), saved.MappingLengths.Read());
         var files = Array.ConvertAll(saved.Files ?? [], file => new MappedFile(SnapshotFormat.Expect<string>(file)));
+        var sources = saved.Sources ?? [];
         var pages = new List<IoptPages>();
         while (starts.TryNext(out var start))
         {
             var (count, file, mayWrite) = (counts.Next(), fileOf.Next<int>(), writable.Next());
+            var (source, mappedFile) = (sources.Length == 0 ? 0 : sourceOf.Next<int>(), saved.MappedFileOf == default ? 0 : mappedFileOf.Next<int>());
+            SnapshotFormat.Require(source <= sources.Length && mappedFile <= files.Length, "Pages name an unknown program, or are a mapping of an unknown file.");
             SnapshotFormat.Require(file <= files.Length && mayWrite <= 1 && PageSizes.OffsetOf(start) == 0, "Pages name an unknown file, have an invalid write flag, or begin inside a page.");
             pages.Add(new IoptPages
             {
@@ -73,11 +93,26 @@ internal sealed class PagesWriter
                 PageCount = count,
                 PinnablePages = count - unpinnable.Next(),
                 Writable = mayWrite != 0,
+                Source = source == 0 ? null : SnapshotFormat.Expect<MemorySource>(sources[source - 1]),
+                Mapping = mappedFile == 0 ? null : new FileMapping(files[mappedFile - 1], mappingOffsets.Next(), mappingLengths.Next()),
             });
         }
 
-        Array.ForEach([counts, unpinnable, fileOf, writable, ioases, numbers], column => column.End());
+        Array.ForEach([counts, unpinnable, fileOf, writable, ioases, numbers, sourceOf, mappedFileOf, mappingOffsets, mappingLengths], column => column.End());
         return pages;
+    }
+
+    // 0 for none, otherwise the number in the list, plus 1.
+    private static ulong NumberOf<T>(Dictionary<T, int> numbers, T? value)
+        where T : class
+    {
+        if (value is null)
+        {
+            return 0;
+        }
+
+        numbers.TryAdd(value, numbers.Count);
+        return (ulong)numbers[value] + 1;
     }
 }
 
@@ -116,4 +151,24 @@ internal sealed record PagesSnapshot
     /// <summary>Their numbers in those IOASes: a column.</summary>
     [Id(7)]
     public DeltaColumn Numbers { get; init; }
+
+    /// <summary>The programs whose memory it is; null for none.</summary>
+    [Id(8)]
+    public MemorySource[]? Sources { get; init; }
+
+    /// <summary>0 for none of them, otherwise the program's number plus 1: a column; empty where there are no programs.</summary>
+    [Id(9)]
+    public DeltaColumn SourceOf { get; init; }
+
+    /// <summary>0 for memory that is no mapping of a file, otherwise the file's number plus 1: a column; empty where there are no mappings.</summary>
+    [Id(10)]
+    public DeltaColumn MappedFileOf { get; init; }
+
+    /// <summary>Offsets in those files, of mappings alone: a column.</summary>
+    [Id(11)]
+    public DeltaColumn MappingOffsets { get; init; }
+
+    /// <summary>Bytes that are mapped so, of mappings alone: a column.</summary>
+    [Id(12)]
+    public DeltaColumn MappingLengths { get; init; }
 }

@@ -111,7 +111,7 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
                     return isLast ? (null, true, bytes) : (DiagnosticReason.JournalDamaged, false, bytes);
                 }
 
-                if (!await record.ReplayAsync(scope))
+                if (!await record.ReplayAsync(scope with { Asked = ProgramMemory.Replay(record.Memory) }))
                 {
                     logger.JournalDiverged(handle.ToShortString(), position, record);
                     return (DiagnosticReason.JournalDiverged, false, bytes);

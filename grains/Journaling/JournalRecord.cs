@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Dispatch;
+using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
@@ -14,6 +15,10 @@ namespace IommuFd.Grains.Journaling;
 [GenerateSerializer, Immutable, Alias("IommuFd.JournalRecord")]
 internal abstract record JournalRecord
 {
+    /// <summary>What the turn was told of programs' memory; null where all that it has asked for was there.</summary>
+    [Id(0)]
+    public PinFacts[]? Memory { get; init; }
+
     /// <summary>Replays the request.</summary>
     /// <returns>Whether the reply was the same.</returns>
     public abstract ValueTask<bool> ReplayAsync(IoctlScope scope);

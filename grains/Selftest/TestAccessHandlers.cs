@@ -76,7 +76,7 @@ internal static class TestAccessHandlers
         }
 
         fields.OutAccessPagesId = access.NextPin;
-        var expected = ExpectedMemory.Of(call.Buffer(IoctlTable.TestBufferIndex(IommuTestOp.AccessPages)), fields.Uptr);
+        ExpectedMemory? expected = fields.Uptr == 0 ? null : ExpectedMemory.Of(call, IommuTestOp.AccessPages, fields.Uptr);
         var pages = await AccessHandlers.PinAsync(scope, access, new IoasAccessRequest(access.Id, fields.Iova, fields.Length, flags), expected);
         if (pages.Errno != Errno.None)
         {

@@ -21,7 +21,7 @@ internal static class TestDomainHandlers
             return Failure.ObjectNotFound(scope.Context.Objects, cmd.Id);
         }
 
-        var expected = ExpectedMemory.Of(call.Buffer(IoctlTable.TestBufferIndex(IommuTestOp.MdCheckMap)), fields.Uptr);
+        var expected = ExpectedMemory.Of(call, IommuTestOp.MdCheckMap, fields.Uptr);
         var answer = await scope.Grains.CallAsync<IIoasGrain, (ObjectId Hwpt, IommuTestCheckMap Fields, ExpectedMemory Expected), ObjectReply>(
             hwpt.Ioas,
             (hwpt.Id, fields, expected),
@@ -41,8 +41,8 @@ internal static class TestDomainHandlers
             return Failure.Reply(Errno.EINVAL, DiagnosticReason.Misaligned, fields.Uptr, PageSizes.Page);
         }
 
-        var buffer = call.Buffer(IoctlTable.TestBufferIndex(IommuTestOp.MdCheckRefs));
-        var readable = buffer.ReadableBytes;
+        var memory = ExpectedMemory.Of(call, IommuTestOp.MdCheckRefs, fields.Uptr);
+        var readable = memory.ReadableBytes;
         if (fields.Length == 0 || readable == 0)
         {
             return fields.Length == 0 ? IoctlReply.Success : Failure.Reply(Errno.EFAULT, DiagnosticReason.BufferFault, readable, fields.Length);
@@ -52,8 +52,8 @@ internal static class TestDomainHandlers
         var runs = new List<PinnedRun>();
         foreach (var ioas in scope.Context.Objects.After(0).OfType<IoasEntry>().Where(scope.Grains.WasCalled))
         {
-            var pinned = await scope.Grains.CallAsync<IIoasGrain, (IovaRange Addresses, FileMapping? Mapping), PinnedReply>(
-                ioas, (addresses, buffer.Mapping), static (grain, stamp, argument) => grain.FindPinnedAsync(stamp, argument.Addresses, argument.Mapping));
+            var pinned = await scope.Grains.CallAsync<IIoasGrain, (IovaRange Addresses, ExpectedMemory Memory), PinnedReply>(
+                ioas, (addresses, memory), static (grain, stamp, argument) => grain.FindPinnedAsync(stamp, argument.Addresses, argument.Memory));
             if (pinned.Errno != Errno.None)
             {
                 return Failure.Of(pinned, ioas);

@@ -24,11 +24,11 @@ public static class JournalHosting
         switch (settings.Store)
         {
             case JournalStoreKind.Sqlite:
-                builder.Services.AddSingleton<IJournalStore>(_ => new SqliteJournalStore(settings));
+                AddStore(builder.Services, _ => new SqliteJournalStore(settings));
                 break;
 
             case JournalStoreKind.Postgres:
-                builder.Services.AddSingleton<IJournalStore>(services => new PostgresJournalStore(settings, services.GetRequiredService<ILogger<PostgresJournalStore>>()));
+                AddStore(builder.Services, services => new PostgresJournalStore(settings, services.GetRequiredService<ILogger<PostgresJournalStore>>()));
                 break;
 
             default:
@@ -49,6 +49,9 @@ public static class JournalHosting
         builder.Services.TryAddEnumerable(ServiceDescriptor.Singleton<ILifecycleParticipant<ISiloLifecycle>, JournalLifecycle>());
         return builder;
     }
+
+    private static void AddStore(IServiceCollection services, Func<IServiceProvider, IJournalStore> store)
+        => services.AddSingleton<IJournalStore>(provider => new WatchedJournalStore(store(provider), provider.GetRequiredService<ILogger<WatchedJournalStore>>()));
 
     // Stages start in ascending and stop in descending order. Grains run from the start of BecomeActive until its stop; grain services lie
     // between it and this stage.

@@ -8,9 +8,18 @@ internal static partial class JournalLog
     [LoggerMessage(2011, LogLevel.Information, "Journals are stored in {Store}")]
     public static partial void JournalOpened(this ILogger logger, string store);
 
-    [LoggerMessage(2012, LogLevel.Error, "Commit of {Writes} writes, {Bytes} bytes, failed in {Store}; the outcome of each is unknown")]
+    [LoggerMessage(2012, LogLevel.Debug, "Commit of {Writes} writes, {Bytes} bytes, failed in {Store}; the outcome of each is unknown")]
     public static partial void CommitFailed(this ILogger logger, Exception exception, int writes, long bytes, string store);
 
     [LoggerMessage(2013, LogLevel.Debug, "{Store} failed to {Operation}; retrying")]
     public static partial void StoreRetried(this ILogger logger, Exception exception, string store, string operation);
+
+    [LoggerMessage(2014, LogLevel.Error, "Journals fail, and so does every request of a durable context, until {Store} works again: {Reason}")]
+    public static partial void StoreFailed(this ILogger logger, Exception exception, string store, string reason);
+
+    [LoggerMessage(2015, LogLevel.Error, "{Store} has failed for {Seconds} s, {Failures} times; the last time: {Reason}")]
+    public static partial void StoreStillFailing(this ILogger logger, string store, long seconds, long failures, string reason);
+
+    [LoggerMessage(2016, LogLevel.Information, "{Store} works again; it failed for {Seconds} s, {Failures} times")]
+    public static partial void StoreRecovered(this ILogger logger, string store, long seconds, long failures);
 }

@@ -11,5 +11,7 @@ internal sealed class GrainChannel(IGrainFactory grains) : IContextChannel
     /// <summary>The cluster's id.</summary>
     public string ServerAddress { get; } = (grains as IClusterClient)?.ServiceProvider.GetService<IOptions<ClusterOptions>>()?.Value.ClusterId ?? "in-process";
 
+    public GrainId? Observe(IMemoryObserver observer) => grains.CreateObjectReference<IMemoryObserver>(observer).GetGrainId();
+
     public IContextGrain Find(ContextHandle handle) => grains.GetGrain<IContextGrain>(handle.Value);
 }

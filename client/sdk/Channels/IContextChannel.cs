@@ -10,4 +10,8 @@ internal interface IContextChannel
 
     /// <summary>Finds the context of a handle. Sends nothing, and so does not check whether the context is open.</summary>
     IContextGrain Find(ContextHandle handle);
+
+    /// <summary>Makes an observer that contexts can call. The channel does not keep it alive.</summary>
+    /// <returns>Its address; null where contexts can't call this process.</returns>
+    GrainId? Observe(IMemoryObserver observer) => null;
 }

@@ -184,7 +184,8 @@ internal sealed class Transport(IommufdClientOptions options)
 
         private void NoteFailure(Exception failure, bool isImmediate)
         {
-            _failure = failure;
+            // Why the context is unavailable says more than what Orleans makes of the attempts around it.
+            _failure = _failure is ContextUnavailableException && failure is not ContextUnavailableException ? _failure : failure;
             _mayHaveRun |= IommufdTransportException.OutcomeOf(failure) != TransportOutcome.NotRun;
             _isHopeless |= isImmediate && IommufdTransportException.IsClosed(failure);
         }

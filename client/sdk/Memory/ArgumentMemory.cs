@@ -8,6 +8,9 @@ internal sealed class ArgumentMemory(Memory<byte> argument, ICallerMemory? memor
     /// <summary>Not canonical on x86-64, so no pointer of a program can have this value.</summary>
     public const ulong Address = 0x8000_0000_0000_0000;
 
+    /// <summary>The memory that the argument's pointers refer to; null for none.</summary>
+    public ICallerMemory? Rest => memory;
+
     public int Read(ulong address, Span<byte> destination)
     {
         if (!TryFind(address, out var bytes))
@@ -38,6 +41,8 @@ internal sealed class ArgumentMemory(Memory<byte> argument, ICallerMemory? memor
     public FileMapping? FindMapping(ulong address, ulong length) => TryFind(address, out _) ? null : memory?.FindMapping(address, length);
 
     public UserFile? FindFile(int fileDescriptor) => memory?.FindFile(fileDescriptor);
+
+    public ulong? LengthOf(MappedFile file) => memory?.LengthOf(file);
 
     public int InstallFile(IommuFile file) => memory?.InstallFile(file) ?? -1;
 

@@ -69,6 +69,29 @@ public sealed class CallerMemory : ICallerMemory
         return this;
     }
 
+    /// <summary>Removes a region, as <c>munmap</c> does.</summary>
+    /// <param name="address">The region's first address.</param>
+    /// <returns>Whether there was one.</returns>
+    public bool Remove(ulong address) => _regions.Remove(address);
+
+    /// <summary>Changes the length of a file that was added, as <c>ftruncate</c> does, and with it its content.</summary>
+    /// <param name="fileDescriptor">A descriptor of the file.</param>
+    /// <param name="lengthBytes">The new length.</param>
+    /// <param name="content">Its bytes, if accesses are to read and write them.</param>
+    /// <exception cref="ArgumentException">The descriptor is not open.</exception>
+    public void Truncate(int fileDescriptor, ulong lengthBytes, Memory<byte> content = default)
+    {
+        if (!_files.TryGetValue(fileDescriptor, out var open))
+        {
+            throw new ArgumentException($"The descriptor {fileDescriptor} is not open.", nameof(fileDescriptor));
+        }
+
+        foreach (var (other, same) in _files.Where(other => other.Value.File.Identity == open.File.Identity).ToList())
+        {
+            _files[other] = same with { File = same.File with { LengthBytes = lengthBytes }, Content = content };
+        }
+    }
+
     /// <summary>Closes a descriptor, and with it the file if an ioctl has opened it.</summary>
     /// <param name="fileDescriptor">The descriptor.</param>
     /// <returns>Whether it was open.</returns>
@@ -108,6 +131,13 @@ public sealed class CallerMemory : ICallerMemory
 
     /// <inheritdoc/>
     public UserFile? FindFile(int fileDescriptor) => _files.GetValueOrDefault(fileDescriptor)?.File;
+
+    /// <inheritdoc/>
+    public ulong? LengthOf(MappedFile file)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        return _files.Values.FirstOrDefault(open => open.File.Identity == file.Identity)?.File is { } found ? (found.IsMemfd ? found.LengthBytes : 0) : null;
+    }
 
     /// <inheritdoc/>
     public int InstallFile(IommuFile file)

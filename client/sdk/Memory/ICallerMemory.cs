@@ -38,6 +38,13 @@ public interface ICallerMemory
     /// <returns>The file; null if the descriptor is not open.</returns>
     UserFile? FindFile(int fileDescriptor) => null;
 
+    /// <summary>
+    /// Finds the length of a mapped file now, in bytes: a file may have been extended or cut since it was mapped. Its descriptor may be closed.
+    /// </summary>
+    /// <param name="file">The file.</param>
+    /// <returns>The length; 0 for a file that can't be pinned, since it is no memfd; null for a file that is not known, which counts as it was when it was mapped.</returns>
+    ulong? LengthOf(MappedFile file) => null;
+
     /// <summary>Gives a descriptor to a file that an ioctl has opened, as <c>fd_install</c> does.</summary>
     /// <param name="file">The file. Closing the descriptor must dispose it.</param>
     /// <returns>The descriptor; -1 if there is none to give: the SDK then undoes the ioctl, which answers EMFILE.</returns>

@@ -14,6 +14,7 @@ internal sealed class ClientCore
         Transport = new Transport(options);
         Watch = new RequestWatch(options);
         Leases = new LeaseKeeper(options);
+        Memories = new CallerMemories(channel);
     }
 
     /// <summary>Where requests go, for the spans of traced calls.</summary>
@@ -29,6 +30,9 @@ internal sealed class ClientCore
 
     /// <summary>Renews leases.</summary>
     public LeaseKeeper Leases { get; }
+
+    /// <summary>Answers what the service asks of programs' memory.</summary>
+    public CallerMemories Memories { get; }
 
     /// <summary>The release of a reference: it stops the renewal of the reference's lease, and puts the reference.</summary>
     public ReleaseOnce<ReleaseReport?> PutOnce(string operation, LeasedReference reference) => new(cancellationToken =>

@@ -12,7 +12,11 @@ namespace IommuFd.Client;
 internal static class IoctlMarshaller
 {
     /// <summary>Reads everything that an ioctl needs from its caller's memory.</summary>
-    public static IoctlRequest CopyIn(uint command, ulong address, ICallerMemory memory)
+    /// <param name="command">The ioctl's number.</param>
+    /// <param name="address">Where its argument is.</param>
+    /// <param name="memory">The caller's memory.</param>
+    /// <param name="memories">Names the memory to the service, where the service may ask about it later.</param>
+    public static IoctlRequest CopyIn(uint command, ulong address, ICallerMemory memory, CallerMemories? memories = null)
     {
         Span<byte> front = stackalloc byte[256];
         var readable = memory.Read(address, front[..sizeof(uint)]);
@@ -26,6 +30,7 @@ internal static class IoctlMarshaller
         var buffer = wanted <= front.Length ? front : new byte[wanted];
         readable = memory.Read(address, buffer[..wanted]);
         var argument = buffer[..readable].ToArray();
+        var descriptor = IoctlTable.Find(command);
         return new IoctlRequest
         {
             Command = command,
@@ -35,7 +40,8 @@ internal static class IoctlMarshaller
                 : Scan(memory, address + (ulong)readable, size - (uint)readable),
             WritableBytes = (uint)memory.Accessible(address, size, MemoryAccess.Write),
             Buffers = CopyInBuffers(command, argument, memory),
-            File = IoctlTable.Find(command)?.FileDescriptor(argument) is { } fileDescriptor ? memory.FindFile(fileDescriptor) : null,
+            File = descriptor?.FileDescriptor(argument) is { } fileDescriptor ? memory.FindFile(fileDescriptor) : null,
+            Memory = descriptor is { MapsMemory: true } ? memories?.SourceOf(memory) : null,
         };
     }
 

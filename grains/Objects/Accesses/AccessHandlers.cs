@@ -60,15 +60,16 @@ internal static class AccessHandlers
     }
 
     /// <summary><c>iommufd_access_pin_pages</c>. Answers the pages; the pin has the access's next number.</summary>
-    public static async ValueTask<PagesReply> PinAsync(IoctlScope scope, AccessEntry access, IoasAccessRequest request, ExpectedMemory expected)
+    public static async ValueTask<PagesReply> PinAsync(IoctlScope scope, AccessEntry access, IoasAccessRequest request, ExpectedMemory? expected)
     {
         if (access.Ioas is not { } ioas)
         {
             return Failed(NotAttached(Errno.ENOENT, access));
         }
 
-        var pages = await scope.Grains.CallAsync<IIoasGrain, (IoasAccessRequest Request, uint Pin, ExpectedMemory Expected), PagesReply>(
-            ioas, (request, access.NextPin, expected), static (grain, stamp, argument) => grain.PinPagesAsync(stamp, argument.Request, argument.Pin, argument.Expected));
+        var pages = await IoasPinningHandlers.CallAsync(
+            scope, ioas, (Request: request, Pin: access.NextPin, Expected: expected),
+            static (grain, stamp, argument, facts) => grain.PinPagesAsync(stamp, argument.Request, argument.Pin, argument.Expected, facts));
         if (pages.Errno == Errno.None)
         {
             access.TakePin();
@@ -100,8 +101,7 @@ internal static class AccessHandlers
         }
 
         return Explained(
-            await scope.Grains.CallAsync<IIoasGrain, IoasAccessRequest, PagesReply>(
-                ioas, request, static (grain, stamp, request) => grain.AccessRwAsync(stamp, request)),
+            await IoasPinningHandlers.CallAsync(scope, ioas, request, static (grain, stamp, request, facts) => grain.AccessRwAsync(stamp, request, facts)),
             ioas);
     }
 

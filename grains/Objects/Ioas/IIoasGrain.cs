@@ -65,9 +65,10 @@ internal interface IIoasGrain : IObjectGrain
     /// <param name="flags">How to map.</param>
     /// <param name="slices">What the source gave.</param>
     /// <param name="iova">Where to map with FIXED_IOVA.</param>
+    /// <param name="facts">What is known of the memory, which a domain pins.</param>
     /// <returns>The first IOVA.</returns>
     [Alias("MapPages")]
-    ValueTask<ObjectReply> MapPagesAsync(ObjectStamp stamp, IommuIoasMapFlags flags, [Immutable] PagesSlice[] slices, ulong iova);
+    ValueTask<PinReply> MapPagesAsync(ObjectStamp stamp, IommuIoasMapFlags flags, [Immutable] PagesSlice[] slices, ulong iova, PinFacts facts);
 
     /// <summary><c>IOMMU_IOAS_IOVA_RANGES</c>.</summary>
     /// <param name="stamp">The life that is meant.</param>
@@ -95,21 +96,23 @@ internal interface IIoasGrain : IObjectGrain
     /// <summary>Changes what devices, page tables and accesses the IOAS serves: all of the changes are made, or none.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="changes">The changes, in order. Those that take something away come last.</param>
+    /// <param name="facts">What is known of the memory, which a domain pins.</param>
     /// <returns>The errno of the first that fails.</returns>
     [Alias("Change")]
-    ValueTask<ObjectReply> ChangeAsync(ObjectStamp stamp, [Immutable] IoasChange[] changes);
+    ValueTask<PinReply> ChangeAsync(ObjectStamp stamp, [Immutable] IoasChange[] changes, PinFacts facts);
 
     /// <summary><c>iommufd_access_pin_pages</c>.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="request">What to pin.</param>
     /// <param name="pin">The number that the pin gets.</param>
-    /// <param name="expected">What the pages should be.</param>
+    /// <param name="expected">What the pages should be; null compares nothing.</param>
+    /// <param name="facts">What is known of the memory.</param>
     /// <returns>
     /// The pages; EINVAL, EOVERFLOW or ENOENT for IOVAs that are misaligned, none or not mapped, EPERM where they may not be accessed so, EFAULT where
     /// memory isn't there, EBADE where it is not what it should be.
     /// </returns>
     [Alias("PinPages")]
-    ValueTask<PagesReply> PinPagesAsync(ObjectStamp stamp, IoasAccessRequest request, uint pin, ExpectedMemory expected);
+    ValueTask<PagesReply> PinPagesAsync(ObjectStamp stamp, IoasAccessRequest request, uint pin, ExpectedMemory? expected, PinFacts facts);
 
     /// <summary><c>iommufd_access_unpin_pages</c>.</summary>
     /// <param name="stamp">The life that is meant.</param>
@@ -122,9 +125,18 @@ internal interface IIoasGrain : IObjectGrain
     /// <summary><c>iommufd_access_rw</c>: finds the memory to copy from or to.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="request">What to copy.</param>
+    /// <param name="facts">What is known of the files.</param>
     /// <returns>The pages; EINVAL, EOVERFLOW or ENOENT for IOVAs that are none or not mapped, EPERM where they may not be accessed so, EINVAL for a file's pages that can't be pinned.</returns>
     [Alias("AccessRw")]
-    ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request);
+    ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request, PinFacts facts);
+
+    /// <summary>How much of some pages is pinned here, by a domain or by accesses. IOASes that share pages share their pins.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="pages">The pages.</param>
+    /// <param name="startByte">The first byte, from the first page's start.</param>
+    /// <returns>Bytes that are pinned without a gap.</returns>
+    [Alias("PinnedBytes")]
+    ValueTask<ObjectReply> PinnedBytesAsync(ObjectStamp stamp, PagesId pages, ulong startByte);
 
     /// <summary><c>IOMMU_HWPT_SET_DIRTY_TRACKING</c>.</summary>
     /// <param name="stamp">The life that is meant.</param>
@@ -163,10 +175,10 @@ internal interface IIoasGrain : IObjectGrain
     /// <summary>What is pinned of the caller's memory, for <c>IOMMU_TEST_OP_MD_CHECK_REFS</c>.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="addresses">The caller's addresses.</param>
-    /// <param name="mapping">The file that they are a mapping of; null for other memory.</param>
+    /// <param name="memory">Whose addresses they are, and what they are a mapping of.</param>
     /// <returns>The pinned runs that have one of them.</returns>
     [Alias("FindPinned")]
-    ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses, FileMapping? mapping);
+    ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses, ExpectedMemory memory);
 
     /// <summary>Whether <c>IOMMU_IOAS_CHANGE_PROCESS</c> may move this IOAS' accounting.</summary>
     /// <param name="stamp">The life that is meant.</param>

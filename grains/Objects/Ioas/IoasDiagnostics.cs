@@ -92,7 +92,7 @@ internal static class IoasDiagnostics
     {
         if (errno != Errno.EADDRINUSE)
         {
-            return Failure.Because(DiagnosticReason.MemoryNotPinnable, overlap: table.FirstUnpinnable()?.Range);
+            return Failure.Because(DiagnosticReason.MemoryNotPinnable, overlap: table.Unpinnable?.Range);
         }
 
         foreach (var outside in domain.Outside.Where(range => IsInTheWay(table, range)))

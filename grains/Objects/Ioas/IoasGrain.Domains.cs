@@ -8,26 +8,27 @@ namespace IommuFd.Grains.Objects.Ioas;
 
 internal sealed partial class IoasGrain
 {
-    public ValueTask<ObjectReply> ChangeAsync(ObjectStamp stamp, IoasChange[] changes)
+    public ValueTask<PinReply> ChangeAsync(ObjectStamp stamp, IoasChange[] changes, PinFacts facts)
     {
         if (Enter(stamp) is not { } ioas)
         {
-            return Lost<ObjectReply>();
+            return Lost<PinReply>();
         }
 
-        var errno = ioas.Change(changes, out var diagnostic);
-        return Answer(ioas, errno, 0, diagnostic);
+        var look = new PinLook(facts);
+        var errno = ioas.Change(changes, out var diagnostic, look);
+        return Reply(new PinReply(errno, 0, diagnostic, ioas.Size, look.Questions));
     }
 
-    public ValueTask<PagesReply> PinPagesAsync(ObjectStamp stamp, IoasAccessRequest request, uint pin, ExpectedMemory expected)
+    public ValueTask<PagesReply> PinPagesAsync(ObjectStamp stamp, IoasAccessRequest request, uint pin, ExpectedMemory? expected, PinFacts facts)
     {
         if (Enter(stamp) is not { } ioas)
         {
             return Lost<PagesReply>();
         }
 
-        var slices = new List<PagesSlice>();
-        return Answer(ioas, ioas.PinPages(request, pin, expected, slices), request, slices);
+        var (slices, look) = (new List<PagesSlice>(), new PinLook(facts));
+        return Answer(ioas, ioas.PinPages(request, pin, expected, slices, look), request, slices, look);
     }
 
     public ValueTask<ObjectReply> UnpinPagesAsync(ObjectStamp stamp, ObjectId access, uint pin)
@@ -41,18 +42,21 @@ internal sealed partial class IoasGrain
         return Answer(ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.PinNotFound, pin));
     }
 
-    public ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request)
+    public ValueTask<ObjectReply> PinnedBytesAsync(ObjectStamp stamp, PagesId pages, ulong startByte)
+        => Enter(stamp) is { } ioas ? Answer(ioas, Errno.None, ioas.PinnedBytes(pages, startByte), null) : Lost<ObjectReply>();
+
+    public ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request, PinFacts facts)
     {
         if (Enter(stamp) is not { } ioas)
         {
             return Lost<PagesReply>();
         }
 
-        var slices = new List<PagesSlice>();
-        var errno = ioas.AccessRw(request, slices);
+        var (slices, look) = (new List<PagesSlice>(), new PinLook(facts));
+        var errno = ioas.AccessRw(request, slices, look);
         return errno == Errno.EINVAL && request.Length > 0
             ? Reply(new PagesReply(errno, [.. slices], Failure.Because(DiagnosticReason.MemoryNotPinnable)))
-            : Answer(ioas, errno, request, slices);
+            : Answer(ioas, errno, request, slices, look);
     }
 
     public ValueTask<ObjectReply> SetDirtyTrackingAsync(ObjectStamp stamp, ObjectId hwpt, bool enable)
@@ -112,7 +116,7 @@ internal sealed partial class IoasGrain
         });
     }
 
-    public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses, FileMapping? mapping)
+    public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses, ExpectedMemory memory)
     {
         if (Enter(stamp) is not { } ioas)
         {
@@ -120,11 +124,13 @@ internal sealed partial class IoasGrain
         }
 
         var runs = new List<PinnedRun>();
-        return Reply(ioas.TryFindPinned(addresses, mapping, runs)
+        return Reply(ioas.TryFindPinned(addresses, memory, runs)
             ? new PinnedReply(Errno.None, [.. runs], null)
             : PinnedReply.Failed(Errno.ENOMEM, Failure.Because(DiagnosticReason.TooManyPinnedRuns, limit: (ulong)runs.Count)));
     }
 
-    private ValueTask<PagesReply> Answer(IoasModel ioas, Errno errno, IoasAccessRequest request, List<PagesSlice> slices)
-        => Reply(new PagesReply(errno, [.. slices], errno == Errno.None ? null : IoasDiagnostics.Access(ioas.Table, errno, request.Iova, request.Length)));
+    private ValueTask<PagesReply> Answer(IoasModel ioas, Errno errno, IoasAccessRequest request, List<PagesSlice> slices, PinLook look)
+        => Reply(errno == Errno.EAGAIN
+            ? new PagesReply(errno, [], null, look.Questions)
+            : new PagesReply(errno, [.. slices], errno == Errno.None ? null : IoasDiagnostics.Access(ioas.Table, errno, request.Iova, request.Length)));
 }

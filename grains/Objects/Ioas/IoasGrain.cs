@@ -40,7 +40,8 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
 
         var iova = request.Iova;
         var pinnable = file is { IsMemfd: true } && file.LengthBytes > request.Address ? file.LengthBytes - request.Address : 0;
-        var errno = ioas.MapFile(request.Flags, file is null ? null : new MappedFile(file.Identity), request.Address, request.Length, pinnable, ref iova);
+        var errno = ioas.MapFile(
+            request.Flags, file is null ? null : new MappedFile(file.Identity), request.Address, request.Length, pinnable, ref iova, request.Source);
         return Answer(ioas, errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length));
     }
 
@@ -81,22 +82,22 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
             : PagesReply.Failed(errno, IoasDiagnostics.NotMapped(ioas.Table, errno, iova, length)));
     }
 
-    public ValueTask<ObjectReply> MapPagesAsync(ObjectStamp stamp, IommuIoasMapFlags flags, PagesSlice[] slices, ulong iova)
+    public ValueTask<PinReply> MapPagesAsync(ObjectStamp stamp, IommuIoasMapFlags flags, PagesSlice[] slices, ulong iova, PinFacts facts)
     {
         if (Enter(stamp) is not { } ioas)
         {
-            return Lost<ObjectReply>();
+            return Lost<PinReply>();
         }
 
-        var mapped = iova;
-        var errno = ioas.MapPages(flags, slices, ref mapped);
-        if (errno == Errno.None)
+        var (mapped, look) = (iova, new PinLook(facts));
+        var errno = ioas.MapPages(flags, slices, ref mapped, look);
+        if (errno is Errno.None or Errno.EAGAIN)
         {
-            return Answer(ioas, errno, mapped, null);
+            return Reply(new PinReply(errno, mapped, null, ioas.Size, look.Questions));
         }
 
         var length = slices.Aggregate(0UL, (sum, slice) => sum + slice.Length);
-        return Answer(ioas, errno, iova, IoasDiagnostics.Map(ioas.Table, errno, flags, iova, length));
+        return Reply(new PinReply(errno, iova, IoasDiagnostics.Map(ioas.Table, errno, flags, iova, length), ioas.Size));
     }
 
     public ValueTask<IovaRangesReply> IovaRangesAsync(ObjectStamp stamp, uint room, ulong writableBytes)
@@ -163,7 +164,8 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
     private static ObjectReply Map(IoasModel ioas, IoasMapRequest request)
     {
         var iova = request.Iova;
-        var errno = ioas.Map(request.Flags, request.Address, request.Length, request.ReadableBytes, request.WritableBytes, ref iova);
+        var errno = ioas.Map(
+            request.Flags, request.Address, request.Length, request.ReadableBytes, request.WritableBytes, ref iova, new PagesOrigin(request.Source, request.Mapping));
         return new ObjectReply(errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length), ioas.Size);
     }
 

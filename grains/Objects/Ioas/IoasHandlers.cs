@@ -93,8 +93,7 @@ internal static class IoasHandlers
 
         static async ValueTask<OperationResult> CallAsync(IoctlScope scope, IoasEntry ioas, IoasChange[] changes)
         {
-            var reply = await scope.Grains.CallAsync<IIoasGrain, IoasChange[], ObjectReply>(
-                ioas, changes, static (grain, stamp, changes) => grain.ChangeAsync(stamp, changes));
+            var reply = await IoasPinningHandlers.CallAsync(scope, ioas, changes, static (grain, stamp, changes, facts) => grain.ChangeAsync(stamp, changes, facts));
             return OperationResult.Of(reply, ioas);
         }
     }

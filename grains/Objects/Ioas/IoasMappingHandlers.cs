@@ -28,14 +28,17 @@ internal static class IoasMappingHandlers
         }
 
         return RunAsync(
-            scope, call, cmd.IoasId, cmd, RequestOf(cmd, call.Buffer(0)),
+            scope, call, cmd.IoasId, cmd, RequestOf(cmd, call),
             static (grain, stamp, request) => grain.MapAsync(stamp, request),
             static (cmd, iova) => cmd with { Iova = iova });
     }
 
     /// <summary>What an IOMMU_IOAS_MAP asks of the IOAS.</summary>
-    public static IoasMapRequest RequestOf(IommuIoasMap cmd, UserBuffer memory)
-        => new((IommuIoasMapFlags)cmd.Flags, cmd.UserVa, cmd.Length, cmd.Iova, memory.ReadableBytes, memory.WritableBytes);
+    public static IoasMapRequest RequestOf(IommuIoasMap cmd, IoctlCommand call)
+    {
+        var memory = call.Buffer(0);
+        return new((IommuIoasMapFlags)cmd.Flags, cmd.UserVa, cmd.Length, cmd.Iova, memory.ReadableBytes, memory.WritableBytes, call.Memory, memory.Mapping);
+    }
 
     /// <summary>IOMMU_IOAS_MAP_FILE.</summary>
     public static ValueTask<IoctlReply> MapFile(IoctlScope scope, IoctlCommand call)
@@ -52,7 +55,7 @@ internal static class IoasMappingHandlers
             return ValueTask.FromResult(full.ToReply());
         }
 
-        var request = new IoasMapRequest(flags, cmd.Start, cmd.Length, cmd.Iova, 0, 0);
+        var request = new IoasMapRequest(flags, cmd.Start, cmd.Length, cmd.Iova, 0, 0, call.Memory);
         return RunAsync(
             scope, call, cmd.IoasId, cmd, (Request: request, call.File),
             static (grain, stamp, argument) => grain.MapFileAsync(stamp, argument.Request, argument.File),
@@ -96,10 +99,20 @@ internal static class IoasMappingHandlers
             return full.ToReply();
         }
 
-        return await RunAsync(
-            scope, call, cmd.DstIoasId, cmd, (Cmd: cmd, pages.Slices),
-            static (grain, stamp, argument) => grain.MapPagesAsync(stamp, (IommuIoasMapFlags)argument.Cmd.Flags, argument.Slices, argument.Cmd.DstIova),
-            static (cmd, iova) => cmd with { DstIova = iova });
+        if (scope.Context.Objects.Find<IoasEntry>(cmd.DstIoasId) is not { } destination)
+        {
+            return Failure.ObjectNotFound(scope.Context.Objects, cmd.DstIoasId);
+        }
+
+        if (!call.CanRespond<IommuIoasCopy>())
+        {
+            return call.Respond(in cmd);
+        }
+
+        var reply = await IoasPinningHandlers.CallAsync(
+            scope, destination, (Cmd: cmd, pages.Slices),
+            static (grain, stamp, argument, facts) => grain.MapPagesAsync(stamp, (IommuIoasMapFlags)argument.Cmd.Flags, argument.Slices, argument.Cmd.DstIova, facts));
+        return reply.Errno == Errno.None ? call.Respond(cmd with { DstIova = reply.Value }) : Failure.Of(reply, destination);
     }
 
     /// <summary>IOMMU_IOAS_IOVA_RANGES.</summary>

@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
@@ -17,14 +18,23 @@ internal readonly record struct IoasAccessRequest(
     [property: Id(0)] ObjectId Access, [property: Id(1)] ulong Iova, [property: Id(2)] ulong Length, [property: Id(3)] IommuTestAccessFlags Flags);
 
 /// <summary>The caller's memory that pages are compared with.</summary>
-/// <param name="Address">The first address; 0 compares nothing.</param>
+/// <param name="Address">The first address.</param>
 /// <param name="ReadableBytes">Leading bytes that can be read.</param>
 /// <param name="Mapping">The file that the memory is a mapping of; null for other memory.</param>
+/// <param name="Source">The program whose memory it is; null where that is not known.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.ExpectedMemory")]
-internal readonly record struct ExpectedMemory([property: Id(0)] ulong Address, [property: Id(1)] ulong ReadableBytes, [property: Id(2)] FileMapping? Mapping = null)
+internal readonly record struct ExpectedMemory(
+    [property: Id(0)] ulong Address, [property: Id(1)] ulong ReadableBytes, [property: Id(2)] FileMapping? Mapping = null, [property: Id(3)] MemorySource? Source = null)
 {
-    /// <summary>The buffer that a command names.</summary>
-    public static ExpectedMemory Of(UserBuffer buffer, ulong address) => new(address, buffer.ReadableBytes, buffer.Mapping);
+    /// <summary>The buffer of a selftest op.</summary>
+    public static ExpectedMemory Of(IoctlCommand call, IommuTestOp op, ulong address)
+    {
+        var buffer = call.Buffer(IoctlTable.TestBufferIndex(op));
+        return new(address, buffer.ReadableBytes, buffer.Mapping, call.Memory);
+    }
+
+    /// <summary>Whether it can be memory of the same program as other memory: equal addresses of two programs are different memory.</summary>
+    public bool IsOf(MemorySource? source) => Source is null || source is null || Source == source;
 }
 
 /// <summary>IOVAs of a page table whose dirty bits are read or set.</summary>

@@ -12,6 +12,8 @@ namespace IommuFd.Grains.Objects.Ioas;
 /// <param name="Iova">Where to map with FIXED_IOVA.</param>
 /// <param name="ReadableBytes">Leading bytes of the caller's memory that can be read; unused for a file.</param>
 /// <param name="WritableBytes">Leading bytes of the caller's memory that can be written; unused for a file.</param>
+/// <param name="Source">The program, to be asked when the memory is pinned; null where what is known now stays true.</param>
+/// <param name="Mapping">The file that the caller's memory is a mapping of; null for other memory.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoasMapRequest")]
 internal readonly record struct IoasMapRequest(
     [property: Id(0)] IommuIoasMapFlags Flags,
@@ -19,7 +21,9 @@ internal readonly record struct IoasMapRequest(
     [property: Id(2)] ulong Length,
     [property: Id(3)] ulong Iova,
     [property: Id(4)] ulong ReadableBytes,
-    [property: Id(5)] ulong WritableBytes);
+    [property: Id(5)] ulong WritableBytes,
+    [property: Id(6)] MemorySource? Source = null,
+    [property: Id(7)] FileMapping? Mapping = null);
 
 /// <summary>One map or unmap among several.</summary>
 /// <param name="IsUnmap">Whether to unmap: then only the IOVA and the length count.</param>
@@ -42,17 +46,50 @@ internal readonly record struct IoasStepsReply(
 }
 
 /// <summary>The pages behind IOVAs.</summary>
-/// <param name="Errno">0; EINVAL for no bytes, EOVERFLOW past the last IOVA, ENOENT where an IOVA is not mapped.</param>
+/// <param name="Errno">0; EINVAL for no bytes, EOVERFLOW past the last IOVA, ENOENT where an IOVA is not mapped; EAGAIN where something must be known first.</param>
 /// <param name="Slices">The pages, a slice for each area; of a failed copy those that come before the failure.</param>
 /// <param name="Diagnostic">Why it failed; null on success.</param>
+/// <param name="Questions">What must be known first; null for nothing.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.PagesReply")]
 internal readonly record struct PagesReply(
-    [property: Id(0)] Errno Errno, [property: Id(1)] PagesSlice[] Slices, [property: Id(2)] IoctlDiagnostic? Diagnostic) : IObjectReply<PagesReply>
+    [property: Id(0)] Errno Errno,
+    [property: Id(1)] PagesSlice[] Slices,
+    [property: Id(2)] IoctlDiagnostic? Diagnostic,
+    [property: Id(3)] PinQuestion[]? Questions = null) : IPinReply<PagesReply>
 {
     int? IObjectReply<PagesReply>.Size => null;
 
     /// <inheritdoc/>
     public static PagesReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
+}
+
+/// <summary>What an IOAS answers that pins memory, or tries to.</summary>
+/// <typeparam name="TSelf">The reply itself.</typeparam>
+internal interface IPinReply<TSelf> : IObjectReply<TSelf>
+    where TSelf : struct, IPinReply<TSelf>
+{
+    /// <summary>What must be known first, with EAGAIN; null for nothing.</summary>
+    PinQuestion[]? Questions { get; }
+}
+
+/// <summary>What an IOAS answers to a change that may pin memory.</summary>
+/// <param name="Errno">0 on success; EAGAIN where something must be known first.</param>
+/// <param name="Value">The first IOVA of what was mapped.</param>
+/// <param name="Diagnostic">Why it failed; null on success.</param>
+/// <param name="Size">The areas and the ranges, reserved and allowed, that it has now.</param>
+/// <param name="Questions">What must be known first; null for nothing.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.PinReply")]
+internal readonly record struct PinReply(
+    [property: Id(0)] Errno Errno,
+    [property: Id(1)] ulong Value,
+    [property: Id(2)] IoctlDiagnostic? Diagnostic,
+    [property: Id(3)] int Size = 0,
+    [property: Id(4)] PinQuestion[]? Questions = null) : IPinReply<PinReply>
+{
+    int? IObjectReply<PinReply>.Size => Size;
+
+    /// <inheritdoc/>
+    public static PinReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, 0, diagnostic);
 }
 
 /// <summary>What IOVA ranges an IOAS has.</summary>

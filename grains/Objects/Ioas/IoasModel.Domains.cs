@@ -27,20 +27,21 @@ internal sealed partial class IoasModel
 
     /// <summary>Makes changes, all of them or none. Those that take something away can't fail and are not undone, so they come last.</summary>
     /// <param name="changes">The changes, in order.</param>
-    /// <param name="diagnostic">Why one fails; null on success.</param>
-    public Errno Change(ReadOnlySpan<IoasChange> changes, out IoctlDiagnostic? diagnostic)
+    /// <param name="diagnostic">Why one fails; null on success, and where something must be known first.</param>
+    /// <param name="look">Looks at the memory that a domain pins.</param>
+    public Errno Change(ReadOnlySpan<IoasChange> changes, out IoctlDiagnostic? diagnostic, PinLook? look = null)
     {
         diagnostic = null;
         var undo = new Stack<Action>();
         foreach (var change in changes)
         {
-            var errno = Change(change, undo);
+            var errno = Change(change, look, undo);
             if (errno == Errno.None)
             {
                 continue;
             }
 
-            diagnostic = IoasDiagnostics.Change(this, change, errno);
+            diagnostic = errno == Errno.EAGAIN ? null : IoasDiagnostics.Change(this, change, errno);
             while (undo.TryPop(out var step))
             {
                 step();
@@ -75,19 +76,20 @@ internal sealed partial class IoasModel
     /// <summary><c>iommufd_access_pin_pages</c>, and the selftest's comparison of what was pinned.</summary>
     /// <param name="request">What to pin, and by whom.</param>
     /// <param name="pin">The number that the pin gets.</param>
-    /// <param name="expected">What the pages should be.</param>
+    /// <param name="expected">What the pages should be; null compares nothing.</param>
     /// <param name="slices">Gets the pages.</param>
-    public Errno PinPages(IoasAccessRequest request, uint pin, ExpectedMemory expected, List<PagesSlice> slices)
+    /// <param name="look">Looks at the memory.</param>
+    public Errno PinPages(IoasAccessRequest request, uint pin, ExpectedMemory? expected, List<PagesSlice> slices, PinLook? look = null)
     {
         var iova = IovaOf(request);
-        var errno = Table.Pin(iova, request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), Accesses.LocksAreas(request.Access), slices);
+        var errno = Table.Pin(iova, request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), Accesses.LocksAreas(request.Access), slices, look);
         if (errno != Errno.None)
         {
             return errno;
         }
 
         var range = new IovaRange(iova, iova + (request.Length - 1));
-        errno = expected.Address == 0 ? Errno.None : PageComparison.Compare(slices, expected with { Address = expected.Address - PageSizes.OffsetOf(iova) }, expected);
+        errno = expected is { } memory ? PageComparison.Compare(slices, memory with { Address = memory.Address - PageSizes.OffsetOf(iova) }, memory) : Errno.None;
         if (errno != Errno.None)
         {
             Table.Unpin(new PinnedRange(range, Accesses.LocksAreas(request.Access)));
@@ -103,8 +105,11 @@ internal sealed partial class IoasModel
     public Errno UnpinPages(ObjectId access, uint pin) => Accesses.RemovePin(access, pin, Table) ? Errno.None : Errno.ENOENT;
 
     /// <summary><c>iommufd_access_rw</c>: the pages to copy from or to.</summary>
-    public Errno AccessRw(IoasAccessRequest request, List<PagesSlice> slices)
-        => Table.Resolve(IovaOf(request), request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), slices);
+    public Errno AccessRw(IoasAccessRequest request, List<PagesSlice> slices, PinLook? look = null)
+        => Table.Resolve(IovaOf(request), request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), slices, look);
+
+    /// <summary>How many bytes of pages, from one on, are pinned here without a gap.</summary>
+    public ulong PinnedBytes(PagesId pages, ulong startByte) => Table.PinnedBytes(pages, startByte, Accesses.Pins);
 
     /// <summary><c>IOMMU_HWPT_SET_DIRTY_TRACKING</c>: enabling starts with every page clean.</summary>
     public Errno SetDirtyTracking(ObjectId hwpt, bool enable)
@@ -203,8 +208,8 @@ internal sealed partial class IoasModel
     }
 
     /// <summary>What is pinned of the caller's memory; false where it is more than one reply carries.</summary>
-    public bool TryFindPinned(IovaRange addresses, FileMapping? mapping, List<PinnedRun> runs)
-        => PinnedPages.TryFind(Table, Accesses.Pins, addresses, mapping, runs);
+    public bool TryFindPinned(IovaRange addresses, ExpectedMemory memory, List<PinnedRun> runs)
+        => PinnedPages.TryFind(Table, Accesses.Pins, addresses, memory, runs);
 
     private IoasAccesses SetAccesses(IoasAccesses accesses)
     {
@@ -213,7 +218,7 @@ internal sealed partial class IoasModel
         return accesses;
     }
 
-    private Errno Change(IoasChange change, Stack<Action> undo)
+    private Errno Change(IoasChange change, PinLook? look, Stack<Action> undo)
     {
         Errno errno;
         switch (change)
@@ -229,7 +234,7 @@ internal sealed partial class IoasModel
                 return errno;
 
             case AddDomain add:
-                errno = Table.AddDomain(Domains[add.Hwpt]);
+                errno = Table.AddDomain(Domains[add.Hwpt], look);
                 if (errno == Errno.None)
                 {
                     undo.Push(() => Table.RemoveDomain(Domains[add.Hwpt]));

@@ -19,6 +19,7 @@ namespace IommuFd.Grains.Objects.Ioas;
 internal sealed partial class IoasModel(long serial = 0)
 {
     private long _lastPages;
+    private MemorySource? _lastSource;
 
     /// <summary>The IOVAs and what they map.</summary>
     public IoptTable Table { get; private init; } = new();
@@ -33,10 +34,13 @@ internal sealed partial class IoasModel(long serial = 0)
     /// <param name="readableBytes">Leading bytes of the caller's memory that can be read.</param>
     /// <param name="writableBytes">Leading bytes that can be written.</param>
     /// <param name="iova">In: where to map with FIXED_IOVA. Out: where it is mapped.</param>
-    public Errno Map(IommuIoasMapFlags flags, ulong userVa, ulong length, ulong readableBytes, ulong writableBytes, ref ulong iova)
+    /// <param name="origin">Whose memory it is.</param>
+    public Errno Map(
+        IommuIoasMapFlags flags, ulong userVa, ulong length, ulong readableBytes, ulong writableBytes, ref ulong iova, PagesOrigin origin = default)
     {
         var writable = flags.HasFlag(IommuIoasMapFlags.Writeable);
-        var errno = PagesFactory.OfUser(NextPages(), userVa, length, writable ? writableBytes : readableBytes, writable, out var pages);
+        var errno = PagesFactory.OfUser(
+            NextPages(), userVa, length, writable ? writableBytes : readableBytes, writable, out var pages, origin with { Source = Shared(origin.Source) });
         return errno == Errno.None ? MapPages(flags, [new PagesSlice(pages!, PageSizes.OffsetOf(userVa), length)], ref iova) : errno;
     }
 
@@ -47,10 +51,12 @@ internal sealed partial class IoasModel(long serial = 0)
     /// <param name="length">Bytes.</param>
     /// <param name="pinnableBytes">Bytes from that offset on that are those of a memfd; 0 for other files.</param>
     /// <param name="iova">In: where to map with FIXED_IOVA. Out: where it is mapped.</param>
-    public Errno MapFile(IommuIoasMapFlags flags, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, ref ulong iova)
+    /// <param name="source">The program that has the file open.</param>
+    public Errno MapFile(
+        IommuIoasMapFlags flags, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, ref ulong iova, MemorySource? source = null)
     {
         var writable = flags.HasFlag(IommuIoasMapFlags.Writeable);
-        var errno = PagesFactory.OfFile(NextPages(), file, start, length, pinnableBytes, writable, out var pages);
+        var errno = PagesFactory.OfFile(NextPages(), file, start, length, pinnableBytes, writable, out var pages, Shared(source));
         return errno == Errno.None ? MapPages(flags, [new PagesSlice(pages!, PageSizes.OffsetOf(start), length)], ref iova) : errno;
     }
 
@@ -64,10 +70,11 @@ internal sealed partial class IoasModel(long serial = 0)
     /// <param name="flags">How to map.</param>
     /// <param name="slices">What the source gave.</param>
     /// <param name="dstIova">In: where to map with FIXED_IOVA. Out: where it is mapped.</param>
-    public Errno MapPages(IommuIoasMapFlags flags, ReadOnlySpan<PagesSlice> slices, ref ulong dstIova)
+    /// <param name="look">Looks at the memory, where a domain pins it; null where it was looked at just now.</param>
+    public Errno MapPages(IommuIoasMapFlags flags, ReadOnlySpan<PagesSlice> slices, ref ulong dstIova, PinLook? look = null)
     {
         var fixedIova = flags.HasFlag(IommuIoasMapFlags.FixedIova) ? dstIova : (ulong?)null;
-        var errno = Table.Map(slices, ProtOf(flags), fixedIova, out var mapped);
+        var errno = Table.Map(slices, ProtOf(flags), fixedIova, out var mapped, look);
         dstIova = errno == Errno.None ? mapped : dstIova;
         return errno;
     }
@@ -170,6 +177,9 @@ internal sealed partial class IoasModel(long serial = 0)
 
     /// <summary><c>IOMMU_TEST_OP_ADD_RESERVED</c>: the reservation has no owner and stays as long as the IOAS.</summary>
     public Errno AddReserved(IovaRange range) => Table.Reserve(range, owner: null);
+
+    // Most mappings come from one program, and share what names it.
+    private MemorySource? Shared(MemorySource? source) => source is null ? null : _lastSource = source == _lastSource ? _lastSource : source;
 
     private PagesId NextPages() => new(serial, ++_lastPages);
 

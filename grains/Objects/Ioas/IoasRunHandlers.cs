@@ -111,7 +111,7 @@ internal static class IoasRunHandlers
         var call = Call(IommuCommand.IoasMap, request);
         var cmd = call.Read<IommuIoasMap>();
         ioasId = cmd.IoasId;
-        step = new IoasStep(IsUnmap: false, IoasMappingHandlers.RequestOf(cmd, call.Buffer(0)));
+        step = new IoasStep(IsUnmap: false, IoasMappingHandlers.RequestOf(cmd, call));
         return call.CanRespond<IommuIoasMap>()
             && IoasChecks.Map((IommuIoasMapFlags)cmd.Flags, cmd.Reserved, cmd.Iova, cmd.Length) == Errno.None;
     }

@@ -4,8 +4,8 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Ioas;
 
-// Linux's selftest compares pages by their physical addresses. Here a page of the caller's memory is known by its address, and a page
-// of a file by the file and the offset. The caller's side says where the memory that it expects is a mapping of a file.
+// Linux's selftest compares pages by their physical addresses. Here a page of a program's memory is known by its address in that program, and a
+// page of a file by the file and the offset. The caller's side says where memory is a mapping of a file, when it maps it and when it expects it.
 
 /// <summary>Compares what IOVAs map with the memory that should be there.</summary>
 internal static class PageComparison
@@ -27,7 +27,7 @@ internal static class PageComparison
                     return Errno.EFAULT;
                 }
 
-                if (PlaceOf(known, slice.Pages.File, address) is not { } place || PageSizes.RoundDown(place) != PageSizes.RoundDown(slice.Address) + (page * PageSizes.Page))
+                if (SameBytes(slice.Pages, PageSizes.RoundDown(slice.StartByte) + (page * PageSizes.Page), known, PageSizes.RoundDown(address)) == 0)
                 {
                     return Errno.EBADE;
                 }
@@ -51,34 +51,38 @@ internal static class PageComparison
             }
 
             var at = iova + (ulong)done;
-            if (table.FirstArea(new IovaRange(at, at)) is not { } area || PlaceOf(expected, area.Pages.File, address) != area.Pages.Start + area.StartByteOf(at))
+            if (table.FirstArea(new IovaRange(at, at)) is not { } area || SameBytes(area.Pages, area.StartByteOf(at), expected, address) is not (> 0 and var same))
             {
                 return Errno.EINVAL;
             }
 
-            var right = Math.Min(area.Range.Last - at, LastReadable(expected) - address);
-            if (area.Pages.File is not null)
-            {
-                right = Math.Min(right, expected.Address + (expected.Mapping!.Length - 1) - address);
-            }
-
+            var right = Math.Min(Math.Min(area.Range.Last - at, LastReadable(expected) - address), same - 1);
             done += (((UInt128)right + pageSize) / pageSize) * pageSize;
         }
 
         return Errno.None;
     }
 
-    // What a set of pages calls an address: the address itself, or the offset in the file that is mapped there. Null where that file is not mapped there.
-    private static ulong? PlaceOf(ExpectedMemory memory, MappedFile? file, ulong address)
+    // How many bytes of pages, from one on, are known to be the program's memory from an address on; 0 where it is other memory. Memory is known by its
+    // address in its program, and where it is a mapping of a file also by the file and the offset: two mappings of a file have the same pages.
+    private static ulong SameBytes(IoptPages pages, ulong startByte, ExpectedMemory memory, ulong address)
     {
-        if (file is null)
+        var place = pages.Start + startByte;
+        if (pages.File is null && place == address && memory.IsOf(pages.Source))
         {
-            return address;
+            return ulong.MaxValue;
+        }
+
+        var mapped = pages.File is { } file ? new FileMapping(file, pages.Start, ulong.MaxValue) : pages.Mapping;
+        if (mapped is null || memory.Mapping is not { } mapping || mapping.File != mapped.File || startByte >= mapped.Length)
+        {
+            return 0;
         }
 
         // An address before the first is in the first page, which is mapped as a whole.
         var offset = address - memory.Address;
-        return memory.Mapping is { } mapping && mapping.File == file && (offset < mapping.Length || memory.Address - address < PageSizes.Page) ? mapping.Offset + offset : null;
+        var isMapped = offset < mapping.Length || memory.Address - address < PageSizes.Page;
+        return isMapped && mapping.Offset + offset == mapped.Offset + startByte ? Math.Min(mapped.Length - startByte, mapping.Length - offset) : 0;
     }
 
     // Memory is there by whole pages: the page of the last readable byte is.

@@ -8,15 +8,11 @@ internal static class PinnedPages
 {
     /// <summary>Collects the pinned runs that have an address of a range.</summary>
     /// <returns>False where there are more than one reply carries.</returns>
-    public static bool TryFind(IoptTable table, IEnumerable<PinnedRange> pins, IovaRange addresses, FileMapping? mapping, List<PinnedRun> runs)
+    public static bool TryFind(IoptTable table, IEnumerable<PinnedRange> pins, IovaRange addresses, ExpectedMemory memory, List<PinnedRun> runs)
     {
-        var slices = table.Domains.Count > 0
-            ? table.Areas.Select(area => area.Slice)
-            : pins.SelectMany(pin => Slices(table, pin.Range));
-        foreach (var slice in slices)
+        foreach (var slice in table.PinnedSlices(pins))
         {
-            var pages = new IovaRange(PageSizes.RoundDown(slice.Address), (slice.Address + (slice.Length - 1)) | (PageSizes.Page - 1));
-            if ((slice.Pages.File is null ? pages : AddressesOf(pages, slice.Pages.File, addresses, mapping)) is not { } run || !run.Overlaps(addresses))
+            if (AddressesOf(slice, addresses, memory) is not { } run)
             {
                 continue;
             }
@@ -32,6 +28,22 @@ internal static class PinnedPages
         return true;
     }
 
+    // Where the caller has the pages of a slice among some addresses; null where it does not.
+    private static IovaRange? AddressesOf(PagesSlice slice, IovaRange addresses, ExpectedMemory memory)
+    {
+        var pages = new IovaRange(PageSizes.RoundDown(slice.Address), (slice.Address + (slice.Length - 1)) | (PageSizes.Page - 1));
+        if (slice.Pages.File is { } file)
+        {
+            return AddressesOf(pages, file, addresses, memory.Mapping);
+        }
+
+        return memory.IsOf(slice.Pages.Source) && pages.Overlaps(addresses) ? pages
+            : slice.Pages.Mapping is { } mapped && pages.Start - slice.Pages.Start is var start && start < mapped.Length
+                && IovaRange.TryOfLength(mapped.Offset + start, Math.Min(mapped.Length - start, pages.LengthBytes), out var bytes)
+                ? AddressesOf(bytes, mapped.File, addresses, memory.Mapping)
+            : null;
+    }
+
     // Where the caller has mapped bytes of a file; null where it has not.
     private static IovaRange? AddressesOf(IovaRange bytes, MappedFile file, IovaRange addresses, FileMapping? mapping)
     {
@@ -42,12 +54,5 @@ internal static class PinnedPages
 
         var (first, last) = (Math.Max(bytes.Start, mapped.Start), Math.Min(bytes.Last, mapped.Last));
         return new IovaRange(addresses.Start + (first - mapped.Start), addresses.Start + (last - mapped.Start));
-    }
-
-    private static List<PagesSlice> Slices(IoptTable table, IovaRange pin)
-    {
-        var slices = new List<PagesSlice>();
-        table.GetPages(pin.Start, pin.LengthBytes, slices);
-        return slices;
     }
 }

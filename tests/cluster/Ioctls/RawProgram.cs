@@ -12,12 +12,14 @@ internal sealed class RawProgram(IommuContext context)
 
     public CallerMemory Memory { get; } = new();
 
+    public IommuContext Context { get; } = context;
+
     /// <summary>Issues an IOMMU_TEST_CMD, and answers its errno and its fields.</summary>
     public async Task<(Errno Errno, T Fields)> TestAsync<T>(IommuTestOp op, uint id, T fields)
         where T : unmanaged
     {
         var argument = UapiStruct.ToBytes(new IommuTestCmd { Size = 72, Op = (uint)op, Id = id, Fields = IommuTestCmdUnion.Of(in fields) });
-        var result = await context.IoctlAsync((uint)IommuCommand.TestCmd, argument, Memory);
+        var result = await Context.IoctlAsync((uint)IommuCommand.TestCmd, argument, Memory);
         return (result.Errno, UapiStruct.Read<IommuTestCmd>(argument).Fields.As<T>());
     }
 
@@ -26,7 +28,7 @@ internal sealed class RawProgram(IommuContext context)
     {
         var flags = IommuIoasMapFlags.FixedIova | IommuIoasMapFlags.Readable | (writeable ? IommuIoasMapFlags.Writeable : 0);
         var map = new IommuIoasMap { Size = 40, Flags = (uint)flags, IoasId = ioas.Value, UserVa = address, Length = length, Iova = iova };
-        (await context.IoctlAsync((uint)IommuCommand.IoasMap, UapiStruct.ToBytes(map), Memory)).ThrowIfFailed();
+        (await Context.IoctlAsync((uint)IommuCommand.IoasMap, UapiStruct.ToBytes(map), Memory)).ThrowIfFailed();
     }
 
     /// <summary>Makes an emulated device and attaches it.</summary>
@@ -58,7 +60,7 @@ internal sealed class RawProgram(IommuContext context)
         where T : unmanaged
     {
         var bytes = Sized(argument);
-        (await context.IoctlAsync((uint)command, bytes, Memory)).ThrowIfFailed();
+        (await Context.IoctlAsync((uint)command, bytes, Memory)).ThrowIfFailed();
         return UapiStruct.Read<T>(bytes);
     }
 
@@ -68,7 +70,7 @@ internal sealed class RawProgram(IommuContext context)
     {
         foreach (var (what, errno, reason, argument) in cases)
         {
-            var result = await context.IoctlAsync((uint)command, Sized(argument), Memory);
+            var result = await Context.IoctlAsync((uint)command, Sized(argument), Memory);
             var actual = (result.Errno, result.Diagnostic?.Reason ?? DiagnosticReason.None);
             Assert.True(actual == (errno, reason), $"{command}, {what}: expected {errno} for {reason}, was {actual.Errno} for {actual.Item2}");
         }
@@ -80,7 +82,7 @@ internal sealed class RawProgram(IommuContext context)
     {
         _readOnly += 0x1000;
         Memory.Add(_readOnly, Sized(argument), MemoryAccess.Read);
-        return (await context.IoctlAsync((uint)command, _readOnly, Memory)).Errno;
+        return (await Context.IoctlAsync((uint)command, _readOnly, Memory)).Errno;
     }
 
     // Every argument begins with its size.

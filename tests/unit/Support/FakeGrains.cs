@@ -90,8 +90,8 @@ internal sealed class FakeIoas : IIoasGrain
     public ValueTask<PagesReply> GetPagesAsync(ObjectStamp stamp, ulong iova, ulong length)
         => Noted("GetPages", stamp).GetPagesAsync(stamp, iova, length);
 
-    public ValueTask<ObjectReply> MapPagesAsync(ObjectStamp stamp, IommuIoasMapFlags flags, PagesSlice[] slices, ulong iova)
-        => Noted("MapPages", stamp).MapPagesAsync(stamp, flags, slices, iova);
+    public ValueTask<PinReply> MapPagesAsync(ObjectStamp stamp, IommuIoasMapFlags flags, PagesSlice[] slices, ulong iova, PinFacts facts)
+        => Noted("MapPages", stamp).MapPagesAsync(stamp, flags, slices, iova, facts);
 
     public ValueTask<IovaRangesReply> IovaRangesAsync(ObjectStamp stamp, uint room, ulong writableBytes)
         => Noted("IovaRanges", stamp).IovaRangesAsync(stamp, room, writableBytes);
@@ -105,14 +105,16 @@ internal sealed class FakeIoas : IIoasGrain
     public ValueTask<ObjectReply> CheckChangeProcessAsync(ObjectStamp stamp)
         => Noted("CheckChangeProcess", stamp).CheckChangeProcessAsync(stamp);
 
-    public ValueTask<ObjectReply> ChangeAsync(ObjectStamp stamp, IoasChange[] changes) => Noted("Change", stamp).ChangeAsync(stamp, changes);
+    public ValueTask<PinReply> ChangeAsync(ObjectStamp stamp, IoasChange[] changes, PinFacts facts) => Noted("Change", stamp).ChangeAsync(stamp, changes, facts);
 
-    public ValueTask<PagesReply> PinPagesAsync(ObjectStamp stamp, IoasAccessRequest request, uint pin, ExpectedMemory expected)
-        => Noted("PinPages", stamp).PinPagesAsync(stamp, request, pin, expected);
+    public ValueTask<PagesReply> PinPagesAsync(ObjectStamp stamp, IoasAccessRequest request, uint pin, ExpectedMemory? expected, PinFacts facts)
+        => Noted("PinPages", stamp).PinPagesAsync(stamp, request, pin, expected, facts);
+
+    public ValueTask<ObjectReply> PinnedBytesAsync(ObjectStamp stamp, PagesId pages, ulong startByte) => Noted("PinnedBytes", stamp).PinnedBytesAsync(stamp, pages, startByte);
 
     public ValueTask<ObjectReply> UnpinPagesAsync(ObjectStamp stamp, ObjectId access, uint pin) => Noted("UnpinPages", stamp).UnpinPagesAsync(stamp, access, pin);
 
-    public ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request) => Noted("AccessRw", stamp).AccessRwAsync(stamp, request);
+    public ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request, PinFacts facts) => Noted("AccessRw", stamp).AccessRwAsync(stamp, request, facts);
 
     public ValueTask<ObjectReply> SetDirtyTrackingAsync(ObjectStamp stamp, ObjectId hwpt, bool enable)
         => Noted("SetDirtyTracking", stamp).SetDirtyTrackingAsync(stamp, hwpt, enable);
@@ -124,7 +126,7 @@ internal sealed class FakeIoas : IIoasGrain
     public ValueTask<ObjectReply> CheckMapAsync(ObjectStamp stamp, ObjectId hwpt, ulong iova, ulong length, ExpectedMemory expected)
         => Noted("CheckMap", stamp).CheckMapAsync(stamp, hwpt, iova, length, expected);
 
-    public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses, FileMapping? mapping) => Noted("FindPinned", stamp).FindPinnedAsync(stamp, addresses, mapping);
+    public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses, ExpectedMemory memory) => Noted("FindPinned", stamp).FindPinnedAsync(stamp, addresses, memory);
 
     public ValueTask<ObjectReply> DestroyAsync(ObjectStamp stamp, ObjectId part, DestroyMode mode) => Noted("Destroy", stamp).DestroyAsync(stamp, part, mode);
 

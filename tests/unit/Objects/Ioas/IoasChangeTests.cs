@@ -167,7 +167,7 @@ public sealed class IoasChangeTests
     private List<IovaRange> Pinned(IovaRange addresses)
     {
         List<PinnedRun> runs = [];
-        Expect.That(_ioas.TryFindPinned(addresses, null, runs), "There was more pinned than a reply carries.");
+        Expect.That(_ioas.TryFindPinned(addresses, default, runs), "There was more pinned than a reply carries.");
         return [.. runs.Select(run => run.Range)];
     }
 

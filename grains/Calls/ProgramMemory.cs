@@ -1,0 +1,99 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable;
+using Microsoft.Extensions.Logging;
+
+namespace IommuFd.Grains.Calls;
+
+// Whether memory is there is a fact from outside: it is no part of the context, and the next moment it can be another. So what a turn was told
+// becomes part of its record, and a replay takes it from there and asks nobody.
+//
+// A program that does not answer in time, or is gone, leaves its memory as it was when it was mapped.
+
+/// <summary>Asks the programs whose memory a context maps whether it is there. One turn at a time.</summary>
+/// <param name="grainFactory">Reaches the programs; null where nobody is to be asked.</param>
+/// <param name="patience">How long one answer may take.</param>
+/// <param name="logger">The context's logger.</param>
+/// <param name="context">The context, for the log.</param>
+internal sealed class ProgramMemory(IGrainFactory? grainFactory, TimeSpan patience, ILogger? logger, string context)
+{
+    /// <summary>Asks nobody: memory is as it was when it was mapped.</summary>
+    public static readonly ProgramMemory Unasked = new(null, default, null, "");
+
+    private List<PinFacts>? _noted;
+    private Queue<PinFacts>? _replayed;
+    private bool _isReplay;
+
+    /// <summary>Begins a turn.</summary>
+    public void Begin() => _noted = null;
+
+    /// <summary>What the turn was told, for its record; null where all that it has asked for was there.</summary>
+    public PinFacts[]? Take() => _noted?.Exists(facts => facts.Fault is not null) == true ? [.. _noted] : null;
+
+    /// <summary>The same as a turn was told whose record has this: <see cref="Take"/>.</summary>
+    public static ProgramMemory Replay(PinFacts[]? taken) => new(null, default, null, "") { _isReplay = true, _replayed = taken is null ? null : new(taken) };
+
+    /// <summary>In a replay, what the turn was told; false where the programs must be asked.</summary>
+    /// <param name="questions">How many slices are asked about.</param>
+    /// <param name="facts">What it was told.</param>
+    public bool TryReplay(int questions, out PinFacts facts)
+    {
+        facts = new PinFacts(questions);
+        return _isReplay && (_replayed is null || _replayed.TryDequeue(out facts));
+    }
+
+    /// <summary>Notes what the turn was told.</summary>
+    public void Note(PinFacts facts)
+    {
+        if (grainFactory is not null)
+        {
+            (_noted ??= []).Add(facts);
+        }
+    }
+
+    /// <summary>Asks a program about slices of its memory.</summary>
+    /// <param name="source">The program.</param>
+    /// <param name="questions">The slices, at least one.</param>
+    /// <returns>How many leading slices are there; if not all, where the next one has a byte that isn't, in bytes from its start.</returns>
+    public async ValueTask<(int Present, ulong Fault)> AskAsync(MemorySource source, ReadOnlyMemory<PinQuestion> questions)
+    {
+        var answer = await AnswerOfAsync(source, questions);
+        if (answer is { IsKnown: true } && (answer.Present == questions.Length
+            || (answer.Present >= 0 && answer.Present < questions.Length && answer.FaultOffset < questions.Span[answer.Present].Length)))
+        {
+            return (answer.Present, answer.FaultOffset & ~(PageSizes.Page - 1));
+        }
+
+        var present = 0;
+        while (present < questions.Length && questions.Span[present].WasPresent)
+        {
+            present++;
+        }
+
+        return (present, 0);
+    }
+
+    private async ValueTask<MemoryAnswer?> AnswerOfAsync(MemorySource source, ReadOnlyMemory<PinQuestion> questions)
+    {
+        // An address from outside: only a program's may be called.
+        if (grainFactory is null || !source.Observer.IsClient())
+        {
+            return null;
+        }
+
+        try
+        {
+            var pieces = new MemoryPiece[questions.Length];
+            for (var i = 0; i < pieces.Length; i++)
+            {
+                pieces[i] = questions.Span[i].Piece;
+            }
+
+            return await grainFactory.GetGrain<IMemoryObserver>(source.Observer).LookAsync(new MemoryQuestion(source.Number, pieces)).WaitAsync(patience);
+        }
+        catch (Exception exception)
+        {
+            logger?.ProgramUnasked(exception, context);
+            return null;
+        }
+    }
+}

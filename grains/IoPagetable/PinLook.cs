@@ -1,0 +1,71 @@
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Grains.IoPagetable;
+
+// Linux finds out whether memory is there when it pins it. A model can't ask a program, so pinning takes several attempts: one that meets
+// memory of which nothing is known yet changes nothing and says what it must know (EAGAIN, which no command answers); the context asks the
+// program that mapped the memory, and the next attempt knows more.
+
+/// <summary>What is known of the memory that is to be pinned: it is asked about in the order in which it is pinned.</summary>
+/// <param name="Present">How many leading slices are there.</param>
+/// <param name="Fault">The address, or the offset in the file, of a byte of the slice after these that isn't there; null where that is not known yet.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.PinFacts")]
+internal readonly record struct PinFacts([property: Id(0)] long Present, [property: Id(1)] ulong? Fault = null);
+
+/// <summary>A slice of pages of which it must be known whether it is there.</summary>
+/// <param name="Pages">The pages.</param>
+/// <param name="StartByte">Where the slice starts, in bytes from the first page's start: a multiple of the page size.</param>
+/// <param name="Length">Bytes: whole pages.</param>
+/// <param name="WasPresent">Whether it was there when it was mapped.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.PinQuestion")]
+internal readonly record struct PinQuestion([property: Id(0)] IoptPages Pages, [property: Id(1)] ulong StartByte, [property: Id(2)] ulong Length, [property: Id(3)] bool WasPresent)
+{
+    /// <summary>What to ask the program.</summary>
+    public MemoryPiece Piece => new(Pages.File, Pages.Start + StartByte, Length, Pages.Writable, WasPresent);
+
+    /// <summary>The question that is left behind so many bytes; nothing is left at its end.</summary>
+    public PinQuestion After(ulong bytes) => this with { StartByte = StartByte + bytes, Length = Length - bytes };
+}
+
+/// <summary>One attempt to pin memory.</summary>
+internal sealed class PinLook(PinFacts facts)
+{
+    private readonly List<PinQuestion> _questions = [];
+    private long _seen;
+
+    /// <summary>What must be known first; empty where everything that was met is known.</summary>
+    public PinQuestion[] Questions => [.. _questions];
+
+    /// <summary>Whether a slice of pages that nobody has pinned can be pinned. What is not known yet counts as there.</summary>
+    public Errno Check(PagesSlice slice)
+    {
+        if (slice.Pages.Source is null)
+        {
+            return slice.CheckWhenMapped();
+        }
+
+        var number = _seen++;
+        if (number < facts.Present)
+        {
+            return Errno.None;
+        }
+
+        if (facts.Fault is not null)
+        {
+            return slice.UnpinnableErrno();
+        }
+
+        if (_questions.Count < MemoryQuestion.MaxPieces)
+        {
+            var start = PageSizes.RoundDown(slice.StartByte);
+            var length = ((slice.StartByte + (slice.Length - 1)) | (PageSizes.Page - 1)) - start + 1;
+            _questions.Add(new PinQuestion(slice.Pages, start, length, slice.IsPinnable()));
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>The outcome of the attempt: EAGAIN while something must be known first.</summary>
+    public Errno Conclude(Errno errno) => _questions.Count > 0 ? Errno.EAGAIN : errno;
+}

@@ -1,0 +1,115 @@
+using System.Diagnostics;
+using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Journaling;
+using Microsoft.Extensions.Logging;
+
+namespace IommuFd.Silo.Journals;
+
+// Every request of every durable context fails while the store does, and each is repeated: thousands of failures have one cause. It is said when
+// it begins, once a minute while it lasts, and when it is over, with the number of failures.
+
+/// <summary>A store whose outages are logged: each once, with its cause.</summary>
+/// <param name="store">The store.</param>
+/// <param name="logger">Where outages are logged.</param>
+/// <param name="time">The clock.</param>
+internal sealed class WatchedJournalStore(IJournalStore store, ILogger<WatchedJournalStore> logger, TimeProvider? time = null) : IJournalStore
+{
+    private static readonly TimeSpan Reminder = TimeSpan.FromMinutes(1);
+
+    private readonly TimeProvider _time = time ?? TimeProvider.System;
+    private readonly Lock _lock = new();
+    private volatile Outage? _outage;
+
+    /// <inheritdoc/>
+    public string Description => store.Description;
+
+    /// <inheritdoc/>
+    public Task InitializeAsync(CancellationToken cancellationToken) => store.InitializeAsync(cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<long?> CreateAsync(ContextHandle handle, string owner, CancellationToken cancellationToken)
+        => WatchAsync(store.CreateAsync(handle, owner, cancellationToken));
+
+    /// <inheritdoc/>
+    public Task<JournalHead?> AcquireAsync(ContextHandle handle, string owner, CancellationToken cancellationToken)
+        => WatchAsync(store.AcquireAsync(handle, owner, cancellationToken));
+
+    /// <inheritdoc/>
+    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextHandle handle, long after, int maxBytes, CancellationToken cancellationToken)
+        => WatchAsync(store.ReadAsync(handle, after, maxBytes, cancellationToken));
+
+    /// <inheritdoc/>
+    public Task<JournalOutcome[]> CommitAsync(IReadOnlyList<JournalWrite> writes, CancellationToken cancellationToken)
+        => WatchAsync(store.CommitAsync(writes, cancellationToken));
+
+    /// <inheritdoc/>
+    public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextHandle? after, int limit, CancellationToken cancellationToken)
+        => WatchAsync(store.ListAsync(after, limit, cancellationToken));
+
+    /// <inheritdoc/>
+    public Task<int> PurgeAsync(TimeSpan age, CancellationToken cancellationToken) => WatchAsync(store.PurgeAsync(age, cancellationToken));
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => store.DisposeAsync();
+
+    private async Task<T> WatchAsync<T>(Task<T> operation)
+    {
+        try
+        {
+            var result = await operation;
+            if (_outage is not null)
+            {
+                NoteSuccess();
+            }
+
+            return result;
+        }
+        catch (JournalStoreException exception)
+        {
+            NoteFailure(exception);
+            throw;
+        }
+    }
+
+    private void NoteFailure(JournalStoreException exception)
+    {
+        lock (_lock)
+        {
+            var now = _time.GetTimestamp();
+            if (_outage is not { } outage)
+            {
+                _outage = new Outage(now) { Failures = 1, Told = now };
+                logger.StoreFailed(exception, store.Description, exception.Message);
+                return;
+            }
+
+            outage.Failures++;
+            if (_time.GetElapsedTime(outage.Told, now) >= Reminder)
+            {
+                outage.Told = now;
+                logger.StoreStillFailing(store.Description, (long)_time.GetElapsedTime(outage.Begun, now).TotalSeconds, outage.Failures, exception.Message);
+            }
+        }
+    }
+
+    private void NoteSuccess()
+    {
+        lock (_lock)
+        {
+            if (_outage is { } outage)
+            {
+                _outage = null;
+                logger.StoreRecovered(store.Description, (long)_time.GetElapsedTime(outage.Begun).TotalSeconds, outage.Failures);
+            }
+        }
+    }
+
+    private sealed class Outage(long begun)
+    {
+        public long Begun { get; } = begun;
+
+        public long Failures { get; set; }
+
+        public long Told { get; set; }
+    }
+}
