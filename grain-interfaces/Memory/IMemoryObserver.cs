@@ -1,5 +1,3 @@
-using Orleans.Concurrency;
-
 namespace IommuFd.GrainInterfaces;
 
 /// <summary>A program that has mapped memory and says whether it is there. Nothing is pinned or copied: it looks, and answers at once.</summary>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Journaling;
 using Microsoft.Extensions.Logging;

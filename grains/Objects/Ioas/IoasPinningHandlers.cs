@@ -1,4 +1,3 @@
-using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Model;
