@@ -89,6 +89,9 @@ internal sealed partial class IoptTable
     /// <summary>The first area that can't be pinned, if any.</summary>
     public IoptArea? FirstUnpinnable() => _unpinnableAreas == 0 ? null : Areas.First(area => !area.Slice.IsPinnable());
 
+    /// <summary>The first area that is not aligned, if any.</summary>
+    public IoptArea? FirstMisaligned(ulong alignment) => AreAreasAligned(alignment) ? null : Areas.First(area => area.Alignment < alignment);
+
     private void RelaxAlignment()
     {
         var errno = CalculateIovaAlignment();

@@ -60,6 +60,18 @@ internal sealed partial class IoptTable
     public Errno Resolve(ulong iova, ulong length, bool write, List<PagesSlice> slices)
         => Walk(iova, length, slices, (area, slice, _) => CheckCopy(area, slice, write));
 
+    /// <summary>Where <see cref="Pin"/> or <see cref="Resolve"/> of a range stops: the first IOVA of the area that refuses, or that is not mapped; the range's end if all of it will do.</summary>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="write">Whether they will be written.</param>
+    /// <param name="isPin">Whether they are to be pinned.</param>
+    public ulong StopOf(ulong iova, ulong length, bool write, bool isPin)
+    {
+        var slices = new List<PagesSlice>();
+        Walk(iova, length, slices, (area, slice, isLast) => isPin ? CheckPin(area, slice, isLast, write) : CheckCopy(area, slice, write));
+        return slices.Aggregate(iova, (end, slice) => end + slice.Length);
+    }
+
     /// <summary>
     /// The IOVA at an offset from the start of the n-th area, for programs that know no IOVA; 0 if there is no such area.
     /// </summary>

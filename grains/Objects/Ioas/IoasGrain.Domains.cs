@@ -27,7 +27,8 @@ internal sealed partial class IoasGrain
         }
 
         var slices = new List<PagesSlice>();
-        return Answer(ioas, ioas.PinPages(request, pin, expected, slices), request, slices);
+        var errno = ioas.PinPages(request, pin, expected, slices);
+        return Reply(new PagesReply(errno, [.. slices], errno == Errno.None ? null : ioas.WhyNotPinned(errno, request, expected)));
     }
 
     public ValueTask<ObjectReply> UnpinPagesAsync(ObjectStamp stamp, ObjectId access, uint pin)
@@ -38,7 +39,7 @@ internal sealed partial class IoasGrain
         }
 
         var errno = ioas.UnpinPages(access, pin);
-        return Answer(ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.PinNotFound, pin));
+        return Answer(ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.PinNotFound, pin, about: new ObjectRef(ObjectType.Access, access)));
     }
 
     public ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request)
@@ -50,9 +51,7 @@ internal sealed partial class IoasGrain
 
         var slices = new List<PagesSlice>();
         var errno = ioas.AccessRw(request, slices);
-        return errno == Errno.EINVAL && request.Length > 0
-            ? Reply(new PagesReply(errno, [.. slices], Failure.Because(DiagnosticReason.MemoryNotPinnable)))
-            : Answer(ioas, errno, request, slices);
+        return Reply(new PagesReply(errno, [.. slices], errno == Errno.None ? null : ioas.WhyNotCopied(errno, request)));
     }
 
     public ValueTask<ObjectReply> SetDirtyTrackingAsync(ObjectStamp stamp, ObjectId hwpt, bool enable)
@@ -104,12 +103,7 @@ internal sealed partial class IoasGrain
         }
 
         var errno = ioas.CheckMap(hwpt, iova, length, expected);
-        return Answer(ioas, errno, 0, errno switch
-        {
-            Errno.None => null,
-            Errno.EFAULT => Failure.Because(DiagnosticReason.BufferFault, expected.ReadableBytes, length),
-            _ => Failure.Because(DiagnosticReason.UnexpectedPages, iova),
-        });
+        return Answer(ioas, errno, 0, errno == Errno.None ? null : ioas.WhyNotMapped(errno, hwpt, iova, length, expected));
     }
 
     public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses, FileMapping? mapping)
@@ -124,7 +118,4 @@ internal sealed partial class IoasGrain
             ? new PinnedReply(Errno.None, [.. runs], null)
             : PinnedReply.Failed(Errno.ENOMEM, Failure.Because(DiagnosticReason.TooManyPinnedRuns, limit: (ulong)runs.Count)));
     }
-
-    private ValueTask<PagesReply> Answer(IoasModel ioas, Errno errno, IoasAccessRequest request, List<PagesSlice> slices)
-        => Reply(new PagesReply(errno, [.. slices], errno == Errno.None ? null : IoasDiagnostics.Access(ioas.Table, errno, request.Iova, request.Length)));
 }

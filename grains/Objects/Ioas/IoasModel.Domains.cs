@@ -87,7 +87,7 @@ internal sealed partial class IoasModel
         }
 
         var range = new IovaRange(iova, iova + (request.Length - 1));
-        errno = expected.Address == 0 ? Errno.None : PageComparison.Compare(slices, expected with { Address = expected.Address - PageSizes.OffsetOf(iova) }, expected);
+        errno = expected.Address == 0 ? Errno.None : PageComparison.Compare(slices, FirstPage(expected, iova), expected, out _);
         if (errno != Errno.None)
         {
             Table.Unpin(new PinnedRange(range, Accesses.LocksAreas(request.Access)));
@@ -199,7 +199,50 @@ internal sealed partial class IoasModel
             return Errno.EINVAL;
         }
 
-        return length == 0 ? Errno.None : PageComparison.CheckMapped(Table, iova, length, pageSize, expected);
+        return length == 0 ? Errno.None : PageComparison.CheckMapped(Table, iova, length, pageSize, expected, out _);
+    }
+
+    /// <summary>Why <see cref="PinPages"/> has failed.</summary>
+    public IoctlDiagnostic WhyNotPinned(Errno errno, IoasAccessRequest request, ExpectedMemory expected)
+    {
+        var iova = IovaOf(request);
+        var stop = Table.StopOf(iova, request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), isPin: true);
+        if (request.Length == 0 || stop - iova < request.Length)
+        {
+            return IoasDiagnostics.Access(Table, errno, iova, request.Length, stop, isPin: true);
+        }
+
+        // All of it could be pinned: the comparison has failed.
+        var slices = new List<PagesSlice>();
+        Table.GetPages(iova, request.Length, slices);
+        PageComparison.Compare(slices, FirstPage(expected, iova), expected, out var right);
+        return IoasDiagnostics.Other(Table, errno, iova + right, request.Length, expected);
+    }
+
+    /// <summary>Why <see cref="AccessRw"/> has failed.</summary>
+    public IoctlDiagnostic WhyNotCopied(Errno errno, IoasAccessRequest request)
+    {
+        var iova = IovaOf(request);
+        var stop = Table.StopOf(iova, request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), isPin: false);
+        return IoasDiagnostics.Access(Table, errno, iova, request.Length, stop, isPin: false);
+    }
+
+    /// <summary>Why <see cref="CheckMap"/> has failed.</summary>
+    public IoctlDiagnostic WhyNotMapped(Errno errno, ObjectId hwpt, ulong iova, ulong length, ExpectedMemory expected)
+    {
+        var pageSize = Domains[hwpt].PageSize;
+        if (!IoasDiagnostics.IsAligned(iova, pageSize))
+        {
+            return IoasDiagnostics.Misaligned(iova, length, pageSize);
+        }
+
+        if (!IoasDiagnostics.IsAligned(length | expected.Address, pageSize) || expected.Address + length < length)
+        {
+            return IoasDiagnostics.NoMemory(expected.Address, length, pageSize);
+        }
+
+        PageComparison.CheckMapped(Table, iova, length, pageSize, expected, out var right);
+        return IoasDiagnostics.Other(Table, errno, iova + right, length, expected);
     }
 
     /// <summary>What is pinned of the caller's memory; false where it is more than one reply carries.</summary>
@@ -307,6 +350,9 @@ internal sealed partial class IoasModel
 
         return Errno.None;
     }
+
+    // An expected address is that of the first IOVA, which may lie within its page.
+    private static ExpectedMemory FirstPage(ExpectedMemory expected, ulong iova) => expected with { Address = expected.Address - PageSizes.OffsetOf(iova) };
 
     private ulong IovaOf(IoasAccessRequest request)
         => request.Flags.HasFlag(IommuTestAccessFlags.Syz) ? Table.IovaInArea((uint)request.Iova, (uint)(request.Iova >> 32)) : request.Iova;
