@@ -7,8 +7,8 @@ namespace IommuFd.Client;
 public sealed partial class IommuContext
 {
     /// <summary>
-    /// <c>IOMMU_IOAS_MAP</c>: maps memory of this process. The SDK pins the memory, so that its address stays, until this context's <see cref="UnmapAsync"/> has unmapped
-    /// it in every IOAS that it was mapped or copied to, or those IOASes are destroyed, or the context is closed.
+    /// <c>IOMMU_IOAS_MAP</c>: maps memory of this process. The SDK pins the memory, so that its address stays, until ioctls of this context, typed or raw, have unmapped it in
+    /// every IOAS that it was mapped or copied to, or have destroyed those IOASes, or the context is closed. Without an answer it stays pinned if it may be mapped.
     /// </summary>
     /// <param name="ioas">The IOAS.</param>
     /// <param name="memory">The memory, at least 1 byte. To attach a device, it must be whole pages, as from <see cref="DmaMemory"/>.</param>

@@ -178,10 +178,10 @@ public sealed partial class IommuContext : IAsyncDisposable
     private ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken, PinEffect? effect = null)
         => TracedCalls.IsWanted
             ? _traced.IoctlAsync(
-                request.Command, (this, request, cancellationToken, effect), static call => call.Item1.SendAsync(isTraced: true, call.request, call.cancellationToken, call.effect))
-            : SendAsync(isTraced: false, request, cancellationToken, effect);
+                request.Command, (this, request, effect, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, call.request, call.effect, call.cancellationToken))
+            : SendAsync(isTraced: false, request, effect, cancellationToken);
 
-    private ValueTask<IoctlReply> SendAsync(bool isTraced, IoctlRequest request, CancellationToken cancellationToken, PinEffect? effect)
+    private ValueTask<IoctlReply> SendAsync(bool isTraced, IoctlRequest request, PinEffect? effect, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         if (request.File?.Target is { } target && target.Context != Handle && IoctlTable.Find(request.Command) is { File.IsActedOn: true })

@@ -4,7 +4,6 @@ using IommuFd.Grains.Calls;
 using IommuFd.Grains.Dispatch;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
-using Orleans.Runtime;
 
 namespace IommuFd.UnitTests.Client;
 
