@@ -52,7 +52,42 @@ public sealed class IoctlBatch
     public async Task<IReadOnlyList<IoctlResult>> RunAsync(bool stopAtFirstError = false, CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var batch = await _context.SendBatchAsync([.. _entries.Select(entry => entry.ToRequest(_context.Memories))], stopAtFirstError, cancellationToken);
+        IoctlRequest[] requests = [.. _entries.Select(entry => entry.ToRequest(_context.Memories))];
+        var effects = _context.BeginEffects(requests);
+        IoctlBatchReply batch;
+        try
+        {
+            batch = await _context.SendBatchAsync(requests, stopAtFirstError, cancellationToken);
+        }
+        catch (Exception exception)
+        {
+            Array.ForEach(effects, effect => effect?.End(exception));
+            throw;
+        }
+
+        try
+        {
+            return await CopyOutAsync(batch);
+        }
+        finally
+        {
+            // What the batch copies for its program lies in memory that a later ioctl of it may have unmapped. What did not run has changed nothing.
+            for (var i = 0; i < effects.Length; i++)
+            {
+                if (i < batch.Replies.Length)
+                {
+                    effects[i]?.End(batch.Replies[i]);
+                }
+                else
+                {
+                    effects[i]?.Abandon();
+                }
+            }
+        }
+    }
+
+    private async Task<IReadOnlyList<IoctlResult>> CopyOutAsync(IoctlBatchReply batch)
+    {
         if (batch.Errno != Errno.None)
         {
             throw new IommufdException("batch", batch.Errno, batch.Diagnostic);

@@ -18,10 +18,7 @@ public sealed partial class IommuContext
     /// <returns>Completes when the object is destroyed.</returns>
     /// <exception cref="IommufdException">ENOENT if there is no such object; EBUSY if the object is held: the exception names the holders.</exception>
     public async ValueTask DestroyAsync(ObjectId id, CancellationToken cancellationToken = default)
-    {
-        await RunAsync(IommuCommand.Destroy, new IommuDestroy { Id = id.Value }, cancellationToken);
-        _pins.RemoveAll(id);
-    }
+        => await RunAsync(IommuCommand.Destroy, new IommuDestroy { Id = id.Value }, cancellationToken);
 
     /// <summary><c>IOMMU_OPTION_HUGE_PAGES</c>, get: whether an IOAS may combine contiguous pages.</summary>
     /// <param name="ioas">The IOAS.</param>
@@ -80,24 +77,24 @@ public sealed partial class IommuContext
     private static IommuOption Option(IommuOptionId option, IommuOptionOp op, ObjectId id = default, ulong value = 0)
         => new() { OptionId = (uint)option, Op = (ushort)op, ObjectId = id.Value, Val64 = value };
 
-    // An async method costs every ioctl a state machine, so this one is not async. Traced calls and calls that wait for room take async methods of their own.
+    // An async method costs every ioctl a state machine, so this one is not async. Calls that are traced, that change what is pinned, or that wait for room take async methods of their own.
     private ValueTask<T> RunAsync<T>(IommuCommand command, in T argument, CancellationToken cancellationToken)
         where T : unmanaged
     {
         cancellationToken.ThrowIfCancellationRequested();
         var request = Request(command, in argument);
-        if (TracedCalls.IsWanted)
+        if (TracedCalls.IsWanted || _pins.MayChange(request))
         {
-            return RunTracedAsync<T>(request, cancellationToken);
+            return RunAnyAsync<T>(request, cancellationToken);
         }
 
         var call = new IoctlOperation<T>(_session, _grain, request);
         return _session.TryBegin(call) ? call.StartAsync(cancellationToken) : RunWhenRoomAsync(call, cancellationToken);
     }
 
-    private async ValueTask<T> RunTracedAsync<T>(IoctlRequest request, CancellationToken cancellationToken)
+    private async ValueTask<T> RunAnyAsync<T>(IoctlRequest request, CancellationToken cancellationToken)
         where T : unmanaged
-        => IoctlResult.From(request.Command, await SendTracedAsync(request, cancellationToken)).ThrowIfFailed().Read<T>();
+        => IoctlResult.From(request.Command, await SendAsync(request, cancellationToken)).ThrowIfFailed().Read<T>();
 
     private async ValueTask<T> RunWhenRoomAsync<T>(IoctlOperation<T> call, CancellationToken cancellationToken)
         where T : unmanaged

@@ -7,8 +7,8 @@ namespace IommuFd.Client;
 public sealed partial class IommuContext
 {
     /// <summary>
-    /// <c>IOMMU_IOAS_MAP</c>: maps memory of this process. The SDK pins the memory, so that its address stays, until this context's <see cref="UnmapAsync"/> has unmapped
-    /// it in every IOAS that it was mapped or copied to, or those IOASes are destroyed, or the context is closed.
+    /// <c>IOMMU_IOAS_MAP</c>: maps memory of this process. The SDK pins the memory, so that its address stays, until ioctls of this context, typed or raw, have unmapped it in
+    /// every IOAS that it was mapped or copied to, or have destroyed those IOASes, or the context is closed. Without an answer it stays pinned if it may be mapped.
     /// </summary>
     /// <param name="ioas">The IOAS.</param>
     /// <param name="memory">The memory, at least 1 byte. To attach a device, it must be whole pages, as from <see cref="DmaMemory"/>.</param>
@@ -25,19 +25,19 @@ public sealed partial class IommuContext
         ObjectId ioas, Memory<byte> memory, Iova? iova = null, DmaAccess access = DmaAccess.ReadWrite, CancellationToken cancellationToken = default)
     {
         var pin = new MemoryPin(memory);
+        var length = (ulong)memory.Length;
+        var cmd = new IommuIoasMap { Flags = FlagsOf(iova, access), IoasId = ioas.Value, UserVa = pin.Address, Length = length, Iova = iova?.Value ?? 0 };
+        var buffer = new UserBuffer { Address = pin.Address, Length = length, ReadableBytes = length, WritableBytes = length };
+        var request = Request(IommuCommand.IoasMap, in cmd, [buffer]);
+        var effect = _pins.Begin(request, pin);
         try
         {
-            var length = (ulong)memory.Length;
-            var cmd = new IommuIoasMap { Flags = FlagsOf(iova, access), IoasId = ioas.Value, UserVa = pin.Address, Length = length, Iova = iova?.Value ?? 0 };
-            var buffer = new UserBuffer { Address = pin.Address, Length = length, ReadableBytes = length, WritableBytes = length };
-            var result = await SendAsync<IommuIoasMap>(IommuCommand.IoasMap, cmd, [buffer], null, cancellationToken);
-            _pins.Add(ioas, new IovaRange(result.Iova, result.Iova + (length - 1)), pin);
-            return new Iova(result.Iova);
+            var reply = await SendAsync(request, cancellationToken, effect);
+            return new Iova(IoctlResult.From(request.Command, reply).ThrowIfFailed().Read<IommuIoasMap>().Iova);
         }
-        catch (IommufdException)
+        finally
         {
-            pin.Drop();
-            throw;
+            effect.Abandon();
         }
     }
 
@@ -84,9 +84,7 @@ public sealed partial class IommuContext
     {
         var length = range == IovaRange.All ? ulong.MaxValue : range.LengthBytes;
         var cmd = new IommuIoasUnmap { IoasId = ioas.Value, Iova = range.Start, Length = length };
-        var unmapped = (await RunAsync(IommuCommand.IoasUnmap, cmd, cancellationToken)).Length;
-        _pins.Remove(ioas, range);
-        return unmapped;
+        return (await RunAsync(IommuCommand.IoasUnmap, cmd, cancellationToken)).Length;
     }
 
     /// <summary><c>IOMMU_IOAS_COPY</c>: maps the memory of a mapping a second time, in another IOAS or in the same. Both mappings share the pages.</summary>
@@ -116,9 +114,7 @@ public sealed partial class IommuContext
             SrcIova = range.Start,
             DstIova = iova?.Value ?? 0,
         };
-        var copied = (await RunAsync(IommuCommand.IoasCopy, cmd, cancellationToken)).DstIova;
-        _pins.Copy(source, range, destination, copied);
-        return new Iova(copied);
+        return new Iova((await RunAsync(IommuCommand.IoasCopy, cmd, cancellationToken)).DstIova);
     }
 
     /// <summary><c>IOMMU_IOAS_IOVA_RANGES</c>: the ranges that can be mapped, including those that are mapped.</summary>

@@ -17,7 +17,7 @@ public sealed partial class IommuContext : IAsyncDisposable
     private readonly ReleaseOnce<ReleaseReport?> _release;
     private readonly TracedCalls _traced;
 
-    // Memory of this process that the typed methods have mapped. Mapping and copying add to it; unmapping, destroying an IOAS and closing the file remove from it.
+    // Memory of this process that MapAsync has mapped. Closing the file ends it all.
     private readonly PinnedMappings _pins = new();
 
     internal IommuContext(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply opened)
@@ -99,9 +99,17 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <exception cref="IommufdTransportException">No answer came. The file is closed when its lease expires, if not before.</exception>
     public async Task<ReleaseReport?> CloseAsync(CancellationToken cancellationToken = default)
     {
-        var release = await _release.EndAsync(cancellationToken);
-        _pins.RemoveAll();
-        return release;
+        try
+        {
+            var release = await _release.EndAsync(cancellationToken);
+            _pins.Close();
+            return release;
+        }
+        catch (IommufdException closed) when (closed.Errno == Errno.EBADF)
+        {
+            _pins.Close();
+            throw;
+        }
     }
 
     /// <summary>Closes this file unless it is closed. Does not throw: a file that the request does not reach is closed when its lease expires.</summary>
@@ -109,7 +117,7 @@ public sealed partial class IommuContext : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _release.DisposeAsync();
-        _pins.RemoveAll();
+        _pins.Close();
     }
 
     internal static IoctlRequest Request<T>(IommuCommand command, in T argument, UserBuffer[]? buffers = null, UserFile? file = null)
@@ -157,6 +165,9 @@ public sealed partial class IommuContext : IAsyncDisposable
             ? _traced.BatchAsync(requests.Length, (this, requests, stopAtFirstError, cancellationToken), static call => call.Item1.SendBatchAsync(isTraced: true, call.requests, call.stopAtFirstError, call.cancellationToken))
             : SendBatchAsync(isTraced: false, requests, stopAtFirstError, cancellationToken);
 
+    /// <summary>Begins what the ioctls of a batch do to what is pinned.</summary>
+    internal PinEffect?[] BeginEffects(IoctlRequest[] requests) => Array.ConvertAll(requests, _pins.Begin);
+
     private IommuFile FileOf(NewFile opened) => new(opened.File, _core, _reference.Lease);
 
     private async ValueTask<IoctlBatchReply> SendBatchAsync(bool isTraced, IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
@@ -167,13 +178,13 @@ public sealed partial class IommuContext : IAsyncDisposable
         return await call.StartAsync(cancellationToken);
     }
 
-    private ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken)
-        => TracedCalls.IsWanted ? SendTracedAsync(request, cancellationToken) : SendAsync(isTraced: false, request, cancellationToken);
+    private ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken, PinEffect? effect = null)
+        => TracedCalls.IsWanted
+            ? _traced.IoctlAsync(
+                request.Command, (this, request, effect, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, call.request, call.effect, call.cancellationToken))
+            : SendAsync(isTraced: false, request, effect, cancellationToken);
 
-    private ValueTask<IoctlReply> SendTracedAsync(IoctlRequest request, CancellationToken cancellationToken)
-        => _traced.IoctlAsync(request.Command, (this, request, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, call.request, call.cancellationToken));
-
-    private ValueTask<IoctlReply> SendAsync(bool isTraced, IoctlRequest request, CancellationToken cancellationToken)
+    private ValueTask<IoctlReply> SendAsync(bool isTraced, IoctlRequest request, PinEffect? effect, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         if (request.File?.Target is { } target && target.Context != Handle && IoctlTable.Find(request.Command) is { File.IsActedOn: true })
@@ -182,7 +193,26 @@ public sealed partial class IommuContext : IAsyncDisposable
         }
 
         var call = new IoctlOperation(_session, _grain, request) { IsTraced = isTraced };
-        return _session.TryBegin(call) ? call.StartAsync(cancellationToken) : SendWhenRoomAsync(call, cancellationToken);
+        effect ??= _pins.Begin(request);
+        return effect is not null ? SendNotedAsync(call, effect, cancellationToken)
+            : _session.TryBegin(call) ? call.StartAsync(cancellationToken)
+            : SendWhenRoomAsync(call, cancellationToken);
+    }
+
+    // A request without a number was never sent.
+    private async ValueTask<IoctlReply> SendNotedAsync(IoctlOperation call, PinEffect effect, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var reply = await SendWhenRoomAsync(call, cancellationToken);
+            effect.End(reply);
+            return reply;
+        }
+        catch (Exception exception)
+        {
+            effect.End(exception, wasSent: call.Sequence > 0);
+            throw;
+        }
     }
 
     private async ValueTask<IoctlReply> SendWhenRoomAsync(IoctlOperation call, CancellationToken cancellationToken)

@@ -36,7 +36,7 @@ public enum DiagnosticReason
     /// <summary>EOPNOTSUPP: a reserved field is not zero. <c>Value</c> is the field.</summary>
     ReservedNotZero,
 
-    /// <summary>EOPNOTSUPP: the command does not know a flag. <c>Value</c> has the flags.</summary>
+    /// <summary>EOPNOTSUPP or EINVAL: the command does not know the flags <c>Value</c>; those that it knows are left out.</summary>
     UnsupportedFlags,
 
     /// <summary>EOPNOTSUPP: the command does not know the op. <c>Value</c> is the op.</summary>
@@ -48,13 +48,13 @@ public enum DiagnosticReason
     /// <summary>EOPNOTSUPP: the option belongs to the context, so <c>object_id</c> must be 0.</summary>
     OptionTakesNoObject,
 
-    /// <summary>EINVAL: the option can't have this value. <c>Value</c> is the value.</summary>
+    /// <summary>EINVAL: the option can't have the value <c>Value</c>. <c>Limit</c> is the least that it can have; 0 where it can be 0 or 1.</summary>
     InvalidOptionValue,
 
     /// <summary>EOPNOTSUPP: the command passed its checks, but this version does not implement it.</summary>
     NotImplemented,
 
-    /// <summary>ENOENT: no object has the id <c>ObjectId</c>.</summary>
+    /// <summary>ENOENT, or EINVAL of what a HWPT is to be allocated on: no object has the id <c>ObjectId</c>.</summary>
     ObjectNotFound,
 
     /// <summary>ENOENT: the object <c>ObjectId</c> is of another kind than the command needs.</summary>
@@ -69,7 +69,7 @@ public enum DiagnosticReason
     /// <summary>ENODEV: no compatibility IOAS is set.</summary>
     NoCompatIoas,
 
-    /// <summary>ENOENT: the context has no such hold. <c>Value</c> is the hold.</summary>
+    /// <summary>ENOENT: the driver has no such hold. <c>Value</c> is the hold.</summary>
     HoldNotFound,
 
     /// <summary>EINVAL: a name is empty or longer than <see cref="IoctlLimits.MaxNameLength"/>, or a kind or mode is unknown.</summary>
@@ -84,37 +84,37 @@ public enum DiagnosticReason
     /// <summary>EINVAL: the mapping is neither readable nor writeable. <c>Value</c> has the flags.</summary>
     MappingWithoutAccess,
 
-    /// <summary>EOVERFLOW: an IOVA or a length is 2^64 - 1, or together they pass 2^64. <c>Value</c> is the first IOVA or address, <c>Limit</c> the length.</summary>
+    /// <summary>EOVERFLOW: a first IOVA, <c>Value</c>, and a length, <c>Limit</c>, pass the last IOVA.</summary>
     RangeOverflow,
 
-    /// <summary>EINVAL: IOVA, length and offset in the page must be aligned to <c>Limit</c> bytes. <c>Value</c> is the IOVA or the length.</summary>
+    /// <summary>EINVAL: the IOVA <c>Value</c> must be aligned to <c>Limit</c> bytes.</summary>
     Misaligned,
 
     /// <summary>EINVAL: the length is 0.</summary>
     EmptyRange,
 
-    /// <summary>EEXIST or EADDRINUSE: the area <c>Overlap</c> is in the way. <c>Value</c> is the IOVA asked for.</summary>
+    /// <summary>EEXIST or EADDRINUSE: the area <c>Overlap</c> is in the way. <c>Value</c> and <c>Limit</c> are the first and the last IOVA asked for.</summary>
     AreaInTheWay,
 
-    /// <summary>EINVAL or EADDRINUSE: the reserved range <c>Overlap</c> is in the way. <c>Value</c> is the IOVA asked for.</summary>
+    /// <summary>EINVAL or EADDRINUSE: the reserved range <c>Overlap</c> is in the way. <c>Value</c> and <c>Limit</c> are the first and the last IOVA asked for.</summary>
     ReservedInTheWay,
 
-    /// <summary>EADDRINUSE: <c>Overlap</c> can't be reserved, since automatic IOVAs are allowed there.</summary>
+    /// <summary>EADDRINUSE: <c>Value</c> and <c>Limit</c>, the first and the last IOVA, can't be reserved, since automatic IOVAs are allowed in <c>Overlap</c>.</summary>
     AllowedInTheWay,
 
-    /// <summary>ENOSPC: no hole is large enough. <c>Value</c> is the bytes asked for, <c>Limit</c> the largest hole.</summary>
+    /// <summary>ENOSPC: no hole is large enough, or none is at the alignment of the memory. <c>Value</c> is the bytes asked for, <c>Limit</c> the largest hole, whatever its alignment.</summary>
     NoHole,
 
-    /// <summary>ENOENT: the range is not mapped as whole areas. <c>Value</c> is its first IOVA, <c>Limit</c> its bytes, <c>Overlap</c> the nearest area, if any.</summary>
+    /// <summary>ENOENT: nothing in the range is mapped. <c>Value</c> is its first IOVA, <c>Limit</c> its bytes, <c>Overlap</c> the nearest area, if any.</summary>
     RangeNotMapped,
 
     /// <summary>EBADF: the file descriptor is not open.</summary>
     FileNotOpen,
 
-    /// <summary>EPERM: memory that is mapped for reading only can't be copied to a writeable mapping.</summary>
+    /// <summary>EPERM: memory that was mapped for reading only, at the address <c>Value</c>, can't be copied to a writeable mapping.</summary>
     PagesNotWritable,
 
-    /// <summary>EINVAL: a range of the list does not end after its start, or overlaps another.</summary>
+    /// <summary>EINVAL: a range of the list, from <c>Value</c> to <c>Limit</c>, does not end after its start.</summary>
     InvalidRangeList,
 
     /// <summary>EFAULT: a buffer can't be accessed. <c>Value</c> is how many bytes can be, <c>Limit</c> how many are needed.</summary>
@@ -123,34 +123,34 @@ public enum DiagnosticReason
     /// <summary>EMSGSIZE: the array has room for <c>Value</c> entries, there are <c>Limit</c>.</summary>
     ArrayTooSmall,
 
-    /// <summary>EADDRINUSE: huge pages can't be switched off, since an area is not aligned to pages.</summary>
+    /// <summary>EADDRINUSE: huge pages can't be switched off, since the area <c>Overlap</c> is not aligned to pages.</summary>
     UnalignedAreas,
 
-    /// <summary>EINVAL: an IOAS maps process memory; only mappings of files can move to another process.</summary>
+    /// <summary>EINVAL: the IOAS <c>ObjectId</c> maps process memory at <c>Overlap</c>; only mappings of files can move to another process.</summary>
     MapsProcessMemory,
 
     /// <summary>EIO: the grain of the object <c>ObjectId</c> did not answer, or has lost its state.</summary>
     ObjectUnreachable,
 
-    /// <summary>EBUSY: the device <c>ObjectId</c> is already attached.</summary>
+    /// <summary>EBUSY: the device <c>ObjectId</c>, or its PASID <c>Value</c> if that is not 0, is already attached.</summary>
     DeviceAttached,
 
-    /// <summary>EINVAL: the device <c>ObjectId</c> is not attached.</summary>
+    /// <summary>EINVAL: the device <c>ObjectId</c>, or its PASID <c>Value</c> if that is not 0, is not attached.</summary>
     DeviceNotAttached,
 
-    /// <summary>EINVAL: devices of the same IOMMU group are attached to the HWPT <c>ObjectId</c>.</summary>
+    /// <summary>EINVAL: devices of the same IOMMU group, or their PASIDs <c>Value</c> if that is not 0, are attached to the HWPT <c>ObjectId</c>.</summary>
     GroupAttachedElsewhere,
 
     /// <summary>EINVAL: the object <c>ObjectId</c> is neither an IOAS nor a page table.</summary>
     NotAPageTable,
 
-    /// <summary>EINVAL: the device's IOMMU can't use the page table of the HWPT <c>ObjectId</c>.</summary>
+    /// <summary>EINVAL: the IOMMU of the device, or of another device of its group, can't use the page table of the HWPT <c>ObjectId</c>, or of the IOAS.</summary>
     DeviceIncompatible,
 
     /// <summary>EINVAL: a PASID, or a device beside PASIDs, can only be attached to a HWPT that was allocated for PASIDs. <c>ObjectId</c> is another.</summary>
     PasidIncompatible,
 
-    /// <summary>EOPNOTSUPP: the device's IOMMU has no page table with the flags <c>Value</c>, or none with this data.</summary>
+    /// <summary>EOPNOTSUPP: the device's IOMMU has no page table with the flags <c>Value</c>.</summary>
     IommuLacksFeature,
 
     /// <summary>ENODEV: no IOMMU driver has this name.</summary>
@@ -165,13 +165,13 @@ public enum DiagnosticReason
     /// <summary>EINVAL: a page table is to be nested on the HWPT <c>ObjectId</c>, which was not allocated as a nest parent.</summary>
     NotNestParent,
 
-    /// <summary>EFAULT or EINVAL: memory behind <c>Overlap</c> is missing, read-only, or a file that is not a memfd.</summary>
+    /// <summary>EFAULT: memory of the caller's, <c>Limit</c> bytes at the address <c>Value</c>, can't be pinned. <c>Overlap</c> is where it is mapped; null where it was to be.</summary>
     MemoryNotPinnable,
 
-    /// <summary>EADDRINUSE: something in <c>Overlap</c>, which lies outside the page table's aperture, is mapped or allowed.</summary>
+    /// <summary>EADDRINUSE: the area <c>Overlap</c> is not within the page table's aperture, from <c>Value</c> to <c>Limit</c>.</summary>
     OutsideAperture,
 
-    /// <summary>EADDRINUSE: an area is not aligned to <c>Limit</c> bytes.</summary>
+    /// <summary>EADDRINUSE: the area <c>Overlap</c>, or its memory, is not aligned to <c>Limit</c> bytes.</summary>
     AreasMisaligned,
 
     /// <summary>EOPNOTSUPP: the HWPT <c>ObjectId</c> was allocated without dirty tracking.</summary>
@@ -180,8 +180,8 @@ public enum DiagnosticReason
     /// <summary>EINVAL: dirty tracking of the HWPT <c>ObjectId</c> is not enabled.</summary>
     DirtyTrackingDisabled,
 
-    /// <summary>EINVAL: the range is empty, or not a multiple of pages of <c>Limit</c> bytes. <c>Value</c> is its first IOVA.</summary>
-    InvalidDirtyRange,
+    /// <summary>EINVAL: the page size of a bitmap, <c>Value</c>, is not a power of two.</summary>
+    InvalidPageSize,
 
     /// <summary>EBADFD: the file descriptor <c>Value</c> is not an access of an open context.</summary>
     NotAnAccess,
@@ -198,10 +198,10 @@ public enum DiagnosticReason
     /// <summary>EMFILE: the ioctl opens a file, and the caller's memory has no free file descriptor.</summary>
     NoFreeDescriptor,
 
-    /// <summary>EPERM: the area does not permit this access. <c>Value</c> is the first IOVA.</summary>
+    /// <summary>EPERM: the area <c>Overlap</c> does not permit this access. <c>Value</c> is the first IOVA that is refused.</summary>
     AccessDenied,
 
-    /// <summary>ENOENT: the access has no pin <c>Value</c>, or an unmap has revoked it.</summary>
+    /// <summary>ENOENT: the access <c>ObjectId</c> has no pin <c>Value</c>: it was never taken, was dropped, or an unmap has revoked it.</summary>
     PinNotFound,
 
     /// <summary>EBADE or EINVAL: the memory behind the IOVA <c>Value</c> is not the expected memory.</summary>
@@ -210,7 +210,7 @@ public enum DiagnosticReason
     /// <summary>EIO: the page at <c>Value</c> has <c>Limit</c> pins; another number was expected.</summary>
     UnexpectedPinCount,
 
-    /// <summary>EINVAL: the cache has no such entry, or the entry is <c>Value</c>.</summary>
+    /// <summary>EINVAL: the entry of the device's cache is <c>Value</c>; something else was expected.</summary>
     UnexpectedCache,
 
     /// <summary>EINVAL: the object <c>ObjectId</c> belongs to the driver that made it; no other can hold it.</summary>
@@ -234,10 +234,10 @@ public enum DiagnosticReason
     /// <summary>ENOMEM: the session already has <c>Limit</c> requests under way.</summary>
     TooManyUnsettled,
 
-    /// <summary>ENOMEM: the context already has <c>Limit</c> objects, or <c>Limit</c> areas and ranges.</summary>
+    /// <summary>ENOMEM: the context already has <c>Limit</c> objects.</summary>
     TooManyObjects,
 
-    /// <summary>EMFILE or ENFILE: the context already has <c>Limit</c> references, or its opener or the silo <c>Limit</c> contexts.</summary>
+    /// <summary>EMFILE: the context already has <c>Limit</c> references.</summary>
     TooManyReferences,
 
     /// <summary>EIO: the grain of <c>ObjectId</c> counts <c>Value</c> users, the context's table <c>Limit</c>. A bug of the service: the object stays.</summary>
@@ -264,13 +264,13 @@ public enum DiagnosticReason
     /// <summary>EEXIST: the vIOMMU has an event queue of the kind <c>Value</c> already, <c>ObjectId</c>.</summary>
     VeventqTypeTaken,
 
-    /// <summary>EINVAL: the device <c>ObjectId</c> is behind another IOMMU.</summary>
+    /// <summary>EINVAL: the device <c>ObjectId</c> is behind another IOMMU than the HWPT or vIOMMU <c>Value</c>.</summary>
     OtherIommu,
 
-    /// <summary>EINVAL, EEXIST or EIO: the vIOMMU can't have a hardware queue with the index <c>Value</c>: it is not below <c>Limit</c>, taken, or the queue before it is missing.</summary>
+    /// <summary>EINVAL: the vIOMMU can't have a hardware queue with the index <c>Value</c>: it has <c>Limit</c> of the kind.</summary>
     QueueIndexUnusable,
 
-    /// <summary>EOPNOTSUPP: the IOMMU has no vIOMMU, event queue or hardware queue of the kind <c>Value</c>.</summary>
+    /// <summary>EOPNOTSUPP: the IOMMU has no vIOMMU, event queue, hardware queue or hardware information of the kind <c>Value</c>.</summary>
     UnsupportedKind,
 
     /// <summary>EFAULT: the memory of a hardware queue is not contiguous at the IOVA <c>Value</c>.</summary>
@@ -279,22 +279,22 @@ public enum DiagnosticReason
     /// <summary>EBUSY: an object needs what is mapped at <c>Overlap</c>: it can't be unmapped.</summary>
     AreaLocked,
 
-    /// <summary>EINVAL: <c>ObjectId</c> can't be invalidated: only a nested HWPT or a vIOMMU can.</summary>
+    /// <summary>EINVAL: <c>ObjectId</c> takes no invalidations. EOPNOTSUPP: the same of a nested HWPT whose IOMMU takes them by the vIOMMU.</summary>
     NotInvalidatable,
 
-    /// <summary>EINVAL, EOPNOTSUPP, E2BIG, EFAULT or EIO: the entry <c>Value</c> of the invalidation can't be carried out; those before it were.</summary>
+    /// <summary>EINVAL, EOPNOTSUPP or EIO: the entry <c>Value</c> of the invalidation can't be carried out, for what it says; those before it were.</summary>
     InvalidEntry,
 
     /// <summary>EINVAL: the entries of an invalidation are of the kind <c>Value</c>, which the object does not take.</summary>
     WrongEntryKind,
 
-    /// <summary>EINVAL: an invalidation of <c>Value</c> entries has no address for them, or entries of length 0.</summary>
+    /// <summary>EINVAL: an invalidation of <c>Value</c> entries has no address for them, or entries of length 0; or none, where there must be one.</summary>
     NoEntries,
 
-    /// <summary>EINVAL: the cache has no such entry, or the entry is <c>Value</c>.</summary>
+    /// <summary>EINVAL: the entry of the page table's cache is <c>Value</c>; something else was expected.</summary>
     UnexpectedIotlb,
 
-    /// <summary>EINVAL: the PASID is attached to <c>ObjectId</c>; id 0 for nothing.</summary>
+    /// <summary>EINVAL: the PASID <c>Value</c> is attached to <c>ObjectId</c>; id 0 for nothing.</summary>
     UnexpectedHwpt,
 
     /// <summary>ENOENT: the device <c>ObjectId</c> has no vIOMMU that its events could go to.</summary>
@@ -329,4 +329,103 @@ public enum DiagnosticReason
 
     /// <summary>EINVAL: a group must have 1 to <c>Limit</c> page faults with one PASID and one group number.</summary>
     InvalidFaultGroup,
+
+    /// <summary>EOPNOTSUPP: this version does not know the request of a driver or an operator.</summary>
+    UnsupportedRequest,
+
+    /// <summary>ENOENT: the device or access <c>ObjectId</c> was made by another driver.</summary>
+    ObjectOfOtherDriver,
+
+    /// <summary>EOVERFLOW or EINVAL: <c>Value</c>, an IOVA or a length, is larger than <c>Limit</c>.</summary>
+    NumberTooLarge,
+
+    /// <summary>EOVERFLOW, EINVAL or ERANGE: <c>Limit</c> bytes at the address or offset <c>Value</c>, in whole pages, reach 2^64.</summary>
+    MemoryOverflow,
+
+    /// <summary>EOVERFLOW: no IOVA is chosen for <c>Value</c> bytes, half of all IOVAs or more.</summary>
+    TooLongToPlace,
+
+    /// <summary>EINVAL: the length <c>Value</c> must be aligned to <c>Limit</c> bytes.</summary>
+    MisalignedLength,
+
+    /// <summary>EINVAL: the memory's address, or the file's offset, <c>Value</c>, must be aligned to <c>Limit</c> bytes.</summary>
+    MisalignedMemory,
+
+    /// <summary>EINVAL: a file, <c>Limit</c> bytes at the offset <c>Value</c>, can't be pinned. <c>Overlap</c> is where it is mapped; null where it was to be.</summary>
+    FileNotPinnable,
+
+    /// <summary>ENOENT or EINVAL: the IOVA <c>Value</c> is not mapped. <c>Overlap</c> is the nearest area, if any.</summary>
+    IovaNotMapped,
+
+    /// <summary>ENOENT: the area <c>Overlap</c> reaches out of the range. <c>Value</c> is its first IOVA, <c>Limit</c> its bytes.</summary>
+    AreaReachesOut,
+
+    /// <summary>EINVAL: of a list, the range from <c>Value</c> to <c>Limit</c> overlaps the range <c>Overlap</c>.</summary>
+    RangesOverlap,
+
+    /// <summary>EADDRINUSE: automatic IOVAs are allowed in <c>Overlap</c>, which is not within the page table's aperture, from <c>Value</c> to <c>Limit</c>.</summary>
+    AllowedOutsideAperture,
+
+    /// <summary>EINVAL: huge pages can't be switched off while the HWPT <c>ObjectId</c> mirrors the IOAS and something, first <c>Overlap</c>, is mapped.</summary>
+    HugePagesInUse,
+
+    /// <summary>ENOMEM: an invalidation has <c>Value</c> entries, more than <c>Limit</c>.</summary>
+    TooManyEntries,
+
+    /// <summary>ENOMEM: the part of a bitmap that is not zero is larger than <c>Limit</c> bytes. <c>Value</c> is how many bytes of IOVAs it covers.</summary>
+    BitmapTooLarge,
+
+    /// <summary>EOPNOTSUPP: the flags <c>Value</c> exclude each other.</summary>
+    ConflictingFlags,
+
+    /// <summary>EOPNOTSUPP: a HWPT that is nested on <c>ObjectId</c> is made of data, and there is none.</summary>
+    NestingNeedsData,
+
+    /// <summary>EOPNOTSUPP: the device's IOMMU nests no page table on the HWPT <c>ObjectId</c>.</summary>
+    CannotNest,
+
+    /// <summary>EINVAL: no HWPT can be allocated on <c>ObjectId</c>.</summary>
+    CannotAllocateOn,
+
+    /// <summary>EOPNOTSUPP: the device's IOMMU does not take data of the type <c>Value</c>, or not with this content.</summary>
+    UnsupportedData,
+
+    /// <summary>EINVAL: data of the type <c>Value</c> does not have <c>Limit</c> bytes.</summary>
+    WrongDataLength,
+
+    /// <summary>EIO: the content of the data of the type <c>Value</c> is one that a guest must not have.</summary>
+    InvalidData,
+
+    /// <summary>EINVAL: a device has no PASID <c>Value</c>: its PASIDs have <c>Limit</c> bits.</summary>
+    NoSuchPasid,
+
+    /// <summary>EINVAL: the device's IOMMU does not keep caches coherent.</summary>
+    NotCacheCoherent,
+
+    /// <summary>EINVAL: the cache has no entry <c>Value</c>, it has <c>Limit</c>.</summary>
+    NoCacheEntry,
+
+    /// <summary>ENOMEM: the context would have <c>Value</c> areas and ranges, more than <c>Limit</c>.</summary>
+    TooManyAreas,
+
+    /// <summary>EMFILE: the opener already has <c>Limit</c> contexts. ENFILE: the silo has.</summary>
+    TooManyContexts,
+
+    /// <summary>EMFILE: a client has already taken the session that the file would have.</summary>
+    SessionTaken,
+
+    /// <summary>EEXIST: the vIOMMU already has a hardware queue with the index <c>Value</c>.</summary>
+    QueueIndexTaken,
+
+    /// <summary>EIO: the vIOMMU has no hardware queue with the index before <c>Value</c>.</summary>
+    QueueBeforeMissing,
+
+    /// <summary>EINVAL: the entries of the invalidation have <c>Value</c> bytes each; they must have <c>Limit</c>.</summary>
+    WrongEntryLength,
+
+    /// <summary>EINVAL: an event queue must have room for an event.</summary>
+    QueueWithoutDepth,
+
+    /// <summary>EINVAL: the pointer to a buffer of <c>Limit</c> bytes is 0.</summary>
+    NoBuffer,
 }

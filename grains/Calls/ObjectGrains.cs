@@ -37,7 +37,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
 
     /// <summary>ENOMEM where there is no room for more areas or ranges; success where there is.</summary>
     public OperationResult CheckRoom(long more)
-        => Areas + more <= MaxAreas ? default : new(Errno.ENOMEM, default, Failure.Because(DiagnosticReason.TooManyObjects, limit: (ulong)MaxAreas));
+        => Areas + more <= MaxAreas ? default : new(Errno.ENOMEM, default, Failure.Because(DiagnosticReason.TooManyAreas, (ulong)(Areas + more), (ulong)MaxAreas));
 
     /// <summary>Calls the grain of an object. Where it fails or has lost its state, the reply is EIO, which no command of the kernel answers.</summary>
     /// <param name="entry">The object.</param>

@@ -221,7 +221,7 @@ internal sealed partial class ContextGrain
 
         if (quota.TryAdmit(client, out var limit) is var errno && errno != Errno.None)
         {
-            return new ReferenceReply(errno, default, default, default, Failure.Because(DiagnosticReason.TooManyReferences, limit: (ulong)limit));
+            return new ReferenceReply(errno, default, default, default, Failure.Because(DiagnosticReason.TooManyContexts, limit: (ulong)limit));
         }
 
         _client = client;

@@ -36,7 +36,7 @@ internal sealed partial class ContextGrain
             ReleaseContextRequest => ReleaseByOperatorAsync(context, request.Operator),
             DropDriverRequest drop => DropDriverAsync(context, drop),
             DropStuckHoldRequest drop => DropHoldAsync(context, drop),
-            _ => Task.FromResult(Refuse(Errno.EOPNOTSUPP, DiagnosticReason.UnsupportedOp)),
+            _ => Task.FromResult(Refuse(Errno.EOPNOTSUPP, DiagnosticReason.UnsupportedRequest)),
         };
 
         static PutReply Refuse(Errno errno, DiagnosticReason reason) => new(errno, null, Failure.Because(reason));

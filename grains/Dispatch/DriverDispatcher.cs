@@ -75,7 +75,7 @@ internal static class DriverDispatcher
 
         return Find(request) is { } row
             ? row.Handler(scope, driver, request)
-            : ValueTask.FromResult(OperationResult.Fail(Errno.EOPNOTSUPP, DiagnosticReason.UnsupportedOp).ToDriverReply());
+            : ValueTask.FromResult(OperationResult.Fail(Errno.EOPNOTSUPP, DiagnosticReason.UnsupportedRequest).ToDriverReply());
     }
 
     /// <summary>Whether a driver's request has changed the context, or may have, given its answer. Such an answer must be journaled.</summary>
@@ -104,7 +104,7 @@ internal static class DriverDispatcher
         => Of<T>(
             async (scope, driver, request) => DriverHandler.Find<TEntry>(scope, driver, id(request)) is { } entry
                 ? (await run(scope, entry, request)).ToDriverReply()
-                : DriverHandler.NotFound(scope, id(request)),
+                : DriverHandler.NotFound<TEntry>(scope, id(request)),
             changes);
 
     private static FrozenDictionary<Type, Row> Build(params Row[] rows) => rows.ToFrozenDictionary(row => row.Request);

@@ -72,7 +72,7 @@ internal static class DriverHandler
     {
         if (Find<AccessEntry>(scope, driver, request.Access) is not { } access)
         {
-            return NotFound(scope, request.Access);
+            return NotFound<AccessEntry>(scope, request.Access);
         }
 
         if (!access.NeedsPinPages)
@@ -94,7 +94,7 @@ internal static class DriverHandler
     {
         if (Find<AccessEntry>(scope, driver, request.Access) is not { } access)
         {
-            return NotFound(scope, request.Access);
+            return NotFound<AccessEntry>(scope, request.Access);
         }
 
         return TooLarge(request.Length)
@@ -128,7 +128,11 @@ internal static class DriverHandler
         => scope.Context.Objects.Find<T>(id.Value) is { } entry && entry.DriverHold?.Owner == driver ? entry : null;
 
     /// <summary>The answer where <see cref="Find"/> finds nothing.</summary>
-    public static DriverReply NotFound(IoctlScope scope, ObjectId id) => OperationResult.NotFound(scope.Context.Objects, id.Value).ToDriverReply();
+    public static DriverReply NotFound<T>(IoctlScope scope, ObjectId id)
+        where T : DriverOwnedEntry
+        => (scope.Context.Objects.Find<T>(id.Value) is { } entry
+            ? OperationResult.Fail(Errno.ENOENT, DiagnosticReason.ObjectOfOtherDriver, entry)
+            : OperationResult.NotFound(scope.Context.Objects, id.Value)).ToDriverReply();
 
     private static DriverReply? TooLarge(ulong length) => length <= IoctlLimits.MaxAccessBytes
         ? null

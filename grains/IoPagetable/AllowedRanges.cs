@@ -61,6 +61,9 @@ internal sealed class AllowedRanges
         return index < _ranges.Length && _ranges[index].Start <= range.Last;
     }
 
+    /// <summary>The lowest range that overlaps another, if any.</summary>
+    public IovaRange? First(IovaRange within) => Overlaps(within) ? _ranges[IndexByLast(within.Start)] : null;
+
     /// <summary>The first contiguous stretch of allowed IOVAs between two IOVAs. Ranges that touch form one stretch.</summary>
     public bool TryNextStretch(ulong from, ulong last, out IovaRange stretch)
     {

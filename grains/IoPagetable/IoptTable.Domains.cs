@@ -92,6 +92,9 @@ internal sealed partial class IoptTable
     /// <summary>The area that could not be pinned for a domain, the last time that one could not be added for this reason.</summary>
     public IoptArea? Unpinnable { get; private set; }
 
+    /// <summary>The first area that is not aligned, if any.</summary>
+    public IoptArea? FirstMisaligned(ulong alignment) => AreAreasAligned(alignment) ? null : Areas.First(area => area.Alignment < alignment);
+
     private void RelaxAlignment()
     {
         var errno = CalculateIovaAlignment();

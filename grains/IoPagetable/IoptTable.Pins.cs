@@ -101,6 +101,19 @@ internal sealed partial class IoptTable
         }
     }
 
+    /// <summary>Where <see cref="Pin"/> or <see cref="Resolve"/> of a range stops: the first IOVA of the area that refuses, or that is not mapped; the range's end if all of it will do.</summary>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="write">Whether they will be written.</param>
+    /// <param name="isPin">Whether they are to be pinned.</param>
+    /// <param name="look">Looks at the memory, with what was known when it was refused.</param>
+    public ulong StopOf(ulong iova, ulong length, bool write, bool isPin, PinLook look)
+    {
+        var slices = new List<PagesSlice>();
+        Walk(iova, length, slices, (area, slice, isLast) => isPin ? CheckPin(area, slice, isLast, write, look) : CheckCopy(area, slice, write, look));
+        return slices.Aggregate(iova, (end, slice) => end + slice.Length);
+    }
+
     /// <summary>
     /// The IOVA at an offset from the start of the n-th area, for programs that know no IOVA; 0 if there is no such area.
     /// </summary>

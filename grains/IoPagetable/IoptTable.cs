@@ -136,6 +136,17 @@ internal sealed partial class IoptTable
         return Errno.ENOENT;
     }
 
+    /// <summary>The first IOVA from one on that is not mapped. There must be one.</summary>
+    public ulong FirstGap(ulong iova)
+    {
+        while (FirstArea(new IovaRange(iova, iova)) is { } area)
+        {
+            iova = area.Range.Last + 1;
+        }
+
+        return iova;
+    }
+
     /// <summary>
     /// Unmaps the areas of a range, each of which must lie wholly in it (<c>iopt_unmap_iova</c>). Areas are removed one by one, ascending;
     /// those removed before a failure stay removed. The pins in an area are revoked first.

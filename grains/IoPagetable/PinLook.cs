@@ -37,12 +37,15 @@ internal sealed class PinLook(PinFacts facts)
     /// <summary>What must be known first; empty where everything that was met is known.</summary>
     public PinQuestion[] Questions => [.. _questions];
 
+    /// <summary>The slice that can't be pinned; null where none was met.</summary>
+    public PagesSlice? Unpinnable { get; private set; }
+
     /// <summary>Whether a slice of pages that nobody has pinned can be pinned. What is not known yet counts as there.</summary>
     public Errno Check(PagesSlice slice)
     {
         if (slice.Pages.Source is null)
         {
-            return slice.CheckWhenMapped();
+            return CheckedAs(slice, slice.IsPinnable());
         }
 
         var number = _seen++;
@@ -53,7 +56,7 @@ internal sealed class PinLook(PinFacts facts)
 
         if (facts.Fault is not null)
         {
-            return slice.UnpinnableErrno();
+            return CheckedAs(slice, false);
         }
 
         if (_questions.Count < MemoryQuestion.MaxPieces)
@@ -68,4 +71,15 @@ internal sealed class PinLook(PinFacts facts)
 
     /// <summary>The outcome of the attempt: EAGAIN while something must be known first.</summary>
     public Errno Conclude(Errno errno) => _questions.Count > 0 ? Errno.EAGAIN : errno;
+
+    private Errno CheckedAs(PagesSlice slice, bool isPinnable)
+    {
+        if (isPinnable)
+        {
+            return Errno.None;
+        }
+
+        Unpinnable = slice;
+        return slice.UnpinnableErrno();
+    }
 }

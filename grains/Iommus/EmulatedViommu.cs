@@ -22,6 +22,9 @@ internal abstract class EmulatedViommu
     /// <param name="index">The queue's index.</param>
     public virtual uint FreedHwQueue(uint index) => index;
 
+    /// <summary>The entries that it takes; null for none.</summary>
+    public virtual InvalidationFormat? Format => null;
+
     /// <summary>Decodes entries that invalidate devices' caches, in order, up to the first that can't be carried out (<c>cache_invalidate</c>).</summary>
     /// <param name="entries">The entries.</param>
     /// <param name="isVdevice">Whether the vIOMMU has a device of an id.</param>

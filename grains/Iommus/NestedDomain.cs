@@ -9,6 +9,9 @@ internal abstract class NestedDomain
     /// <summary>The entries of its cache, for those that show them.</summary>
     public virtual ReadOnlySpan<uint> Iotlb => [];
 
+    /// <summary>The entries that it takes; null for none.</summary>
+    public virtual InvalidationFormat? Format => null;
+
     /// <summary>Invalidates what entries say, in order, up to the first that it can't (<c>cache_invalidate_user</c>).</summary>
     /// <param name="entries">The entries.</param>
     /// <param name="done">How many were carried out, also on failure.</param>

@@ -53,6 +53,8 @@ internal sealed class SelftestNestedDomain(uint initial) : NestedDomain
 
     public override ReadOnlySpan<uint> Iotlb => _iotlb;
 
+    public override InvalidationFormat? Format => new(IommuHwptInvalidateDataType.Selftest, Unsafe.SizeOf<IommuHwptInvalidateSelftest>(), IsExact: true);
+
     public override Errno Invalidate(in InvalidationEntries entries, out uint done)
     {
         done = 0;
@@ -102,6 +104,8 @@ internal sealed class SelftestViommu : EmulatedViommu
 
     // A queue of Linux's selftest never notes its index, so that each frees the index 0, and the index 1 can be used once.
     public override uint FreedHwQueue(uint index) => 0;
+
+    public override InvalidationFormat? Format => new(IommuHwptInvalidateDataType.Selftest, Unsafe.SizeOf<IommuViommuInvalidateSelftest>(), IsExact: false);
 
     public override Errno Invalidate(in InvalidationEntries entries, Func<ulong, bool> isVdevice, List<CacheInvalidation> invalidations, out uint done)
     {

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using IommuFd.Uapi;
 
@@ -27,6 +28,8 @@ internal sealed class SmmuViommu : EmulatedViommu
                 && (entry.Ste1 & ~AllowedSte1) == 0
                 && (entry.Ste0 & ConfigMask) is ConfigAbort or ConfigBypass or ConfigStage1
                 && (entry.Ste1 & AtsMask) is AtsAbort or AtsTranslate);
+
+    public override InvalidationFormat? Format => new(IommuHwptInvalidateDataType.ArmSmmuv3, Unsafe.SizeOf<IommuViommuArmSmmuv3Invalidate>(), IsExact: false);
 
     public override Errno Invalidate(in InvalidationEntries entries, Func<ulong, bool> isVdevice, List<CacheInvalidation> invalidations, out uint done)
     {

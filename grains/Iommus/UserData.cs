@@ -50,6 +50,12 @@ internal static class UserData
     }
 }
 
+/// <summary>The entries that an object takes for invalidations.</summary>
+/// <param name="Type">Their kind.</param>
+/// <param name="Bytes">Bytes of each.</param>
+/// <param name="IsExact">Whether a caller's entry must have just as many; otherwise what it lacks is zero, and what it has beyond must be.</param>
+internal readonly record struct InvalidationFormat(IommuHwptInvalidateDataType Type, int Bytes, bool IsExact);
+
 /// <summary>The entries of an <c>IOMMU_HWPT_INVALIDATE</c>, as found in the caller's memory.</summary>
 /// <param name="Type">Their kind.</param>
 /// <param name="Length">Bytes of each.</param>

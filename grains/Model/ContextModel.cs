@@ -127,7 +127,7 @@ internal sealed partial class ContextModel
     {
         // A client chooses its sessions, and may have chosen this one.
         var session = FileTarget.SessionOf(new ReferenceId(_lastNumber + 1));
-        return FindSession(session) is null ? Get(ReferenceKind.Driver, name, session) : Refuse(Errno.EMFILE, DiagnosticReason.TooManyReferences);
+        return FindSession(session) is null ? Get(ReferenceKind.Driver, name, session) : Refuse(Errno.EMFILE, DiagnosticReason.SessionTaken);
     }
 
     /// <summary>Undoes a reference that no caller has learned of: the next one gets its number, as if it had never existed.</summary>

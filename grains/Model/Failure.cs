@@ -50,10 +50,35 @@ internal static class Failure
         },
     };
 
-    /// <summary>What an object has answered, as the ioctl's answer. Where it gave no reason, it does not have the life that was meant.</summary>
+    /// <summary>Why data for an object of an IOMMU's own format was refused, by the errno of the IOMMU's driver.</summary>
+    /// <param name="errno">The errno.</param>
+    /// <param name="type">The data's type.</param>
+    /// <param name="length">Bytes that the caller declares.</param>
+    /// <param name="accessible">Leading bytes that can be accessed.</param>
+    public static IoctlDiagnostic Data(Errno errno, uint type, uint length, ulong accessible) => errno switch
+    {
+        Errno.EFAULT => Because(DiagnosticReason.BufferFault, accessible, length),
+        Errno.EINVAL => Because(DiagnosticReason.WrongDataLength, type, length),
+        Errno.EIO => Because(DiagnosticReason.InvalidData, type, length),
+        _ => Because(DiagnosticReason.UnsupportedData, type, length),
+    };
+
+    /// <summary>What an object has answered, as the ioctl's answer.</summary>
     public static IoctlReply Of<TReply>(TReply reply, ObjectEntry entry)
         where TReply : struct, IObjectReply<TReply>
-        => new() { Errno = reply.Errno, Diagnostic = reply.Diagnostic ?? Unreachable(entry) };
+        => new() { Errno = reply.Errno, Diagnostic = Explain(reply.Diagnostic, entry) };
+
+    /// <summary>
+    /// The reason that an object's grain gave, about that object unless it is about another: a grain does not know its id. Where it gave none, it does not
+    /// have the life that was meant.
+    /// </summary>
+    public static IoctlDiagnostic Explain(IoctlDiagnostic? diagnostic, ObjectEntry entry) => diagnostic is null ? Unreachable(entry)
+        : diagnostic.ObjectId == default ? About(diagnostic, entry)
+        : diagnostic;
+
+    /// <summary>The same reason, about an object.</summary>
+    public static IoctlDiagnostic About(IoctlDiagnostic diagnostic, ObjectEntry entry)
+        => Because(diagnostic.Reason, diagnostic.Value, diagnostic.Limit, entry.Ref, diagnostic.Overlap);
 
     /// <summary>The object's grain failed or has lost its state.</summary>
     public static IoctlDiagnostic Unreachable(ObjectEntry entry)

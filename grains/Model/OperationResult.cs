@@ -19,7 +19,7 @@ internal readonly record struct OperationResult(Errno Errno, ObjectId Id = defau
     /// <summary>What an object's grain has answered.</summary>
     public static OperationResult Of<TReply>(TReply reply, ObjectEntry entry)
         where TReply : struct, IObjectReply<TReply>
-        => reply.Errno == Errno.None ? default : new(reply.Errno, default, reply.Diagnostic ?? Failure.Unreachable(entry));
+        => reply.Errno == Errno.None ? default : new(reply.Errno, default, Failure.Explain(reply.Diagnostic, entry));
 
     /// <summary>A failure, as an ioctl's answer.</summary>
     public IoctlReply ToReply() => new() { Errno = Errno, Diagnostic = Diagnostic };

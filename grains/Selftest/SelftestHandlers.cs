@@ -96,7 +96,7 @@ internal static class SelftestHandlers
     {
         if ((flags & ~KnownFlags) != 0)
         {
-            return new OperationResult(Errno.EINVAL, default, Failure.Because(DiagnosticReason.UnsupportedFlags, (uint)flags));
+            return new OperationResult(Errno.EINVAL, default, Failure.Because(DiagnosticReason.UnsupportedFlags, (uint)(flags & ~KnownFlags)));
         }
 
         var bound = DeviceHandlers.Bind(scope, selftest, MockDevices[(int)flags]);

@@ -27,7 +27,7 @@ internal static class TestAccessHandlers
         var flags = (IommuTestCreateAccessFlags)cmd.Fields.As<IommuTestCreateAccess>().Flags;
         if ((flags & ~IommuTestCreateAccessFlags.NeedsPinPages) != 0)
         {
-            return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, (uint)flags);
+            return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, (uint)(flags & ~IommuTestCreateAccessFlags.NeedsPinPages));
         }
 
         var taken = scope.Context.GetFile(AccessHandlers.FileName);
@@ -155,7 +155,7 @@ internal static class TestAccessHandlers
 
         if ((flags & ~known) != 0)
         {
-            return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, (uint)flags);
+            return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, (uint)(flags & ~known));
         }
 
         if (Find(scope, call) is not { } found)

@@ -38,7 +38,7 @@ internal static class TestDomainHandlers
         var fields = call.Read<IommuTestCmd>().Fields.As<IommuTestCheckRefs>();
         if (((fields.Length | fields.Uptr) & (PageSizes.Page - 1)) != 0 || fields.Uptr + fields.Length < fields.Length)
         {
-            return Failure.Reply(Errno.EINVAL, DiagnosticReason.Misaligned, fields.Uptr, PageSizes.Page);
+            return new IoctlReply { Errno = Errno.EINVAL, Diagnostic = IoasDiagnostics.NoMemory(fields.Uptr, fields.Length, PageSizes.Page) };
         }
 
         var memory = ExpectedMemory.Of(call, IommuTestOp.MdCheckRefs, fields.Uptr);
@@ -73,14 +73,22 @@ internal static class TestDomainHandlers
     {
         var cmd = call.Read<IommuTestCmd>();
         var fields = cmd.Fields.As<IommuTestDirty>();
-        if (fields.PageSize == 0 || fields.Length == 0 || fields.Iova % fields.PageSize != 0 || fields.Length % fields.PageSize != 0)
+        if (fields.PageSize == 0 || fields.Length == 0)
         {
-            return Failure.Reply(Errno.EINVAL, DiagnosticReason.InvalidDirtyRange, fields.Iova, fields.PageSize);
+            return fields.PageSize == 0
+                ? Failure.Reply(Errno.EINVAL, DiagnosticReason.InvalidPageSize, fields.PageSize)
+                : Failure.Reply(Errno.EINVAL, DiagnosticReason.EmptyRange);
         }
 
+        if (fields.Iova % fields.PageSize != 0 || fields.Length % fields.PageSize != 0)
+        {
+            return new IoctlReply { Errno = Errno.EINVAL, Diagnostic = IoasDiagnostics.Misaligned(fields.Iova, fields.Length, fields.PageSize) };
+        }
+
+        var bitmapBytes = (((fields.Length / fields.PageSize) - 1) / 8) + 1;
         if (fields.Uptr == 0)
         {
-            return Failure.Reply(Errno.EINVAL, DiagnosticReason.BufferFault, 0, ((fields.Length / fields.PageSize) - 1) / 8 + 1);
+            return Failure.Reply(Errno.EINVAL, DiagnosticReason.NoBuffer, 0, bitmapBytes);
         }
 
         if (scope.Context.Objects.Find<HwptPagingEntry>(cmd.Id) is not { } hwpt)
@@ -101,7 +109,7 @@ internal static class TestDomainHandlers
         {
             // All of it can be read, but more than travels.
             return answer.Errno == Errno.EFAULT && buffer.ReadableBytes > (ulong)buffer.Content.Length
-                ? Failure.Reply(Errno.ENOMEM, DiagnosticReason.RequestTooLarge, buffer.ReadableBytes, IoctlLimits.MaxBufferBytes)
+                ? Failure.Reply(Errno.ENOMEM, DiagnosticReason.RequestTooLarge, bitmapBytes, IoctlLimits.MaxBufferBytes)
                 : Failure.Of(answer, hwpt.Ioas);
         }
 

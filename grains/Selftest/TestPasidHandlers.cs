@@ -51,7 +51,7 @@ internal static class TestPasidHandlers
         var actual = device.HwptAt(fields.Pasid);
         return expected is null or HwptEntry && expected == actual
             ? IoctlReply.Success
-            : new IoctlReply { Errno = Errno.EINVAL, Diagnostic = Failure.Because(DiagnosticReason.UnexpectedHwpt, about: actual?.Ref ?? default) };
+            : new IoctlReply { Errno = Errno.EINVAL, Diagnostic = Failure.Because(DiagnosticReason.UnexpectedHwpt, fields.Pasid, about: actual?.Ref ?? default) };
     }
 
     // An answer that can't be written is found out before anything is attached.

@@ -83,7 +83,7 @@ internal static class AccessHandlers
     {
         if (access.Ioas is not { } ioas)
         {
-            return new OperationResult(Errno.ENOENT, default, Failure.Because(DiagnosticReason.PinNotFound, pin));
+            return new OperationResult(Errno.ENOENT, default, Failure.Because(DiagnosticReason.PinNotFound, pin, about: access.Ref));
         }
 
         return OperationResult.Of(

@@ -36,7 +36,7 @@ internal static class DeviceAttachHandlers
     {
         if (device.HwptAt(pasid) is not { } hwpt)
         {
-            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.DeviceNotAttached, device);
+            return About(Errno.EINVAL, DiagnosticReason.DeviceNotAttached, pasid, device);
         }
 
         device.Detach(pasid);
@@ -80,12 +80,14 @@ internal static class DeviceAttachHandlers
         }
 
         var attached = await step(scope, device, pasid, made, isNew: true);
-        if (!attached.Succeeded)
+        if (attached.Succeeded)
         {
-            objects.Abort(made);
+            return attached;
         }
 
-        return attached;
+        // Nobody knows the HWPT that was made in vain: what is said of it is said of the IOAS.
+        objects.Abort(made);
+        return attached.Diagnostic is { } diagnostic && diagnostic.ObjectId == made.Id ? attached with { Diagnostic = Failure.About(diagnostic, ioas) } : attached;
     }
 
     // iommufd_hw_pagetable_attach.
@@ -94,18 +96,18 @@ internal static class DeviceAttachHandlers
         var group = device.Group;
         if (device.HwptAt(pasid) is not null)
         {
-            return OperationResult.Fail(Errno.EBUSY, DiagnosticReason.DeviceAttached, device);
+            return About(Errno.EBUSY, DiagnosticReason.DeviceAttached, pasid, device);
         }
 
         var shared = group.HwptAt(pasid);
         if (shared is not null && shared != hwpt)
         {
-            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.GroupAttachedElsewhere, shared);
+            return About(Errno.EINVAL, DiagnosticReason.GroupAttachedElsewhere, pasid, shared);
         }
 
-        if (!IsPasidCompatible(group, pasid, hwpt))
+        if (FindPasidIncompatible(group, pasid, hwpt) is { } incompatible)
         {
-            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.PasidIncompatible, hwpt);
+            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.PasidIncompatible, incompatible);
         }
 
         // The first device of a group attaches all of it. A further one brings its own regions, and may have been bound since.
@@ -144,7 +146,7 @@ internal static class DeviceAttachHandlers
         var group = device.Group;
         if (device.HwptAt(pasid) is not { } before)
         {
-            return await RefuseAsync(scope, hwpt, changes, OperationResult.Fail(Errno.EINVAL, DiagnosticReason.DeviceNotAttached, device));
+            return await RefuseAsync(scope, hwpt, changes, About(Errno.EINVAL, DiagnosticReason.DeviceNotAttached, pasid, device));
         }
 
         if (before == hwpt)
@@ -152,9 +154,9 @@ internal static class DeviceAttachHandlers
             return new OperationResult(Errno.None, hwpt.Id);
         }
 
-        if (!IsPasidCompatible(group, pasid, hwpt))
+        if (FindPasidIncompatible(group, pasid, hwpt) is { } incompatible)
         {
-            return await RefuseAsync(scope, hwpt, changes, OperationResult.Fail(Errno.EINVAL, DiagnosticReason.PasidIncompatible, hwpt));
+            return await RefuseAsync(scope, hwpt, changes, OperationResult.Fail(Errno.EINVAL, DiagnosticReason.PasidIncompatible, incompatible));
         }
 
         var members = Members(group.Bound, device, pasid);
@@ -212,14 +214,21 @@ internal static class DeviceAttachHandlers
         return refusal;
     }
 
-    // iommufd_hwpt_pasid_compat: where PASIDs are attached, the device itself and each of them need page tables that were made for that.
-    private static bool IsPasidCompatible(DeviceGroup group, uint pasid, HwptEntry hwpt)
+    // iommufd_hwpt_pasid_compat: where PASIDs are attached, the device itself and each of them need page tables that were made for that. The one that was
+    // not; null where all were.
+    private static HwptEntry? FindPasidIncompatible(DeviceGroup group, uint pasid, HwptEntry hwpt)
     {
-        var isMadeForPasids = hwpt.Flags.HasFlag(IommuHwptAllocFlags.Pasid);
-        return pasid == DeviceGroup.NoPasid
-            ? isMadeForPasids || !group.HasPasids
-            : isMadeForPasids && group.HwptAt(DeviceGroup.NoPasid)?.Flags.HasFlag(IommuHwptAllocFlags.Pasid) != false;
+        if (pasid == DeviceGroup.NoPasid && !group.HasPasids)
+        {
+            return null;
+        }
+
+        var own = pasid == DeviceGroup.NoPasid ? null : group.HwptAt(DeviceGroup.NoPasid);
+        return !hwpt.Flags.HasFlag(IommuHwptAllocFlags.Pasid) ? hwpt : own?.Flags.HasFlag(IommuHwptAllocFlags.Pasid) == false ? own : null;
     }
+
+    private static OperationResult About(Errno errno, DiagnosticReason reason, uint pasid, ObjectEntry about)
+        => new(errno, default, Failure.Because(reason, pasid, about: about.Ref));
 
     // Makes the changes of the IOAS, then tells a nested HWPT of its new users. What that leaves to be undone can't fail.
     private static async ValueTask<OperationResult> ChangeAsync(IoctlScope scope, HwptEntry hwpt, List<IoasChange> changes, int users, IEnumerable<IoasChange> undo)
@@ -269,9 +278,12 @@ internal static class DeviceAttachHandlers
         foreach (var member in members)
         {
             var iommu = IommuDriver.Of(member.Device);
-            if (hwpt.Iommu != iommu.InstanceOf(member.Device) || pasid >> iommu.PasidWidth(member.Device) != 0)
+            var (isOther, width) = (hwpt.Iommu != iommu.InstanceOf(member.Device), iommu.PasidWidth(member.Device));
+            if (isOther || pasid >> width != 0)
             {
-                return hwpt.IsNested ? OperationResult.Fail(Errno.EINVAL, DiagnosticReason.DeviceIncompatible, hwpt) : default;
+                return !hwpt.IsNested ? default
+                    : isOther ? OperationResult.Fail(Errno.EINVAL, DiagnosticReason.DeviceIncompatible, hwpt)
+                    : new OperationResult(Errno.EINVAL, default, Failure.Because(DiagnosticReason.NoSuchPasid, pasid, (ulong)width, member.Ref));
             }
 
             var errno = iommu.Attach(new AttachmentTarget(pasid, IsBlocked: false, hwpt.ViommuId, member.Vdevice?.IdOn(hwpt.ViommuId)), member.Attachment, out var after);

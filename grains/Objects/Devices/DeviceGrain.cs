@@ -22,7 +22,7 @@ internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<
         var errno = model.Hardware.HwInfo(ref type, out var data);
         return Reply(errno == Errno.None
             ? new HwInfoReply(errno, type, data, model.Capabilities, null)
-            : HwInfoReply.Failed(errno, Failure.Because(DiagnosticReason.UnsupportedOption, (uint)type)));
+            : HwInfoReply.Failed(errno, Failure.Because(DiagnosticReason.UnsupportedKind, (uint)type)));
     }
 
     public ValueTask<ObjectReply> CheckCacheAsync(ObjectStamp stamp, uint entry, uint expected)
@@ -32,11 +32,7 @@ internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<
             return Lost<ObjectReply>();
         }
 
-        var cache = model.Hardware.Cache;
-        var actual = entry < (uint)cache.Length ? cache[(int)entry] : 0;
-        return Reply(entry < (uint)cache.Length && actual == expected
-            ? new ObjectReply(Errno.None, actual)
-            : ObjectReply.Failed(Errno.EINVAL, Failure.Because(DiagnosticReason.UnexpectedCache, actual)));
+        return Reply(CacheCheck.Run(model.Hardware.Cache, entry, expected, DiagnosticReason.UnexpectedCache));
     }
 
     public ValueTask<ObjectReply> InvalidateCacheAsync(ObjectStamp stamp, uint entries)

@@ -2,6 +2,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Hwpts;
 using IommuFd.Grains.Objects.Vdevices;
 using IommuFd.Uapi;
 
@@ -34,7 +35,7 @@ internal static class DeviceHandlers
         // Programs could not restore the coherency of caches.
         if (!iommu.IsCacheCoherent(description))
         {
-            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.InvalidDevice);
+            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.NotCacheCoherent);
         }
 
         var group = scope.Context.Shared<DeviceGroups>().Of(description);
@@ -70,14 +71,14 @@ internal static class DeviceHandlers
     public static async ValueTask<IoctlReply> GetHwInfo(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuHwInfo>();
-        if ((cmd.Flags & ~(uint)IommuHwInfoFlags.InputType) != 0)
+        if ((cmd.Flags & ~(uint)IommuHwInfoFlags.InputType) is not 0 and var unknown)
         {
-            return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, cmd.Flags);
+            return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, unknown);
         }
 
         if ((cmd.Reserved0 | cmd.Reserved1 | cmd.Reserved2) != 0)
         {
-            return Failure.Unsupported(DiagnosticReason.ReservedNotZero, (uint)(cmd.Reserved0 | cmd.Reserved1 | cmd.Reserved2));
+            return Failure.Unsupported(DiagnosticReason.ReservedNotZero, (ulong)(cmd.Reserved0 != 0 ? cmd.Reserved0 : cmd.Reserved1 != 0 ? cmd.Reserved1 : cmd.Reserved2));
         }
 
         if (scope.Context.Objects.Find<DeviceEntry>(cmd.DevId) is not { } device)
@@ -106,6 +107,16 @@ internal static class DeviceHandlers
         cmd.OutCapabilities = (ulong)info.Capabilities;
         return call.Respond(in cmd, rest);
     }
+
+    /// <summary>Whether a guest's page tables or vIOMMU, for a device, can nest on a HWPT.</summary>
+    public static OperationResult CheckNestParent(HwptPagingEntry hwpt, DeviceEntry device)
+        => !hwpt.Flags.HasFlag(IommuHwptAllocFlags.NestParent) ? OperationResult.Fail(Errno.EINVAL, DiagnosticReason.NotNestParent, hwpt)
+            : hwpt.Iommu != IommuDriver.Of(device.Device).InstanceOf(device.Device) ? OtherIommu(device, hwpt)
+            : default;
+
+    /// <summary>EINVAL: a device is behind another IOMMU than an object.</summary>
+    public static OperationResult OtherIommu(DeviceEntry device, ObjectEntry other)
+        => new(Errno.EINVAL, default, Failure.Because(DiagnosticReason.OtherIommu, other.Id.Value, about: device.Ref));
 
     public static DeviceState Describe(DeviceEntry device) => new(device.Device, device.DriverName, device.Hwpt?.Id ?? default);
 

@@ -14,7 +14,7 @@ internal abstract class EventQueueKind : GrainKind
     {
         var answer = await scope.Grains.CallAsync<IEventQueueGrain, FileRequest, QueueReply>(
             entry, request, static (grain, stamp, request) => grain.FileAsync(stamp, request));
-        return new FileReply(answer.Errno, answer.Count, answer.Data, answer.Errno == Errno.None ? null : Explain(answer, entry));
+        return new FileReply(answer.Errno, answer.Count, answer.Data, answer.Errno == Errno.None ? null : Failure.Explain(answer.Diagnostic, entry));
     }
 
     public override async ValueTask<PollReply> PollAsync(IoctlScope scope, ObjectEntry entry, TimeSpan wait)
@@ -43,7 +43,4 @@ internal abstract class EventQueueKind : GrainKind
     protected abstract PollEvents AlwaysReady { get; }
 
     private static TimeSpan MaxWait => TimeSpan.FromMilliseconds(IoctlLimits.MaxPollWaitMs);
-
-    private static IoctlDiagnostic Explain(QueueReply answer, ObjectEntry entry)
-        => answer.Diagnostic is { } diagnostic ? Failure.Because(diagnostic.Reason, diagnostic.Value, diagnostic.Limit, entry.Ref) : Failure.Unreachable(entry);
 }

@@ -27,7 +27,7 @@ internal abstract class EventQueueModel
     {
         ReadFileRequest read => Read(read),
         WriteFileRequest write => Write(write),
-        _ => QueueReply.Failed(Errno.EINVAL, null),
+        _ => QueueReply.Failed(Errno.EINVAL, Failure.Because(DiagnosticReason.FileOperationUnsupported)),
     };
 
     /// <summary>Writes to the queue; EINVAL where it takes no writes.</summary>

@@ -113,7 +113,7 @@ internal static class HwQueueHandlers
         var bytes = (UInt128)offset + queue.Memory.LengthBytes + (PageSizes.Page - 1);
         if (bytes > ulong.MaxValue)
         {
-            return new OperationResult(Errno.ERANGE, default, Failure.Because(DiagnosticReason.RangeOverflow, queue.Memory.Start, queue.Memory.LengthBytes));
+            return new OperationResult(Errno.ERANGE, default, Failure.Because(DiagnosticReason.MemoryOverflow, queue.Memory.Start, queue.Memory.LengthBytes));
         }
 
         var pages = (ulong)bytes / PageSizes.Page;

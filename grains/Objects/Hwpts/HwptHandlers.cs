@@ -15,9 +15,9 @@ internal static class HwptHandlers
     public static async ValueTask<IoctlReply> SetDirtyTracking(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuHwptSetDirtyTracking>();
-        if ((cmd.Flags & ~(uint)IommuHwptSetDirtyTrackingFlags.Enable) != 0)
+        if ((cmd.Flags & ~(uint)IommuHwptSetDirtyTrackingFlags.Enable) is not 0 and var unknown)
         {
-            return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, cmd.Flags);
+            return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, unknown);
         }
 
         if (scope.Context.Objects.Find<HwptPagingEntry>(cmd.HwptId) is not { } hwpt)
@@ -35,9 +35,9 @@ internal static class HwptHandlers
     public static async ValueTask<IoctlReply> GetDirtyBitmap(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuHwptGetDirtyBitmap>();
-        if ((cmd.Flags & ~(uint)IommuHwptGetDirtyBitmapFlags.NoClear) != 0)
+        if ((cmd.Flags & ~(uint)IommuHwptGetDirtyBitmapFlags.NoClear) is not 0 and var unknown)
         {
-            return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, cmd.Flags);
+            return Failure.Unsupported(DiagnosticReason.UnsupportedFlags, unknown);
         }
 
         if (cmd.Reserved != 0)

@@ -6,7 +6,7 @@ namespace IommuFd.Grains.Objects.Ioas;
 /// <summary>What the kernel's ioas.c checks of an argument before it looks the IOAS up: decided in the context's turn, without the IOAS.</summary>
 internal static class IoasChecks
 {
-    private const IommuIoasMapFlags KnownMapFlags = IommuIoasMapFlags.FixedIova | IommuIoasMapFlags.Writeable | IommuIoasMapFlags.Readable;
+    public const IommuIoasMapFlags KnownMapFlags = IommuIoasMapFlags.FixedIova | IommuIoasMapFlags.Writeable | IommuIoasMapFlags.Readable;
 
     /// <summary>What <c>IOMMU_IOAS_IOVA_RANGES</c>, <c>_ALLOW_IOVAS</c> check.</summary>
     public static Errno Reserved(uint reserved) => reserved == 0 ? Errno.None : Errno.EOPNOTSUPP;

@@ -28,7 +28,10 @@ internal sealed partial class IoasGrain
         }
 
         var (slices, look) = (new List<PagesSlice>(), new PinLook(facts));
-        return Answer(ioas, ioas.PinPages(request, pin, expected, slices, look), request, slices, look);
+        var errno = ioas.PinPages(request, pin, expected, slices, look);
+        return Reply(errno == Errno.EAGAIN
+            ? new PagesReply(errno, [], null, look.Questions)
+            : new PagesReply(errno, [.. slices], errno == Errno.None ? null : ioas.WhyNotPinned(errno, request, expected, facts)));
     }
 
     public ValueTask<ObjectReply> UnpinPagesAsync(ObjectStamp stamp, ObjectId access, uint pin)
@@ -39,7 +42,7 @@ internal sealed partial class IoasGrain
         }
 
         var errno = ioas.UnpinPages(access, pin);
-        return Answer(ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.PinNotFound, pin));
+        return Answer(ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.PinNotFound, pin, about: new ObjectRef(ObjectType.Access, access)));
     }
 
     public ValueTask<ObjectReply> PinnedBytesAsync(ObjectStamp stamp, PagesId pages, ulong startByte)
@@ -54,9 +57,9 @@ internal sealed partial class IoasGrain
 
         var (slices, look) = (new List<PagesSlice>(), new PinLook(facts));
         var errno = ioas.AccessRw(request, slices, look);
-        return errno == Errno.EINVAL && request.Length > 0
-            ? Reply(new PagesReply(errno, [.. slices], Failure.Because(DiagnosticReason.MemoryNotPinnable)))
-            : Answer(ioas, errno, request, slices, look);
+        return Reply(errno == Errno.EAGAIN
+            ? new PagesReply(errno, [], null, look.Questions)
+            : new PagesReply(errno, [.. slices], errno == Errno.None ? null : ioas.WhyNotCopied(errno, request, facts)));
     }
 
     public ValueTask<ObjectReply> SetDirtyTrackingAsync(ObjectStamp stamp, ObjectId hwpt, bool enable)
@@ -108,12 +111,7 @@ internal sealed partial class IoasGrain
         }
 
         var errno = ioas.CheckMap(hwpt, iova, length, expected);
-        return Answer(ioas, errno, 0, errno switch
-        {
-            Errno.None => null,
-            Errno.EFAULT => Failure.Because(DiagnosticReason.BufferFault, expected.ReadableBytes, length),
-            _ => Failure.Because(DiagnosticReason.UnexpectedPages, iova),
-        });
+        return Answer(ioas, errno, 0, errno == Errno.None ? null : ioas.WhyNotMapped(errno, hwpt, iova, length, expected));
     }
 
     public ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses, ExpectedMemory memory)
@@ -128,9 +126,4 @@ internal sealed partial class IoasGrain
             ? new PinnedReply(Errno.None, [.. runs], null)
             : PinnedReply.Failed(Errno.ENOMEM, Failure.Because(DiagnosticReason.TooManyPinnedRuns, limit: (ulong)runs.Count)));
     }
-
-    private ValueTask<PagesReply> Answer(IoasModel ioas, Errno errno, IoasAccessRequest request, List<PagesSlice> slices, PinLook look)
-        => Reply(errno == Errno.EAGAIN
-            ? new PagesReply(errno, [], null, look.Questions)
-            : new PagesReply(errno, [.. slices], errno == Errno.None ? null : IoasDiagnostics.Access(ioas.Table, errno, request.Iova, request.Length)));
 }

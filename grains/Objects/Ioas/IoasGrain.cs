@@ -25,7 +25,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         }
 
         var errno = ioas.HugePages(op, ref value);
-        return Answer(ioas, errno, value, errno == Errno.None ? null : IoasDiagnostics.Option(errno, value));
+        return Answer(ioas, errno, value, errno == Errno.None ? null : IoasDiagnostics.Option(ioas, errno));
     }
 
     public ValueTask<ObjectReply> MapAsync(ObjectStamp stamp, IoasMapRequest request)
@@ -42,7 +42,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         var pinnable = file is { IsMemfd: true } && file.LengthBytes > request.Address ? file.LengthBytes - request.Address : 0;
         var errno = ioas.MapFile(
             request.Flags, file is null ? null : new MappedFile(file.Identity), request.Address, request.Length, pinnable, ref iova, request.Source);
-        return Answer(ioas, errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length));
+        return Answer(ioas, errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request, isFile: true));
     }
 
     public ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
@@ -91,13 +91,8 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
 
         var (mapped, look) = (iova, new PinLook(facts));
         var errno = ioas.MapPages(flags, slices, ref mapped, look);
-        if (errno is Errno.None or Errno.EAGAIN)
-        {
-            return Reply(new PinReply(errno, mapped, null, ioas.Size, look.Questions));
-        }
-
-        var length = slices.Aggregate(0UL, (sum, slice) => sum + slice.Length);
-        return Reply(new PinReply(errno, iova, IoasDiagnostics.Map(ioas.Table, errno, flags, iova, length), ioas.Size));
+        var diagnostic = errno is Errno.None or Errno.EAGAIN ? null : IoasDiagnostics.Map(ioas.Table, errno, flags, iova, slices, look.Unpinnable);
+        return Reply(new PinReply(errno, mapped, diagnostic, ioas.Size, look.Questions));
     }
 
     public ValueTask<IovaRangesReply> IovaRangesAsync(ObjectStamp stamp, uint room, ulong writableBytes)
@@ -121,7 +116,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         }
 
         var errno = ioas.AllowIovas(count, content);
-        return Answer(ioas, errno, 0, errno == Errno.None ? null : IoasDiagnostics.AllowIovas(errno, count, content));
+        return Answer(ioas, errno, 0, errno == Errno.None ? null : IoasDiagnostics.AllowIovas(ioas.Table, errno, count, content));
     }
 
     public ValueTask<ObjectReply> AddReservedAsync(ObjectStamp stamp, IovaRange range)
@@ -143,7 +138,8 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         }
 
         var errno = ioas.CheckChangeProcess();
-        return Answer(ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.MapsProcessMemory));
+        return Answer(
+            ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.MapsProcessMemory, overlap: ioas.Table.Areas.First(area => area.Pages.File is null).Range));
     }
 
     protected override IoasModel Build(ObjectStamp stamp) => new(stamp.Serial);
@@ -166,14 +162,14 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : Object
         var iova = request.Iova;
         var errno = ioas.Map(
             request.Flags, request.Address, request.Length, request.ReadableBytes, request.WritableBytes, ref iova, new PagesOrigin(request.Source, request.Mapping));
-        return new ObjectReply(errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request.Flags, request.Iova, request.Length), ioas.Size);
+        return new ObjectReply(errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request, isFile: false), ioas.Size);
     }
 
     private static ObjectReply Unmap(IoasModel ioas, ulong iova, ulong length)
     {
         var unmapped = length;
         var errno = ioas.Unmap(iova, ref unmapped);
-        return new ObjectReply(errno, unmapped, errno == Errno.None ? null : IoasDiagnostics.NotMapped(ioas.Table, errno, iova, length), ioas.Size);
+        return new ObjectReply(errno, unmapped, errno == Errno.None ? null : IoasDiagnostics.NotUnmapped(ioas.Table, errno, iova, length), ioas.Size);
     }
 
     private ValueTask<ObjectReply> Answer(IoasModel ioas, Errno errno, ulong value, IoctlDiagnostic? diagnostic)

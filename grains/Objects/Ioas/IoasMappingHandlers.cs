@@ -19,7 +19,7 @@ internal static class IoasMappingHandlers
         var flags = (IommuIoasMapFlags)cmd.Flags;
         if (IoasChecks.Map(flags, cmd.Reserved, cmd.Iova, cmd.Length) is var errno && errno != Errno.None)
         {
-            return ValueTask.FromResult(CheckFailed(errno, flags, cmd.Reserved, cmd.Iova, cmd.Length));
+            return ValueTask.FromResult(CheckFailed(errno, flags, cmd.Reserved));
         }
 
         if (scope.Grains.CheckRoom(1) is { Succeeded: false } full)
@@ -47,7 +47,7 @@ internal static class IoasMappingHandlers
         var flags = (IommuIoasMapFlags)cmd.Flags;
         if (IoasChecks.MapFile(flags, cmd.Iova, cmd.Length) is var errno && errno != Errno.None)
         {
-            return ValueTask.FromResult(CheckFailed(errno, flags, 0, cmd.Iova, cmd.Length));
+            return ValueTask.FromResult(CheckFailed(errno, flags));
         }
 
         if (scope.Grains.CheckRoom(1) is { Succeeded: false } full)
@@ -79,7 +79,7 @@ internal static class IoasMappingHandlers
         var flags = (IommuIoasMapFlags)cmd.Flags;
         if (IoasChecks.Copy(flags, cmd.Length, cmd.DstIova, cmd.SrcIova) is var errno && errno != Errno.None)
         {
-            return CheckFailed(errno, flags, 0, cmd.DstIova, cmd.Length);
+            return CheckFailed(errno, flags);
         }
 
         if (scope.Context.Objects.Find<IoasEntry>(cmd.SrcIoasId) is not { } source)
@@ -180,7 +180,7 @@ internal static class IoasMappingHandlers
 
             // All of it can be read, but more than travels.
             Errno.EFAULT when array.ReadableBytes > (ulong)array.Content.Length
-                => Failure.Reply(Errno.ENOMEM, DiagnosticReason.RequestTooLarge, array.ReadableBytes, IoctlLimits.MaxBufferBytes),
+                => Failure.Reply(Errno.ENOMEM, DiagnosticReason.RequestTooLarge, cmd.NumIovas * (ulong)Unsafe.SizeOf<IommuIovaRange>(), IoctlLimits.MaxBufferBytes),
             _ => Failure.Of(answer, ioas),
         };
     }
@@ -218,11 +218,11 @@ internal static class IoasMappingHandlers
         return reply.Errno == Errno.None ? call.Respond(answer(cmd, reply.Value)) : Failure.Of(reply, ioas);
     }
 
-    private static IoctlReply CheckFailed(Errno errno, IommuIoasMapFlags flags, uint reserved, ulong iova, ulong length) => errno switch
+    private static IoctlReply CheckFailed(Errno errno, IommuIoasMapFlags flags, uint reserved = 0) => errno switch
     {
         Errno.EOPNOTSUPP when reserved != 0 => Failure.Unsupported(DiagnosticReason.ReservedNotZero, reserved),
-        Errno.EOPNOTSUPP => Failure.Unsupported(DiagnosticReason.UnsupportedFlags, (uint)flags),
-        Errno.EOVERFLOW => Failure.Reply(errno, DiagnosticReason.RangeOverflow, iova, length),
+        Errno.EOPNOTSUPP => Failure.Unsupported(DiagnosticReason.UnsupportedFlags, (uint)(flags & ~IoasChecks.KnownMapFlags)),
+        Errno.EOVERFLOW => Failure.Reply(errno, DiagnosticReason.NumberTooLarge, ulong.MaxValue, ulong.MaxValue - 1),
         _ => Failure.Reply(errno, DiagnosticReason.MappingWithoutAccess, (uint)flags),
     };
 }

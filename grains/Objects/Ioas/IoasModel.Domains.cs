@@ -32,6 +32,7 @@ internal sealed partial class IoasModel
     public Errno Change(ReadOnlySpan<IoasChange> changes, out IoctlDiagnostic? diagnostic, PinLook? look = null)
     {
         diagnostic = null;
+        look ??= new PinLook(default);
         var undo = new Stack<Action>();
         foreach (var change in changes)
         {
@@ -41,7 +42,7 @@ internal sealed partial class IoasModel
                 continue;
             }
 
-            diagnostic = errno == Errno.EAGAIN ? null : IoasDiagnostics.Change(this, change, errno);
+            diagnostic = errno == Errno.EAGAIN ? null : IoasDiagnostics.Change(this, change, errno, look);
             while (undo.TryPop(out var step))
             {
                 step();
@@ -89,7 +90,7 @@ internal sealed partial class IoasModel
         }
 
         var range = new IovaRange(iova, iova + (request.Length - 1));
-        errno = expected is { } memory ? PageComparison.Compare(slices, memory with { Address = memory.Address - PageSizes.OffsetOf(iova) }, memory) : Errno.None;
+        errno = expected is { } memory ? PageComparison.Compare(slices, FirstPage(memory, iova), memory, out _) : Errno.None;
         if (errno != Errno.None)
         {
             Table.Unpin(new PinnedRange(range, Accesses.LocksAreas(request.Access)));
@@ -204,7 +205,51 @@ internal sealed partial class IoasModel
             return Errno.EINVAL;
         }
 
-        return length == 0 ? Errno.None : PageComparison.CheckMapped(Table, iova, length, pageSize, expected);
+        return length == 0 ? Errno.None : PageComparison.CheckMapped(Table, iova, length, pageSize, expected, out _);
+    }
+
+    /// <summary>Why <see cref="PinPages"/> has failed.</summary>
+    public IoctlDiagnostic WhyNotPinned(Errno errno, IoasAccessRequest request, ExpectedMemory? expected, PinFacts facts = default)
+    {
+        var iova = IovaOf(request);
+        var stop = Table.StopOf(iova, request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), isPin: true, new PinLook(facts));
+        if (request.Length == 0 || stop - iova < request.Length)
+        {
+            return IoasDiagnostics.Access(Table, errno, iova, request.Length, stop, isPin: true);
+        }
+
+        // All of it could be pinned: the comparison has failed.
+        var slices = new List<PagesSlice>();
+        Table.GetPages(iova, request.Length, slices);
+        var memory = expected!.Value;
+        PageComparison.Compare(slices, FirstPage(memory, iova), memory, out var right);
+        return IoasDiagnostics.Other(Table, errno, iova + right, request.Length, memory);
+    }
+
+    /// <summary>Why <see cref="AccessRw"/> has failed.</summary>
+    public IoctlDiagnostic WhyNotCopied(Errno errno, IoasAccessRequest request, PinFacts facts = default)
+    {
+        var iova = IovaOf(request);
+        var stop = Table.StopOf(iova, request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), isPin: false, new PinLook(facts));
+        return IoasDiagnostics.Access(Table, errno, iova, request.Length, stop, isPin: false);
+    }
+
+    /// <summary>Why <see cref="CheckMap"/> has failed.</summary>
+    public IoctlDiagnostic WhyNotMapped(Errno errno, ObjectId hwpt, ulong iova, ulong length, ExpectedMemory expected)
+    {
+        var pageSize = Domains[hwpt].PageSize;
+        if (!IoasDiagnostics.IsAligned(iova, pageSize))
+        {
+            return IoasDiagnostics.Misaligned(iova, length, pageSize);
+        }
+
+        if (!IoasDiagnostics.IsAligned(length | expected.Address, pageSize) || expected.Address + length < length)
+        {
+            return IoasDiagnostics.NoMemory(expected.Address, length, pageSize);
+        }
+
+        PageComparison.CheckMapped(Table, iova, length, pageSize, expected, out var right);
+        return IoasDiagnostics.Other(Table, errno, iova + right, length, expected);
     }
 
     /// <summary>What is pinned of the caller's memory; false where it is more than one reply carries.</summary>
@@ -218,7 +263,7 @@ internal sealed partial class IoasModel
         return accesses;
     }
 
-    private Errno Change(IoasChange change, PinLook? look, Stack<Action> undo)
+    private Errno Change(IoasChange change, PinLook look, Stack<Action> undo)
     {
         Errno errno;
         switch (change)
@@ -312,6 +357,9 @@ internal sealed partial class IoasModel
 
         return Errno.None;
     }
+
+    // An expected address is that of the first IOVA, which may lie within its page.
+    private static ExpectedMemory FirstPage(ExpectedMemory expected, ulong iova) => expected with { Address = expected.Address - PageSizes.OffsetOf(iova) };
 
     private ulong IovaOf(IoasAccessRequest request)
         => request.Flags.HasFlag(IommuTestAccessFlags.Syz) ? Table.IovaInArea((uint)request.Iova, (uint)(request.Iova >> 32)) : request.Iova;

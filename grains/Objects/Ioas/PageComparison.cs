@@ -14,13 +14,15 @@ internal static class PageComparison
     /// <param name="slices">What the IOVAs map, from the first page on.</param>
     /// <param name="first">An address in the first page that should be there.</param>
     /// <param name="known">The memory that is known to be readable.</param>
-    public static Errno Compare(List<PagesSlice> slices, ExpectedMemory first, ExpectedMemory known)
+    /// <param name="right">Bytes of the pages before the first that is wrong.</param>
+    public static Errno Compare(List<PagesSlice> slices, ExpectedMemory first, ExpectedMemory known, out ulong right)
     {
         var address = first.Address;
+        right = 0;
         foreach (var slice in slices)
         {
             var pages = ((slice.StartByte + slice.Length - 1) / PageSizes.Page) - (slice.StartByte / PageSizes.Page) + 1;
-            for (ulong page = 0; page < pages; page++, address += PageSizes.Page)
+            for (ulong page = 0; page < pages; page++, address += PageSizes.Page, right += PageSizes.Page)
             {
                 if (!IsReadable(known, address))
                 {
@@ -38,12 +40,21 @@ internal static class PageComparison
     }
 
     /// <summary>Page by page of the IOMMU, as <c>IOMMU_TEST_OP_MD_CHECK_MAP</c> does: EFAULT where memory isn't there, EINVAL where it is other memory.</summary>
-    public static Errno CheckMapped(IoptTable table, ulong iova, ulong length, ulong pageSize, ExpectedMemory expected)
+    /// <param name="table">What maps it.</param>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="pageSize">Bytes of the IOMMU's page.</param>
+    /// <param name="expected">The memory that should be there.</param>
+    /// <param name="right">Bytes before the first page that is wrong.</param>
+    public static Errno CheckMapped(IoptTable table, ulong iova, ulong length, ulong pageSize, ExpectedMemory expected, out ulong right)
     {
+        right = 0;
+
         // Pages of one area are right together, so that they are looked at together: a program may say that it has far more memory than anyone can
         // look at page by page.
         for (UInt128 done = 0; done < length;)
         {
+            right = (ulong)done;
             var address = expected.Address + (ulong)done;
             if (!IsReadable(expected, address))
             {
@@ -56,8 +67,8 @@ internal static class PageComparison
                 return Errno.EINVAL;
             }
 
-            var right = Math.Min(Math.Min(area.Range.Last - at, LastReadable(expected) - address), same - 1);
-            done += (((UInt128)right + pageSize) / pageSize) * pageSize;
+            var more = Math.Min(Math.Min(area.Range.Last - at, LastReadable(expected) - address), same - 1);
+            done += (((UInt128)more + pageSize) / pageSize) * pageSize;
         }
 
         return Errno.None;

@@ -44,7 +44,7 @@ internal static class HwptAllocHandlers
             HwptPagingEntry parent => await NestedHwptHandlers.AllocOnParentAsync(scope, parent, device, cmd, call.Buffer(0)),
             ViommuEntry viommu => await NestedHwptHandlers.AllocOnViommuAsync(scope, viommu, device, cmd, call.Buffer(0)),
             null => new OperationResult(Errno.EINVAL, default, Failure.NotFound(objects, cmd.PtId)),
-            var other => OperationResult.Fail(Errno.EINVAL, DiagnosticReason.NotAPageTable, other),
+            var other => OperationResult.Fail(Errno.EINVAL, DiagnosticReason.CannotAllocateOn, other),
         };
         if (!result.Succeeded)
         {
@@ -75,12 +75,16 @@ internal static class HwptAllocHandlers
     // iommufd_hwpt_paging_alloc.
     private static async ValueTask<OperationResult> AllocPagingAsync(IoctlScope scope, IoasEntry ioas, DeviceEntry device, IommuHwptAlloc cmd, UserBuffer buffer)
     {
+        const IommuHwptAllocFlags Conflicting = IommuHwptAllocFlags.FaultIdValid | IommuHwptAllocFlags.NestParent;
         var flags = (IommuHwptAllocFlags)cmd.Flags;
-        if ((flags & ~PagingFlags) != 0
-            || (flags.HasFlag(IommuHwptAllocFlags.DirtyTracking) && !IommuDriver.Of(device.Device).TracksDirty(device.Device))
-            || flags.HasFlag(IommuHwptAllocFlags.FaultIdValid | IommuHwptAllocFlags.NestParent))
+        var refusal = (flags & ~PagingFlags) is not 0 and var unknown ? Failure.Because(DiagnosticReason.UnsupportedFlags, (uint)unknown)
+            : flags.HasFlag(IommuHwptAllocFlags.DirtyTracking) && !IommuDriver.Of(device.Device).TracksDirty(device.Device)
+                ? Failure.Because(DiagnosticReason.IommuLacksFeature, (uint)IommuHwptAllocFlags.DirtyTracking)
+            : flags.HasFlag(Conflicting) ? Failure.Because(DiagnosticReason.ConflictingFlags, (uint)Conflicting)
+            : null;
+        if (refusal is not null)
         {
-            return new OperationResult(Errno.EOPNOTSUPP, default, Failure.Because(DiagnosticReason.IommuLacksFeature, cmd.Flags));
+            return new OperationResult(Errno.EOPNOTSUPP, default, refusal);
         }
 
         var objects = scope.Context.Objects;

@@ -22,7 +22,7 @@ internal sealed class NestedHwptGrain(IGrainContextAccessor accessor) : ObjectGr
         }
 
         var errno = model.Invalidate(entries, out var done);
-        return Reply(new ObjectReply(errno, done, errno == Errno.None ? null : InvalidationDiagnostics.Of(errno, entries, done)));
+        return Reply(new ObjectReply(errno, done, errno == Errno.None ? null : InvalidationDiagnostics.Of(errno, model.Domain.Format, entries, done)));
     }
 
     public ValueTask<ObjectReply> CheckIotlbAsync(ObjectStamp stamp, uint entry, uint expected)
@@ -32,11 +32,7 @@ internal sealed class NestedHwptGrain(IGrainContextAccessor accessor) : ObjectGr
             return Lost<ObjectReply>();
         }
 
-        var iotlb = model.Domain.Iotlb;
-        var actual = entry < (uint)iotlb.Length ? iotlb[(int)entry] : 0;
-        return Reply(entry < (uint)iotlb.Length && actual == expected
-            ? new ObjectReply(Errno.None, actual)
-            : ObjectReply.Failed(Errno.EINVAL, Failure.Because(DiagnosticReason.UnexpectedIotlb, actual)));
+        return Reply(CacheCheck.Run(model.Domain.Iotlb, entry, expected, DiagnosticReason.UnexpectedIotlb));
     }
 
     protected override NestedHwptModel? Build(ObjectStamp stamp) => stamp.Build is NestedHwptBuild build ? new NestedHwptModel(build) : null;

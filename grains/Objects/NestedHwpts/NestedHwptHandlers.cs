@@ -21,14 +21,14 @@ internal static class NestedHwptHandlers
     public static ValueTask<OperationResult> AllocOnParentAsync(IoctlScope scope, HwptPagingEntry parent, DeviceEntry device, IommuHwptAlloc cmd, UserBuffer buffer)
     {
         var iommu = IommuDriver.Of(device.Device);
-        if (((IommuHwptAllocFlags)cmd.Flags & ~KnownFlags) != 0 || cmd.DataLen == 0 || !iommu.CanNest(device.Device))
+        var refusal = CheckArgument(cmd, parent);
+        if (!refusal.Succeeded || !iommu.CanNest(device.Device))
         {
-            return ValueTask.FromResult(new OperationResult(Errno.EOPNOTSUPP, default, Failure.Because(DiagnosticReason.IommuLacksFeature, cmd.Flags)));
+            return ValueTask.FromResult(refusal.Succeeded ? OperationResult.Fail(Errno.EOPNOTSUPP, DiagnosticReason.CannotNest, parent) : refusal);
         }
 
-        return parent.IsAuto || !parent.Flags.HasFlag(IommuHwptAllocFlags.NestParent) || parent.Iommu != iommu.InstanceOf(device.Device)
-            ? ValueTask.FromResult(OperationResult.Fail(Errno.EINVAL, DiagnosticReason.NotNestParent, parent))
-            : AllocAsync(scope, parent, null, iommu, cmd, buffer);
+        refusal = DeviceHandlers.CheckNestParent(parent, device);
+        return refusal.Succeeded ? AllocAsync(scope, parent, null, iommu, cmd, buffer) : ValueTask.FromResult(refusal);
     }
 
     /// <summary><c>iommufd_viommu_alloc_hwpt_nested</c>.</summary>
@@ -37,12 +37,11 @@ internal static class NestedHwptHandlers
         var iommu = IommuDriver.Of(device.Device);
         if (viommu.Iommu != iommu.InstanceOf(device.Device))
         {
-            return ValueTask.FromResult(OperationResult.Fail(Errno.EINVAL, DiagnosticReason.OtherIommu, device));
+            return ValueTask.FromResult(DeviceHandlers.OtherIommu(device, viommu));
         }
 
-        return ((IommuHwptAllocFlags)cmd.Flags & ~KnownFlags) != 0 || cmd.DataLen == 0
-            ? ValueTask.FromResult(new OperationResult(Errno.EOPNOTSUPP, default, Failure.Because(DiagnosticReason.IommuLacksFeature, cmd.Flags)))
-            : AllocAsync(scope, viommu.Hwpt, viommu, iommu, cmd, buffer);
+        var refusal = CheckArgument(cmd, viommu);
+        return refusal.Succeeded ? AllocAsync(scope, viommu.Hwpt, viommu, iommu, cmd, buffer) : ValueTask.FromResult(refusal);
     }
 
     /// <summary>IOMMU_HWPT_INVALIDATE: entry_num tells how many entries were carried out, also on failure.</summary>
@@ -81,7 +80,10 @@ internal static class NestedHwptHandlers
         // More than travels, or more than one turn should do.
         if ((ulong)cmd.EntryNum * cmd.EntryLen is var bytes && (bytes > IoctlLimits.MaxBufferBytes || cmd.EntryNum > MaxEntries))
         {
-            return (new OperationResult(Errno.ENOMEM, default, Failure.Because(DiagnosticReason.RequestTooLarge, bytes, IoctlLimits.MaxBufferBytes)), 0);
+            var tooMany = cmd.EntryNum > MaxEntries
+                ? Failure.Because(DiagnosticReason.TooManyEntries, cmd.EntryNum, MaxEntries)
+                : Failure.Because(DiagnosticReason.RequestTooLarge, bytes, IoctlLimits.MaxBufferBytes);
+            return (new OperationResult(Errno.ENOMEM, default, tooMany), 0);
         }
 
         var entries = new InvalidationEntries((IommuHwptInvalidateDataType)cmd.DataType, cmd.EntryLen, cmd.EntryNum, buffer.Content);
@@ -95,6 +97,12 @@ internal static class NestedHwptHandlers
         return (OperationResult.Of(answer, entry), (uint)answer.Value);
     }
 
+    private static OperationResult CheckArgument(IommuHwptAlloc cmd, ObjectEntry @base)
+        => ((IommuHwptAllocFlags)cmd.Flags & ~KnownFlags) is not 0 and var unknown
+            ? new OperationResult(Errno.EOPNOTSUPP, default, Failure.Because(DiagnosticReason.UnsupportedFlags, (uint)unknown))
+            : cmd.DataLen == 0 ? OperationResult.Fail(Errno.EOPNOTSUPP, DiagnosticReason.NestingNeedsData, @base)
+            : default;
+
     private static async ValueTask<OperationResult> AllocAsync(
         IoctlScope scope, HwptPagingEntry parent, ViommuEntry? viommu, IommuDriver iommu, IommuHwptAlloc cmd, UserBuffer buffer)
     {
@@ -102,7 +110,7 @@ internal static class NestedHwptHandlers
         var errno = iommu.CheckNested(HwptAllocHandlers.DataOf(cmd, buffer)!, viommu is not null, out var config);
         if (errno != Errno.None)
         {
-            return new OperationResult(errno, default, Failure.Because(DiagnosticReason.InvalidDataLength, cmd.DataType, cmd.DataLen));
+            return new OperationResult(errno, default, Failure.Data(errno, cmd.DataType, cmd.DataLen, (ulong)buffer.Content.Length));
         }
 
         var found = HwptAllocHandlers.FindFaultQueue(scope, cmd, out var queue);

@@ -28,7 +28,7 @@ internal static class VdeviceHandlers
 
         if (viommu.Iommu != IommuDriver.Of(device.Device).InstanceOf(device.Device))
         {
-            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.OtherIommu, device).ToReply();
+            return DeviceHandlers.OtherIommu(device, viommu).ToReply();
         }
 
         if (device.Vdevice is not null)

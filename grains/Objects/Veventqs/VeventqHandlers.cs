@@ -21,7 +21,9 @@ internal static class VeventqHandlers
         var cmd = call.Read<IommuVeventqAlloc>();
         if (cmd.Flags != 0 || cmd.Reserved != 0)
         {
-            return Failure.Unsupported(cmd.Flags != 0 ? DiagnosticReason.UnsupportedFlags : DiagnosticReason.ReservedNotZero, cmd.Flags | cmd.Reserved);
+            return cmd.Flags != 0
+                ? Failure.Unsupported(DiagnosticReason.UnsupportedFlags, cmd.Flags)
+                : Failure.Unsupported(DiagnosticReason.ReservedNotZero, cmd.Reserved);
         }
 
         if (cmd.Type == (uint)IommuVeventqType.Default)
@@ -31,7 +33,7 @@ internal static class VeventqHandlers
 
         if (cmd.VeventqDepth == 0)
         {
-            return Failure.Reply(Errno.EINVAL, DiagnosticReason.EmptyRange);
+            return Failure.Reply(Errno.EINVAL, DiagnosticReason.QueueWithoutDepth);
         }
 
         var objects = scope.Context.Objects;

@@ -33,8 +33,13 @@ internal sealed class ViommuGrain(IGrainContextAccessor accessor) : ObjectGrain<
         }
 
         var errno = model.AddHwQueue(queue, type, index, out var previous);
-        return Reply(new HwQueueReply(
-            Errno.None, errno, previous, errno == Errno.None ? null : Failure.Because(DiagnosticReason.QueueIndexUnusable, index, model.Hardware.HwQueues(type))));
+        return Reply(new HwQueueReply(Errno.None, errno, previous, errno switch
+        {
+            Errno.None => null,
+            Errno.EEXIST => Failure.Because(DiagnosticReason.QueueIndexTaken, index),
+            Errno.EIO => Failure.Because(DiagnosticReason.QueueBeforeMissing, index),
+            _ => Failure.Because(DiagnosticReason.QueueIndexUnusable, index, model.Hardware.HwQueues(type)),
+        }));
     }
 
     public ValueTask<ViommuInvalidationReply> InvalidateAsync(ObjectStamp stamp, InvalidationEntries entries)
@@ -52,7 +57,7 @@ internal sealed class ViommuGrain(IGrainContextAccessor accessor) : ObjectGrain<
             done,
             [.. caches.Keys.Select(device => new ObjectId(device))],
             [.. caches.Values],
-            errno == Errno.None ? null : InvalidationDiagnostics.Of(errno, entries, done)));
+            errno == Errno.None ? null : InvalidationDiagnostics.Of(errno, model.Hardware.Format, entries, done)));
     }
 
     protected override ViommuModel? Build(ObjectStamp stamp) => stamp.Build is ViommuBuild build ? new ViommuModel(build.Iommu) : null;

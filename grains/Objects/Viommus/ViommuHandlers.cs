@@ -42,9 +42,9 @@ internal static class ViommuHandlers
             return Failure.ObjectNotFound(objects, cmd.HwptId);
         }
 
-        if (!hwpt.Flags.HasFlag(IommuHwptAllocFlags.NestParent) || hwpt.Iommu != iommu.InstanceOf(device.Device))
+        if (DeviceHandlers.CheckNestParent(hwpt, device) is { Succeeded: false } refusal)
         {
-            return OperationResult.Fail(Errno.EINVAL, DiagnosticReason.NotNestParent, hwpt).ToReply();
+            return refusal.ToReply();
         }
 
         if (!call.CanRespond<IommuViommuAlloc>())
@@ -56,7 +56,7 @@ internal static class ViommuHandlers
         var errno = iommu.InitViommu(buffer, cmd.DataLen, out var setup);
         if (errno != Errno.None)
         {
-            return Failure.Reply(errno, DiagnosticReason.InvalidDataLength, cmd.Type, cmd.DataLen);
+            return new IoctlReply { Errno = errno, Diagnostic = Failure.Data(errno, cmd.Type, cmd.DataLen, (ulong)buffer!.Content.Length) };
         }
 
         if (setup.MmapBytes > 0 && buffer!.WritableBytes < cmd.DataLen)

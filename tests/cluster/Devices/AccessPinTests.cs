@@ -44,8 +44,8 @@ public sealed class AccessPinTests(DeviceCluster cluster) : DeviceContext(cluste
         [
             ("by an access that does not pin", Errno.EINVAL, DiagnosticReason.AccessDoesNotPin, copying, Range(Base, Page), false),
             ("by an access that is not attached", Errno.ENOENT, DiagnosticReason.AccessNotAttached, detached, Range(Base, Page), false),
-            ("within a page", Errno.EINVAL, DiagnosticReason.Misaligned, access, Range(Base + 1, Page), false),
-            ("what is not mapped", Errno.ENOENT, DiagnosticReason.RangeNotMapped, access, Range(Base - Page, Page), false),
+            ("within a page", Errno.EINVAL, DiagnosticReason.MisalignedMemory, access, Range(Base + 1, Page), false),
+            ("what is not mapped", Errno.ENOENT, DiagnosticReason.IovaNotMapped, access, Range(Base - Page, Page), false),
             ("read-only, to write", Errno.EPERM, DiagnosticReason.AccessDenied, access, Range(Base, 3 * Page), true),
             ("memory that isn't there", Errno.EFAULT, DiagnosticReason.MemoryNotPinnable, access, Range(Base, 4 * Page), false),
             ("more than a pin may have", Errno.ENOMEM, DiagnosticReason.RequestTooLarge, access, Range(Base, IoctlLimits.MaxAccessBytes + 1), false),
@@ -112,7 +112,7 @@ public sealed class AccessPinTests(DeviceCluster cluster) : DeviceContext(cluste
         await Context.UnmapAsync(Ioas, IovaRange.All);
         await using (await Driver.CreateAccessAsync(Ioas, needsPinPages: true))
         {
-            await RefusedAsync("mapping 100 bytes", Errno.EINVAL, DiagnosticReason.Misaligned, () => Context.MapAsync(Ioas, Pages(1)[..100], new Iova(Base)).AsTask());
+            await RefusedAsync("mapping 100 bytes", Errno.EINVAL, DiagnosticReason.MisalignedLength, () => Context.MapAsync(Ioas, Pages(1)[..100], new Iova(Base)).AsTask());
         }
 
         await Context.MapAsync(Ioas, Pages(1)[..100], new Iova(Base));

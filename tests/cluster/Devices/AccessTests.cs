@@ -101,8 +101,8 @@ public sealed class AccessTests(DeviceCluster cluster, ITestOutputHelper output)
         await using var access = await Driver.CreateAccessAsync(Ioas, Context.Memory);
         foreach (var (start, length) in new[] { (Base - 1, 2), (Base + Page - 1, 2), (Base + Page, 1), (0UL, 1) })
         {
-            await RefusedAsync($"writing {length} bytes at 0x{start:X}", Errno.ENOENT, DiagnosticReason.RangeNotMapped, () => access.WriteAsync(new Iova(start), Ones(length)).AsTask());
-            await RefusedAsync($"reading {length} bytes at 0x{start:X}", Errno.ENOENT, DiagnosticReason.RangeNotMapped, () => access.ReadAsync(new Iova(start), new byte[length]).AsTask());
+            await RefusedAsync($"writing {length} bytes at 0x{start:X}", Errno.ENOENT, DiagnosticReason.IovaNotMapped, () => access.WriteAsync(new Iova(start), Ones(length)).AsTask());
+            await RefusedAsync($"reading {length} bytes at 0x{start:X}", Errno.ENOENT, DiagnosticReason.IovaNotMapped, () => access.ReadAsync(new Iova(start), new byte[length]).AsTask());
         }
 
         Assert.True(memory.Span.IndexOfAnyExcept((byte)0) < 0, "nothing is copied");
@@ -116,7 +116,7 @@ public sealed class AccessTests(DeviceCluster cluster, ITestOutputHelper output)
         var large = new byte[IoctlLimits.MaxAccessBytes + 1];
         await RefusedAsync("no bytes", Errno.EINVAL, DiagnosticReason.EmptyRange, () => access.ReadAsync(new Iova(Base), default).AsTask());
         await RefusedAsync("16 MiB and 1", Errno.ENOMEM, DiagnosticReason.RequestTooLarge, () => access.WriteAsync(new Iova(Base), large).AsTask());
-        await RefusedAsync("16 MiB", Errno.ENOENT, DiagnosticReason.RangeNotMapped, () => access.WriteAsync(new Iova(Base), large.AsMemory(1)).AsTask());
+        await RefusedAsync("16 MiB", Errno.ENOENT, DiagnosticReason.IovaNotMapped, () => access.WriteAsync(new Iova(Base), large.AsMemory(1)).AsTask());
         await RefusedAsync("past the last IOVA", Errno.EOVERFLOW, DiagnosticReason.RangeOverflow, () => access.ReadAsync(new Iova(ulong.MaxValue), new byte[2]).AsTask());
     }
 
@@ -187,7 +187,7 @@ public sealed class AccessTests(DeviceCluster cluster, ITestOutputHelper output)
         await RefusedAsync("a pin of the IOAS before", Errno.ENOENT, DiagnosticReason.PinNotFound, () => pin.UnpinAsync());
         Assert.Equal((other, 0), ((await StateAsync<AccessState>(access.Id)).Ioas, (await StateAsync<AccessState>(access.Id)).Pins));
         Assert.Equal((0, 0), ((await StateAsync<IoasState>(Ioas)).Accesses, (await StateAsync<IoasState>(Ioas)).Pins));
-        await RefusedAsync("reading what the IOAS before maps", Errno.ENOENT, DiagnosticReason.RangeNotMapped, () => access.ReadAsync(new Iova(Base), new byte[1]).AsTask());
+        await RefusedAsync("reading what the IOAS before maps", Errno.ENOENT, DiagnosticReason.IovaNotMapped, () => access.ReadAsync(new Iova(Base), new byte[1]).AsTask());
 
         await access.DetachAsync();
         await Context.DestroyAsync(Ioas);

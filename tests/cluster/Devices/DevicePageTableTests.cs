@@ -81,10 +81,10 @@ public sealed class DevicePageTableTests(DeviceCluster cluster) : DeviceContext(
         { "an area in the second region", Errno.EADDRINUSE, DiagnosticReason.AreaInTheWay },
         { "an allowed range in the region", Errno.EADDRINUSE, DiagnosticReason.AllowedInTheWay },
         { "an area outside the aperture", Errno.EADDRINUSE, DiagnosticReason.OutsideAperture },
-        { "an allowed range outside the aperture", Errno.EADDRINUSE, DiagnosticReason.OutsideAperture },
+        { "an allowed range outside the aperture", Errno.EADDRINUSE, DiagnosticReason.AllowedOutsideAperture },
         { "an area that is not aligned", Errno.EADDRINUSE, DiagnosticReason.AreasMisaligned },
         { "memory that isn't there", Errno.EFAULT, DiagnosticReason.MemoryNotPinnable },
-        { "a file that is no memory", Errno.EINVAL, DiagnosticReason.MemoryNotPinnable },
+        { "a file that is no memory", Errno.EINVAL, DiagnosticReason.FileNotPinnable },
         { "a HWPT that tracks dirty pages", Errno.EINVAL, DiagnosticReason.DeviceIncompatible },
     };
 
@@ -168,15 +168,15 @@ public sealed class DevicePageTableTests(DeviceCluster cluster) : DeviceContext(
         var before = await SnapshotAsync();
         (string What, Errno Errno, DiagnosticReason Reason, ObjectId Device, ObjectId PageTable, IommuHwptAllocFlags Flags)[] all =
         [
-            ("an unknown flag", Errno.EOPNOTSUPP, DiagnosticReason.IommuLacksFeature, device.Id, Ioas, (IommuHwptAllocFlags)0x10),
+            ("an unknown flag", Errno.EOPNOTSUPP, DiagnosticReason.UnsupportedFlags, device.Id, Ioas, (IommuHwptAllocFlags)0x10),
             ("tracking that the IOMMU lacks", Errno.EOPNOTSUPP, DiagnosticReason.IommuLacksFeature, plain.Id, Ioas, IommuHwptAllocFlags.DirtyTracking),
-            ("faults of a parent", Errno.EOPNOTSUPP, DiagnosticReason.IommuLacksFeature, device.Id, Ioas, IommuHwptAllocFlags.FaultIdValid | IommuHwptAllocFlags.NestParent),
+            ("faults of a parent", Errno.EOPNOTSUPP, DiagnosticReason.ConflictingFlags, device.Id, Ioas, IommuHwptAllocFlags.FaultIdValid | IommuHwptAllocFlags.NestParent),
             ("no fault queue", Errno.ENOENT, DiagnosticReason.ObjectNotFound, device.Id, Ioas, IommuHwptAllocFlags.FaultIdValid),
             ("no device", Errno.ENOENT, DiagnosticReason.ObjectNotFound, new ObjectId(77), Ioas, IommuHwptAllocFlags.None),
             ("an IOAS as device", Errno.ENOENT, DiagnosticReason.ObjectOfOtherType, Ioas, Ioas, IommuHwptAllocFlags.None),
             ("no IOAS", Errno.EINVAL, DiagnosticReason.ObjectNotFound, device.Id, new ObjectId(77), IommuHwptAllocFlags.None),
-            ("a device as IOAS", Errno.EINVAL, DiagnosticReason.NotAPageTable, device.Id, device.Id, IommuHwptAllocFlags.None),
-            ("nested without data", Errno.EOPNOTSUPP, DiagnosticReason.IommuLacksFeature, device.Id, parent, IommuHwptAllocFlags.None),
+            ("a device as IOAS", Errno.EINVAL, DiagnosticReason.CannotAllocateOn, device.Id, device.Id, IommuHwptAllocFlags.None),
+            ("nested without data", Errno.EOPNOTSUPP, DiagnosticReason.NestingNeedsData, device.Id, parent, IommuHwptAllocFlags.None),
             ("an area outside the aperture", Errno.EADDRINUSE, DiagnosticReason.OutsideAperture, device.Id, outside, IommuHwptAllocFlags.None),
         ];
         foreach (var (what, errno, reason, of, pageTable, flags) in all)

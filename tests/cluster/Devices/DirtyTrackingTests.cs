@@ -117,13 +117,17 @@ public sealed class DirtyTrackingTests(DeviceCluster cluster, ITestOutputHelper 
     {
         var hwpt = await TrackedAsync();
         await WriteAsync(hwpt, Base, 0);
-        foreach (var (range, pageSize) in new[]
+        foreach (var (range, pageSize, reason) in new[]
         {
-            (Range(Base + 1, Page), Page), (Range(Base, Page + 1), Page), (Range(Base, Page), 0UL), (Range(Base, Page), 2 * Page), (Range(Base + 1024, 1024), 1024UL),
+            (Range(Base + 1, Page), Page, DiagnosticReason.Misaligned),
+            (Range(Base, Page + 1), Page, DiagnosticReason.MisalignedLength),
+            (Range(Base, Page), 0UL, DiagnosticReason.InvalidPageSize),
+            (Range(Base, Page), 2 * Page, DiagnosticReason.MisalignedLength),
+            (Range(Base + 1024, 1024), 1024UL, DiagnosticReason.Misaligned),
         })
         {
             await RefusedAsync(
-                $"{range} of pages of {pageSize}", Errno.EINVAL, DiagnosticReason.InvalidDirtyRange, () => Context.GetDirtyBitmapAsync(hwpt, range, pageSize).AsTask());
+                $"{range} of pages of {pageSize}", Errno.EINVAL, reason, () => Context.GetDirtyBitmapAsync(hwpt, range, pageSize).AsTask());
         }
 
         Assert.Equal(1, (await StateAsync<HwptState>(hwpt)).DirtyPages);

@@ -28,9 +28,9 @@ public sealed class InvalidateErrnoTests(DeviceCluster cluster) : DeviceContext(
         await ExpectAsync(guest, "entries without an address", EINVAL, NoEntries, 0, bad with { EntryLen = 8, DataUptr = 0 });
         await ExpectAsync(guest, "no object", ENOENT, ObjectNotFound, 0, bad with { EntryLen = 8 });
         await ExpectAsync(guest, "a page table that is not nested", EINVAL, NotInvalidatable, 0, bad with { EntryLen = 8, HwptId = guest.Parent.Value });
-        await ExpectAsync(guest, "too many entries", ENOMEM, RequestTooLarge, 0, bad with { EntryLen = 8, HwptId = good.HwptId });
+        await ExpectAsync(guest, "too many entries", ENOMEM, TooManyEntries, 0, bad with { EntryLen = 8, HwptId = good.HwptId });
         await ExpectAsync(guest, "too many bytes", ENOMEM, RequestTooLarge, 0, bad with { EntryLen = (1 << 20) + 1, EntryNum = 1, HwptId = good.HwptId });
-        await ExpectAsync(guest, "another IOMMU's entries", EINVAL, InvalidEntry, 0, bad with { EntryLen = 8, EntryNum = 3, HwptId = good.HwptId });
+        await ExpectAsync(guest, "another IOMMU's entries", EINVAL, WrongEntryKind, 0, bad with { EntryLen = 8, EntryNum = 3, HwptId = good.HwptId });
         await ExpectAsync(guest, "none of another IOMMU's entries", EINVAL, WrongEntryKind, 0, good with { DataType = bad.DataType, EntryNum = 0 });
         await ExpectAsync(guest, "no entry", Errno.None, DiagnosticReason.None, 0, good with { EntryNum = 0, EntryLen = 0, DataUptr = 0 });
     }
@@ -42,10 +42,10 @@ public sealed class InvalidateErrnoTests(DeviceCluster cluster) : DeviceContext(
         var good = await NestedAsync(guest);
         guest.Program.Memory.Add(Short, new byte[16]);
 
-        await ExpectAsync(guest, "entries that are too short", EINVAL, InvalidEntry, 0, good with { EntryLen = 7, DataUptr = Nowhere });
-        await ExpectAsync(guest, "entries that are too long", EINVAL, InvalidEntry, 0, good with { EntryLen = 9, DataUptr = Nowhere });
-        await ExpectAsync(guest, "entries that can't be read", EFAULT, InvalidEntry, 0, good with { DataUptr = Nowhere });
-        await ExpectAsync(guest, "a third entry that can't be read", EFAULT, InvalidEntry, 2, good with { DataUptr = Short });
+        await ExpectAsync(guest, "entries that are too short", EINVAL, WrongEntryLength, 0, good with { EntryLen = 7, DataUptr = Nowhere });
+        await ExpectAsync(guest, "entries that are too long", EINVAL, WrongEntryLength, 0, good with { EntryLen = 9, DataUptr = Nowhere });
+        await ExpectAsync(guest, "entries that can't be read", EFAULT, BufferFault, 0, good with { DataUptr = Nowhere });
+        await ExpectAsync(guest, "a third entry that can't be read", EFAULT, BufferFault, 2, good with { DataUptr = Short });
         await ExpectAsync(guest, "a third entry with an unknown flag", EOPNOTSUPP, InvalidEntry, 2, Put<IommuHwptInvalidateSelftest>(guest, good, default, default, new() { Flags = Unknown, IotlbId = 4 }));
         await ExpectAsync(guest, "a second entry for a fifth entry of the cache", EINVAL, InvalidEntry, 1, Put<IommuHwptInvalidateSelftest>(guest, good, new() { IotlbId = 3 }, new() { IotlbId = 4 }, default));
         await ExpectAsync(guest, "all of the cache, and a fifth entry", EINVAL, InvalidEntry, 0, Put<IommuHwptInvalidateSelftest>(guest, good, new() { Flags = 1, IotlbId = 4 }, default, default));
@@ -69,10 +69,10 @@ public sealed class InvalidateErrnoTests(DeviceCluster cluster) : DeviceContext(
         };
         IommuViommuInvalidateSelftest entry = new() { VdevId = Known };
 
-        await ExpectAsync(guest, "another IOMMU's entries", EINVAL, InvalidEntry, 0, good with { DataType = 1, DataUptr = Nowhere });
-        await ExpectAsync(guest, "a second entry that can't be read", EFAULT, InvalidEntry, 0, good with { DataUptr = Short });
+        await ExpectAsync(guest, "another IOMMU's entries", EINVAL, WrongEntryKind, 0, good with { DataType = 1, DataUptr = Nowhere });
+        await ExpectAsync(guest, "a second entry that can't be read", EFAULT, BufferFault, 0, good with { DataUptr = Short });
         guest.Program.Memory.Write(Data, [.. UapiStruct.ToBytes(entry), 0, .. UapiStruct.ToBytes(entry), 1]);
-        await ExpectAsync(guest, "a second entry with an unknown byte", E2BIG, InvalidEntry, 0, good with { EntryLen = 13 });
+        await ExpectAsync(guest, "a second entry with an unknown byte", E2BIG, UnknownBytesNotZero, 0, good with { EntryLen = 13 });
         await ExpectAsync(guest, "a second entry with an unknown flag", EOPNOTSUPP, InvalidEntry, 1, Put<IommuViommuInvalidateSelftest>(guest, good, entry, new() { Flags = Unknown, VdevId = 1, CacheId = 4 }));
         await ExpectAsync(guest, "a second entry for a fifth entry of the cache", EINVAL, InvalidEntry, 1, Put<IommuViommuInvalidateSelftest>(guest, good, entry, new() { VdevId = 1, CacheId = 4 }));
         await ExpectAsync(guest, "a second entry without a vDevice", EINVAL, InvalidEntry, 1, Put<IommuViommuInvalidateSelftest>(guest, good, entry, new() { VdevId = 1 }));
@@ -97,8 +97,8 @@ public sealed class InvalidateErrnoTests(DeviceCluster cluster) : DeviceContext(
         var good = new IommuHwptInvalidate { HwptId = viommu.Value, DataUptr = Data, DataType = (uint)IommuHwptInvalidateDataType.ArmSmmuv3, EntryLen = 16, EntryNum = 2 };
         IommuViommuArmSmmuv3Invalidate all = new() { Cmd0 = ClearAll };
 
-        await ExpectAsync(guest, "a page table, which takes none", EOPNOTSUPP, InvalidEntry, 0, good with { HwptId = nested.Value });
-        await ExpectAsync(guest, "another IOMMU's", EINVAL, InvalidEntry, 0, good with { DataType = (uint)IommuHwptInvalidateDataType.Selftest });
+        await ExpectAsync(guest, "a page table, which takes none", EOPNOTSUPP, NotInvalidatable, 0, good with { HwptId = nested.Value });
+        await ExpectAsync(guest, "another IOMMU's", EINVAL, WrongEntryKind, 0, good with { DataType = (uint)IommuHwptInvalidateDataType.Selftest });
         await ExpectAsync(guest, "a second command that is unknown", EIO, InvalidEntry, 1, Put<IommuViommuArmSmmuv3Invalidate>(guest, good, all, new() { Cmd0 = 1 }));
         await ExpectAsync(guest, "a second command for no device", EIO, InvalidEntry, 1, Put<IommuViommuArmSmmuv3Invalidate>(guest, good, all, new() { Cmd0 = ClearStream | (0x21UL << 32) }));
         await ExpectAsync(guest, "two commands", Errno.None, DiagnosticReason.None, 2, Put<IommuViommuArmSmmuv3Invalidate>(guest, good, all, new() { Cmd0 = ClearStream | (0x20UL << 32) }));

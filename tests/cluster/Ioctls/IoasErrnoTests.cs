@@ -69,7 +69,7 @@ public sealed class IoasErrnoTests : IAsyncLifetime
         var noSource = await _context.IoctlAsync(IommuCommand.IoasCopy, cmd with { SrcIova = 0x90000 });
 
         Assert.Equal((Errno.ENOENT, DiagnosticReason.ObjectNotFound), (noDestination.Errno, noDestination.Diagnostic!.Reason));
-        Assert.Equal((Errno.ENOENT, DiagnosticReason.RangeNotMapped), (noSource.Errno, noSource.Diagnostic!.Reason));
+        Assert.Equal((Errno.ENOENT, DiagnosticReason.IovaNotMapped), (noSource.Errno, noSource.Diagnostic!.Reason));
     }
 
     [Fact]

@@ -31,19 +31,19 @@ public sealed class NestingErrnoTests(DeviceCluster cluster) : DeviceContext(clu
         await guest.Program.ExpectAsync(
             IommuCommand.HwptAlloc,
             ("no object", EINVAL, ObjectNotFound, bad with { PtId = Missing, Flags = Unknown }),
-            ("on a nested page table", EINVAL, NotAPageTable, bad with { PtId = nested.Value, Flags = Unknown }),
-            ("an unknown flag", EOPNOTSUPP, IommuLacksFeature, bad with { PtId = plain.Value, Flags = Unknown }),
-            ("a nest parent on a nest parent", EOPNOTSUPP, IommuLacksFeature, bad with { PtId = plain.Value, Flags = (uint)IommuHwptAllocFlags.NestParent }),
-            ("no data", EOPNOTSUPP, IommuLacksFeature, bad with { PtId = plain.Value, DataType = 0, DataLen = 0 }),
-            ("an IOMMU that does not nest", EOPNOTSUPP, IommuLacksFeature, bad with { PtId = plain.Value, DevId = pci.Id.Value }),
+            ("on a nested page table", EINVAL, CannotAllocateOn, bad with { PtId = nested.Value, Flags = Unknown }),
+            ("an unknown flag", EOPNOTSUPP, UnsupportedFlags, bad with { PtId = plain.Value, Flags = Unknown }),
+            ("a nest parent on a nest parent", EOPNOTSUPP, UnsupportedFlags, bad with { PtId = plain.Value, Flags = (uint)IommuHwptAllocFlags.NestParent }),
+            ("no data", EOPNOTSUPP, NestingNeedsData, bad with { PtId = plain.Value, DataType = 0, DataLen = 0 }),
+            ("an IOMMU that does not nest", EOPNOTSUPP, CannotNest, bad with { PtId = plain.Value, DevId = pci.Id.Value }),
             ("an automatic page table", EINVAL, NotNestParent, bad with { PtId = guest.Device.OutHwptId }),
             ("no nest parent", EINVAL, NotNestParent, bad with { PtId = plain.Value }),
-            ("a parent of another IOMMU", EINVAL, NotNestParent, bad with { PtId = foreign.Value }),
-            ("another IOMMU's data", EOPNOTSUPP, InvalidDataLength, bad),
-            ("data that are too short", EINVAL, InvalidDataLength, bad with { DataType = good.DataType }),
-            ("data that are too long", EINVAL, InvalidDataLength, bad with { DataType = good.DataType, DataLen = 9 }),
-            ("data that can't be read", EFAULT, InvalidDataLength, bad with { DataType = good.DataType, DataLen = 8 }),
-            ("data that end", EFAULT, InvalidDataLength, bad with { DataType = good.DataType, DataLen = 8, DataUptr = Data + (4 * Page) - 4 }),
+            ("a parent of another IOMMU", EINVAL, OtherIommu, bad with { PtId = foreign.Value }),
+            ("another IOMMU's data", EOPNOTSUPP, UnsupportedData, bad),
+            ("data that are too short", EINVAL, WrongDataLength, bad with { DataType = good.DataType }),
+            ("data that are too long", EINVAL, WrongDataLength, bad with { DataType = good.DataType, DataLen = 9 }),
+            ("data that can't be read", EFAULT, BufferFault, bad with { DataType = good.DataType, DataLen = 8 }),
+            ("data that end", EFAULT, BufferFault, bad with { DataType = good.DataType, DataLen = 8, DataUptr = Data + (4 * Page) - 4 }),
             ("no fault queue", ENOENT, ObjectNotFound, bad with { DataType = good.DataType, DataLen = 8, DataUptr = Data }),
             ("no fault queue but a page table", ENOENT, ObjectOfOtherType, good with { Flags = FaultIdValid, FaultId = plain.Value }));
 
@@ -63,11 +63,11 @@ public sealed class NestingErrnoTests(DeviceCluster cluster) : DeviceContext(clu
         await guest.Program.ExpectAsync(
             IommuCommand.HwptAlloc,
             ("a device of another IOMMU", EINVAL, OtherIommu, bad with { DevId = others.Value, Flags = Unknown }),
-            ("an unknown flag", EOPNOTSUPP, IommuLacksFeature, bad with { Flags = Unknown }),
-            ("no data", EOPNOTSUPP, IommuLacksFeature, bad with { DataType = 0, DataLen = 0 }),
-            ("another IOMMU's data", EOPNOTSUPP, InvalidDataLength, bad),
-            ("data that are too short", EINVAL, InvalidDataLength, bad with { DataType = good.DataType }),
-            ("data that can't be read", EFAULT, InvalidDataLength, bad with { DataType = good.DataType, DataLen = 8 }),
+            ("an unknown flag", EOPNOTSUPP, UnsupportedFlags, bad with { Flags = Unknown }),
+            ("no data", EOPNOTSUPP, NestingNeedsData, bad with { DataType = 0, DataLen = 0 }),
+            ("another IOMMU's data", EOPNOTSUPP, UnsupportedData, bad),
+            ("data that are too short", EINVAL, WrongDataLength, bad with { DataType = good.DataType }),
+            ("data that can't be read", EFAULT, BufferFault, bad with { DataType = good.DataType, DataLen = 8 }),
             ("no fault queue", ENOENT, ObjectNotFound, bad with { DataType = good.DataType, DataLen = 8, DataUptr = Data }));
 
         Assert.Equal(before, await SnapshotAsync());
@@ -86,10 +86,10 @@ public sealed class NestingErrnoTests(DeviceCluster cluster) : DeviceContext(clu
 
         await guest.Program.ExpectAsync(
             IommuCommand.HwptAlloc,
-            ("not on a vIOMMU", EOPNOTSUPP, IommuLacksFeature, good with { PtId = parent.Value, DataUptr = Nowhere }),
-            ("half an entry", EINVAL, InvalidDataLength, good with { DataLen = 8, DataUptr = Nowhere }),
-            ("an entry that can't be read", EFAULT, InvalidDataLength, good with { DataUptr = Nowhere }),
-            ("a second stage", EIO, InvalidDataLength, good with { DataUptr = Nowhere + (2 * Page) }),
+            ("not on a vIOMMU", EOPNOTSUPP, CannotNest, good with { PtId = parent.Value, DataUptr = Nowhere }),
+            ("half an entry", EINVAL, WrongDataLength, good with { DataLen = 8, DataUptr = Nowhere }),
+            ("an entry that can't be read", EFAULT, BufferFault, good with { DataUptr = Nowhere }),
+            ("a second stage", EIO, InvalidData, good with { DataUptr = Nowhere + (2 * Page) }),
             ("a first stage", Errno.None, DiagnosticReason.None, good));
     }
 
@@ -115,10 +115,10 @@ public sealed class NestingErrnoTests(DeviceCluster cluster) : DeviceContext(clu
             ("no page table", ENOENT, ObjectNotFound, bad with { Type = good.Type, DevId = good.DevId }),
             ("no page table but a vIOMMU", ENOENT, ObjectOfOtherType, bad with { Type = good.Type, DevId = good.DevId, HwptId = guest.Viommu.Value }),
             ("no nest parent", EINVAL, NotNestParent, bad with { Type = good.Type, DevId = good.DevId, HwptId = plain.Value }),
-            ("a parent of another IOMMU", EINVAL, NotNestParent, bad with { DevId = others.Value, HwptId = good.HwptId }),
-            ("data that are too short", EINVAL, InvalidDataLength, good with { DataLen = 7, DataUptr = Nowhere }),
-            ("data that are too long", EINVAL, InvalidDataLength, good with { DataLen = 25, DataUptr = Nowhere }),
-            ("data that can't be read", EFAULT, InvalidDataLength, good with { DataUptr = Nowhere }),
+            ("a parent of another IOMMU", EINVAL, OtherIommu, bad with { DevId = others.Value, HwptId = good.HwptId }),
+            ("data that are too short", EINVAL, WrongDataLength, good with { DataLen = 7, DataUptr = Nowhere }),
+            ("data that are too long", EINVAL, WrongDataLength, good with { DataLen = 25, DataUptr = Nowhere }),
+            ("data that can't be read", EFAULT, BufferFault, good with { DataUptr = Nowhere }),
             ("data that can't be written", EFAULT, BufferFault, good with { DataUptr = Nowhere + Page }));
 
         Assert.Equal(before, await SnapshotAsync());

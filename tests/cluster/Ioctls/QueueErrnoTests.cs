@@ -36,7 +36,7 @@ public sealed class QueueErrnoTests(DeviceCluster cluster) : DeviceContext(clust
             ("a flag", EOPNOTSUPP, UnsupportedFlags, new() { Flags = 1 }),
             ("a reserved field", EOPNOTSUPP, ReservedNotZero, new() { Reserved = 1 }),
             ("no type", EOPNOTSUPP, UnsupportedKind, default),
-            ("no room for an event", EINVAL, EmptyRange, new() { Type = good.Type }),
+            ("no room for an event", EINVAL, QueueWithoutDepth, new() { Type = good.Type }),
             ("no vIOMMU", ENOENT, ObjectNotFound, good with { ViommuId = Missing }),
             ("no vIOMMU but its parent", ENOENT, ObjectOfOtherType, good with { ViommuId = guest.Parent.Value }));
         Assert.Equal(EMFILE, (await Context.IoctlAsync((uint)IommuCommand.VeventqAlloc, UapiStruct.ToBytes(good with { Size = 32 }))).Errno);
@@ -63,7 +63,7 @@ public sealed class QueueErrnoTests(DeviceCluster cluster) : DeviceContext(clust
             ("no vIOMMU", ENOENT, ObjectNotFound, bad with { NestingParentIova = 0, Length = ulong.MaxValue }),
             ("no vIOMMU but its parent", ENOENT, ObjectOfOtherType, bad with { NestingParentIova = 0, Length = ulong.MaxValue, ViommuId = guest.Parent.Value }),
             ("another IOMMU's type", EOPNOTSUPP, UnsupportedKind, bad with { NestingParentIova = 0, Length = ulong.MaxValue, ViommuId = guest.Viommu.Value }),
-            ("pages past the last IOVA", ERANGE, RangeOverflow, bad with { NestingParentIova = 0, Length = ulong.MaxValue, ViommuId = guest.Viommu.Value, Type = type }),
+            ("pages past the last IOVA", ERANGE, MemoryOverflow, bad with { NestingParentIova = 0, Length = ulong.MaxValue, ViommuId = guest.Viommu.Value, Type = type }),
             ("more pages than can be listed", ENOMEM, RequestTooLarge, bad with { NestingParentIova = 0, Length = 1UL << 40, ViommuId = guest.Viommu.Value, Type = type }));
 
         Assert.Equal(before, await SnapshotAsync());
@@ -79,7 +79,7 @@ public sealed class QueueErrnoTests(DeviceCluster cluster) : DeviceContext(clust
         await Context.UnmapAsync(Ioas, Range(Base, 2048));
 
         await guest.Program.MapAsync(Ioas, Data, Page, Base);
-        await guest.Program.ExpectAsync(IommuCommand.HwQueueAlloc, ("a page that is not mapped", ENOENT, RangeNotMapped, good with { Index = 2, Length = 2 * Page }));
+        await guest.Program.ExpectAsync(IommuCommand.HwQueueAlloc, ("a page that is not mapped", ENOENT, IovaNotMapped, good with { Index = 2, Length = 2 * Page }));
         await guest.Program.MapAsync(Ioas, Data + (2 * Page), Page, Base + Page);
         await guest.Program.ExpectAsync(IommuCommand.HwQueueAlloc, ("pages that are not contiguous", EFAULT, MemoryNotContiguous, good with { Index = 2, Length = 2 * Page }));
         var before = await SnapshotAsync();
@@ -87,13 +87,13 @@ public sealed class QueueErrnoTests(DeviceCluster cluster) : DeviceContext(clust
         await guest.Program.ExpectAsync(
             IommuCommand.HwQueueAlloc,
             ("a third queue", EINVAL, QueueIndexUnusable, good with { Index = 2 }),
-            ("a second queue without a first", EIO, QueueIndexUnusable, good with { Index = 1 }));
+            ("a second queue without a first", EIO, QueueBeforeMissing, good with { Index = 1 }));
         Assert.Equal(before, await SnapshotAsync());
 
         await guest.Program.ExpectAsync(
             IommuCommand.HwQueueAlloc,
             ("the first queue", Errno.None, DiagnosticReason.None, good),
-            ("the first queue again", EEXIST, QueueIndexUnusable, good with { NestingParentIova = Base + Page }),
+            ("the first queue again", EEXIST, QueueIndexTaken, good with { NestingParentIova = Base + Page }),
             ("the second queue, in a part of a page", Errno.None, DiagnosticReason.None, good with { Index = 1, NestingParentIova = Base + 5, Length = 1 }));
         await guest.Program.ExpectAsync<IommuIoasUnmap>(
             IommuCommand.IoasUnmap, ("an area that a queue lies in", EBUSY, AreaLocked, new() { IoasId = Ioas.Value, Iova = Base, Length = Page }));

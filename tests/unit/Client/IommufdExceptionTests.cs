@@ -35,7 +35,7 @@ public sealed class IommufdExceptionTests
     {
         var diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.UnknownCommand, Value = 0x3B95 };
         Expect.Equal(
-            "ioctl 0x3B95: ENOTTY: no iommufd command has the ioctl number 0x3B95 (ioctl numbers are _IO(';', 0x80) to _IO(';', 0x94)).",
+            "ioctl 0x3B95: ENOTTY: no iommufd command has the ioctl number 0x3B95 (ioctl numbers are _IO(';', 0x80) to _IO(';', 0x94), and 0xA0 is IOMMU_TEST_CMD).",
             new IommufdException(0x3B95, Errno.ENOTTY, diagnostic).Message,
             "the message");
     }

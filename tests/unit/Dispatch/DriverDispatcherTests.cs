@@ -62,7 +62,7 @@ public sealed class DriverDispatcherTests
         var driver = context.Driver();
         foreach (var (request, what) in new (DriverRequest?, string)[] { (new UnknownRequest(), "an unknown request"), (null, "no request") })
         {
-            Expect.Equal((Errno.EOPNOTSUPP, DiagnosticReason.UnsupportedOp), Answer(context.Ask(driver, request!)), $"what {what} is answered");
+            Expect.Equal((Errno.EOPNOTSUPP, DiagnosticReason.UnsupportedRequest), Answer(context.Ask(driver, request!)), $"what {what} is answered");
             Expect.That(!DriverDispatcher.Changes(request!, new DriverReply(Errno.None)), $"A context was changed by {what}.");
         }
 

@@ -39,7 +39,7 @@ public sealed class LimitTests
         await RunAsync(Errno.None, IommuCommand.IoasMap, Map(two, 0));
         Expect.Equal(2L, _context.ObjectGrains.Areas, "areas");
         var reply = await RunAsync(Errno.ENOMEM, IommuCommand.IoasMap, Map(two, 0x1000));
-        Expect.Equal((DiagnosticReason.TooManyObjects, 2UL), (reply.Diagnostic!.Reason, reply.Diagnostic.Limit), "the reason and the limit");
+        Expect.Equal((DiagnosticReason.TooManyAreas, 2UL), (reply.Diagnostic!.Reason, reply.Diagnostic.Limit), "the reason and the limit");
         await RunAsync(Errno.ENOMEM, IommuCommand.IoasCopy, Copy(one, two));
 
         await RunAsync(Errno.None, IommuCommand.IoasUnmap, new IommuIoasUnmap { IoasId = one.Id.Value, Iova = 0, Length = 0x1000 });

@@ -67,9 +67,9 @@ public sealed class PasidTests
     {
         var without = Bind("without", null, width: 0);
         var hwpt = Hwpt();
-        Fails(Errno.EINVAL, DiagnosticReason.DeviceIncompatible, new AttachDeviceRequest(_device, hwpt, Pasid: 1 << 4));
+        Fails(Errno.EINVAL, DiagnosticReason.NoSuchPasid, new AttachDeviceRequest(_device, hwpt, Pasid: 1 << 4));
         _context.AskOk(_driver, new AttachDeviceRequest(_device, hwpt, Pasid: (1 << 4) - 1));
-        Fails(Errno.EINVAL, DiagnosticReason.DeviceIncompatible, new AttachDeviceRequest(without, hwpt, Pasid: 1));
+        Fails(Errno.EINVAL, DiagnosticReason.NoSuchPasid, new AttachDeviceRequest(without, hwpt, Pasid: 1));
     }
 
     [Fact]
