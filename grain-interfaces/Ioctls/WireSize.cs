@@ -1,6 +1,4 @@
-using IommuFd.GrainInterfaces;
-
-namespace IommuFd.Grains.Model;
+namespace IommuFd.GrainInterfaces;
 
 /// <summary>How large requests and answers are, about: what grows with what a caller asks, and a flat sum for the rest.</summary>
 internal static class WireSize
