@@ -131,6 +131,9 @@ public static class DiagnosticText
             DiagnosticReason.InvalidEvent => $"{value:N0} bytes are no event of the IOMMU in front of device {id}",
             DiagnosticReason.SelftestFailure => $"the emulated device fails this replacement once: PASID 1024 is for testing that",
             DiagnosticReason.InvalidFaultGroup => $"a group has 1 to {limit:N0} page faults, all with one PASID and one group number",
+            DiagnosticReason.AnswerTooLarge => $"the answers to the batch could have {value:N0} bytes, the limit is {limit:N0}",
+            DiagnosticReason.TooManyPieces => $"the {value:N0} bytes are in more than {limit:N0} areas",
+            DiagnosticReason.TooManyRanges => $"the IOAS has {value:N0} ranges, a reply carries {limit:N0}",
             _ => $"reason {(int)diagnostic.Reason}",
         };
         return text.ToString(CultureInfo.InvariantCulture);
@@ -148,6 +151,9 @@ public static class DiagnosticText
         DiagnosticReason.ContextNotOpen => "open a context and use its handle",
         DiagnosticReason.AreaInTheWay => "unmap the area, or map elsewhere",
         DiagnosticReason.NoHole => "unmap an area, or allow more IOVAs",
+        DiagnosticReason.AnswerTooLarge => "nothing of the batch ran: make it several batches",
+        DiagnosticReason.TooManyPieces => "ask for parts of the range",
+        DiagnosticReason.TooManyRanges => "pass a smaller array for the first of them",
         DiagnosticReason.RangeNotMapped => "unmap or copy exactly what one map call mapped, or several such areas together",
         DiagnosticReason.ArrayTooSmall => "pass a larger array",
         DiagnosticReason.DeviceAttached => "detach the device first, or replace its page table",

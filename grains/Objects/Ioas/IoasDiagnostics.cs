@@ -35,6 +35,7 @@ internal static class IoasDiagnostics
     /// <summary>Why a range could not be unmapped or copied: what is mapped near it.</summary>
     public static IoctlDiagnostic NotMapped(IoptTable table, Errno errno, ulong iova, ulong length) => errno switch
     {
+        Errno.ENOMEM => Failure.Because(DiagnosticReason.TooManyPieces, length, IoptTable.MaxCopyAreas),
         Errno.EINVAL => Failure.Because(DiagnosticReason.EmptyRange),
         Errno.EOVERFLOW => Failure.Because(DiagnosticReason.RangeOverflow, iova, length),
         Errno.EBUSY => Failure.Because(DiagnosticReason.AreaLocked, iova, length, overlap: table.AreasFrom(iova).FirstOrDefault(area => area.Locks > 0)?.Range),
@@ -45,6 +46,7 @@ internal static class IoasDiagnostics
     {
         Errno.None => null,
         Errno.EMSGSIZE => Failure.Because(DiagnosticReason.ArrayTooSmall, room, count),
+        Errno.ENOMEM => Failure.Because(DiagnosticReason.TooManyRanges, count, IoasModel.MaxRanges),
         _ => Failure.Because(DiagnosticReason.BufferFault, writableBytes, (ulong)Math.Min(room, count) * (ulong)Marshal.SizeOf<IommuIovaRange>()),
     };
 
@@ -75,6 +77,7 @@ internal static class IoasDiagnostics
     {
         Errno.EPERM => Failure.Because(DiagnosticReason.AccessDenied, iova),
         Errno.EBADE => Failure.Because(DiagnosticReason.UnexpectedPages, iova),
+        Errno.ENOMEM => Failure.Because(DiagnosticReason.TooManyPieces, length, IoctlLimits.MaxAccessPieces),
         Errno.EFAULT => Failure.Because(DiagnosticReason.MemoryNotPinnable, overlap: table.FirstArea(new IovaRange(iova, iova))?.Range),
         Errno.EINVAL when length > 0 => Failure.Because(DiagnosticReason.Misaligned, iova, PageSizes.Page),
         _ => NotMapped(table, errno, iova, length),
