@@ -85,6 +85,18 @@ internal static class WireSize
         return bytes;
     }
 
+    /// <summary>The size of an object in a page.</summary>
+    public static long Of(ObjectInspection shown) => Flat + Of(shown.Name) + Of(shown.Summary) + Of(shown.Holders) + shown.State switch
+    {
+        DeviceState device => Of(device.Device) + Of(device.Driver),
+        AccessState access => Flat + Of(access.Driver),
+        IoasState ioas => Flat + (Flat * (long)(ioas.Allowed.Length + ioas.Reserved.Length)) + ioas.Areas.Sum(area => Flat + Of(area.File?.Identity)),
+        _ => Flat,
+    };
+
+    /// <summary>The size of an ioctl in a tail.</summary>
+    public static long Of(RecordedIoctl ioctl) => Flat + ioctl.Argument.Length + ioctl.Answer.Length + Of(ioctl.Diagnostic);
+
     public static long Of(string? text) => (long)MostBytesOfChar * (text?.Length ?? 0);
 
     private static long MostAnswered(IoctlRequest? request)
