@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Dispatch;
+using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.IoPagetable;
@@ -44,6 +45,34 @@ public sealed class AnswerLimitTests
         var plain = Request(IommuCommand.IoasMapFile, default(IommuIoasMapFile));
         var named = new IoctlRequest { Command = plain.Command, Argument = plain.Argument, File = new UserFile(new string('f', 1000), IsMemfd: true, 0) };
         Expect.Equal(3000L, WireSize.Of(named) - WireSize.Of(plain), "the bytes of the file's name");
+    }
+
+    [Fact]
+    public void A_file_whose_identity_is_too_long_is_E2BIG()
+    {
+        var context = new OpenContext();
+        var map = Request(IommuCommand.IoasMapFile, new IommuIoasMapFile { IoasId = context.AllocateIoas(), Length = 4096, Flags = (uint)IoasFixture.ReadWrite });
+        var failure = context.Run(Named(IoctlLimits.MaxIdentityLength + 1)).Fails(Errno.E2BIG, DiagnosticReason.RequestTooLarge, "a file with a long identity");
+        Expect.Equal((ulong)IoctlLimits.MaxIdentityLength, failure.Limit, "the limit");
+        Expect.Equal(Errno.None, context.Run(Named(IoctlLimits.MaxIdentityLength)).Errno, "a file whose identity is as long as may be");
+
+        IoctlRequest Named(int length)
+            => new() { Command = map.Command, Argument = map.Argument, WritableBytes = map.WritableBytes, File = new UserFile(new string('f', length), IsMemfd: true, 4096) };
+    }
+
+    [Fact]
+    public void More_areas_than_a_message_carries_can_t_be_copied_at_once()
+    {
+        var (source, destination) = (new IoasModel(), new IoasModel());
+        for (ulong i = 0; i <= IoptTable.MaxCopyAreas; i++)
+        {
+            Expect.Equal(Errno.None, source.MapAt(i * IoasFixture.Page), "mapping");
+        }
+
+        Expect.Equal(Errno.ENOMEM, source.Copy(0, (IoptTable.MaxCopyAreas + 1) * IoasFixture.Page, destination, 0), "copying one area too many");
+        Expect.Equal(0, destination.Table.AreaCount, "areas that were copied");
+        Expect.Equal(Errno.None, source.Copy(0, IoptTable.MaxCopyAreas * IoasFixture.Page, destination, 0), "copying as many as may be");
+        Expect.Equal(IoptTable.MaxCopyAreas, destination.Table.AreaCount, "areas that were copied");
     }
 
     [Theory]
