@@ -58,6 +58,9 @@ internal static partial class LogMessages
     [LoggerMessage(1017, LogLevel.Debug, "Handing over context {Handle} with {Objects} objects to {Silo}")]
     public static partial void ContextHandedOver(this ILogger logger, string handle, string silo, int objects);
 
+    [LoggerMessage(1019, LogLevel.Warning, "Context {Handle} could not be handed over to {Silo}")]
+    public static partial void ContextNotHandedOver(this ILogger logger, Exception exception, string handle, string silo);
+
     [LoggerMessage(1018, LogLevel.Error, "Bug: {Type} {Id} of context {Handle} has users {Users} in the table and {GrainUsers} in its grain; it was not destroyed")]
     public static partial void UsersDisagree(this ILogger logger, ObjectType type, ObjectId id, string handle, long users, long grainUsers);
 

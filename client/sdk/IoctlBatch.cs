@@ -4,6 +4,14 @@ using IommuFd.Uapi;
 namespace IommuFd.Client;
 
 /// <summary>Several ioctls that run in one turn of their context. Not thread-safe. Can be run several times.</summary>
+/// <remarks>
+/// A batch runs whole and is never split, since other requests could run between its parts. What it asks must fit instead: a batch is E2BIG,
+/// and nothing of it runs, if it has more ioctls than <see cref="IoctlLimits.MaxBatch"/> or more bytes than
+/// <see cref="IoctlLimits.MaxRequestBytes"/>, or if its answers could have more than the service permits, which is
+/// <see cref="IoctlLimits.DefaultMaxAnswerBytes"/> unless it is configured otherwise. An answer's size follows from what is asked, not from
+/// what there is: 16 bitmaps of 1 MiB are 16 MiB, however few pages are dirty. Long answers come in parts; what can be lost on the way is a
+/// part, which is fetched again, and never what the ioctls have done.
+/// </remarks>
 public sealed class IoctlBatch
 {
     private readonly IommuContext _context;
@@ -47,7 +55,7 @@ public sealed class IoctlBatch
     /// <param name="stopAtFirstError">Whether to stop after the first ioctl that fails.</param>
     /// <param name="cancellationToken">Cancels the wait; the batch may still run.</param>
     /// <returns>One result for each ioctl that ran, in order.</returns>
-    /// <exception cref="IommufdException">EBADF if the context is closed; E2BIG for more than <see cref="IoctlLimits.MaxBatch"/> ioctls. No ioctl has run then.</exception>
+    /// <exception cref="IommufdException">EBADF if the context is closed; E2BIG if the batch asks too much. No ioctl has run then.</exception>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async Task<IReadOnlyList<IoctlResult>> RunAsync(bool stopAtFirstError = false, CancellationToken cancellationToken = default)
     {

@@ -172,7 +172,8 @@ public sealed partial class IommuContext : IAsyncDisposable
 
     private async ValueTask<IoctlBatchReply> SendBatchAsync(bool isTraced, IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
     {
-        var batch = new IoctlBatchRequest { Requests = requests, StopAtFirstError = stopAtFirstError };
+        IommufdException.ThrowIfTooLarge("batch", WireSize.Of(requests));
+        var batch = new IoctlBatchRequest { Requests = requests, StopAtFirstError = stopAtFirstError, TakesParts = true };
         var call = new BatchCall(_session, _grain, batch) { IsTraced = isTraced };
         await _session.BeginAsync(call, cancellationToken);
         return await call.StartAsync(cancellationToken);

@@ -92,6 +92,7 @@ public sealed class IommuDriver : IAsyncDisposable
     internal async ValueTask<DriverReply> RunAsync(string operation, DriverRequest request, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
+        IommufdException.ThrowIfTooLarge(operation, WireSize.Of(request));
         var reply = await (TracedCalls.IsWanted
             ? _traced.DriverAsync(request, (this, operation, request, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, call.operation, call.request, call.cancellationToken))
             : SendAsync(isTraced: false, operation, request, cancellationToken));

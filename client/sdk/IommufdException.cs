@@ -37,6 +37,16 @@ public sealed class IommufdException : Exception
     /// <summary>What to do about the failure; empty if there is no advice.</summary>
     public string Hint => DiagnosticText.Hint(Errno, Diagnostic);
 
+    /// <summary>Throws E2BIG for a request that is too large to be sent: it would end the connection that other requests share.</summary>
+    internal static void ThrowIfTooLarge(string operation, long bytes)
+    {
+        if (bytes > IoctlLimits.MaxRequestBytes)
+        {
+            throw new IommufdException(
+                operation, Errno.E2BIG, new IoctlDiagnostic { Reason = DiagnosticReason.RequestTooLarge, Value = (ulong)bytes, Limit = IoctlLimits.MaxRequestBytes });
+        }
+    }
+
     private static string Describe(string operation, Errno errno, IoctlDiagnostic? diagnostic)
     {
         var reason = diagnostic is null ? "" : $": {diagnostic}";

@@ -31,6 +31,16 @@ public interface IContextGrain : IGrainWithGuidKey
     [Alias("IoctlBatch")]
     ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation);
 
+    /// <summary>Returns the next part of a batch's answer, which was too long for one message. Runs nothing.</summary>
+    /// <param name="operation">The batch's name.</param>
+    /// <param name="from">How many replies the caller has.</param>
+    /// <returns>
+    /// The next replies, and how many are <see cref="IoctlBatchReply.Missing"/> then; ESTALE if the batch is settled, or its answer is not
+    /// kept; EBADF without a context or session.
+    /// </returns>
+    [Alias("IoctlBatchRest")]
+    ValueTask<IoctlBatchReply> IoctlBatchRestAsync(OperationId operation, int from);
+
     /// <summary>Takes another reference (<c>iommufd_ctx_get</c>, or <c>dup</c> of the file).</summary>
     /// <param name="request">Its kind and name.</param>
     /// <returns>The reference; EBADF without an open context, EINVAL for a bad name, EMFILE if the context has the maximum.</returns>

@@ -7,7 +7,7 @@ namespace IommuFd.GrainInterfaces;
 /// <param name="Hold">The hold to drop; 0 where the step drops no named hold.</param>
 /// <param name="Driver">The name of the driver that has to do it; empty where the program does it.</param>
 /// <param name="Why">What the hold is for that the step releases.</param>
-/// <param name="Frees">The objects that lose a users count by the step, or are destroyed by it.</param>
+/// <param name="Frees">The objects that lose a users count by the step, or are destroyed by it: the first <see cref="IoctlLimits.MaxListed"/> of <see cref="FreeCount"/>.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.BusyStep")]
 public sealed record BusyStep(
     [property: Id(0)] BusyStepKind Kind,
@@ -21,6 +21,10 @@ public sealed record BusyStep(
     /// <summary>Of a <see cref="BusyStepKind.DetachDevice"/>: which PASID of the device; 0 for the device itself.</summary>
     [Id(7)]
     public uint Pasid { get; init; }
+
+    /// <summary>How many objects lose a users count by the step, or are destroyed by it.</summary>
+    [Id(8)]
+    public int FreeCount { get; init; }
 
     /// <summary>The step in words.</summary>
     /// <returns>For example <c>detach device 2 (by driver 'vfio-pci')</c>.</returns>

@@ -17,7 +17,9 @@ internal static class BusyText
 
     /// <summary>Which other objects the step releases; empty where there are none.</summary>
     public static string Effect(BusyStep step)
-        => step.Frees.Where(freed => freed != step.Object).ToList() is { Count: > 0 } others ? $"releases {string.Join(", ", others)}" : "";
+        => step.Frees.Where(freed => freed != step.Object).ToList() is { Count: > 0 } others
+            ? $"releases {string.Join(", ", others)}{(step.FreeCount > step.Frees.Length ? $" and {step.FreeCount - step.Frees.Length} more" : "")}"
+            : "";
 
     /// <summary>What holds after the last step.</summary>
     public static string Conclusion(BusyExplanation explanation)

@@ -428,4 +428,13 @@ public enum DiagnosticReason
 
     /// <summary>EINVAL: the pointer to a buffer of <c>Limit</c> bytes is 0.</summary>
     NoBuffer,
+
+    /// <summary>E2BIG: the answers to the batch could have <c>Value</c> bytes, <c>Limit</c> is the limit. Nothing of the batch ran.</summary>
+    AnswerTooLarge,
+
+    /// <summary>ENOMEM: <c>Value</c> bytes are in more than <c>Limit</c> areas.</summary>
+    TooManyPieces,
+
+    /// <summary>ENOMEM: the IOAS has <c>Value</c> ranges, which are more than the <c>Limit</c> that one reply carries.</summary>
+    TooManyRanges,
 }

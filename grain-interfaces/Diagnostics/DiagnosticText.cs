@@ -160,6 +160,9 @@ public static class DiagnosticText
             DiagnosticReason.WrongEntryLength => $"the entries have {value:N0} bytes each, they must have {limit:N0}",
             DiagnosticReason.QueueWithoutDepth => $"the depth of the queue is 0",
             DiagnosticReason.NoBuffer => $"the pointer to the {limit:N0} bytes is 0",
+            DiagnosticReason.AnswerTooLarge => $"the answers to the batch could have {value:N0} bytes, the limit is {limit:N0}",
+            DiagnosticReason.TooManyPieces => $"the {value:N0} bytes are in more than {limit:N0} areas",
+            DiagnosticReason.TooManyRanges => $"the IOAS has {value:N0} ranges, a reply carries {limit:N0}",
             _ => $"reason {(int)diagnostic.Reason}",
         };
         return text.ToString(CultureInfo.InvariantCulture);
@@ -178,6 +181,9 @@ public static class DiagnosticText
         DiagnosticReason.AreaInTheWay => "unmap the area, or map elsewhere",
         DiagnosticReason.NoHole => "unmap an area, or allow more IOVAs",
         DiagnosticReason.AreaReachesOut => "unmap exactly what one map call mapped, or several such areas together",
+        DiagnosticReason.AnswerTooLarge => "nothing of the batch ran: make it several batches",
+        DiagnosticReason.TooManyPieces => "ask for parts of the range",
+        DiagnosticReason.TooManyRanges => "pass a smaller array for the first of them",
         DiagnosticReason.ArrayTooSmall => "pass a larger array",
         DiagnosticReason.DeviceAttached => "detach the device first, or replace its page table",
         DiagnosticReason.GroupAttachedElsewhere => "attach all devices of the group to the same page table",

@@ -39,6 +39,18 @@ public sealed class IoctlDiagnostic
     [Id(7)]
     public IovaRange? Overlap { get; init; }
 
+    /// <summary>The same, with the holders counted and not listed.</summary>
+    internal IoctlDiagnostic WithoutHolders() => new()
+    {
+        Reason = Reason,
+        ObjectId = ObjectId,
+        ObjectType = ObjectType,
+        Value = Value,
+        Limit = Limit,
+        HolderCount = HolderCount,
+        Overlap = Overlap,
+    };
+
     /// <summary>The reason in words.</summary>
     /// <returns>One sentence, without the errno and without a full stop.</returns>
     public override string ToString() => DiagnosticText.Describe(this);

@@ -16,7 +16,10 @@ public sealed record ReferenceInspection(
 
 /// <summary>Asks for a page of a context's objects.</summary>
 /// <param name="After">Only objects with greater ids; 0 starts at the first.</param>
-/// <param name="Limit">At most this many objects, 0 to <see cref="IoctlLimits.MaxInspectionPage"/>; more are cut to that.</param>
+/// <param name="Limit">
+/// At most this many objects, 0 to <see cref="IoctlLimits.MaxInspectionPage"/>; more are cut to that. A page of
+/// <see cref="IoctlLimits.MaxPageBytes"/> ends earlier.
+/// </param>
 /// <param name="WithState">Whether to ask each object's grain for its state.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.InspectRequest")]
 public sealed record InspectRequest([property: Id(0)] ObjectId After, [property: Id(1)] int Limit, [property: Id(2)] bool WithState);
@@ -64,4 +67,19 @@ public sealed class ContextInspection
     /// <summary>The value of <c>IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT</c>, in bytes.</summary>
     [Id(9)]
     public uint TempMemoryLimit { get; init; }
+
+    /// <summary>The same with the first objects of the page, which may be all.</summary>
+    internal ContextInspection WithObjects(ObjectInspection[] first) => new()
+    {
+        Errno = Errno,
+        Mode = Mode,
+        Silo = Silo,
+        RlimitMode = RlimitMode,
+        CompatIoas = CompatIoas,
+        References = References,
+        ObjectCount = ObjectCount,
+        Objects = first,
+        HasMore = HasMore || first.Length < Objects.Length,
+        TempMemoryLimit = TempMemoryLimit,
+    };
 }

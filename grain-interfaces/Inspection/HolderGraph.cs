@@ -22,7 +22,10 @@ public enum GraphDirection
 /// <summary>Asks who holds whom.</summary>
 /// <param name="Root">The object to start at; 0 for the whole context.</param>
 /// <param name="Direction">Which direction to follow; ignored for the whole context.</param>
-/// <param name="Limit">At most this many nodes, 1 to <see cref="IoctlLimits.MaxInspectionPage"/>; more are cut to that.</param>
+/// <param name="Limit">
+/// At most this many nodes, 1 to <see cref="IoctlLimits.MaxInspectionPage"/>; more are cut to that. A graph of
+/// <see cref="IoctlLimits.MaxPageBytes"/> is cut too.
+/// </param>
 [GenerateSerializer, Immutable, Alias("IommuFd.GraphRequest")]
 public sealed record GraphRequest([property: Id(0)] ObjectId Root, [property: Id(1)] GraphDirection Direction, [property: Id(2)] int Limit);
 

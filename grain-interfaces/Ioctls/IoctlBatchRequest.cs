@@ -19,6 +19,12 @@ public sealed class IoctlBatchRequest
     [Id(2)]
     internal OperationId EmbeddedOperation { get; init; }
 
+    /// <summary>
+    /// Whether the caller takes a long answer in parts. It must have a session, which keeps the answer until the batch is settled.
+    /// </summary>
+    [Id(3)]
+    public bool TakesParts { get; init; }
+
     /// <summary>The batch's name: the one beside it, or the one within that an earlier version wrote.</summary>
     /// <param name="beside">The name beside the batch.</param>
     internal OperationId OperationOf(in OperationId beside) => beside.Session == 0 ? EmbeddedOperation : beside;

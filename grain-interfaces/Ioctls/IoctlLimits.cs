@@ -13,6 +13,17 @@ public static class IoctlLimits
     /// <summary>Bytes of one user buffer that travel.</summary>
     public const int MaxBufferBytes = 1 << 20;
 
+    /// <summary>
+    /// Bytes of one request, with all its arguments and buffers: more is refused before it is sent. A service may be configured to take less.
+    /// </summary>
+    public const int MaxRequestBytes = 64 << 20;
+
+    /// <summary>
+    /// Bytes that the answers to a batch could have at most, by what its ioctls ask: where it is more, the batch is E2BIG and nothing of it
+    /// runs. This is the default of the service's setting <c>Contexts:MaxAnswerBytes</c>.
+    /// </summary>
+    public const int DefaultMaxAnswerBytes = 16 << 20;
+
     /// <summary>Ioctls in one batch.</summary>
     public const int MaxBatch = 4096;
 
@@ -34,6 +45,9 @@ public static class IoctlLimits
     /// <summary>Bytes of one copy or pin through an access, as in Linux's selftest.</summary>
     public const ulong MaxAccessBytes = 16 << 20;
 
+    /// <summary>Pieces of memory behind the IOVAs of one copy or pin; in more pieces it is ENOMEM.</summary>
+    public const int MaxAccessPieces = 8192;
+
     /// <summary>
     /// Page faults, or events, that a queue has at once, whatever depth was asked for. A fault beyond them is answered as invalid, an event
     /// beyond them is lost.
@@ -48,4 +62,10 @@ public static class IoctlLimits
 
     /// <summary>Objects that one page of an inspection lists.</summary>
     public const int MaxInspectionPage = 10_000;
+
+    /// <summary>Bytes, about, of a page, a graph or a tail, however many entries it may have: it ends with the entry that passes them.</summary>
+    public const int MaxPageBytes = 8 << 20;
+
+    /// <summary>Characters of a file's identity.</summary>
+    public const int MaxIdentityLength = 1024;
 }

@@ -61,4 +61,16 @@ public sealed class IoctlReply
     /// <summary>A copy to make before the reply counts as success, EFAULT if it fails; null for none.</summary>
     [Id(6)]
     public UserCopy? Copy { get; init; }
+
+    /// <summary>The same, with another diagnostic.</summary>
+    internal IoctlReply With(IoctlDiagnostic diagnostic) => new()
+    {
+        Errno = Errno,
+        ReturnValue = ReturnValue,
+        Argument = Argument,
+        Buffers = Buffers,
+        Diagnostic = diagnostic,
+        File = File,
+        Copy = Copy,
+    };
 }

@@ -1,7 +1,7 @@
 namespace IommuFd.GrainInterfaces;
 
 /// <summary>A file of the program's, which an argument names by its descriptor.</summary>
-/// <param name="Identity">Tells files apart: two descriptors of one file have equal identities.</param>
+/// <param name="Identity">Tells files apart: two descriptors of one file have equal identities. At most <see cref="IoctlLimits.MaxIdentityLength"/> characters, else E2BIG.</param>
 /// <param name="IsMemfd">Whether it is memory (a memfd), which can be pinned.</param>
 /// <param name="LengthBytes">Its length.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.UserFile")]

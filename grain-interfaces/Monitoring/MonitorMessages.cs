@@ -119,8 +119,8 @@ public enum ContextOrder
 public sealed record ContextQuery(
     [property: Id(0)] string Search, [property: Id(1)] ContextOrder Order, [property: Id(2)] bool Descending, [property: Id(3)] int Offset, [property: Id(4)] int Limit)
 {
-    /// <summary>The maximum offset of a page.</summary>
-    public const int MaxOffset = 1 << 20;
+    /// <summary>The maximum offset of a page. Each silo sends all contexts that the page may have or skip, so it bounds what that takes.</summary>
+    public const int MaxOffset = 1 << 16;
 
     /// <summary>The maximum number of contexts in one page.</summary>
     public const int MaxLimit = 200;

@@ -50,7 +50,7 @@ public sealed record RecordedIoctl
 /// <summary>Asks for the last ioctls of a context.</summary>
 /// <param name="After">Only ioctls with greater numbers; 0 for all that are kept, -1 for none, to learn the last number.</param>
 /// <param name="Activation">The <see cref="TailReply.Activation"/> that <paramref name="After"/> is from; 0 for none.</param>
-/// <param name="Limit">At most this many, the latest; 1 to <see cref="MaxLimit"/>; more are cut to that.</param>
+/// <param name="Limit">At most this many, the latest; 1 to <see cref="MaxLimit"/>; more are cut to that, or to <see cref="IoctlLimits.MaxPageBytes"/>.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.TailRequest")]
 public sealed record TailRequest([property: Id(0)] long After, [property: Id(1)] long Activation, [property: Id(2)] int Limit)
 {

@@ -49,6 +49,7 @@ public sealed class IoctlDescriptor
         MinSize = minSize;
         Fields = fields;
         Buffers = buffers;
+        AnsweredBuffers = Array.FindAll(buffers, buffer => buffer.Answer != UserBufferAnswer.None);
         File = file;
         MapsMemory = file is { IsActedOn: false } || Array.Exists(buffers, buffer => buffer.Access == UserBufferAccess.Probe);
     }
@@ -70,6 +71,9 @@ public sealed class IoctlDescriptor
 
     /// <summary>The caller's buffers that the argument points to.</summary>
     public IReadOnlyList<UserBufferDescriptor> Buffers { get; }
+
+    /// <summary>Those that a reply can carry something for.</summary>
+    internal UserBufferDescriptor[] AnsweredBuffers { get; }
 
     /// <summary>The file that the argument can name; null for a command that names none.</summary>
     public UserFileDescriptor? File { get; }

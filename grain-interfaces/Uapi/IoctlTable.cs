@@ -86,7 +86,7 @@ public static class IoctlTable
                 Buffer<IommuHwInfo>(nameof(IommuHwInfo.DataUptr), UserBufferAccess.Out, cmd => cmd.DataLen)),
             Of<IommuHwptSetDirtyTracking>(IommuCommand.HwptSetDirtyTracking, "IOMMU_HWPT_SET_DIRTY_TRACKING", nameof(IommuHwptSetDirtyTracking.Reserved)),
             Of<IommuHwptGetDirtyBitmap>(IommuCommand.HwptGetDirtyBitmap, "IOMMU_HWPT_GET_DIRTY_BITMAP", nameof(IommuHwptGetDirtyBitmap.Data),
-                Buffer<IommuHwptGetDirtyBitmap>(nameof(IommuHwptGetDirtyBitmap.Data), UserBufferAccess.Probe, cmd => BitmapBytes(cmd.Length, cmd.PageSize))),
+                Buffer<IommuHwptGetDirtyBitmap>(nameof(IommuHwptGetDirtyBitmap.Data), UserBufferAccess.Probe, cmd => BitmapBytes(cmd.Length, cmd.PageSize)) with { Answer = UserBufferAnswer.Bytes }),
             Of<IommuHwptInvalidate>(IommuCommand.HwptInvalidate, "IOMMU_HWPT_INVALIDATE", nameof(IommuHwptInvalidate.Reserved),
                 Buffer<IommuHwptInvalidate>(nameof(IommuHwptInvalidate.DataUptr), UserBufferAccess.In, cmd => (UInt128)cmd.EntryLen * cmd.EntryNum)),
             Of<IommuFaultAlloc>(IommuCommand.FaultQueueAlloc, "IOMMU_FAULT_QUEUE_ALLOC", nameof(IommuFaultAlloc.OutFaultFd)),
@@ -111,7 +111,8 @@ public static class IoctlTable
     }
 
     private static UserBufferDescriptor TestBuffer(IommuTestOp op, int pointerOffset, UserBufferAccess access, Func<IommuTestCmd, UInt128> length)
-        => Buffer<IommuTestCmd>($"{op}.uptr", pointerOffset, access, cmd => cmd.Op == (uint)op ? length(cmd) : 0);
+        => Buffer<IommuTestCmd>($"{op}.uptr", pointerOffset, access, cmd => cmd.Op == (uint)op ? length(cmd) : 0)
+            with { Answer = op == IommuTestOp.AccessRw ? UserBufferAnswer.Pieces : UserBufferAnswer.None };
 
     // Ops on an access carry its file descriptor in the field that is an object's id for all other ops.
     private static int? AccessFileField(ReadOnlySpan<byte> argument) => (IommuTestOp)UapiStruct.Read<IommuTestCmd>(argument).Op switch

@@ -16,6 +16,19 @@ public enum UserBufferAccess
     Probe,
 }
 
+/// <summary>What the reply to a command carries for a buffer.</summary>
+public enum UserBufferAnswer
+{
+    /// <summary>Nothing.</summary>
+    None = 0,
+
+    /// <summary>Bytes to write to it, at most as many as it has and as travel of one buffer.</summary>
+    Bytes,
+
+    /// <summary>The pieces of memory that it is copied to or from.</summary>
+    Pieces,
+}
+
 /// <summary>
 /// Computes a buffer's length from the argument that points to it. Returns bytes, saturated at 2^64 - 1; 0 if the argument has no such
 /// buffer.
@@ -27,4 +40,8 @@ public delegate ulong UserBufferLength(ReadOnlySpan<byte> argument);
 /// <param name="PointerOffset">Offset of the 64-bit address in the argument, in bytes.</param>
 /// <param name="Access">What the command does with it.</param>
 /// <param name="Length">Computes its length.</param>
-public sealed record UserBufferDescriptor(string PointerField, int PointerOffset, UserBufferAccess Access, UserBufferLength Length);
+public sealed record UserBufferDescriptor(string PointerField, int PointerOffset, UserBufferAccess Access, UserBufferLength Length)
+{
+    /// <summary>What the reply carries for it: so a reply's size is known before the command runs.</summary>
+    public UserBufferAnswer Answer { get; init; } = Access is UserBufferAccess.Out or UserBufferAccess.InOut ? UserBufferAnswer.Bytes : UserBufferAnswer.None;
+}

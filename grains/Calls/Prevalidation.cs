@@ -38,6 +38,11 @@ internal static class Prevalidation
             return new(Errno.E2BIG, DiagnosticReason.RequestTooLarge, (ulong)argument.Length, IoctlLimits.MaxArgumentBytes);
         }
 
+        if (request.File is { Identity.Length: > IoctlLimits.MaxIdentityLength and var length })
+        {
+            return new(Errno.E2BIG, DiagnosticReason.RequestTooLarge, (ulong)length, IoctlLimits.MaxIdentityLength);
+        }
+
         var userSize = BinaryPrimitives.ReadUInt32LittleEndian(argument);
         if (userSize < (uint)descriptor.MinSize)
         {

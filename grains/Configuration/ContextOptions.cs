@@ -42,8 +42,15 @@ public sealed class ContextOptions
     public int MaxUnsettledBytes { get; set; } = 32 << 20;
 
     /// <summary>Maximum bytes of one request: a batch with its arguments and buffers.</summary>
-    [Range(1024, int.MaxValue)]
-    public int MaxRequestBytes { get; set; } = 64 << 20;
+    [Range(1024, IoctlLimits.MaxRequestBytes)]
+    public int MaxRequestBytes { get; set; } = IoctlLimits.MaxRequestBytes;
+
+    /// <summary>
+    /// Maximum bytes that the answers to a batch could have, by what its ioctls ask. An answer is kept until it is settled, so more than
+    /// <see cref="MaxUnsettledBytes"/> would keep other requests of its session waiting.
+    /// </summary>
+    [Range(2 * IoctlLimits.MaxBufferBytes, 4 * IoctlLimits.DefaultMaxAnswerBytes)]
+    public int MaxAnswerBytes { get; set; } = IoctlLimits.DefaultMaxAnswerBytes;
 
     /// <summary>Maximum number of contexts of one opener on a silo; beyond that, EMFILE.</summary>
     [Range(1, int.MaxValue)]

@@ -73,7 +73,7 @@ internal sealed partial class ContextGrain(
                 : ValueTask.FromResult(Recorded(request, Reply(failure), turn.Begun));
         }
 
-        if (request?.Buffers is not null && WireSize.Of(request) is var bytes && bytes > options.Value.MaxRequestBytes)
+        if (request is { Buffers: not null } or { File: not null } && WireSize.Of(request) is var bytes && bytes > options.Value.MaxRequestBytes)
         {
             var refusal = Failure.Reply(Errno.E2BIG, DiagnosticReason.RequestTooLarge, (ulong)bytes, (ulong)options.Value.MaxRequestBytes);
             return ValueTask.FromResult(Recorded(request, refusal, turn.Begun));
@@ -108,15 +108,34 @@ internal sealed partial class ContextGrain(
             return BatchReply(Failure.Because(DiagnosticReason.RequestTooLarge, (ulong)bytes, (ulong)options.Value.MaxRequestBytes));
         }
 
-        if (!TryBegin(context, request.OperationOf(operation), out var turn, out var answer, out var failure))
+        if (WireSize.MostAnswered(request.Requests) is var most && most > options.Value.MaxAnswerBytes)
         {
-            return failure is null ? _journal.ReplayReplyAsync((IoctlBatchReply)answer!, Scope) : BatchReply(failure);
+            return BatchReply(Failure.Because(DiagnosticReason.AnswerTooLarge, (ulong)most, (ulong)options.Value.MaxAnswerBytes));
         }
 
-        return EndTurnAsync(turn, new BatchTurn(request), ContextOperations.BatchAsync(Scope, request));
+        if (!TryBegin(context, request.OperationOf(operation), out var turn, out var answer, out var failure))
+        {
+            return failure is null ? _journal.ReplayReplyAsync(BatchParts.First(request, (IoctlBatchReply)answer!), Scope) : BatchReply(failure);
+        }
 
-        static ValueTask<IoctlBatchReply> BatchReply(IoctlDiagnostic failure)
-            => ValueTask.FromResult(new IoctlBatchReply { Errno = ErrnoOf(failure), Diagnostic = failure });
+        // Only an answer that is kept can be asked for in parts.
+        var batch = new BatchTurn(request, TakesParts: request.TakesParts && turn.Reference is not null);
+        var running = EndTurnAsync(turn, batch, ContextOperations.BatchAsync(Scope, request));
+        return batch.TakesParts ? FirstPartAsync(request, running) : running;
+
+        static async ValueTask<IoctlBatchReply> FirstPartAsync(IoctlBatchRequest request, ValueTask<IoctlBatchReply> running) => BatchParts.First(request, await running);
+    }
+
+    public ValueTask<IoctlBatchReply> IoctlBatchRestAsync(OperationId operation, int from)
+    {
+        if (Context is not { } context)
+        {
+            return BatchReply(NotOpen());
+        }
+
+        return !TryBegin(context, operation, out _, out var answer, out var failure) && answer is IoctlBatchReply whole
+            ? _journal.ReplayReplyAsync(BatchParts.From(whole, from), Scope)
+            : BatchReply(failure ?? Failure.Because(DiagnosticReason.OperationSettled, (ulong)operation.Sequence));
     }
 
     private ValueTask<DriverReply> DriverTurnAsync(ReferenceId reference, DriverRequest request, OperationId operation)
@@ -240,6 +259,9 @@ internal sealed partial class ContextGrain(
         where TReply : class
         => turn.Operation.IsRepeat || request.Changes(reply);
 
+    private static ValueTask<IoctlBatchReply> BatchReply(IoctlDiagnostic failure)
+        => ValueTask.FromResult(new IoctlBatchReply { Errno = ErrnoOf(failure), Diagnostic = failure });
+
     private static IoctlReply Reply(IoctlDiagnostic failure) => new() { Errno = ErrnoOf(failure), Diagnostic = failure };
 
     private static Errno ErrnoOf(IoctlDiagnostic failure) => failure.Reason switch
@@ -247,7 +269,7 @@ internal sealed partial class ContextGrain(
         DiagnosticReason.JournalDamaged or DiagnosticReason.JournalDiverged => Errno.EIO,
         DiagnosticReason.OperationSettled => Errno.ESTALE,
         DiagnosticReason.TooManyUnsettled or DiagnosticReason.TooManyUnsettledBytes => Errno.ENOMEM,
-        DiagnosticReason.RequestTooLarge or DiagnosticReason.BatchTooLong => Errno.E2BIG,
+        DiagnosticReason.RequestTooLarge or DiagnosticReason.AnswerTooLarge or DiagnosticReason.BatchTooLong => Errno.E2BIG,
         _ => Errno.EBADF,
     };
 }

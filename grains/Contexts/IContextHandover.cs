@@ -18,7 +18,8 @@ internal interface IContextHandover : IGrainWithGuidKey
     /// callers send them again.
     /// </summary>
     /// <param name="destination">The silo.</param>
-    /// <returns>When the context is ready to move.</returns>
+    /// <returns>When the context is ready to move. Where that fails, it is where it was.</returns>
     [Alias("HandOver")]
+    [ResponseTimeout("00:10:00")]
     Task HandOverAsync(SiloAddress destination);
 }

@@ -1,4 +1,5 @@
 using IommuFd.Grains.Monitoring;
+using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Grains.Contexts;
 
@@ -7,7 +8,7 @@ namespace IommuFd.Grains.Contexts;
 /// the silo active then, so each context is told where to go, and the quota admits no new ones.
 /// </summary>
 internal sealed class SiloHandover(
-    ContextDirectory contexts, ContextQuota quota, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails silo)
+    ContextDirectory contexts, ContextQuota quota, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails silo, ILogger<SiloHandover> logger)
     : ILifecycleParticipant<ISiloLifecycle>
 {
     // How many contexts move at the same time.
@@ -35,9 +36,26 @@ internal sealed class SiloHandover(
             await Parallel.ForEachAsync(leaving, new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken }, async (context, _) =>
             {
                 context.IsLeaving = true;
-                var destination = others[Interlocked.Increment(ref next) % others.Count];
-                await grains.GetGrain<IContextHandover>(context.Handle.Value).HandOverAsync(destination);
+                var first = Interlocked.Increment(ref next);
+                for (var i = 0; i < others.Count && !await HandOverAsync(context, others[(first + i) % others.Count], cancellationToken); i++)
+                {
+                }
             });
+        }
+    }
+
+    // One context that can't leave, or a silo that takes none, keeps no others back.
+    private async Task<bool> HandOverAsync(MonitoredContext context, SiloAddress destination, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await grains.GetGrain<IContextHandover>(context.Handle.Value).HandOverAsync(destination).WaitAsync(cancellationToken);
+            return true;
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException)
+        {
+            logger.ContextNotHandedOver(exception, context.Handle.ToShortString(), destination.ToString());
+            return false;
         }
     }
 }

@@ -10,7 +10,7 @@ namespace IommuFd.Grains.Contexts;
 internal interface ITurnRequest<TReply>
     where TReply : class
 {
-    /// <summary>Whether the request has changed the context, or may have, given its answer.</summary>
+    /// <summary>Whether the request has changed the context, or may have, given its answer; or its answer must be kept for another reason.</summary>
     bool Changes(TReply reply);
 
     /// <summary>The record that replays the request.</summary>
@@ -31,9 +31,11 @@ internal readonly record struct IoctlTurn(IoctlRequest Request) : ITurnRequest<I
 }
 
 /// <summary>A turn's batch.</summary>
-internal readonly record struct BatchTurn(IoctlBatchRequest Request) : ITurnRequest<IoctlBatchReply>
+/// <param name="Request">The batch.</param>
+/// <param name="TakesParts">Whether a long answer goes in parts: then it is kept, so that the next part can be asked for.</param>
+internal readonly record struct BatchTurn(IoctlBatchRequest Request, bool TakesParts) : ITurnRequest<IoctlBatchReply>
 {
-    public bool Changes(IoctlBatchReply reply) => ContextOperations.Changes(Request, reply);
+    public bool Changes(IoctlBatchReply reply) => ContextOperations.Changes(Request, reply) || (TakesParts && BatchParts.IsLong(reply));
 
     public JournalRecord ToRecord(OperationId operation, IoctlBatchReply reply) => new BatchRecord(Request, reply, operation);
 

@@ -8,11 +8,15 @@ namespace IommuFd.Grains.Dispatch;
 /// <summary>Batches and puts: what they do to a context, whether a caller sends them or recovery replays them.</summary>
 internal static class ContextOperations
 {
+    // Holders that the diagnostics of a batch list, all together.
+    private const int MaxBatchHolders = IoctlLimits.MaxListed * IoctlLimits.MaxListed;
+
     /// <summary>Runs ioctls in order. Neighbours that one object's grain can take together go to it in one call.</summary>
     public static async ValueTask<IoctlBatchReply> BatchAsync(IoctlScope scope, IoctlBatchRequest request)
     {
         var requests = request.Requests;
         var replies = new List<IoctlReply>(requests.Length);
+        var listed = 0;
         while (replies.Count < requests.Length && !(request.StopAtFirstError && replies.Count > 0 && replies[^1].Errno != Errno.None))
         {
             var rest = new ArraySegment<IoctlRequest>(requests, replies.Count, requests.Length - replies.Count);
@@ -26,7 +30,19 @@ internal static class ContextOperations
             }
         }
 
-        return new IoctlBatchReply { Replies = [.. replies] };
+        return new IoctlBatchReply { Replies = [.. replies.Select(Listed)] };
+
+        // Diagnostics are for people: of a whole batch they list as many holders as fit on a page. They still count them.
+        IoctlReply Listed(IoctlReply reply)
+        {
+            if (reply.Diagnostic is not { Holders.Length: > 0 } diagnostic)
+            {
+                return reply;
+            }
+
+            listed += diagnostic.Holders.Length;
+            return listed <= MaxBatchHolders ? reply : reply.With(diagnostic.WithoutHolders());
+        }
     }
 
     /// <summary>Whether a batch has changed the context, or may have, given its answer.</summary>

@@ -28,7 +28,7 @@ internal sealed class BusyExplainer
     private readonly Dictionary<ObjectEntry, long> _users = [];
     private readonly Dictionary<ObjectEntry, HoldOwner> _companions = [];
     private readonly Dictionary<ObjectEntry, HoldOwner> _ends;
-    private List<ObjectRef> _frees = [];
+    private HashSet<ObjectRef> _frees = [];
 
     /// <param name="ends">Who goes anyway, and ends what it made with these companions.</param>
     private BusyExplainer(Dictionary<ObjectEntry, HoldOwner> ends) => _ends = ends;
@@ -122,7 +122,7 @@ internal sealed class BusyExplainer
         change();
         var owner = kind == BusyStepKind.Destroy ? null : hold.Owner is DriverOwnedEntry driven ? driven.DriverHold?.Owner : hold.Owner;
         var driver = owner as ContextReference;
-        _steps.Add(new BusyStep(kind, entry.Ref, driver?.Id ?? default, hold.Id, driver?.Name ?? "", hold.Why, [.. _frees]) { Pasid = pasid });
+        _steps.Add(new BusyStep(kind, entry.Ref, driver?.Id ?? default, hold.Id, driver?.Name ?? "", hold.Why, [.. _frees.Take(IoctlLimits.MaxListed)]) { Pasid = pasid, FreeCount = _frees.Count });
     }
 
     // The remaining holds. An object that is still being built is left out: no request can name it.
@@ -190,13 +190,7 @@ internal sealed class BusyExplainer
     }
 
     // Once, however many holds one step drops: a device may hold a HWPT for itself and for PASIDs.
-    private void NoteFreed(ObjectEntry entry)
-    {
-        if (!_frees.Contains(entry.Ref))
-        {
-            _frees.Add(entry.Ref);
-        }
-    }
+    private void NoteFreed(ObjectEntry entry) => _frees.Add(entry.Ref);
 
     private static bool IsNamed(Hold hold) => hold.Id != default;
 }

@@ -26,11 +26,8 @@ internal static class ContextInspector
     {
         var limit = Math.Clamp(request.Limit, 0, IoctlLimits.MaxInspectionPage);
         var entries = context.Objects.After(request.After.Value).Take(limit + 1).ToList();
-        var hasMore = entries.Count > limit;
-        if (hasMore)
-        {
-            entries.RemoveAt(limit);
-        }
+        var page = Fitting(entries.Take(limit).Select(Show));
+        var hasMore = entries.Count > page.Length;
 
         var inspection = new ContextInspection
         {
@@ -42,26 +39,33 @@ internal static class ContextInspector
             References = [.. context.References.Take(IoctlLimits.MaxListed).Select(reference
                 => new ReferenceInspection(reference.Id, reference.Kind, reference.Name, reference.HeldCount))],
             ObjectCount = context.Objects.Count,
-            Objects = [.. entries.Select(Show)],
+            Objects = page,
             HasMore = hasMore,
         };
 
-        if (request.WithState)
+        if (!request.WithState)
         {
-            var objects = inspection.Objects;
-            await GrainParallel.ForEachAsync(Enumerable.Range(0, objects.Length), StateConcurrency, async i =>
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-
-                // Turns may have run since the page was taken: an object that is gone has no state, and another may have its id.
-                if (context.Objects.Find(entries[i].Id.Value) == entries[i])
-                {
-                    objects[i] = await ShowAsync(objects[i], grains, entries[i], page: default);
-                }
-            });
+            return inspection;
         }
 
-        return inspection;
+        await GrainParallel.ForEachAsync(Enumerable.Range(0, page.Length), StateConcurrency, async i =>
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+
+            // Turns may have run since the page was taken: an object that is gone has no state, and another may have its id.
+            if (context.Objects.Find(entries[i].Id.Value) == entries[i])
+            {
+                page[i] = await ShowAsync(page[i], grains, entries[i], page: default);
+            }
+        });
+        return inspection.WithObjects(Fitting(page));
+    }
+
+    // As many as one reply carries, and at least one: those that are left out come on the next page.
+    private static ObjectInspection[] Fitting(IEnumerable<ObjectInspection> objects)
+    {
+        var bytes = 0L;
+        return [.. objects.TakeWhile(shown => bytes <= IoctlLimits.MaxPageBytes && (bytes += WireSize.Of(shown)) > 0)];
     }
 
     private static async ValueTask<ObjectInspection> ShowAsync(ObjectInspection shown, ObjectGrains grains, ObjectEntry entry, StatePage page)

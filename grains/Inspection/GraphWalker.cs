@@ -13,6 +13,7 @@ internal sealed class GraphWalker
     private readonly Dictionary<HoldOwner, int> _places = [];
     private readonly List<HoldOwner> _owners = [];
     private readonly List<(Hold Hold, int Holder, int Held)> _edges = [];
+    private long _bytes;
     private bool _isTruncated;
 
     private GraphWalker(int limit) => _limit = limit;
@@ -55,9 +56,9 @@ internal sealed class GraphWalker
         {
             foreach (var hold in _owners[place].Held())
             {
-                if (_places.TryGetValue(hold.Target, out var held))
+                if (_places.TryGetValue(hold.Target, out var held) && !TryAdd(hold, place, held))
                 {
-                    _edges.Add((hold, place, held));
+                    return;
                 }
             }
         }
@@ -68,17 +69,17 @@ internal sealed class GraphWalker
         TryTake(root, out var start);
         if (direction.HasFlag(GraphDirection.Holders))
         {
-            Follow(start, VisibleHolders, static hold => hold.Owner, (hold, from, to) => _edges.Add((hold, to, from)));
+            Follow(start, VisibleHolders, static hold => hold.Owner, (hold, from, to) => TryAdd(hold, to, from));
         }
 
         if (direction.HasFlag(GraphDirection.Held))
         {
-            Follow(start, static owner => owner.Held(), static hold => hold.Target, (hold, from, to) => _edges.Add((hold, from, to)));
+            Follow(start, static owner => owner.Held(), static hold => hold.Target, (hold, from, to) => TryAdd(hold, from, to));
         }
     }
 
     // Breadth first, so that what is near comes before what is far.
-    private void Follow(int start, Func<HoldOwner, IEnumerable<Hold>> holds, Func<Hold, HoldOwner> next, Action<Hold, int, int> add)
+    private void Follow(int start, Func<HoldOwner, IEnumerable<Hold>> holds, Func<Hold, HoldOwner> next, Func<Hold, int, int, bool> add)
     {
         var queue = new Queue<int>([start]);
         var seen = new HashSet<int> { start };
@@ -91,7 +92,11 @@ internal sealed class GraphWalker
                     continue;
                 }
 
-                add(hold, from, to);
+                if (!add(hold, from, to))
+                {
+                    return;
+                }
+
                 if (seen.Add(to))
                 {
                     queue.Enqueue(to);
@@ -107,7 +112,7 @@ internal sealed class GraphWalker
             return true;
         }
 
-        if (_owners.Count == _limit)
+        if (_owners.Count == _limit || IsFull)
         {
             _isTruncated = true;
             return false;
@@ -116,8 +121,27 @@ internal sealed class GraphWalker
         place = _owners.Count;
         _places.Add(owner, place);
         _owners.Add(owner);
+        _bytes += WireSize.Flat + WireSize.Of(NameOf(owner));
         return true;
     }
+
+    // A driver can hold one object as often as it likes.
+    private bool TryAdd(Hold hold, int holder, int held)
+    {
+        if (IsFull)
+        {
+            _isTruncated = true;
+            return false;
+        }
+
+        _edges.Add((hold, holder, held));
+        _bytes += WireSize.Flat + WireSize.Of(hold.Why);
+        return true;
+    }
+
+    private bool IsFull => _bytes > IoctlLimits.MaxPageBytes;
+
+    private static string NameOf(HoldOwner owner) => owner is ObjectEntry entry ? entry.Name : owner is ContextReference reference ? reference.Name : "";
 
     // An object that is still being built may hold already, but no request can see it.
     private static IEnumerable<Hold> VisibleHolders(HoldOwner owner)

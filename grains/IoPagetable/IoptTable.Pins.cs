@@ -120,7 +120,7 @@ internal sealed partial class IoptTable
     public ulong IovaInArea(uint number, uint offset)
         => Areas.Skip((int)Math.Min(number, int.MaxValue)).FirstOrDefault() is { } area ? area.Range.Start + offset : 0;
 
-    // Visits the areas of a range from its first IOVA on (iopt_for_each_contig_area). An error from visiting an area takes precedence over
+    // Visits the areas of a range from its first IOVA on (iopt_for_each_contig_area), as many as one reply carries. An error from visiting an area takes precedence over
     // ENOENT for a gap behind it.
     private Errno Walk(ulong iova, ulong length, List<PagesSlice> slices, Func<IoptArea, PagesSlice, bool, Errno> visit)
     {
@@ -137,6 +137,12 @@ internal sealed partial class IoptTable
         var errno = Errno.ENOENT;
         while (FirstArea(new IovaRange(rest.Start, rest.Start)) is { } area)
         {
+            if (slices.Count == IoctlLimits.MaxAccessPieces)
+            {
+                slices.Clear();
+                return Errno.ENOMEM;
+            }
+
             var last = Math.Min(rest.Last, area.Range.Last);
             var slice = new PagesSlice(area.Pages, area.StartByteOf(rest.Start), last - rest.Start + 1);
             errno = visit(area, slice, last == rest.Last);

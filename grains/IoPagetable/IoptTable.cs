@@ -18,6 +18,9 @@ namespace IommuFd.Grains.IoPagetable;
 /// <summary>The mapped, reserved and allowed IOVAs of one IOAS.</summary>
 internal sealed partial class IoptTable
 {
+    /// <summary>Areas that one copy takes: their pages travel in one message, where the two IOASes are on different silos.</summary>
+    public const int MaxCopyAreas = 1 << 19;
+
     private readonly RangeTree<IoptArea> _areas = new();
     private long _userAreas;
     private UInt128 _mappedBytes;
@@ -104,7 +107,7 @@ internal sealed partial class IoptTable
         return Errno.None;
     }
 
-    /// <summary>Gets the slices of pages behind a contiguously mapped range (<c>iopt_get_pages</c>).</summary>
+    /// <summary>Gets the slices of pages behind a contiguously mapped range (<c>iopt_get_pages</c>); ENOMEM for more than <see cref="MaxCopyAreas"/>.</summary>
     /// <param name="iova">The first IOVA.</param>
     /// <param name="length">Bytes.</param>
     /// <param name="slices">Receives the slices, one per area; empty on failure.</param>
@@ -122,6 +125,12 @@ internal sealed partial class IoptTable
 
         while (FirstArea(new IovaRange(rest.Start, rest.Start)) is { } area)
         {
+            if (slices.Count == MaxCopyAreas)
+            {
+                slices.Clear();
+                return Errno.ENOMEM;
+            }
+
             var last = Math.Min(rest.Last, area.Range.Last);
             slices.Add(new PagesSlice(area.Pages, area.StartByteOf(rest.Start), last - rest.Start + 1));
             if (last == rest.Last)

@@ -100,14 +100,16 @@ internal sealed class IoctlTail(TimeProvider time)
         var after = request.Activation == 0 || request.Activation == Activation ? Math.Min(request.After, Last) : 0;
         var shown = (int)Math.Min(Math.Min(Last - after, _count), Math.Clamp(request.Limit, 1, TailRequest.MaxLimit));
         var (ioctls, stamp, now) = (new RecordedIoctl[shown], time.GetTimestamp(), time.GetUtcNow());
-        for (var i = 0; i < shown; i++)
+        var (first, bytes) = (shown, 0L);
+        while (first > 0 && bytes <= IoctlLimits.MaxPageBytes)
         {
-            var number = Last - shown + 1 + i;
+            var number = Last - shown + first--;
             ref readonly var slot = ref _slots[number & (_slots.Length - 1)];
-            ioctls[i] = slot.Show(number, (now - time.GetElapsedTime(slot.Ended, stamp)).UtcDateTime, slot.Duration == NotTimed ? NotTimed : Nanoseconds(slot.Duration));
+            ioctls[first] = slot.Show(number, (now - time.GetElapsedTime(slot.Ended, stamp)).UtcDateTime, slot.Duration == NotTimed ? NotTimed : Nanoseconds(slot.Duration));
+            bytes += WireSize.Of(ioctls[first]);
         }
 
-        return new TailReply(Errno.None, Activation, Last, Last - after - shown, ioctls);
+        return new TailReply(Errno.None, Activation, Last, Last - after - shown + first, ioctls[first..]);
     }
 
     private ref Slot Next()

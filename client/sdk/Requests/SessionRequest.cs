@@ -229,8 +229,39 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
         }
     }
 
-    // The request is settled before the caller continues, so that the caller's next request says so.
+    /// <summary>Fetches what an answer lacks; null where it is whole. Meanwhile the request is not sent again, and not settled.</summary>
+    protected virtual Task<TReply>? CompleteAsync(TReply reply, CancellationToken cancellationToken) => null;
+
     private void Answer(TReply reply)
+    {
+        if (CompleteAsync(reply, _cancellation.Token) is { } completing)
+        {
+            _ = AnswerWhenCompleteAsync(completing);
+        }
+        else
+        {
+            End(reply);
+        }
+    }
+
+    private async Task AnswerWhenCompleteAsync(Task<TReply> completing)
+    {
+        TReply reply;
+        try
+        {
+            reply = await completing.ConfigureAwait(false);
+        }
+        catch (Exception exception)
+        {
+            Fail(exception);
+            return;
+        }
+
+        End(reply);
+    }
+
+    // The request is settled before the caller continues, so that the caller's next request says so.
+    private void End(TReply reply)
     {
         _cancellation.Unregister();
         Session.End(Sequence, isAnswered: true);
@@ -265,12 +296,31 @@ internal sealed class IoctlOperation<T>(Session session, IContextGrain grain, Io
     T IValueTaskSource<T>.GetResult(short token) => IoctlResult.From(Command, GetResult(token)).ThrowIfFailed().Read<T>();
 }
 
-/// <summary>A batch of a file.</summary>
+/// <summary>A batch of a file. A long answer comes in parts, one after the other, each with attempts of its own.</summary>
 internal sealed class BatchCall(Session session, IContextGrain grain, IoctlBatchRequest request) : SessionRequest<IoctlBatchReply>(session)
 {
     protected override string Name => "batch";
 
     protected override ValueTask<IoctlBatchReply> SendAsync(OperationId operation) => grain.IoctlBatchAsync(request, operation);
+
+    protected override Task<IoctlBatchReply>? CompleteAsync(IoctlBatchReply reply, CancellationToken cancellationToken)
+        => reply.Missing > 0 ? FetchRestAsync(reply, cancellationToken) : null;
+
+    private async Task<IoctlBatchReply> FetchRestAsync(IoctlBatchReply first, CancellationToken cancellationToken)
+    {
+        var replies = new List<IoctlReply>(first.Replies);
+        for (var part = first; part.Missing > 0; replies.AddRange(part.Replies))
+        {
+            part = await Session.Core.Transport.CallAsync(
+                Name, () => grain.IoctlBatchRestAsync(Operation(isRepeat: true), replies.Count).AsTask(), static _ => true, cancellationToken).ConfigureAwait(false);
+            if (part.Errno != Errno.None)
+            {
+                return part;
+            }
+        }
+
+        return new IoctlBatchReply { Replies = [.. replies] };
+    }
 }
 
 /// <summary>A driver's request.</summary>

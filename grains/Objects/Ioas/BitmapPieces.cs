@@ -9,7 +9,7 @@ internal static class BitmapPieces
     /// <param name="runs">The runs, ascending.</param>
     /// <param name="within">What the bitmap stands for, from its first bit on.</param>
     /// <param name="shift">What one bit stands for: 2^shift bytes.</param>
-    /// <param name="longestZeroRun">Zero bytes that a piece may have between others.</param>
+    /// <param name="longestZeroRun">Zero bytes that a piece may have between others: as many as another piece costs.</param>
     /// <param name="pieces">Gets the pieces, ascending.</param>
     /// <returns>False where they are more than one reply carries.</returns>
     public static bool TryCollect(IEnumerable<IovaRange> runs, IovaRange within, int shift, int longestZeroRun, List<BitmapPiece> pieces)
@@ -25,6 +25,7 @@ internal static class BitmapPieces
             {
                 Close();
                 start = first / 8;
+                total += pieces.Count > 0 ? (ulong)longestZeroRun : 0;
             }
 
             // Bytes that the piece grows by, zeros before this run included.

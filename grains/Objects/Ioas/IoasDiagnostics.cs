@@ -90,12 +90,14 @@ internal static class IoasDiagnostics
     public static IoctlDiagnostic NotMapped(IoptTable table, Errno errno, ulong iova, ulong length)
         => errno == Errno.EINVAL ? Failure.Because(DiagnosticReason.EmptyRange)
             : errno == Errno.EOVERFLOW ? NoRange(iova, length)
+            : errno == Errno.ENOMEM ? Failure.Because(DiagnosticReason.TooManyPieces, length, IoptTable.MaxCopyAreas)
             : NotMapped(table, table.FirstGap(iova));
 
     public static IoctlDiagnostic? IovaRanges(Errno errno, uint room, uint count, ulong writableBytes) => errno switch
     {
         Errno.None => null,
         Errno.EMSGSIZE => Failure.Because(DiagnosticReason.ArrayTooSmall, room, count),
+        Errno.ENOMEM => Failure.Because(DiagnosticReason.TooManyRanges, count, IoasModel.MaxRanges),
         _ => Failure.Because(DiagnosticReason.BufferFault, writableBytes, (ulong)Math.Min(room, count) * (ulong)Marshal.SizeOf<IommuIovaRange>()),
     };
 
@@ -160,6 +162,11 @@ internal static class IoasDiagnostics
         if (errno is Errno.EOVERFLOW or Errno.ENOENT || length == 0)
         {
             return NotMapped(table, errno, iova, length);
+        }
+
+        if (errno == Errno.ENOMEM)
+        {
+            return Failure.Because(DiagnosticReason.TooManyPieces, length, IoctlLimits.MaxAccessPieces);
         }
 
         var area = table.FirstArea(new IovaRange(stop, stop))!;

@@ -18,6 +18,9 @@ namespace IommuFd.Grains.Objects.Ioas;
 /// <param name="serial">The object's serial number in its context.</param>
 internal sealed partial class IoasModel(long serial = 0)
 {
+    /// <summary>Ranges that one answer carries: as many bytes as travel of one buffer.</summary>
+    public const int MaxRanges = IoctlLimits.MaxBufferBytes / 16;
+
     private long _lastPages;
     private MemorySource? _lastSource;
 
@@ -105,7 +108,7 @@ internal sealed partial class IoasModel(long serial = 0)
     }
 
     /// <summary>
-    /// <c>IOMMU_IOAS_IOVA_RANGES</c>. With EMSGSIZE everything is valid, and ranges are all that have room; with EFAULT the ranges before
+    /// <c>IOMMU_IOAS_IOVA_RANGES</c>. ENOMEM for more than <see cref="MaxRanges"/>. With EMSGSIZE everything is valid, and ranges are all that have room; with EFAULT the ranges before
     /// the one that could not be written are, and the argument is not copied back.
     /// </summary>
     /// <param name="room">Ranges that the caller's array has room for.</param>
@@ -117,6 +120,11 @@ internal sealed partial class IoasModel(long serial = 0)
     {
         count = (uint)Table.Reserved.HoleCount;
         alignment = Table.IovaAlignment;
+        if (Math.Min(room, count) > MaxRanges)
+        {
+            return Errno.ENOMEM;
+        }
+
         var writable = (long)(writableBytes / (ulong)Marshal.SizeOf<IommuIovaRange>());
         foreach (var hole in Table.Reserved.Holes.Take((int)Math.Min(room, count)))
         {

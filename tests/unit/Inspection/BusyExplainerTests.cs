@@ -83,6 +83,25 @@ public sealed class BusyExplainerTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void A_step_that_frees_more_than_is_listed_counts_them()
+    {
+        const uint Pasids = 100;
+        var driver = _context.Driver();
+        var device = _context.AskOk(driver, new BindDeviceRequest(new DeviceDescription { Name = "device", PasidWidth = 8 }));
+        var ioas = _context.AllocateIoas();
+        for (uint pasid = 0; pasid < Pasids; pasid++)
+        {
+            var hwpt = new ObjectId(_context.AllocateHwpt(device.Value, ioas, IommuHwptAllocFlags.Pasid));
+            _context.AskOk(driver, new AttachDeviceRequest(device, hwpt, Pasid: pasid));
+        }
+
+        var step = Explain(_context, device.Value).Steps.Single();
+        Expect.Equal(((int)Pasids + 1, IoctlLimits.MaxListed), (step.FreeCount, step.Frees.Length), $"what {step} frees, and what is listed of it");
+        var words = BusyText.Effect(step);
+        Expect.That(words.EndsWith(" and 37 more", StringComparison.Ordinal), $"The words are '{words}'.");
+    }
+
+    [Fact]
     public void More_steps_than_fit_are_cut_and_said_so()
     {
         var ioas = _context.AllocateIoas();

@@ -72,6 +72,40 @@ public sealed class ContextInspectorTests
         Expect.Equal((objects, true), (page.Objects.Length, page.HasMore), $"objects of a page of {limit}, and whether there are more");
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_page_ends_where_it_has_as_many_bytes_as_a_reply_may_have(bool withState)
+    {
+        // By their holders' names, or by the regions of devices.
+        var driver = _context.Driver(new string('d', IoctlLimits.MaxNameLength));
+        var regions = Enumerable.Range(0, IoctlLimits.MaxReservedRegions).Select(i => new IovaRange((ulong)i, (ulong)i)).ToArray();
+        for (var i = 0; i < 600; i++)
+        {
+            var id = withState ? _context.Bind(driver, $"device {i}", reserved: regions) : _context.Add().Id;
+            for (var hold = 0; hold < 30 && !withState; hold++)
+            {
+                _context.Hold(driver, id, new string('h', IoctlLimits.MaxNameLength));
+            }
+        }
+
+        var (pages, seen) = (0, 0);
+        for (var (after, more) = (default(ObjectId), true); more; pages++)
+        {
+            var page = await InspectAsync(new InspectRequest(after, int.MaxValue, withState));
+            var bytes = page.Objects.Sum(WireSize.Of);
+            Expect.That(bytes < IoctlLimits.MaxPageBytes * 1.01, $"Page {pages} has {bytes} bytes.");
+            Expect.That(page.Objects.Length > 0, $"Page {pages} has no object.");
+            Expect.That(page.Objects.All(shown => shown.State is not null == withState), $"Page {pages} lacks the state of an object.");
+            seen += page.Objects.Length;
+            Expect.Equal(seen < 600, page.HasMore, $"whether there are more behind {seen}");
+            (after, more) = (page.Objects[^1].Object.Id, page.HasMore);
+        }
+
+        Expect.Equal(600, seen, "objects of all pages");
+        Expect.That(pages > 1, "One page had all of them.");
+    }
+
     [Fact]
     public async Task References_and_holders_are_listed_up_to_64()
     {

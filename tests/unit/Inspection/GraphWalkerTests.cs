@@ -43,6 +43,22 @@ public sealed class GraphWalkerTests
         Expect.Equal("1", Name(graph.Nodes[0]), "the first node");
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(0)]
+    public void Holds_that_are_more_than_a_reply_carries_are_cut_and_said_so(uint root)
+    {
+        for (var i = 0; i < 30_000; i++)
+        {
+            _context.Hold(_vfio, new ObjectId(1), new string('h', IoctlLimits.MaxNameLength));
+        }
+
+        var graph = Walk(root, GraphDirection.Both);
+        var bytes = graph.Nodes.Sum(node => WireSize.Flat + WireSize.Of(node.Name)) + graph.Edges.Sum(edge => WireSize.Flat + WireSize.Of(edge.Why));
+        Expect.That(graph.IsTruncated, "The graph says that it is whole.");
+        Expect.That(bytes is > IoctlLimits.MaxPageBytes / 2 and < (IoctlLimits.MaxPageBytes * 2L), $"The graph has {bytes} bytes.");
+    }
+
     [Fact]
     public void What_is_held_is_followed_down()
     {

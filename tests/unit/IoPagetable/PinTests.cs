@@ -44,6 +44,23 @@ public sealed class PinTests
     }
 
     [Fact]
+    public void What_lies_in_more_areas_than_a_reply_carries_is_ENOMEM_and_not_pinned()
+    {
+        const int Areas = IoctlLimits.MaxAccessPieces;
+        for (ulong i = 0; i <= Areas; i++)
+        {
+            Ok(_ioas.MapAt(0x10000 + (i * Page)));
+        }
+
+        var slices = new List<PagesSlice>();
+        Expect.Equal(Errno.ENOMEM, Table.Resolve(0x10000, (Areas + 1) * Page, write: false, slices), "looking up one area too many");
+        Expect.Equal(Errno.ENOMEM, Table.Pin(0x10000, (Areas + 1) * Page, write: false, locks: false, slices), "pinning one area too many");
+        Expect.Equal((0, 0L), (slices.Count, Table.PinnedAreaCount), "slices, and areas that are pinned");
+        Ok(Table.Pin(0x10000, Areas * Page, write: false, locks: false, slices));
+        Expect.Equal((Areas, (long)Areas), (slices.Count, Table.PinnedAreaCount), "slices, and areas that are pinned, of as many as fit");
+    }
+
+    [Fact]
     public void It_is_the_memory_s_page_that_a_pin_must_start_at()
     {
         Ok(_ioas.MapAt(0x10000, 2 * Page, Memory + 0x800));

@@ -33,6 +33,23 @@ public sealed class IoctlTailTests
     }
 
     [Fact]
+    public void A_reply_has_the_latest_that_fit_and_counts_the_rest_as_missed()
+    {
+        _tail.Read(new TailRequest(-1, 0, 1));
+        Holder[] holders = [.. Enumerable.Range(0, IoctlLimits.MaxListed).Select(i => new Holder(ObjectType.Any, default, new string('h', IoctlLimits.MaxNameLength), default))];
+        for (var i = 0; i < TailRequest.MaxLimit; i++)
+        {
+            _tail.Add(null, new IoctlReply { Errno = Errno.EBUSY, Diagnostic = new IoctlDiagnostic { Holders = holders } }, _time.GetTimestamp(), _time.GetTimestamp());
+        }
+
+        var reply = _tail.Read(new TailRequest(0, 0, TailRequest.MaxLimit));
+        var bytes = reply.Ioctls.Sum(WireSize.Of);
+        Expect.That(bytes is > IoctlLimits.MaxPageBytes / 2 and < (IoctlLimits.MaxPageBytes * 2L), $"The reply has {bytes} bytes.");
+        Expect.Sequence(Numbers(TailRequest.MaxLimit - reply.Ioctls.Length + 1, TailRequest.MaxLimit), reply.Ioctls.Select(ioctl => ioctl.Number), "the numbers");
+        Expect.Equal((long)TailRequest.MaxLimit, reply.Missed + reply.Ioctls.Length, "ioctls that are there, and that were missed");
+    }
+
+    [Fact]
     public void Who_looks_again_gets_what_came_since()
     {
         Add(5);

@@ -88,6 +88,11 @@ internal sealed class FakeContextGrain : IContextGrain
 
     public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation) => new(AnswerAsync(request, () => Batch, operation));
 
+    /// <summary>The parts of a batch's answer behind the first one, by the replies that the SDK has.</summary>
+    public Func<int, IoctlBatchReply> Rest { get; set; } = _ => new IoctlBatchReply();
+
+    public ValueTask<IoctlBatchReply> IoctlBatchRestAsync(OperationId operation, int from) => new(AnswerAsync(("rest", from), () => Rest(from), operation));
+
     public Task<ReferenceReply> GetAsync(GetRequest request) => AnswerAsync(request, () => Reference(2));
 
     public Task<RenewReply> RenewAsync(ReferenceId[] references) => AnswerAsync(references, () => Renew(references));

@@ -13,6 +13,8 @@ internal class FakeGrainBase : IContextGrain
 
     public virtual ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation) => throw new NotSupportedException();
 
+    public virtual ValueTask<IoctlBatchReply> IoctlBatchRestAsync(OperationId operation, int from) => throw new NotSupportedException();
+
     public virtual Task<ReferenceReply> GetAsync(GetRequest request) => throw new NotSupportedException();
 
     public virtual Task<RenewReply> RenewAsync(ReferenceId[] references) => throw new NotSupportedException();

@@ -99,7 +99,10 @@ internal sealed class OpenContext
     {
         var reply = IoctlDispatcher.DispatchAsync(new IoctlScope(Model, ObjectGrains), request).AsTask();
         Expect.That(reply.IsCompleted, $"ioctl 0x{request.Command:X} did not answer at once.");
-        return reply.GetAwaiter().GetResult();
+        var answer = reply.GetAwaiter().GetResult();
+        var (bytes, most) = (WireSize.Of(answer) - WireSize.Of(answer.Diagnostic), WireSize.MostAnswered([request]));
+        Expect.That(bytes <= most, $"ioctl 0x{request.Command:X} is answered {bytes} bytes, at most {most} were to be expected of it.");
+        return answer;
     }
 
     /// <summary>Runs an ioctl that must succeed, and decodes its reply.</summary>

@@ -106,6 +106,20 @@ public sealed class BitmapPiecesTests
         Expect.Equal(0, pieces.Count, "pieces of a bitmap that is too large");
     }
 
+    // The bits of two pieces are further apart than a piece costs, so a bitmap that fits whole fits in pieces too.
+    [Theory]
+    [InlineData(66, IoctlLimits.MaxBufferBytes / 66, true)]
+    [InlineData(66, (IoctlLimits.MaxBufferBytes / 65) + 2, false)]
+    [InlineData(1000, IoctlLimits.MaxBufferBytes / 65, true)]
+    [InlineData(1000, (IoctlLimits.MaxBufferBytes / 65) + 2, false)]
+    public void A_piece_counts_as_more_than_its_bytes(int distance, int count, bool fits)
+    {
+        List<BitmapPiece> pieces = [];
+        var runs = Enumerable.Range(0, count).Select(i => (ulong)i * (ulong)distance * 8).Select(bit => new IovaRange(bit, bit));
+        Expect.Equal(fits, BitmapPieces.TryCollect(runs, IovaRange.All, 0, 64, pieces), $"whether {count} pieces of a byte fit");
+        Expect.Equal(fits ? count : 0, pieces.Count, "pieces");
+    }
+
     private static byte[] Naive(DirtyPages dirty, IovaRange within, int shift)
     {
         var bits = (int)((within.Last - within.Start + 1) >> shift);
