@@ -13,7 +13,7 @@ public sealed class IommufdClientOptions
 
     /// <summary>
     /// How long to wait for an answer before the request is sent again. The default is 2 seconds. A request that merely takes longer is not run twice: its repeats get the
-    /// answer of its first run.
+    /// answer of its first run. A long answer of a batch comes in parts of about 1 MiB, each with attempts of its own.
     /// </summary>
     public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(2);
 

@@ -64,7 +64,7 @@ public static class IoctlLimits
     public const int MaxInspectionPage = 10_000;
 
     /// <summary>Bytes, about, of a page, a graph or a tail, however many entries it may have: it ends with the entry that passes them.</summary>
-    public const int MaxPageBytes = 8 << 20;
+    public const int MaxPageBytes = 4 << 20;
 
     /// <summary>Characters of a file's identity.</summary>
     public const int MaxIdentityLength = 1024;

@@ -52,7 +52,7 @@ internal sealed class SiloHandover(
             await grains.GetGrain<IContextHandover>(context.Handle.Value).HandOverAsync(destination).WaitAsync(cancellationToken);
             return true;
         }
-        catch (Exception exception) when (exception is not OperationCanceledException)
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
             logger.ContextNotHandedOver(exception, context.Handle.ToShortString(), destination.ToString());
             return false;

@@ -77,7 +77,7 @@ public sealed class LargeMessageTests(SmallMessageFixture fixture) : IClassFixtu
         var devices = await Task.WhenAll(Enumerable.Range(0, Devices).Select(i => driver.BindDeviceAsync(new DeviceDescription { Name = $"device {i}", ReservedRegions = [.. regions] })));
         var before = await context.InspectAsync();
 
-        await fixture.Cluster.StopSiloAsync(leaving);
+        await fixture.Cluster.StopSiloAsync(leaving).WaitAsync(Eventually.Limit);
 
         var after = await context.InspectAsync();
         Assert.NotEqual(before.Silo, after.Silo);
