@@ -12,16 +12,16 @@ namespace IommuFd.Grains.Calls;
 // its first use. Only grains that were called are told of the end.
 
 /// <summary>The grains of a context's objects.</summary>
-internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle handle, long epoch, ILogger logger)
+internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextKey key, long epoch, ILogger logger)
 {
     // Grains that are ended at once when a context is released: enough to keep the silo busy, few enough to leave others their turn.
     private const int ReleaseConcurrency = 128;
 
     private readonly Dictionary<ObjectId, CalledGrain> _called = [];
-    private readonly string _keyPrefix = $"{handle}/";
+    private readonly string _keyPrefix = $"{key}/";
 
-    /// <summary>The context's handle.</summary>
-    public ContextHandle Handle => handle;
+    /// <summary>The context's key.</summary>
+    public ContextKey Key => key;
 
     /// <summary>The epoch that the grains are told.</summary>
     public long Epoch => epoch;
@@ -93,7 +93,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         catch (Exception exception)
         {
             HasLost = true;
-            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, key.Tag);
             return null;
         }
     }
@@ -114,7 +114,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         catch (Exception exception) when (exception is not InvalidDataException)
         {
             HasLost = true;
-            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, key.Tag);
         }
     }
 
@@ -180,7 +180,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         catch (Exception exception)
         {
             // One grain that fails should not hide all others.
-            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, key.Tag);
             return default;
         }
     }
@@ -204,7 +204,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         catch (Exception exception)
         {
             HasLost = true;
-            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, key.Tag);
             return TReply.Failed(Errno.EIO, Failure.Unreachable(entry));
         }
     }
@@ -226,7 +226,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
             if (reply.Errno == Errno.EBUSY)
             {
                 HasLost = true;
-                logger.UsersDisagree(entry.Type, entry.Id, handle.ToShortString(), entry.Users, (long)reply.Value);
+                logger.UsersDisagree(entry.Type, entry.Id, key.Tag, entry.Users, (long)reply.Value);
                 return new OperationResult(Errno.EIO, default, Failure.Because(DiagnosticReason.UsersDisagree, reply.Value, (ulong)entry.Users, entry.Ref));
             }
 
@@ -240,7 +240,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         catch (Exception exception)
         {
             HasLost = true;
-            logger.ObjectGrainNotEnded(exception, entry.Type, entry.Id, handle.ToShortString());
+            logger.ObjectGrainNotEnded(exception, entry.Type, entry.Id, key.Tag);
         }
 
         if (part == default)
@@ -287,7 +287,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         }
         catch (Exception exception)
         {
-            logger.ObjectGrainNotEnded(exception, entry.Type, entry.Id, handle.ToShortString());
+            logger.ObjectGrainNotEnded(exception, entry.Type, entry.Id, key.Tag);
         }
     }
 

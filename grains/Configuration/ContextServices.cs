@@ -18,6 +18,7 @@ public static class ContextServices
         services.AddSingleton<ContextQuota>();
         services.AddSingleton<ContextDirectory>();
         services.AddSingleton<SiloStatistics>();
+        services.AddSingleton<ContextControls>();
         services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, SiloHandover>();
         services.AddMetrics();
         services.AddSingleton<TurnTelemetry>();

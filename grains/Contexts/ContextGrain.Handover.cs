@@ -10,13 +10,13 @@ namespace IommuFd.Grains.Contexts;
 // activations. The snapshot has the state of the objects' grains too: by themselves they would deactivate each at its own time.
 
 /// <content>How a volatile context moves from a stopping silo to another one.</content>
-internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationParticipant
+internal sealed partial class ContextGrain : IGrainMigrationParticipant
 {
     private const string PackageKey = "IommuFd.Context";
 
     private ContextPackage? _package;
 
-    public async Task HandOverAsync(SiloAddress destination)
+    private async Task HandOverAsync(SiloAddress destination)
     {
         if (Context is not { IsOpen: true, Mode: ContextMode.Volatile } context || _grains is not { } grains)
         {
@@ -35,7 +35,7 @@ internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationPa
         RequestContext.Set(IPlacementDirector.PlacementHintKey, destination);
         MigrateOnIdle();
         await grains.EndAllAsync();
-        logger.ContextHandedOver(Handle.ToShortString(), destination.ToString(), context.Objects.Count);
+        logger.ContextHandedOver(Key.Tag, destination.ToString(), context.Objects.Count);
     }
 
     public void OnDehydrate(IDehydrationContext dehydrationContext)
@@ -57,7 +57,7 @@ internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationPa
         }
 
         // The clock of the other silo may be ahead of this one's.
-        var grains = new ObjectGrains(GrainFactory, Handle, Math.Max(time.GetUtcNow().UtcTicks, package.Epoch + 1), logger);
+        var grains = new ObjectGrains(GrainFactory, Key, Math.Max(time.GetUtcNow().UtcTicks, package.Epoch + 1), logger);
         var context = await ContextSnapshots.RestoreAsync(package.Snapshot, grains, ObjectKinds.All);
         _package = null;
         if (grains.HasLost)

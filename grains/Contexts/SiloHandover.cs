@@ -7,7 +7,7 @@ namespace IommuFd.Grains.Contexts;
 /// the silo active then, so each context is told where to go, and the quota admits no new ones.
 /// </summary>
 internal sealed class SiloHandover(
-    ContextDirectory contexts, ContextQuota quota, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails silo)
+    ContextDirectory contexts, ContextQuota quota, ContextControls controls, IClusterMembershipService membership, ILocalSiloDetails silo)
     : ILifecycleParticipant<ISiloLifecycle>
 {
     // How many contexts move at the same time.
@@ -36,7 +36,7 @@ internal sealed class SiloHandover(
             {
                 context.IsLeaving = true;
                 var destination = others[Interlocked.Increment(ref next) % others.Count];
-                await grains.GetGrain<IContextHandover>(context.Handle.Value).HandOverAsync(destination);
+                await controls.Of(context.Key).HandOverAsync(destination);
             });
         }
     }

@@ -15,9 +15,9 @@ internal interface ISiloMonitor : IGrainService
     [Alias("ListContexts")]
     Task<SiloContextPage> ListContextsAsync(ContextQuery query);
 
-    /// <summary>The handle of this silo's context with a tag, which must never be shown; null if it has none.</summary>
+    /// <summary>The key of this silo's context with a tag; null if it has none.</summary>
     [Alias("Find")]
-    Task<ContextHandle?> FindAsync(ContextTag tag);
+    Task<ContextKey?> FindAsync(ContextTag tag);
 }
 
 /// <summary>A silo's part of a page of contexts.</summary>

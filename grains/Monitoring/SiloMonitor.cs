@@ -27,5 +27,5 @@ internal sealed class SiloMonitor(
 
     public Task<SiloContextPage> ListContextsAsync(ContextQuery query) => Task.FromResult(ContextSelection.Select(directory, query, _address, options.Value.Lease, time));
 
-    public Task<ContextHandle?> FindAsync(ContextTag tag) => Task.FromResult(directory.Find(tag)?.Handle);
+    public Task<ContextKey?> FindAsync(ContextTag tag) => Task.FromResult(directory.Find(tag)?.Key);
 }

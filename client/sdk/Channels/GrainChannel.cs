@@ -11,5 +11,5 @@ internal sealed class GrainChannel(IGrainFactory grains) : IContextChannel
     /// <summary>The cluster's id.</summary>
     public string ServerAddress { get; } = (grains as IClusterClient)?.ServiceProvider.GetService<IOptions<ClusterOptions>>()?.Value.ClusterId ?? "in-process";
 
-    public IContextGrain Find(ContextHandle handle) => grains.GetGrain<IContextGrain>(handle.Value);
+    public ContextCalls Find(ContextHandle handle) => new(grains.GetGrain<IContextGrain>(handle.Key.Value), handle);
 }

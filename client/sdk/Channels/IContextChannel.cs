@@ -9,5 +9,5 @@ internal interface IContextChannel
     string ServerAddress { get; }
 
     /// <summary>Finds the context of a handle. Sends nothing, and so does not check whether the context is open.</summary>
-    IContextGrain Find(ContextHandle handle);
+    ContextCalls Find(ContextHandle handle);
 }

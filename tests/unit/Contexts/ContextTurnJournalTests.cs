@@ -22,7 +22,7 @@ public sealed class ContextTurnJournalTests : IAsyncDisposable
 
     public ContextTurnJournalTests()
     {
-        _store = new MemoryJournal(_context.Handle);
+        _store = new MemoryJournal(_context.Key);
         _journal = Journal(_store);
     }
 
@@ -86,7 +86,7 @@ public sealed class ContextTurnJournalTests : IAsyncDisposable
     {
         // A sweep that comes then finds no context, as it does where an opener got no answer.
         JournalRecord opened = new OpenRecord(new OpenRequest(null, "test", 1), new ReferenceReply(Errno.None, new ReferenceId(1), default, ContextMode.Durable, null));
-        var journal = Journal(new MemoryJournal(_context.Handle, Serialization.Serializer.SerializeToArray(opened)));
+        var journal = Journal(new MemoryJournal(_context.Key, Serialization.Serializer.SerializeToArray(opened)));
         var recovered = await journal.RecoverAsync(_context.Grains.Factory, CancellationToken.None);
         Expect.That(recovered is { Context.IsOpen: true }, "The context was not recovered.");
         journal.Deactivate("the grain of an object failed while it was recovered");
@@ -143,5 +143,5 @@ public sealed class ContextTurnJournalTests : IAsyncDisposable
     }
 
     private ContextTurnJournal Journal(MemoryJournal? store, int snapshotAfterBytes = int.MaxValue)
-        => new(_activation, _context.Handle, store, Serialization.Serializer, snapshotAfterBytes, NullLogger.Instance);
+        => new(_activation, _context.Key, store, Serialization.Serializer, snapshotAfterBytes, NullLogger.Instance);
 }
