@@ -60,4 +60,7 @@ internal static partial class LogMessages
 
     [LoggerMessage(1018, LogLevel.Error, "Bug: {Type} {Id} of context {Context} has users {Users} in the table and {GrainUsers} in its grain; it was not destroyed")]
     public static partial void UsersDisagree(this ILogger logger, ObjectType type, ObjectId id, ContextTag context, long users, long grainUsers);
+
+    [LoggerMessage(1019, LogLevel.Warning, "Refused {Count} calls that no silo can have made, the last to {Target}: an Orleans client calls what only silos may call")]
+    public static partial void CallsRefused(this ILogger logger, long count, string target);
 }

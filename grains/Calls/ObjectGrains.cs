@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
@@ -12,7 +13,7 @@ namespace IommuFd.Grains.Calls;
 // its first use. Only grains that were called are told of the end.
 
 /// <summary>The grains of a context's objects.</summary>
-internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextKey key, long epoch, ILogger logger)
+internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof, ContextKey key, long epoch, ILogger logger)
 {
     // Grains that are ended at once when a context is released: enough to keep the silo busy, few enough to leave others their turn.
     private const int ReleaseConcurrency = 128;
@@ -275,7 +276,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextKey key, l
     }
 
     private ObjectStamp Stamp(ObjectEntry entry, CalledGrain called)
-        => called.HasAnswered ? new(epoch, entry.Serial, MayBuild: false) : new(epoch, entry.Serial, MayBuild: true, GrainKind.Of(entry).BuildOf(entry));
+        => called.HasAnswered ? new(epoch, entry.Serial, MayBuild: false, Proof: proof) : new(epoch, entry.Serial, MayBuild: true, GrainKind.Of(entry).BuildOf(entry), proof);
 
     // A grain that does not end stays behind without anybody who could call it: a later life of the same key has a greater stamp.
     private async ValueTask EndAsync(CalledGrain called)

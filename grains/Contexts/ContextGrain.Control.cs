@@ -1,25 +1,45 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Monitoring;
+using IommuFd.Grains.Proofs;
 
 namespace IommuFd.Grains.Contexts;
 
-/// <content>The entry points of what silos ask.</content>
+/// <content>The entry points of what silos ask. A call without the proof of a silo is not admitted, and so answered as if no context were open.</content>
 internal sealed partial class ContextGrain : IContextControl
 {
-    Task IContextControl.HandOverAsync(SiloAddress destination) => HandOverAsync(destination);
+    async Task IContextControl.HandOverAsync(SiloProof proof, SiloAddress destination)
+    {
+        if (await AdmitsAsync(proof))
+        {
+            await HandOverAsync(destination);
+        }
 
-    Task IContextControl.SweepAsync() => SweepAsync();
+        DeactivateUnlessOpen();
+    }
 
-    Task<PutReply> IContextControl.OperateAsync(OperatorRequest request) => OperateAsync(isAdmitted: true, request);
+    async Task IContextControl.SweepAsync(SiloProof proof)
+    {
+        if (await AdmitsAsync(proof))
+        {
+            await SweepAsync();
+        }
 
-    Task<ContextInspection> IContextControl.InspectAsync(InspectRequest request, CancellationToken cancellationToken)
-        => InspectAsync(isAdmitted: true, request, cancellationToken);
+        DeactivateUnlessOpen();
+    }
 
-    Task<ObjectInspection?> IContextControl.InspectObjectAsync(ObjectId id, StatePage page) => InspectObjectAsync(isAdmitted: true, id, page);
+    async Task<PutReply> IContextControl.OperateAsync(SiloProof proof, OperatorRequest request) => await OperateAsync(await AdmitsAsync(proof), request);
 
-    Task<HolderGraph> IContextControl.InspectGraphAsync(GraphRequest request) => InspectGraphAsync(isAdmitted: true, request);
+    async Task<ContextInspection> IContextControl.InspectAsync(SiloProof proof, InspectRequest request, CancellationToken cancellationToken)
+        => await InspectAsync(await AdmitsAsync(proof), request, cancellationToken);
 
-    Task<BusyExplanation> IContextControl.ExplainBusyAsync(ObjectId id) => ExplainBusyAsync(isAdmitted: true, id);
+    async Task<ObjectInspection?> IContextControl.InspectObjectAsync(SiloProof proof, ObjectId id, StatePage page)
+        => await InspectObjectAsync(await AdmitsAsync(proof), id, page);
 
-    Task<TailReply> IContextControl.TailAsync(TailRequest request) => TailAsync(isAdmitted: true, request);
+    async Task<HolderGraph> IContextControl.InspectGraphAsync(SiloProof proof, GraphRequest request) => await InspectGraphAsync(await AdmitsAsync(proof), request);
+
+    async Task<BusyExplanation> IContextControl.ExplainBusyAsync(SiloProof proof, ObjectId id) => await ExplainBusyAsync(await AdmitsAsync(proof), id);
+
+    async Task<TailReply> IContextControl.TailAsync(SiloProof proof, TailRequest request) => await TailAsync(await AdmitsAsync(proof), request);
+
+    private ValueTask<bool> AdmitsAsync(SiloProof proof) => proofs.IsGenuineAsync(proof, GrainContext.GrainId);
 }

@@ -57,7 +57,7 @@ internal sealed partial class ContextGrain : IGrainMigrationParticipant
         }
 
         // The clock of the other silo may be ahead of this one's.
-        var grains = new ObjectGrains(GrainFactory, Key, Math.Max(time.GetUtcNow().UtcTicks, package.Epoch + 1), logger);
+        var grains = new ObjectGrains(GrainFactory, proofs.Own, Key, Math.Max(time.GetUtcNow().UtcTicks, package.Epoch + 1), logger);
         var context = await ContextSnapshots.RestoreAsync(package.Snapshot, grains, ObjectKinds.All);
         _package = null;
         if (grains.HasLost)

@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Monitoring;
 using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Inspection;
 using IommuFd.Grains.Journaling;

@@ -5,6 +5,7 @@ using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Monitoring;
+using IommuFd.Grains.Proofs;
 using IommuFd.Grains.Telemetry;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
@@ -32,6 +33,7 @@ internal sealed partial class ContextGrain(
     ContextDirectory directory,
     SiloStatistics statistics,
     TurnTelemetry telemetry,
+    SiloProofs proofs,
     IJournal? siloJournal = null) : Grain, IContextGrain
 {
     // The handle that a call has proven to be this context's: comparing costs less than hashing.

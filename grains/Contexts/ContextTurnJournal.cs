@@ -2,6 +2,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 using Orleans.Serialization;
@@ -51,7 +52,7 @@ internal sealed class ContextTurnJournal(
     /// <summary>Takes over the context's journal and recovers the context from it.</summary>
     /// <returns>Null where there is none.</returns>
     /// <exception cref="ContextUnavailableException">The store can't be reached: this activation deactivates.</exception>
-    public async ValueTask<RecoveredContext?> RecoverAsync(IGrainFactory grainFactory, CancellationToken cancellationToken)
+    public async ValueTask<RecoveredContext?> RecoverAsync(IGrainFactory grainFactory, SiloProof? proof, CancellationToken cancellationToken)
     {
         if (siloJournal is null)
         {
@@ -60,7 +61,7 @@ internal sealed class ContextTurnJournal(
 
         try
         {
-            var recovery = new ContextRecovery(siloJournal, serializer, grainFactory, logger, snapshotAfterBytes);
+            var recovery = new ContextRecovery(siloJournal, serializer, grainFactory, proof, logger, snapshotAfterBytes);
             if (await recovery.RecoverAsync(key, cancellationToken) is not { } recovered)
             {
                 return null;

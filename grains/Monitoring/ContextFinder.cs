@@ -12,7 +12,7 @@ internal sealed class ContextFinder(SiloMonitors monitors, ContextDirectory dire
             return controls.Of(here.Key);
         }
 
-        var answers = await monitors.AskAsync(monitors.Members, async monitor => new Found(await monitor.FindAsync(tag))).WaitAsync(cancellationToken);
+        var answers = await monitors.AskAsync(monitors.Members, async (monitor, proof) => new Found(await monitor.FindAsync(proof, tag))).WaitAsync(cancellationToken);
         return answers.Select(answer => answer.Answer?.Key).FirstOrDefault(key => key is not null) is { } key ? controls.Of(key) : null;
     }
 

@@ -1,6 +1,7 @@
 using IommuFd.Client;
 using IommuFd.ClusterTests.Durability;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Monitoring;
 using IommuFd.Uapi;
 
 namespace IommuFd.ClusterTests.Monitoring;

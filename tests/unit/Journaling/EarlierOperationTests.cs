@@ -106,7 +106,7 @@ public sealed class EarlierOperationTests
     private static async Task<RecoveredContext> RecoverAsync(params string[] records)
     {
         var journal = new MemoryJournal(Key, [.. records.Select(Convert.FromHexString)]);
-        var recovery = new ContextRecovery(journal, Serialization.Serializer, new FakeGrains().Factory, NullLogger.Instance, int.MaxValue);
+        var recovery = new ContextRecovery(journal, Serialization.Serializer, new FakeGrains().Factory, null, NullLogger.Instance, int.MaxValue);
         return (await recovery.RecoverAsync(Key, CancellationToken.None))!;
     }
 }

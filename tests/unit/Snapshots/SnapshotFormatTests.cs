@@ -214,7 +214,7 @@ public sealed class SnapshotFormatTests
     private static async Task<RecoveredContext> RecoverAsync(OpenContext context, byte[] snapshot, FakeGrains grains)
     {
         var journal = new SnapshotJournal(JournalFrame.Encode(context.Key.Value, 7, snapshot));
-        var recovery = new ContextRecovery(journal, Serialization.Serializer, grains.Factory, NullLogger.Instance, snapshotAfterBytes: 1000);
+        var recovery = new ContextRecovery(journal, Serialization.Serializer, grains.Factory, null, NullLogger.Instance, snapshotAfterBytes: 1000);
         return (await recovery.RecoverAsync(context.Key, CancellationToken.None))!;
     }
 
