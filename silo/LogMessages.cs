@@ -1,4 +1,5 @@
 using System.Net;
+using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
@@ -31,11 +32,11 @@ internal static partial class LogMessages
     [LoggerMessage(2042, LogLevel.Warning, "Dashboard sign-in from {From} rejected: unknown token")]
     public static partial void SignInRefused(this ILogger logger, string from);
 
-    [LoggerMessage(2043, LogLevel.Warning, "Operator {Operator} requests {Action} on context {Handle} (reference {Reference}, hold {Hold})")]
-    public static partial void OperatorActs(this ILogger logger, string @operator, string action, string handle, long reference, long hold);
+    [LoggerMessage(2043, LogLevel.Warning, "Operator {Operator} requests {Action} on context {Context} (reference {Reference}, hold {Hold})")]
+    public static partial void OperatorActs(this ILogger logger, string @operator, string action, ContextTag context, long reference, long hold);
 
-    [LoggerMessage(2044, LogLevel.Warning, "Operator {Operator}: {Action} on context {Handle} answered {Errno}")]
-    public static partial void OperatorActed(this ILogger logger, string @operator, string action, string handle, Errno errno);
+    [LoggerMessage(2044, LogLevel.Warning, "Operator {Operator}: {Action} on context {Context} answered {Errno}")]
+    public static partial void OperatorActed(this ILogger logger, string @operator, string action, ContextTag context, Errno errno);
 
     [LoggerMessage(2045, LogLevel.Debug, "The cluster did not answer the dashboard: {Problem}")]
     public static partial void ClusterSilent(this ILogger logger, string problem);

@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Monitoring;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -15,7 +16,7 @@ namespace IommuFd.Silo;
 /// <summary>Recovers contexts whose silo is gone, so that their leases can end, and purges final replies.</summary>
 internal sealed class OrphanSweeper(
     IJournal journal,
-    IGrainFactory grains,
+    ContextControls controls,
     IClusterMembershipService membership,
     ILocalSiloDetails silo,
     IOptions<ContextOptions> options,
@@ -36,7 +37,7 @@ internal sealed class OrphanSweeper(
     internal async Task<int> SweepAsync(CancellationToken cancellationToken)
     {
         var count = 0;
-        ContextHandle? after = null;
+        ContextKey? after = null;
         while (await journal.Store.ListAsync(after, PageSize, cancellationToken) is { Count: > 0 } page)
         {
             var active = ActiveOwners();
@@ -45,10 +46,10 @@ internal sealed class OrphanSweeper(
                 new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken },
                 async (orphan, _) =>
                 {
-                    await grains.GetGrain<IContextGrain>(orphan.Handle.Value).SweepAsync();
+                    await controls.Of(orphan.Key).SweepAsync();
                     Interlocked.Increment(ref count);
                 });
-            after = page[^1].Handle;
+            after = page[^1].Key;
         }
 
         await journal.Store.PurgeAsync(KeepReleased, cancellationToken);

@@ -19,7 +19,7 @@ public class RecordBenchmarks
     private static readonly IoctlBatchReply BatchReply = new() { Replies = [.. Enumerable.Repeat(IoctlReply.Success, BatchSize)] };
 
     private readonly MonitoredContext _context = new(
-        ContextHandle.NewRandom(), new ContextModel(), TimeProvider.System, new SiloStatistics(new ContextDirectory(), TimeProvider.System));
+        ContextHandle.NewRandom().Key, new ContextModel(), TimeProvider.System, new SiloStatistics(new ContextDirectory(), TimeProvider.System));
 
     [Benchmark(Description = "record an ioctl")]
     public void One() => _context.Record(Request, IoctlReply.Success, TimeProvider.System.GetTimestamp(), hasWaited: false);

@@ -7,7 +7,7 @@ using IommuFd.Uapi;
 namespace IommuFd.Bench.Sections;
 
 /// <summary>What one caller calls: its context, through the SDK and through its grain, and its yardsticks.</summary>
-internal sealed record CallTarget(int Caller, IommuContext Context, IContextGrain Grain, IPingGrain Ping, IRelayGrain Relay);
+internal sealed record CallTarget(int Caller, IommuContext Context, ContextCalls Grain, IPingGrain Ping, IRelayGrain Relay);
 
 /// <summary>Open contexts and as many yardstick grains, with the callers spread evenly over them.</summary>
 internal sealed class ContextSet : IAsyncDisposable
@@ -24,7 +24,7 @@ internal sealed class ContextSet : IAsyncDisposable
             return new CallTarget(
                 caller,
                 contexts[number],
-                factory.GetGrain<IContextGrain>(contexts[number].Handle.Value),
+                new GrainChannel(factory).Find(contexts[number].Handle),
                 factory.GetGrain<IPingGrain>(-1 - number),
                 factory.GetGrain<IRelayGrain>(-1 - number));
         })];

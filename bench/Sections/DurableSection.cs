@@ -1,3 +1,4 @@
+using IommuFd.Client;
 using System.Diagnostics;
 using IommuFd.Bench.Harness;
 using IommuFd.GrainInterfaces;
@@ -65,7 +66,7 @@ internal static class DurableSection
     // IOAS_ALLOC and DESTROY, one after the other, with one caller per context.
     private static async Task<Load> PairsAsync(IGrainFactory grains, string name, int count)
     {
-        var contexts = new IContextGrain[count];
+        var contexts = new ContextCalls[count];
         for (var i = 0; i < count; i++)
         {
             contexts[i] = await OpenAsync(grains);
@@ -90,7 +91,7 @@ internal static class DurableSection
         var milliseconds = new List<double>();
         for (var i = 0; i < run.Options.Repetitions; i++)
         {
-            await journal.AcquireAsync(handle, "bench", CancellationToken.None);
+            await journal.AcquireAsync(handle.Key, "bench", CancellationToken.None);
             await ExpectUnavailableAsync(context);
             var start = Stopwatch.GetTimestamp();
             await UntilAnsweredAsync(context);
@@ -108,7 +109,7 @@ internal static class DurableSection
     }
 
     // Allocates live objects, then maps and unmaps on all of them until the context has run a number of ioctls.
-    private static async Task FillAsync(IContextGrain context, int ioctls)
+    private static async Task FillAsync(ContextCalls context, int ioctls)
     {
         await BatchAsync(context, Enumerable.Repeat(Ioctls.Alloc, LiveObjects));
         for (var (done, round) = (LiveObjects, 0UL); done < ioctls; done += BatchSize, round++)
@@ -124,7 +125,7 @@ internal static class DurableSection
     private static IoctlRequest Unmap(ObjectId ioas, ulong iova)
         => Ioctls.Request(IommuCommand.IoasUnmap, new IommuIoasUnmap { IoasId = ioas.Value, Iova = iova, Length = Ioctls.PageBytes });
 
-    private static async Task BatchAsync(IContextGrain context, IEnumerable<IoctlRequest> requests)
+    private static async Task BatchAsync(ContextCalls context, IEnumerable<IoctlRequest> requests)
     {
         var reply = await context.IoctlBatchAsync(new IoctlBatchRequest { Requests = [.. requests] }, default);
         if (reply.Errno != Errno.None)
@@ -133,16 +134,16 @@ internal static class DurableSection
         }
     }
 
-    private static Task<IContextGrain> OpenAsync(IGrainFactory grains) => OpenAsync(grains, ContextHandle.NewRandom());
+    private static Task<ContextCalls> OpenAsync(IGrainFactory grains) => OpenAsync(grains, ContextHandle.NewRandom());
 
-    private static async Task<IContextGrain> OpenAsync(IGrainFactory grains, ContextHandle handle)
+    private static async Task<ContextCalls> OpenAsync(IGrainFactory grains, ContextHandle handle)
     {
-        var context = grains.GetGrain<IContextGrain>(handle.Value);
+        var context = new GrainChannel(grains).Find(handle);
         var reply = await context.OpenAsync(new OpenRequest(null, "bench"));
         return reply.Errno == Errno.None ? context : throw new InvalidOperationException($"Opening a context failed with {reply.Errno}.");
     }
 
-    private static async Task ExpectUnavailableAsync(IContextGrain context)
+    private static async Task ExpectUnavailableAsync(ContextCalls context)
     {
         try
         {
@@ -156,7 +157,7 @@ internal static class DurableSection
         throw new InvalidOperationException("An activation answered although its journal had been acquired by another.");
     }
 
-    private static async Task UntilAnsweredAsync(IContextGrain context)
+    private static async Task UntilAnsweredAsync(ContextCalls context)
     {
         while (true)
         {

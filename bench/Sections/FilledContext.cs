@@ -12,7 +12,7 @@ internal sealed class FilledContext
     private const int AllocationsAtOnce = IoctlLimits.MaxBatch;
     private const int ActivationsAtOnce = 1024;
 
-    private FilledContext(IommuContext context, IContextGrain grain)
+    private FilledContext(IommuContext context, ContextCalls grain)
     {
         Context = context;
         Grain = grain;
@@ -20,14 +20,14 @@ internal sealed class FilledContext
 
     public IommuContext Context { get; }
 
-    public IContextGrain Grain { get; }
+    public ContextCalls Grain { get; }
 
     public int Live { get; private set; }
 
     public static async Task<FilledContext> OpenAsync(BenchRun run)
     {
         var context = await run.Client.OpenAsync("bench");
-        return new FilledContext(context, run.Grains.GetGrain<IContextGrain>(context.Handle.Value));
+        return new FilledContext(context, new GrainChannel(run.Grains).Find(context.Handle));
     }
 
     /// <summary>Allocates IOASes without using them.</summary>

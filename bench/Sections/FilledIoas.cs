@@ -19,12 +19,12 @@ internal sealed class FilledIoas
     private const ulong FirstIova = 0x1000;
 
     private readonly IommuContext _context;
-    private readonly IContextGrain _grain;
+    private readonly ContextCalls _grain;
     private readonly ObjectId _ioas;
     private readonly ObjectId _other;
     private uint _last;
 
-    private FilledIoas(IommuContext context, IContextGrain grain, ObjectId ioas, ObjectId other, int areas)
+    private FilledIoas(IommuContext context, ContextCalls grain, ObjectId ioas, ObjectId other, int areas)
     {
         _context = context;
         _grain = grain;
@@ -38,7 +38,7 @@ internal sealed class FilledIoas
     public static async Task<FilledIoas> OpenAsync(BenchRun run, int areas)
     {
         var context = await run.Client.OpenAsync("bench");
-        var grain = run.Grains.GetGrain<IContextGrain>(context.Handle.Value);
+        var grain = new GrainChannel(run.Grains).Find(context.Handle);
         var filled = new FilledIoas(context, grain, await context.AllocateIoasAsync(), await context.AllocateIoasAsync(), areas);
         foreach (var chunk in Enumerable.Range(0, areas).Chunk(MapsAtOnce))
         {

@@ -1,3 +1,4 @@
+using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
@@ -24,7 +25,7 @@ internal sealed class Viewer : IDisposable
 
     private async Task LookAsync(IGrainFactory grains, ContextHandle handle)
     {
-        var (monitor, context) = (grains.GetGrain<IMonitorGrain>(0), grains.GetGrain<IContextGrain>(handle.Value));
+        var (monitor, context) = (grains.GetGrain<IMonitorGrain>(0), new GrainChannel(grains).Find(handle));
         var (second, tail) = (0L, new TailRequest(-1, 0, TailRequest.MaxLimit));
         using var timer = new PeriodicTimer(Period);
         try

@@ -105,7 +105,7 @@ internal static class ConformanceCommand
         IommufdClient client,
         IEnumerable<string> paths,
         int listed,
-        Func<TraceSequence, int, ContextHandle, Task>? beforeStep = null,
+        Func<TraceSequence, int, ContextKey, Task>? beforeStep = null,
         CancellationToken cancellationToken = default)
     {
         var sequences = paths.SelectMany(TraceSequence.Read).ToList();

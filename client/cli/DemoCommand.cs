@@ -43,7 +43,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
     {
         Say("Open a context, as opening /dev/iommu does. Its handle stands in for the file descriptor: who has it can act on the context.");
         var context = await client.OpenAsync("demo", mode, cancellationToken);
-        console.MarkupLineInterpolated($"  open() = [green]{context.Handle.ToShortString()}[/]  {Format.Mode(context.Mode)}: it {(context.Mode == ContextMode.Durable ? "outlives" : "ends with")} its silo");
+        console.MarkupLineInterpolated($"  open() = [green]{context.Handle.Key.Tag}[/]  {Format.Mode(context.Mode)}: it {(context.Mode == ContextMode.Durable ? "outlives" : "ends with")} its silo");
 
         Say("Allocate two IO address spaces. Each gets the lowest free id.");
         var first = await AllocateAsync(context);

@@ -99,7 +99,7 @@ internal static class InspectCommand
 
     public static void Write(IAnsiConsole console, ContextHandle handle, ContextInspection inspection)
     {
-        console.MarkupLineInterpolated($"[bold]context {handle.ToShortString()}[/]  {Format.Mode(inspection.Mode)}, on silo {Format.Endpoint(inspection.Silo)}");
+        console.MarkupLineInterpolated($"[bold]context {handle.Key.Tag}[/]  {Format.Mode(inspection.Mode)}, on silo {Format.Endpoint(inspection.Silo)}");
         console.MarkupLineInterpolated($"rlimit mode {inspection.RlimitMode}, compatibility IOAS {(inspection.CompatIoas == default ? "none" : inspection.CompatIoas)}");
         foreach (var reference in inspection.References)
         {

@@ -11,7 +11,7 @@ namespace IommuFd.Client;
 public sealed partial class IommuContext : IAsyncDisposable
 {
     private readonly ClientCore _core;
-    private readonly IContextGrain _grain;
+    private readonly ContextCalls _grain;
     private readonly Session _session;
     private readonly LeasedReference _reference;
     private readonly ReleaseOnce<ReleaseReport?> _release;
@@ -20,16 +20,16 @@ public sealed partial class IommuContext : IAsyncDisposable
     // Memory of this process that MapAsync has mapped. Closing the file ends it all.
     private readonly PinnedMappings _pins = new();
 
-    internal IommuContext(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply opened)
+    internal IommuContext(ContextCalls grain, Session session, ReferenceReply opened)
     {
-        (Handle, Mode, _grain, _session, _core) = (handle, opened.Mode, grain, session, session.Core);
-        _reference = _core.Leases.Add(new LeasedReference(handle, grain, opened.Reference, opened.Lease, session));
+        (Mode, _grain, _session, _core) = (opened.Mode, grain, session, session.Core);
+        _reference = _core.Leases.Add(new LeasedReference(grain, opened.Reference, opened.Lease, session));
         _release = _core.PutOnce("close", _reference);
-        _traced = new TracedCalls(handle, _core.ServerAddress);
+        _traced = new TracedCalls(grain, _core.ServerAddress);
     }
 
     /// <summary>The context's handle. It is a secret: any program that has it can use the context.</summary>
-    public ContextHandle Handle { get; }
+    public ContextHandle Handle => _grain.Handle;
 
     /// <summary>Whether the context outlives the silo that runs it.</summary>
     public ContextMode Mode { get; }
@@ -168,7 +168,7 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <summary>Begins what the ioctls of a batch do to what is pinned.</summary>
     internal PinEffect?[] BeginEffects(IoctlRequest[] requests) => Array.ConvertAll(requests, _pins.Begin);
 
-    private IommuFile FileOf(NewFile opened) => new(opened.File, _core, _reference.Lease);
+    private IommuFile FileOf(NewFile opened) => new(opened.File, _grain, _core, _reference.Lease);
 
     private async ValueTask<IoctlBatchReply> SendBatchAsync(bool isTraced, IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
     {
@@ -188,9 +188,9 @@ public sealed partial class IommuContext : IAsyncDisposable
     private ValueTask<IoctlReply> SendAsync(bool isTraced, IoctlRequest request, PinEffect? effect, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        if (request.File?.Target is { } target && target.Context != Handle && IoctlTable.Find(request.Command) is { File.IsActedOn: true })
+        if (request.File is { Target: { } target } file && target.Context != _grain.Key && IoctlTable.Find(request.Command) is { File.IsActedOn: true })
         {
-            return SendElsewhereAsync(target.Context, request, cancellationToken);
+            return SendElsewhereAsync(file.Handle, request, cancellationToken);
         }
 
         var call = new IoctlOperation(_session, _grain, request) { IsTraced = isTraced };

@@ -6,22 +6,22 @@ namespace IommuFd.Client;
 /// <summary>A driver's reference to a context. It keeps the context from being released, even after the last file is closed. Disposing puts the reference. Thread-safe.</summary>
 public sealed class IommuDriver : IAsyncDisposable
 {
-    private readonly IContextGrain _grain;
+    private readonly ContextCalls _grain;
     private readonly Session _session;
     private readonly LeasedReference _reference;
     private readonly ReleaseOnce<ReleaseReport?> _release;
     private readonly TracedCalls _traced;
 
-    internal IommuDriver(ContextHandle handle, IContextGrain grain, Session session, ReferenceReply taken)
+    internal IommuDriver(ContextCalls grain, Session session, ReferenceReply taken)
     {
-        (Handle, _grain, _session) = (handle, grain, session);
-        _reference = session.Core.Leases.Add(new LeasedReference(handle, grain, taken.Reference, taken.Lease, session));
+        (_grain, _session) = (grain, session);
+        _reference = session.Core.Leases.Add(new LeasedReference(grain, taken.Reference, taken.Lease, session));
         _release = session.Core.PutOnce("put", _reference);
-        _traced = new TracedCalls(handle, session.Core.ServerAddress);
+        _traced = new TracedCalls(grain, session.Core.ServerAddress);
     }
 
     /// <summary>The context's handle.</summary>
-    public ContextHandle Handle { get; }
+    public ContextHandle Handle => _grain.Handle;
 
     /// <summary>Whether the service no longer has this reference, as for <see cref="IommuContext.IsLost"/>. Everything made through the reference is gone with it.</summary>
     public bool IsLost => _reference.IsLost;

@@ -42,13 +42,12 @@ public sealed class IommufdClient
     {
         for (var handles = 1; ; handles++)
         {
-            var handle = ContextHandle.NewRandom();
             var session = new Session(_core);
             var request = new OpenRequest(mode ?? _core.Options.DefaultMode, name ?? _core.Options.Name, session.Id, _id);
-            var grain = _core.Grain(handle);
+            var grain = _core.Grain(ContextHandle.NewRandom());
             try
             {
-                return new IommuContext(handle, grain, session, await TakeAsync("open", () => grain.OpenAsync(request), cancellationToken));
+                return new IommuContext(grain, session, await TakeAsync("open", () => grain.OpenAsync(request), cancellationToken));
             }
             catch (IommufdException exception) when (exception.Errno == Errno.EEXIST && handles < MaxHandles)
             {
@@ -69,7 +68,7 @@ public sealed class IommufdClient
         var session = new Session(_core);
         var request = new GetRequest(ReferenceKind.File, name ?? _core.Options.Name, session.Id);
         var grain = _core.Grain(handle);
-        return new IommuContext(handle, grain, session, await TakeAsync("duplicate", () => grain.GetAsync(request), cancellationToken));
+        return new IommuContext(grain, session, await TakeAsync("duplicate", () => grain.GetAsync(request), cancellationToken));
     }
 
     /// <summary>Takes a driver's reference to a context (<c>iommufd_ctx_from_fd</c>), which keeps the context from being released and can hold objects.</summary>
@@ -84,7 +83,7 @@ public sealed class IommufdClient
         var session = new Session(_core);
         var request = new GetRequest(ReferenceKind.Driver, driver, session.Id);
         var grain = _core.Grain(handle);
-        return new IommuDriver(handle, grain, session, await TakeAsync("get", () => grain.GetAsync(request), cancellationToken));
+        return new IommuDriver(grain, session, await TakeAsync("get", () => grain.GetAsync(request), cancellationToken));
     }
 
     /// <summary>Takes a driver's reference to the context that a text names.</summary>

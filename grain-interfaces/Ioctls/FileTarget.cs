@@ -12,17 +12,31 @@ public sealed record FileTarget
     [Id(3)]
     private ObjectType? _otherType;
 
+    [Id(4)]
+    private ContextKey _context;
+
     /// <summary>Makes a target.</summary>
     /// <param name="context">The context that the object belongs to.</param>
     /// <param name="reference">The file's reference to the context.</param>
     /// <param name="type">The object's kind.</param>
     /// <param name="id">The object's id.</param>
-    public FileTarget(ContextHandle context, ReferenceId reference, ObjectType type, ObjectId id)
+    public FileTarget(ContextKey context, ReferenceId reference, ObjectType type, ObjectId id)
         => (Context, Reference, Type, Id) = (context, reference, type, id);
 
     /// <summary>The context that the object belongs to.</summary>
+    public ContextKey Context
+    {
+        get => _context;
+        init => _context = value;
+    }
+
+    // A record of a time when handles were keys has the context's handle.
     [Id(0)]
-    public ContextHandle Context { get; init; }
+    internal ContextHandle EarlierContext
+    {
+        get => default;
+        set => _context = value == default ? _context : value.Key;
+    }
 
     /// <summary>The file's reference to the context. Closing the file puts it.</summary>
     [Id(1)]

@@ -11,6 +11,10 @@ public sealed record UserFile([property: Id(0)] string Identity, [property: Id(1
     [Id(3)]
     public FileTarget? Target { get; init; }
 
+    /// <summary>The handle of the target's context. It is not sent: the SDK that has opened the file keeps it here.</summary>
+    [field: NonSerialized]
+    internal ContextHandle Handle { get; init; }
+
     /// <summary>The file that leads to a target. It has no bytes that could be mapped.</summary>
     /// <param name="target">What the file leads to.</param>
     /// <returns>The file.</returns>

@@ -134,10 +134,6 @@ public sealed record ContextSummary
     [Id(0)]
     public ContextTag Tag { get; init; }
 
-    /// <summary>The start of its handle: <see cref="ContextHandle.ToShortString"/>.</summary>
-    [Id(1)]
-    public required string Handle { get; init; }
-
     /// <summary>Its opener: the name of its oldest file.</summary>
     [Id(2)]
     public required string Opener { get; init; }

@@ -27,7 +27,6 @@ internal static class SpanTags
     public const string Command = "iommufd.command";
     public const string Errno = "iommufd.errno";
     public const string Context = "iommufd.context";
-    public const string ContextTag = "iommufd.context.tag";
     public const string BatchSize = "iommufd.batch.size";
     public const string ObjectId = "iommufd.object.id";
 
@@ -83,9 +82,8 @@ internal static class CallSpan
         }
     }
 
-    /// <summary>Sets the context, as logs and as the dashboard show it. Neither form is enough to act on the context.</summary>
-    public static void SetContext(this Activity span, ContextHandle handle)
-        => span.SetTag(SpanTags.Context, handle.ToShortString()).SetTag(SpanTags.ContextTag, ContextTag.Of(handle).ToString());
+    /// <summary>Sets the context, as logs and the dashboard show it.</summary>
+    public static void SetContext(this Activity span, ContextKey context) => span.SetTag(SpanTags.Context, context.Tag.ToString());
 
     /// <summary>Ends the span with a reply.</summary>
     public static void End(this Activity span, Errno errno)

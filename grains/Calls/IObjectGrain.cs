@@ -22,7 +22,7 @@ internal enum DestroyMode
 internal readonly record struct ObjectReading([property: Id(0)] ObjectState? State, [property: Id(1)] long Users);
 
 /// <summary>
-/// An object of a context, and the parts of it that are objects themselves. Its key is <c>handle/id</c>; only its context calls it, and it
+/// An object of a context, and the parts of it that are objects themselves. Its key is that of the context, a slash and the id; only its context calls it, and it
 /// calls no grain. The context's table names who holds it and why; the grain has what the object is for, and derives from that how many
 /// users the object must have.
 /// </summary>

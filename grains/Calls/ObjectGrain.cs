@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Proofs;
 using IommuFd.Grains.Telemetry;
 using IommuFd.Uapi;
 
@@ -20,11 +21,14 @@ namespace IommuFd.Grains.Calls;
 // Enter and Reply enclose a turn. Between them is synchronous code, so that there is one turn at a time, and a traced turn's span can
 // wait in a field.
 //
+// Every call comes in through Invoke, which lets those pass that a silo has made. Any other is a call of no life, whatever its stamp says, and
+// an activation without a model that it has made ends.
+//
 // The grain's context comes from the accessor. Injected itself it would be a service of the activation's scope, which then keeps a list
 // and a dictionary for it: an eighth of what an idle object costs.
 
 /// <summary>An object's grain around its pure model.</summary>
-internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IGrainBase, IObjectGrain
+internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, SiloProofs proofs) : IGrainBase, IObjectGrain, IIncomingGrainCallFilter
     where TModel : class
 {
     private (long Epoch, long Serial) _life;
@@ -35,6 +39,9 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
     private Dictionary<ObjectId, int>? _toldHolds;
 
     public IGrainContext GrainContext { get; } = accessor.GrainContext;
+
+    public Task Invoke(IIncomingGrainCallContext context)
+        => context.Request.GetArgument(0) is ObjectStamp stamp && !proofs.IsKnown(stamp.Proof) ? InvokeUnlessMadeUpAsync(context, stamp.Proof) : context.Invoke();
 
     public ValueTask<ObjectReply> DestroyAsync(ObjectStamp stamp, ObjectId part, DestroyMode mode)
     {
@@ -188,6 +195,20 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor) : IG
 
     /// <summary>The model of the life that a call is for, outside a turn; null where this activation doesn't have it.</summary>
     protected TModel? Find(ObjectStamp stamp) => _life == (stamp.Epoch, stamp.Serial) ? _model : null;
+
+    private async Task InvokeUnlessMadeUpAsync(IIncomingGrainCallContext context, SiloProof? proof)
+    {
+        if (!await proofs.IsGenuineAsync(proof, GrainContext.GrainId))
+        {
+            context.Request.SetArgument(0, default(ObjectStamp));
+            if (_model is null)
+            {
+                this.DeactivateOnIdle();
+            }
+        }
+
+        await context.Invoke();
+    }
 
     private long? Users(TModel model, ObjectId part) => 1 + Holders(model, part) + (_toldHolds?.GetValueOrDefault(part) ?? 0);
 

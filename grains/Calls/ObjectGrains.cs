@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
@@ -12,16 +13,16 @@ namespace IommuFd.Grains.Calls;
 // its first use. Only grains that were called are told of the end.
 
 /// <summary>The grains of a context's objects.</summary>
-internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle handle, long epoch, ILogger logger)
+internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof, ContextKey key, long epoch, ILogger logger)
 {
     // Grains that are ended at once when a context is released: enough to keep the silo busy, few enough to leave others their turn.
     private const int ReleaseConcurrency = 128;
 
     private readonly Dictionary<ObjectId, CalledGrain> _called = [];
-    private readonly string _keyPrefix = $"{handle}/";
+    private readonly string _keyPrefix = $"{key}/";
 
-    /// <summary>The context's handle.</summary>
-    public ContextHandle Handle => handle;
+    /// <summary>The context's key.</summary>
+    public ContextKey Key => key;
 
     /// <summary>The epoch that the grains are told.</summary>
     public long Epoch => epoch;
@@ -93,7 +94,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         catch (Exception exception)
         {
             HasLost = true;
-            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, key.Tag);
             return null;
         }
     }
@@ -114,7 +115,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         catch (Exception exception) when (exception is not InvalidDataException)
         {
             HasLost = true;
-            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, key.Tag);
         }
     }
 
@@ -180,7 +181,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         catch (Exception exception)
         {
             // One grain that fails should not hide all others.
-            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, key.Tag);
             return default;
         }
     }
@@ -204,7 +205,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         catch (Exception exception)
         {
             HasLost = true;
-            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, handle.ToShortString());
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, key.Tag);
             return TReply.Failed(Errno.EIO, Failure.Unreachable(entry));
         }
     }
@@ -226,7 +227,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
             if (reply.Errno == Errno.EBUSY)
             {
                 HasLost = true;
-                logger.UsersDisagree(entry.Type, entry.Id, handle.ToShortString(), entry.Users, (long)reply.Value);
+                logger.UsersDisagree(entry.Type, entry.Id, key.Tag, entry.Users, (long)reply.Value);
                 return new OperationResult(Errno.EIO, default, Failure.Because(DiagnosticReason.UsersDisagree, reply.Value, (ulong)entry.Users, entry.Ref));
             }
 
@@ -240,7 +241,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         catch (Exception exception)
         {
             HasLost = true;
-            logger.ObjectGrainNotEnded(exception, entry.Type, entry.Id, handle.ToShortString());
+            logger.ObjectGrainNotEnded(exception, entry.Type, entry.Id, key.Tag);
         }
 
         if (part == default)
@@ -275,7 +276,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
     }
 
     private ObjectStamp Stamp(ObjectEntry entry, CalledGrain called)
-        => called.HasAnswered ? new(epoch, entry.Serial, MayBuild: false) : new(epoch, entry.Serial, MayBuild: true, GrainKind.Of(entry).BuildOf(entry));
+        => called.HasAnswered ? new(epoch, entry.Serial, MayBuild: false, Proof: proof) : new(epoch, entry.Serial, MayBuild: true, GrainKind.Of(entry).BuildOf(entry), proof);
 
     // A grain that does not end stays behind without anybody who could call it: a later life of the same key has a greater stamp.
     private async ValueTask EndAsync(CalledGrain called)
@@ -287,7 +288,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, ContextHandle han
         }
         catch (Exception exception)
         {
-            logger.ObjectGrainNotEnded(exception, entry.Type, entry.Id, handle.ToShortString());
+            logger.ObjectGrainNotEnded(exception, entry.Type, entry.Id, key.Tag);
         }
     }
 

@@ -14,10 +14,10 @@ namespace IommuFd.Grains.Calls;
 /// <param name="patience">How long one answer may take.</param>
 /// <param name="logger">The context's logger.</param>
 /// <param name="context">The context, for the log.</param>
-internal sealed class ProgramMemory(IGrainFactory? grainFactory, TimeSpan patience, ILogger? logger, string context)
+internal sealed class ProgramMemory(IGrainFactory? grainFactory, TimeSpan patience, ILogger? logger, ContextTag context)
 {
     /// <summary>Asks nobody: memory is as it was when it was mapped.</summary>
-    public static readonly ProgramMemory Unasked = new(null, default, null, "");
+    public static readonly ProgramMemory Unasked = new(null, default, null, default);
 
     private List<PinFacts>? _noted;
     private Queue<PinFacts>? _replayed;
@@ -30,7 +30,7 @@ internal sealed class ProgramMemory(IGrainFactory? grainFactory, TimeSpan patien
     public PinFacts[]? Take() => _noted?.Exists(facts => facts.Fault is not null) == true ? [.. _noted] : null;
 
     /// <summary>The same as a turn was told whose record has this: <see cref="Take"/>.</summary>
-    public static ProgramMemory Replay(PinFacts[]? taken) => new(null, default, null, "") { _isReplay = true, _replayed = taken is null ? null : new(taken) };
+    public static ProgramMemory Replay(PinFacts[]? taken) => new(null, default, null, default) { _isReplay = true, _replayed = taken is null ? null : new(taken) };
 
     /// <summary>In a replay, what the turn was told; false where the programs must be asked.</summary>
     /// <param name="questions">How many slices are asked about.</param>

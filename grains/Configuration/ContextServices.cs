@@ -1,7 +1,9 @@
 using IommuFd.Grains.Contexts;
 using IommuFd.Grains.Monitoring;
+using IommuFd.Grains.Proofs;
 using IommuFd.Grains.Telemetry;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace IommuFd.Grains.Configuration;
@@ -18,6 +20,12 @@ public static class ContextServices
         services.AddSingleton<ContextQuota>();
         services.AddSingleton<ContextDirectory>();
         services.AddSingleton<SiloStatistics>();
+        services.AddSingleton<SiloProofPeers>();
+        services.AddSingleton(silo => new SiloProofs(
+            silo.GetRequiredService<ILocalSiloDetails>().SiloAddress, silo.GetRequiredService<SiloProofPeers>().IsGenuineAsync, silo.GetRequiredService<TimeProvider>(),
+            silo.GetRequiredService<ILogger<SiloProofs>>()));
+        services.AddGrainService<SiloProofService>();
+        services.AddSingleton(silo => new ContextControls(silo.GetRequiredService<IGrainFactory>(), silo.GetRequiredService<SiloProofs>()));
         services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, SiloHandover>();
         services.AddMetrics();
         services.AddSingleton<TurnTelemetry>();

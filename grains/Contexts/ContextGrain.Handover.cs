@@ -11,7 +11,7 @@ namespace IommuFd.Grains.Contexts;
 // one travels with the activation, a larger one ahead of it, in pieces (ContextTransfer).
 
 /// <content>How a volatile context moves from a stopping silo to another one.</content>
-internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationParticipant
+internal sealed partial class ContextGrain : IGrainMigrationParticipant
 {
     private const string PackageKey = "IommuFd.Context";
     private const string TransferKey = "IommuFd.ContextTransfer";
@@ -19,7 +19,7 @@ internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationPa
     private ContextPackage? _package;
     private ContextTransfer? _transfer;
 
-    public async Task HandOverAsync(SiloAddress destination)
+    private async Task HandOverAsync(SiloAddress destination)
     {
         if (Context is not { IsOpen: true, Mode: ContextMode.Volatile } context || _grains is not { } grains)
         {
@@ -36,12 +36,12 @@ internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationPa
         // Where the package can't be sent ahead, the context is still here, and can go to another silo.
         var package = new ContextPackage(snapshot, grains.Epoch);
         RequestContext.Set(IPlacementDirector.PlacementHintKey, destination);
-        _transfer = await ContextTransfer.SendAsync(package, serializer, GrainFactory);
+        _transfer = await ContextTransfer.SendAsync(package, serializer, GrainFactory, proofs.Own);
         _package = _transfer is null ? package : null;
         MoveAway();
         MigrateOnIdle();
         await grains.EndAllAsync();
-        logger.ContextHandedOver(Handle.ToShortString(), destination.ToString(), context.Objects.Count);
+        logger.ContextHandedOver(Key.Tag, destination.ToString(), context.Objects.Count);
     }
 
     public void OnDehydrate(IDehydrationContext dehydrationContext)
@@ -71,11 +71,11 @@ internal sealed partial class ContextGrain : IContextHandover, IGrainMigrationPa
             return false;
         }
 
-        var package = _package ?? await _transfer!.ReceiveAsync(serializer, GrainFactory)
+        var package = _package ?? await _transfer!.ReceiveAsync(serializer, GrainFactory, proofs.Own)
             ?? throw _journal.Deactivate("what another silo handed over has not arrived whole");
 
         // The clock of the other silo may be ahead of this one's.
-        var grains = new ObjectGrains(GrainFactory, Handle, Math.Max(time.GetUtcNow().UtcTicks, package.Epoch + 1), logger);
+        var grains = new ObjectGrains(GrainFactory, proofs.Own, Key, Math.Max(time.GetUtcNow().UtcTicks, package.Epoch + 1), logger);
         var context = await ContextSnapshots.RestoreAsync(package.Snapshot, grains, ObjectKinds.All);
         (_package, _transfer) = (null, null);
         if (grains.HasLost)

@@ -16,11 +16,12 @@ internal sealed partial class ContextGrain
 
     private TimeSpan CheckPeriod => options.Value.Lease / ChecksPerLease;
 
-    public Task<RenewReply> RenewAsync(ReferenceId[] references)
+    public Task<RenewReply> RenewAsync(ContextHandle handle, ReferenceId[] references)
     {
-        if (Context is not { } context)
+        var isAdmitted = Admits(handle);
+        if (OpenFor(isAdmitted) is not { } context)
         {
-            return Task.FromResult(new RenewReply(ErrnoOf(NotOpen()), []));
+            return Task.FromResult(new RenewReply(ErrnoOf(NotOpen(isAdmitted)), []));
         }
 
         var now = time.GetTimestamp();
@@ -40,7 +41,7 @@ internal sealed partial class ContextGrain
         return Task.FromResult(new RenewReply(Errno.None, gone?.ToArray() ?? []));
     }
 
-    public async Task SweepAsync()
+    private async Task SweepAsync()
     {
         _monitored?.Tail.Trim(time.GetTimestamp());
         if (Context is not { } context)
@@ -60,7 +61,7 @@ internal sealed partial class ContextGrain
         foreach (var reference in context.References.Where(reference => time.GetElapsedTime(reference.LastSign) > options.Value.Lease).ToList())
         {
             statistics.CountLeaseExpiry();
-            logger.LeaseExpired(Handle.ToShortString(), reference.Kind, reference.Id.Value, reference.Name);
+            logger.LeaseExpired(Key.Tag, reference.Kind, reference.Id.Value, reference.Name);
             await PutAsync(context, reference.Id);
         }
     }

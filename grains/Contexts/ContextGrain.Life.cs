@@ -10,7 +10,7 @@ namespace IommuFd.Grains.Contexts;
 
 // A context starts on a silo when it is opened, recovered from its journal or handed over. It ends there when its last reference is put,
 // when it is handed over, or when its activation deactivates. While it is open its grain is never collected as idle; without an open context
-// the grain deactivates as soon as it has answered, so that guessed handles leave nothing behind.
+// the grain deactivates as soon as it has answered, so that guesses leave nothing behind.
 //
 // Always: Context is null unless a context is open here and this activation may answer for it. Everything that follows from an open context
 // (its place in the quota and the directory, its leases) begins in Start and ends in Leave.
@@ -35,11 +35,11 @@ internal sealed partial class ContextGrain
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
         var begun = time.GetTimestamp();
-        _journal = new ContextTurnJournal(GrainContext, Handle, siloJournal, serializer, options.Value.SnapshotAfterBytes, logger);
-        _programs = new ProgramMemory(GrainFactory, options.Value.ProgramPatience, logger, Handle.ToShortString());
+        _journal = new ContextTurnJournal(GrainContext, Key, siloJournal, serializer, options.Value.SnapshotAfterBytes, logger);
+        _programs = new ProgramMemory(GrainFactory, options.Value.ProgramPatience, logger, Key.Tag);
         try
         {
-            if (!await TryArriveAsync() && await _journal.RecoverAsync(GrainFactory, cancellationToken) is { } recovered)
+            if (!await TryArriveAsync() && await _journal.RecoverAsync(GrainFactory, proofs.Own, cancellationToken) is { } recovered)
             {
                 await ResumeAsync(recovered, begun);
             }
@@ -66,8 +66,13 @@ internal sealed partial class ContextGrain
         }
     }
 
-    public async Task<ReferenceReply> OpenAsync(OpenRequest request)
+    public async Task<ReferenceReply> OpenAsync(ContextHandle handle, OpenRequest request)
     {
+        if (!Admits(handle))
+        {
+            return Refused(NotOpen(isAdmitted: false));
+        }
+
         if (Context is null && _journal.WhyUnavailable() is { Reason: not DiagnosticReason.ContextNotOpen } failure)
         {
             DeactivateUnlessOpen();
@@ -91,11 +96,11 @@ internal sealed partial class ContextGrain
         var reply = context.Open(mode, request.Name, request.Session, now);
         if (reply.Errno == Errno.None && !wasOpen)
         {
-            // The clock makes the epochs of a volatile handle's lives grow from one activation to the next.
-            (_context, _grains) = (context, _grains ?? new ObjectGrains(GrainFactory, Handle, _journal.ObjectEpoch ?? now, logger));
+            // The clock makes the epochs of a volatile context's lives grow from one activation to the next.
+            (_context, _grains) = (context, _grains ?? new ObjectGrains(GrainFactory, proofs.Own, Key, _journal.ObjectEpoch ?? now, logger));
             await _journal.CommitAsync(new OpenRecord(request, reply) { OpenedTicks = now }, Scope);
             Start();
-            logger.ContextOpened(Handle.ToShortString(), mode, request.Name);
+            logger.ContextOpened(Key.Tag, mode, request.Name);
         }
         else if (wasOpen)
         {
@@ -106,11 +111,12 @@ internal sealed partial class ContextGrain
         return WithLease(reply);
     }
 
-    public async Task<ReferenceReply> GetAsync(GetRequest request)
+    public async Task<ReferenceReply> GetAsync(ContextHandle handle, GetRequest request)
     {
-        if (Context is not { } context)
+        var isAdmitted = Admits(handle);
+        if (OpenFor(isAdmitted) is not { } context)
         {
-            return Refused(NotOpen());
+            return Refused(NotOpen(isAdmitted));
         }
 
         var references = context.References.Count;
@@ -124,20 +130,21 @@ internal sealed partial class ContextGrain
         return WithLease(reply);
     }
 
-    public async Task<PutReply> PutAsync(ReferenceId reference)
+    public async Task<PutReply> PutAsync(ContextHandle handle, ReferenceId reference)
     {
-        if (Context is { } context)
+        var isAdmitted = Admits(handle);
+        if (OpenFor(isAdmitted) is { } context)
         {
             return await PutAsync(context, reference);
         }
 
-        if (_journal.FindReleasedReply(reference) is { } released)
+        if (isAdmitted && _journal.FindReleasedReply(reference) is { } released)
         {
             DeactivateUnlessOpen();
             return released;
         }
 
-        var failure = NotOpen();
+        var failure = NotOpen(isAdmitted);
         return new PutReply(ErrnoOf(failure), null, failure);
     }
 
@@ -161,7 +168,7 @@ internal sealed partial class ContextGrain
         foreach (var entry in stuck)
         {
             var holders = string.Join(", ", (object[])entry.DescribeHolders(IoctlLimits.MaxListed));
-            logger.ObjectStuck(Handle.ToShortString(), entry.Type, entry.Id, entry.Users, holders);
+            logger.ObjectStuck(Key.Tag, entry.Type, entry.Id, entry.Users, holders);
         }
 
         var reply = new PutReply(Errno.None, new ReleaseReport(destroyed.Count, Refs(destroyed), Refs(stuck)), null);
@@ -169,7 +176,7 @@ internal sealed partial class ContextGrain
         await grains.EndAllAsync();
         _grains = null;
         Leave();
-        logger.ContextReleased(Handle.ToShortString(), destroyed.Count, stuck.Count);
+        logger.ContextReleased(Key.Tag, destroyed.Count, stuck.Count);
         DeactivateUnlessOpen();
         return reply;
 
@@ -206,7 +213,7 @@ internal sealed partial class ContextGrain
     {
         _context!.Objects.MaxObjects = options.Value.MaxObjects;
         _grains!.MaxAreas = options.Value.MaxAreas;
-        _monitored = new MonitoredContext(Handle, _context, time, statistics);
+        _monitored = new MonitoredContext(Key, _context, time, statistics);
         directory.Add(_monitored);
         StartLeases(_context);
     }
@@ -252,11 +259,14 @@ internal sealed partial class ContextGrain
         Leave();
     }
 
-    // Why no context is open here; throws where another activation has it. No further call may come, so the activation deactivates.
-    private IoctlDiagnostic NotOpen()
+    // The open context, for a call that is admitted.
+    private ContextModel? OpenFor(bool isAdmitted) => isAdmitted ? Context : null;
+
+    // Why no context is open for a call; throws where another activation has it. A call that is not admitted learns nothing. No further call may come, so the activation deactivates.
+    private IoctlDiagnostic NotOpen(bool isAdmitted = true)
     {
         DeactivateUnlessOpen();
-        return _journal.WhyUnavailable();
+        return isAdmitted ? _journal.WhyUnavailable() : Failure.Because(DiagnosticReason.ContextNotOpen);
     }
 
     private void DeactivateUnlessOpen()
@@ -267,7 +277,7 @@ internal sealed partial class ContextGrain
         }
     }
 
-    private ReferenceReply Refused(IoctlDiagnostic failure) => new(ErrnoOf(failure), default, default, Context?.Mode ?? default, failure);
+    private static ReferenceReply Refused(IoctlDiagnostic failure) => new(ErrnoOf(failure), default, default, default, failure);
 
     private ReferenceReply WithLease(ReferenceReply reply) => reply.Errno == Errno.None ? reply with { Lease = options.Value.Lease } : reply;
 }

@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Monitoring;
 using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Inspection;
 using IommuFd.Grains.Journaling;
@@ -10,19 +11,51 @@ namespace IommuFd.Grains.Contexts;
 /// <content>What people see of a context, and what operators do to it.</content>
 internal sealed partial class ContextGrain
 {
-    public Task<TailReply> TailAsync(TailRequest request)
-        => Task.FromResult(Context is not null && _monitored is { } monitored ? monitored.Tail.Read(request) : new TailReply(ErrnoOf(NotOpen()), 0, 0, 0, []));
+    public Task<TailReply> TailAsync(ContextHandle handle, TailRequest request) => TailAsync(Admits(handle), request);
 
-    public Task<BusyExplanation> ExplainBusyAsync(ObjectId id)
-        => Task.FromResult(Context is { } context
+    public Task<BusyExplanation> ExplainBusyAsync(ContextHandle handle, ObjectId id) => ExplainBusyAsync(Admits(handle), id);
+
+    public Task<HolderGraph> InspectGraphAsync(ContextHandle handle, GraphRequest request) => InspectGraphAsync(Admits(handle), request);
+
+    public Task<ContextInspection> InspectAsync(ContextHandle handle, InspectRequest request, CancellationToken cancellationToken)
+        => InspectAsync(Admits(handle), request, cancellationToken);
+
+    public Task<ObjectInspection?> InspectObjectAsync(ContextHandle handle, ObjectId id, StatePage page) => InspectObjectAsync(Admits(handle), id, page);
+
+    private Task<TailReply> TailAsync(bool isAdmitted, TailRequest request)
+        => Task.FromResult(OpenFor(isAdmitted) is not null && _monitored is { } monitored
+            ? monitored.Tail.Read(request)
+            : new TailReply(ErrnoOf(NotOpen(isAdmitted)), 0, 0, 0, []));
+
+    private Task<BusyExplanation> ExplainBusyAsync(bool isAdmitted, ObjectId id)
+        => Task.FromResult(OpenFor(isAdmitted) is { } context
             ? BusyExplainer.Explain(context, id)
-            : new BusyExplanation(ErrnoOf(NotOpen()), new ObjectRef(ObjectType.Any, id), 0, [], false));
+            : new BusyExplanation(ErrnoOf(NotOpen(isAdmitted)), new ObjectRef(ObjectType.Any, id), 0, [], false));
 
-    public Task<PutReply> OperateAsync(OperatorRequest request)
+    private Task<HolderGraph> InspectGraphAsync(bool isAdmitted, GraphRequest request)
+        => Task.FromResult(OpenFor(isAdmitted) is { } context ? GraphWalker.Walk(context, request) : new HolderGraph { Errno = ErrnoOf(NotOpen(isAdmitted)) });
+
+    private Task<ContextInspection> InspectAsync(bool isAdmitted, InspectRequest request, CancellationToken cancellationToken)
+        => OpenFor(isAdmitted) is { } context
+            ? ContextInspector.InspectAsync(context, _grains!, RuntimeIdentity, request, cancellationToken)
+            : Task.FromResult(new ContextInspection { Errno = ErrnoOf(NotOpen(isAdmitted)) });
+
+    private Task<ObjectInspection?> InspectObjectAsync(bool isAdmitted, ObjectId id, StatePage page)
     {
-        if (Context is not { } context)
+        if (OpenFor(isAdmitted) is not { } context)
         {
-            var closed = NotOpen();
+            DeactivateUnlessOpen();
+            return Task.FromResult<ObjectInspection?>(null);
+        }
+
+        return ContextInspector.InspectObjectAsync(context, _grains!, id, page);
+    }
+
+    private Task<PutReply> OperateAsync(bool isAdmitted, OperatorRequest request)
+    {
+        if (OpenFor(isAdmitted) is not { } context)
+        {
+            var closed = NotOpen(isAdmitted);
             return Task.FromResult(new PutReply(ErrnoOf(closed), null, closed));
         }
 
@@ -48,7 +81,7 @@ internal sealed partial class ContextGrain
         var references = context.References.ToList();
         references.ForEach(reference => context.Put(reference.Id));
         var reply = await ReleaseAsync(context, _grains!, default);
-        logger.OperatorReleased(name, Handle.ToShortString(), references.Count);
+        logger.OperatorReleased(name, Key.Tag, references.Count);
         return reply;
     }
 
@@ -61,7 +94,7 @@ internal sealed partial class ContextGrain
 
         var holds = driver.HeldCount;
         var reply = await PutAsync(context, request.Reference);
-        logger.OperatorDroppedDriver(request.Operator, driver.Id.Value, driver.Name, Handle.ToShortString(), holds);
+        logger.OperatorDroppedDriver(request.Operator, driver.Id.Value, driver.Name, Key.Tag, holds);
         return reply;
     }
 
@@ -73,7 +106,7 @@ internal sealed partial class ContextGrain
         await _journal.CommitAsync(reply.Errno == Errno.None ? record : null, Scope);
         if (reply.Errno == Errno.None)
         {
-            logger.OperatorDroppedHold(request.Operator, request.Hold.Value, driver!.Name, held, Handle.ToShortString());
+            logger.OperatorDroppedHold(request.Operator, request.Hold.Value, driver!.Name, held, Key.Tag);
         }
 
         return new PutReply(reply.Errno, null, reply.Diagnostic);

@@ -8,47 +8,47 @@ internal sealed partial class ContextGrain
 {
     private SiloAddress? Silo => GrainContext?.Address?.SiloAddress;
 
-    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation)
+    public ValueTask<IoctlReply> IoctlAsync(ContextHandle handle, IoctlRequest request, OperationId operation)
     {
         if (!TurnSpans.IsWanted(telemetry, out var parent))
         {
-            return IoctlTurnAsync(request, operation);
+            return IoctlTurnAsync(Admits(handle), request, operation);
         }
 
-        var span = TurnSpans.Start(CallSpan.Ioctl(request?.Command ?? 0), parent, Handle, Silo);
+        var span = TurnSpans.Start(CallSpan.Ioctl(request?.Command ?? 0), parent, Key, Silo);
         span?.SetIoctl(request?.Command ?? 0);
         return TurnSpans.RunAsync(
-            span, (this, request, operation), static turn => turn.Item1.IoctlTurnAsync(turn.request!, turn.operation), static reply => reply.Errno);
+            span, (this, handle, request, operation), static turn => turn.Item1.IoctlTurnAsync(turn.Item1.Admits(turn.handle), turn.request!, turn.operation), static reply => reply.Errno);
     }
 
-    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation)
+    public ValueTask<IoctlBatchReply> IoctlBatchAsync(ContextHandle handle, IoctlBatchRequest request, OperationId operation)
     {
         if (!TurnSpans.IsWanted(telemetry, out var parent))
         {
-            return IoctlBatchTurnAsync(request, operation);
+            return IoctlBatchTurnAsync(Admits(handle), request, operation);
         }
 
-        var span = TurnSpans.Start(CallSpan.Context("batch"), parent, Handle, Silo);
+        var span = TurnSpans.Start(CallSpan.Context("batch"), parent, Key, Silo);
         span?.SetTag(SpanTags.BatchSize, request?.Requests?.Length ?? 0);
         return TurnSpans.RunAsync(
-            span, (this, request, operation), static turn => turn.Item1.IoctlBatchTurnAsync(turn.request!, turn.operation), static reply => reply.Errno);
+            span, (this, handle, request, operation), static turn => turn.Item1.IoctlBatchTurnAsync(turn.Item1.Admits(turn.handle), turn.request!, turn.operation), static reply => reply.Errno);
     }
 
-    public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation)
+    public ValueTask<DriverReply> DriverAsync(ContextHandle handle, ReferenceId reference, DriverRequest request, OperationId operation)
         => TurnSpans.IsWanted(telemetry, out var parent)
             ? TurnSpans.RunAsync(
-                TurnSpans.Start(CallSpan.Driver(request), parent, Handle, Silo),
-                (this, reference, request, operation),
-                static turn => turn.Item1.DriverTurnAsync(turn.reference, turn.request, turn.operation),
+                TurnSpans.Start(CallSpan.Driver(request), parent, Key, Silo),
+                (this, handle, reference, request, operation),
+                static turn => turn.Item1.DriverTurnAsync(turn.Item1.Admits(turn.handle), turn.reference, turn.request, turn.operation),
                 static reply => reply.Errno)
-            : DriverTurnAsync(reference, request, operation);
+            : DriverTurnAsync(Admits(handle), reference, request, operation);
 
-    public ValueTask<FileReply> FileAsync(FileTarget target, FileRequest request, OperationId operation)
+    public ValueTask<FileReply> FileAsync(ContextHandle handle, FileTarget target, FileRequest request, OperationId operation)
         => TurnSpans.IsWanted(telemetry, out var parent)
             ? TurnSpans.RunAsync(
-                TurnSpans.Start(CallSpan.Context(request is WriteFileRequest ? "write" : "read"), parent, Handle, Silo),
-                (this, target, request, operation),
-                static turn => turn.Item1.FileTurnAsync(turn.target, turn.request, turn.operation),
+                TurnSpans.Start(CallSpan.Context(request is WriteFileRequest ? "write" : "read"), parent, Key, Silo),
+                (this, handle, target, request, operation),
+                static turn => turn.Item1.FileTurnAsync(turn.Item1.Admits(turn.handle), turn.target, turn.request, turn.operation),
                 static reply => reply.Errno)
-            : FileTurnAsync(target, request, operation);
+            : FileTurnAsync(Admits(handle), target, request, operation);
 }

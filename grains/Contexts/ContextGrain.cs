@@ -2,10 +2,10 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Dispatch;
-using IommuFd.Grains.Inspection;
 using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Monitoring;
+using IommuFd.Grains.Proofs;
 using IommuFd.Grains.Telemetry;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
@@ -33,36 +33,38 @@ internal sealed partial class ContextGrain(
     ContextDirectory directory,
     SiloStatistics statistics,
     TurnTelemetry telemetry,
+    SiloProofs proofs,
     IJournal? siloJournal = null) : Grain, IContextGrain
 {
-    private ContextHandle Handle => new(this.GetPrimaryKey());
+    // The handle that a call has proven to be this context's: comparing costs less than hashing.
+    private ContextHandle? _handle;
+
+    private ContextKey Key => new(this.GetPrimaryKey());
 
     private IoctlScope Scope => new(_context!, _grains!, _programs);
 
-    public Task<HolderGraph> InspectGraphAsync(GraphRequest request)
-        => Task.FromResult(Context is { } context ? GraphWalker.Walk(context, request) : new HolderGraph { Errno = ErrnoOf(NotOpen()) });
-
-    public Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken)
-        => Context is { } context
-            ? ContextInspector.InspectAsync(context, _grains!, RuntimeIdentity, request, cancellationToken)
-            : Task.FromResult(new ContextInspection { Errno = ErrnoOf(NotOpen()) });
-
-    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page)
+    // Whether a call's handle is this context's. If not, the call is answered as if the context were not open.
+    private bool Admits(ContextHandle handle)
     {
-        if (Context is not { } context)
+        if (_handle is { } known)
         {
-            DeactivateUnlessOpen();
-            return Task.FromResult<ObjectInspection?>(null);
+            return handle == known;
         }
 
-        return ContextInspector.InspectObjectAsync(context, _grains!, id, page);
+        if (handle.Key != Key)
+        {
+            return false;
+        }
+
+        _handle = handle;
+        return true;
     }
 
-    private ValueTask<IoctlReply> IoctlTurnAsync(IoctlRequest request, OperationId operation)
+    private ValueTask<IoctlReply> IoctlTurnAsync(bool isAdmitted, IoctlRequest request, OperationId operation)
     {
-        if (Context is not { AnswersIoctls: true } context)
+        if (OpenFor(isAdmitted) is not { AnswersIoctls: true } context)
         {
-            return ValueTask.FromResult(Counted(request, Reply(NotOpen())));
+            return ValueTask.FromResult(Counted(request, Reply(NotOpen(isAdmitted))));
         }
 
         // A client that sends no request at all gets EFAULT each time: there is nothing to keep or to journal.
@@ -91,11 +93,11 @@ internal sealed partial class ContextGrain(
         return ValueTask.FromResult(Finish(turn, ioctl, reply, isKept: turn.Reference is not null && IsKept(turn, ioctl, reply), hasWaited: false));
     }
 
-    private ValueTask<IoctlBatchReply> IoctlBatchTurnAsync(IoctlBatchRequest request, OperationId operation)
+    private ValueTask<IoctlBatchReply> IoctlBatchTurnAsync(bool isAdmitted, IoctlBatchRequest request, OperationId operation)
     {
-        if (Context is not { AnswersIoctls: true } context)
+        if (OpenFor(isAdmitted) is not { AnswersIoctls: true } context)
         {
-            return BatchReply(NotOpen());
+            return BatchReply(NotOpen(isAdmitted));
         }
 
         if (request.Requests.Length > IoctlLimits.MaxBatch)
@@ -126,11 +128,11 @@ internal sealed partial class ContextGrain(
         static async ValueTask<IoctlBatchReply> FirstPartAsync(IoctlBatchRequest request, ValueTask<IoctlBatchReply> running) => BatchParts.First(request, await running);
     }
 
-    public ValueTask<IoctlBatchReply> IoctlBatchRestAsync(OperationId operation, int from)
+    public ValueTask<IoctlBatchReply> IoctlBatchRestAsync(ContextHandle handle, OperationId operation, int from)
     {
-        if (Context is not { } context)
+        if (Admits(handle) is var isAdmitted && OpenFor(isAdmitted) is not { } context)
         {
-            return BatchReply(NotOpen());
+            return BatchReply(NotOpen(isAdmitted));
         }
 
         return !TryBegin(context, operation, out _, out var answer, out var failure) && answer is IoctlBatchReply whole
@@ -138,11 +140,11 @@ internal sealed partial class ContextGrain(
             : BatchReply(failure ?? Failure.Because(DiagnosticReason.OperationSettled, (ulong)operation.Sequence));
     }
 
-    private ValueTask<DriverReply> DriverTurnAsync(ReferenceId reference, DriverRequest request, OperationId operation)
+    private ValueTask<DriverReply> DriverTurnAsync(bool isAdmitted, ReferenceId reference, DriverRequest request, OperationId operation)
     {
-        if (Context is not { } context)
+        if (OpenFor(isAdmitted) is not { } context)
         {
-            return DriverReply(NotOpen());
+            return DriverReply(NotOpen(isAdmitted));
         }
 
         if (!TryBegin(context, operation, out var turn, out var answer, out var failure))
@@ -155,14 +157,14 @@ internal sealed partial class ContextGrain(
         static ValueTask<DriverReply> DriverReply(IoctlDiagnostic failure) => ValueTask.FromResult(new DriverReply(ErrnoOf(failure), Diagnostic: failure));
     }
 
-    public async ValueTask<PollReply> PollFileAsync(FileTarget target, TimeSpan wait)
-        => Context is not null ? await FileDispatcher.PollAsync(Scope, target, wait) : new PollReply(ErrnoOf(NotOpen()));
+    public async ValueTask<PollReply> PollFileAsync(ContextHandle handle, FileTarget target, TimeSpan wait)
+        => Admits(handle) is var isAdmitted && OpenFor(isAdmitted) is not null ? await FileDispatcher.PollAsync(Scope, target, wait) : new PollReply(ErrnoOf(NotOpen(isAdmitted)));
 
-    private ValueTask<FileReply> FileTurnAsync(FileTarget target, FileRequest request, OperationId operation)
+    private ValueTask<FileReply> FileTurnAsync(bool isAdmitted, FileTarget target, FileRequest request, OperationId operation)
     {
-        if (Context is not { } context)
+        if (OpenFor(isAdmitted) is not { } context)
         {
-            return FileReply(NotOpen());
+            return FileReply(NotOpen(isAdmitted));
         }
 
         if (request is WriteFileRequest { Content: null or { Length: > IoctlLimits.MaxBufferBytes } } write)

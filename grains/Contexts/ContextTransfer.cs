@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Hashing;
+using IommuFd.Grains.Proofs;
 using Orleans.Serialization;
 
 namespace IommuFd.Grains.Contexts;
@@ -23,7 +24,7 @@ internal sealed record ContextTransfer([property: Id(0)] Guid Id, [property: Id(
     /// <summary>Sends a package ahead, unless it may travel with its activation. The silo that it goes to is the request context's hint.</summary>
     /// <returns>The ticket; null for a small package, of which nothing was sent.</returns>
     /// <exception cref="InvalidOperationException">A piece was lost.</exception>
-    public static async ValueTask<ContextTransfer?> SendAsync(ContextPackage package, Serializer serializer, IGrainFactory grains)
+    public static async ValueTask<ContextTransfer?> SendAsync(ContextPackage package, Serializer serializer, IGrainFactory grains, SiloProof proof)
     {
         var writer = new PieceWriter();
         serializer.Serialize(package, writer);
@@ -41,7 +42,7 @@ internal sealed record ContextTransfer([property: Id(0)] Guid Id, [property: Id(
             for (; pieces.TryDequeue(out var piece); count++)
             {
                 checksum.Append(piece);
-                if (!await box.AddAsync(count, piece))
+                if (!await box.AddAsync(proof, count, piece))
                 {
                     throw new InvalidOperationException($"The silo that it goes to has lost a piece before piece {count}.");
                 }
@@ -49,7 +50,7 @@ internal sealed record ContextTransfer([property: Id(0)] Guid Id, [property: Id(
         }
         catch
         {
-            box.EndAsync().Ignore();
+            box.EndAsync(proof).Ignore();
             throw;
         }
 
@@ -57,7 +58,7 @@ internal sealed record ContextTransfer([property: Id(0)] Guid Id, [property: Id(
     }
 
     /// <summary>Fetches the package; null where it has not arrived whole.</summary>
-    public async ValueTask<ContextPackage?> ReceiveAsync(Serializer serializer, IGrainFactory grains)
+    public async ValueTask<ContextPackage?> ReceiveAsync(Serializer serializer, IGrainFactory grains, SiloProof proof)
     {
         var box = grains.GetGrain<IHandoverBox>(Id);
         var checksum = new XxHash3();
@@ -65,7 +66,7 @@ internal sealed record ContextTransfer([property: Id(0)] Guid Id, [property: Id(
         PieceSegment? last = null;
         for (var number = 0; number < Pieces; number++)
         {
-            if (await box.TakeAsync(number) is not { } piece)
+            if (await box.TakeAsync(proof, number) is not { } piece)
             {
                 return null;
             }
@@ -75,7 +76,7 @@ internal sealed record ContextTransfer([property: Id(0)] Guid Id, [property: Id(
             first ??= last;
         }
 
-        box.EndAsync().Ignore();
+        box.EndAsync(proof).Ignore();
         return first is not null && checksum.GetCurrentHashAsUInt64() == Checksum
             ? serializer.Deserialize<ContextPackage>(new ReadOnlySequence<byte>(first, 0, last!, last!.Memory.Length))
             : null;

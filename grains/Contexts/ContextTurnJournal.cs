@@ -2,6 +2,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 using Orleans.Serialization;
@@ -18,13 +19,13 @@ namespace IommuFd.Grains.Contexts;
 
 /// <summary>The journal of one context's turns, as one activation of its grain has it. One turn at a time.</summary>
 /// <param name="activation">The activation; deactivated where it can't go on.</param>
-/// <param name="handle">The context.</param>
+/// <param name="key">The context.</param>
 /// <param name="siloJournal">The silo's journal; null where the silo has volatile contexts only.</param>
 /// <param name="serializer">Serializes records.</param>
 /// <param name="snapshotAfterBytes">How many bytes of records a snapshot is worth at least.</param>
 /// <param name="logger">The grain's logger.</param>
 internal sealed class ContextTurnJournal(
-    IGrainContext activation, ContextHandle handle, IJournal? siloJournal, Serializer serializer, int snapshotAfterBytes, ILogger logger)
+    IGrainContext activation, ContextKey key, IJournal? siloJournal, Serializer serializer, int snapshotAfterBytes, ILogger logger)
 {
     private ContextJournal? _journal;
     private ReleasedReply? _released;
@@ -57,7 +58,7 @@ internal sealed class ContextTurnJournal(
     /// The store can't be reached: this activation tells each caller so for a while, and deactivates. Would it deactivate at once, Orleans would send
     /// what waits to the next activation, which fares no better, until its patience ends; then callers would read Orleans' reason and not ours.
     /// </exception>
-    public async ValueTask<RecoveredContext?> RecoverAsync(IGrainFactory grainFactory, CancellationToken cancellationToken)
+    public async ValueTask<RecoveredContext?> RecoverAsync(IGrainFactory grainFactory, SiloProof? proof, CancellationToken cancellationToken)
     {
         if (siloJournal is null)
         {
@@ -66,8 +67,8 @@ internal sealed class ContextTurnJournal(
 
         try
         {
-            var recovery = new ContextRecovery(siloJournal, serializer, grainFactory, logger, snapshotAfterBytes);
-            if (await recovery.RecoverAsync(handle, cancellationToken) is not { } recovered)
+            var recovery = new ContextRecovery(siloJournal, serializer, grainFactory, proof, logger, snapshotAfterBytes);
+            if (await recovery.RecoverAsync(key, cancellationToken) is not { } recovered)
             {
                 return null;
             }
@@ -106,9 +107,9 @@ internal sealed class ContextTurnJournal(
 
         try
         {
-            if (await siloJournal.Store.CreateAsync(handle, siloJournal.Owner, CancellationToken.None) is { } epoch)
+            if (await siloJournal.Store.CreateAsync(key, siloJournal.Owner, CancellationToken.None) is { } epoch)
             {
-                _journal = new ContextJournal(siloJournal, serializer, handle, epoch, snapshotAfterBytes);
+                _journal = new ContextJournal(siloJournal, serializer, key, epoch, snapshotAfterBytes);
                 return null;
             }
         }
@@ -178,7 +179,7 @@ internal sealed class ContextTurnJournal(
     /// <returns>What the turn must throw.</returns>
     public ContextUnavailableException Deactivate(string reason)
     {
-        logger.ContextAbandoned(handle.ToShortString(), reason);
+        logger.ContextAbandoned(key.Tag, reason);
         _unavailable = reason;
         activation.Deactivate(new DeactivationReason(DeactivationReasonCode.ApplicationRequested, reason));
         return new ContextUnavailableException(reason);

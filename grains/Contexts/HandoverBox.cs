@@ -1,31 +1,47 @@
+using IommuFd.Grains.Proofs;
+
 namespace IommuFd.Grains.Contexts;
 
 /// <inheritdoc cref="IHandoverBox"/>
 /// <remarks>A transfer that nobody goes on with is dropped as any idle grain, so that a silo that died meanwhile leaves nothing behind.</remarks>
 [CollectionAgeLimit(Minutes = 5)]
-internal sealed class HandoverBox : Grain, IHandoverBox
+internal sealed class HandoverBox(SiloProofs proofs) : Grain, IHandoverBox
 {
     private readonly Queue<byte[]> _pieces = [];
     private int _added;
 
-    public ValueTask<bool> AddAsync(int number, byte[] piece)
+    public async ValueTask<bool> AddAsync(SiloProof proof, int number, byte[] piece)
     {
-        if (number != _added)
+        if (!await AdmitsAsync(proof) || number != _added)
         {
-            return ValueTask.FromResult(false);
+            return false;
         }
 
         _pieces.Enqueue(piece);
         _added++;
-        return ValueTask.FromResult(true);
+        return true;
     }
 
-    public ValueTask<byte[]?> TakeAsync(int number)
-        => ValueTask.FromResult(number == _added - _pieces.Count && _pieces.TryDequeue(out var piece) ? piece : null);
+    public async ValueTask<byte[]?> TakeAsync(SiloProof proof, int number)
+        => await AdmitsAsync(proof) && number == _added - _pieces.Count && _pieces.TryDequeue(out var piece) ? piece : null;
 
-    public Task EndAsync()
+    public async Task EndAsync(SiloProof proof)
     {
-        DeactivateOnIdle();
-        return Task.CompletedTask;
+        if (await AdmitsAsync(proof))
+        {
+            DeactivateOnIdle();
+        }
+    }
+
+    // A call that is not admitted leaves no activation behind, unless a silo's has made one.
+    private async ValueTask<bool> AdmitsAsync(SiloProof proof)
+    {
+        var isAdmitted = proofs.IsKnown(proof) || await proofs.IsGenuineAsync(proof, this.GetGrainId());
+        if (!isAdmitted && _added == 0)
+        {
+            DeactivateOnIdle();
+        }
+
+        return isAdmitted;
     }
 }

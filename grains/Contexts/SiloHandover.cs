@@ -8,7 +8,7 @@ namespace IommuFd.Grains.Contexts;
 /// the silo active then, so each context is told where to go, and the quota admits no new ones.
 /// </summary>
 internal sealed class SiloHandover(
-    ContextDirectory contexts, ContextQuota quota, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails silo, ILogger<SiloHandover> logger)
+    ContextDirectory contexts, ContextQuota quota, ContextControls controls, IClusterMembershipService membership, ILocalSiloDetails silo, ILogger<SiloHandover> logger)
     : ILifecycleParticipant<ISiloLifecycle>
 {
     // How many contexts move at the same time.
@@ -49,12 +49,12 @@ internal sealed class SiloHandover(
     {
         try
         {
-            await grains.GetGrain<IContextHandover>(context.Handle.Value).HandOverAsync(destination).WaitAsync(cancellationToken);
+            await controls.Of(context.Key).HandOverAsync(destination).WaitAsync(cancellationToken);
             return true;
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
-            logger.ContextNotHandedOver(exception, context.Handle.ToShortString(), destination.ToString());
+            logger.ContextNotHandedOver(exception, context.Key.Tag, destination.ToString());
             return false;
         }
     }

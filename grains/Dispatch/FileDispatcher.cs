@@ -26,7 +26,7 @@ internal static class FileDispatcher
     // A client may send any target: all of it must be as the context has it.
     private static ObjectEntry? Find(IoctlScope scope, FileTarget? target)
         => target is not null
-            && target.Context == scope.Grains.Handle
+            && target.Context == scope.Grains.Key
             && scope.Context.FindDriver(target.Reference) is { } reference
             && scope.Context.Objects.Find(target.Id.Value, target.Type) is { Type: var type } entry
             && type == target.Type

@@ -9,10 +9,10 @@ namespace IommuFd.Grains.Journaling;
 /// </summary>
 /// <param name="journal">The silo's journal.</param>
 /// <param name="serializer">Serializes records and snapshots.</param>
-/// <param name="handle">The context.</param>
+/// <param name="key">The context.</param>
 /// <param name="epoch">The epoch of this activation.</param>
 /// <param name="snapshotAfterBytes">Takes no snapshot before there are this many bytes of records.</param>
-internal sealed class ContextJournal(IJournal journal, Serializer serializer, ContextHandle handle, long epoch, int snapshotAfterBytes)
+internal sealed class ContextJournal(IJournal journal, Serializer serializer, ContextKey key, long epoch, int snapshotAfterBytes)
 {
     // Volatile contexts take their epochs from the clock. Those of durable contexts are greater, in case a handle is used once in each
     // mode.
@@ -37,25 +37,25 @@ internal sealed class ContextJournal(IJournal journal, Serializer serializer, Co
     public void Note(long snapshotBytes, long recordBytes) => (_snapshotBytes, _recordBytes) = (snapshotBytes, recordBytes);
 
     /// <summary>Confirms that this activation still owns the epoch.</summary>
-    public ValueTask<JournalOutcome> ConfirmAsync() => journal.WriteAsync(new ConfirmEpoch(handle, epoch));
+    public ValueTask<JournalOutcome> ConfirmAsync() => journal.WriteAsync(new ConfirmEpoch(key, epoch));
 
     /// <summary>Appends a record.</summary>
     public ValueTask<JournalOutcome> AppendAsync(JournalRecord record)
     {
-        var frame = JournalFrame.Encode(handle.Value, ++Position, serializer.SerializeToArray(record));
+        var frame = JournalFrame.Encode(key.Value, ++Position, serializer.SerializeToArray(record));
         _recordBytes += frame.Length;
-        return journal.WriteAsync(new AppendRecord(handle, epoch, Position, frame));
+        return journal.WriteAsync(new AppendRecord(key, epoch, Position, frame));
     }
 
     /// <summary>Replaces all records with a snapshot.</summary>
     public ValueTask<JournalOutcome> StoreAsync(ContextSnapshot snapshot)
     {
-        var frame = JournalFrame.Encode(handle.Value, Position, serializer.SerializeToArray(snapshot));
+        var frame = JournalFrame.Encode(key.Value, Position, serializer.SerializeToArray(snapshot));
         (_snapshotBytes, _recordBytes) = (frame.Length, 0);
-        return journal.WriteAsync(new StoreSnapshot(handle, epoch, Position, frame));
+        return journal.WriteAsync(new StoreSnapshot(key, epoch, Position, frame));
     }
 
     /// <summary>Ends the journal of a released context.</summary>
     public ValueTask<JournalOutcome> ReleaseAsync(ReleasedReply words)
-        => journal.WriteAsync(new ReleaseJournal(handle, epoch, JournalFrame.Encode(handle.Value, 0, serializer.SerializeToArray(words))));
+        => journal.WriteAsync(new ReleaseJournal(key, epoch, JournalFrame.Encode(key.Value, 0, serializer.SerializeToArray(words))));
 }

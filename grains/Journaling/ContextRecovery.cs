@@ -2,6 +2,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Proofs;
 using Microsoft.Extensions.Logging;
 using Orleans.Serialization;
 
@@ -17,34 +18,34 @@ namespace IommuFd.Grains.Journaling;
 internal sealed record RecoveredContext(ContextModel? Context, ObjectGrains? Grains, ContextJournal? Journal, ReleasedReply? ReleasedReply, IoctlDiagnostic? Damage);
 
 /// <summary>Recovers contexts from their journals.</summary>
-internal sealed class ContextRecovery(IJournal journal, Serializer serializer, IGrainFactory grainFactory, ILogger logger, int snapshotAfterBytes)
+internal sealed class ContextRecovery(IJournal journal, Serializer serializer, IGrainFactory grainFactory, SiloProof? proof, ILogger logger, int snapshotAfterBytes)
 {
     // One read: large enough to make few of them, small enough that many contexts can recover at once.
     private const int PageBytes = 4 << 20;
 
     /// <summary>Acquires a context's journal and recovers the context.</summary>
-    /// <returns>Null if the handle has no journal.</returns>
+    /// <returns>Null if the context has no journal.</returns>
     /// <exception cref="JournalStoreException">The store can't be reached.</exception>
-    public async Task<RecoveredContext?> RecoverAsync(ContextHandle handle, CancellationToken cancellationToken)
+    public async Task<RecoveredContext?> RecoverAsync(ContextKey key, CancellationToken cancellationToken)
     {
-        if (await journal.Store.AcquireAsync(handle, journal.Owner, cancellationToken) is not { } head)
+        if (await journal.Store.AcquireAsync(key, journal.Owner, cancellationToken) is not { } head)
         {
             return null;
         }
 
         if (head.Released is { } released)
         {
-            return Decode<ReleasedReply>(handle, 0, released) is { } words ? new RecoveredContext(null, null, null, words, null) : Damaged(handle, DiagnosticReason.JournalDamaged, 0);
+            return Decode<ReleasedReply>(key, 0, released) is { } words ? new RecoveredContext(null, null, null, words, null) : Damaged(key, DiagnosticReason.JournalDamaged, 0);
         }
 
-        var log = new ContextJournal(journal, serializer, handle, head.Epoch, snapshotAfterBytes) { Position = head.SnapshotPosition };
-        var grains = new ObjectGrains(grainFactory, handle, log.ObjectEpoch, logger);
+        var log = new ContextJournal(journal, serializer, key, head.Epoch, snapshotAfterBytes) { Position = head.SnapshotPosition };
+        var grains = new ObjectGrains(grainFactory, proof, key, log.ObjectEpoch, logger);
         var context = new ContextModel();
         if (head.Snapshot is { } frame)
         {
-            if (Decode<ContextSnapshot>(handle, head.SnapshotPosition, frame) is not { } snapshot)
+            if (Decode<ContextSnapshot>(key, head.SnapshotPosition, frame) is not { } snapshot)
             {
-                return Damaged(handle, DiagnosticReason.JournalDamaged, 0);
+                return Damaged(key, DiagnosticReason.JournalDamaged, 0);
             }
 
             try
@@ -53,14 +54,14 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
             }
             catch (InvalidDataException exception)
             {
-                logger.JournalUnreadable(exception, handle.ToShortString(), head.SnapshotPosition);
+                logger.JournalUnreadable(exception, key.Tag, head.SnapshotPosition);
                 await grains.EndAllAsync();
-                return Damaged(handle, DiagnosticReason.JournalDamaged, 0);
+                return Damaged(key, DiagnosticReason.JournalDamaged, 0);
             }
         }
 
         // A failing object grain is no sign of damage: the next activation may find it well.
-        var (damage, isTorn, bytes) = grains.HasLost ? default : await ReplayAsync(handle, new IoctlScope(context, grains), log, cancellationToken);
+        var (damage, isTorn, bytes) = grains.HasLost ? default : await ReplayAsync(key, new IoctlScope(context, grains), log, cancellationToken);
         if (grains.HasLost)
         {
             return new RecoveredContext(context, grains, log, null, null);
@@ -69,14 +70,14 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
         if (damage is { } reason)
         {
             await grains.EndAllAsync();
-            return Damaged(handle, reason, (ulong)log.Position + 1);
+            return Damaged(key, reason, (ulong)log.Position + 1);
         }
 
         log.Note(head.Snapshot?.Length ?? 0, bytes);
         if (isTorn)
         {
             // The torn record occupies its position: a snapshot that claims the position deletes it.
-            logger.JournalTorn(handle.ToShortString(), ++log.Position);
+            logger.JournalTorn(key.Tag, ++log.Position);
             var snapshot = await ContextSnapshots.CaptureAsync(context, grains);
             if (grains.HasLost)
             {
@@ -86,15 +87,15 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
             await log.StoreAsync(snapshot);
         }
 
-        logger.ContextRecovered(handle.ToShortString(), head.Epoch, head.SnapshotPosition, log.Position, context.Objects.Count);
+        logger.ContextRecovered(key.Tag, head.Epoch, head.SnapshotPosition, log.Position, context.Objects.Count);
         return new RecoveredContext(context, grains, log, null, null);
     }
 
     private async Task<(DiagnosticReason? Damage, bool IsTorn, long Bytes)> ReplayAsync(
-        ContextHandle handle, IoctlScope scope, ContextJournal log, CancellationToken cancellationToken)
+        ContextKey key, IoctlScope scope, ContextJournal log, CancellationToken cancellationToken)
     {
         var bytes = 0L;
-        while (await journal.Store.ReadAsync(handle, log.Position, PageBytes, cancellationToken) is { Count: > 0 } page)
+        while (await journal.Store.ReadAsync(key, log.Position, PageBytes, cancellationToken) is { Count: > 0 } page)
         {
             for (var i = 0; i < page.Count; i++)
             {
@@ -104,16 +105,16 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
                     return (DiagnosticReason.JournalDamaged, false, bytes);
                 }
 
-                if (Decode<JournalRecord>(handle, position, frame) is not { } record)
+                if (Decode<JournalRecord>(key, position, frame) is not { } record)
                 {
                     // Only the write under way when the store failed can be torn, and no record follows it.
-                    var isLast = i == page.Count - 1 && (await journal.Store.ReadAsync(handle, position, 1, cancellationToken)).Count == 0;
+                    var isLast = i == page.Count - 1 && (await journal.Store.ReadAsync(key, position, 1, cancellationToken)).Count == 0;
                     return isLast ? (null, true, bytes) : (DiagnosticReason.JournalDamaged, false, bytes);
                 }
 
                 if (!await record.ReplayAsync(scope with { Asked = ProgramMemory.Replay(record.Memory) }))
                 {
-                    logger.JournalDiverged(handle.ToShortString(), position, record);
+                    logger.JournalDiverged(key.Tag, position, record);
                     return (DiagnosticReason.JournalDiverged, false, bytes);
                 }
 
@@ -125,18 +126,18 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
         return (null, false, bytes);
     }
 
-    private RecoveredContext Damaged(ContextHandle handle, DiagnosticReason reason, ulong position)
+    private RecoveredContext Damaged(ContextKey key, DiagnosticReason reason, ulong position)
     {
         var damage = Failure.Because(reason, position);
-        logger.JournalUnusable(handle.ToShortString(), damage.ToString());
+        logger.JournalUnusable(key.Tag, damage.ToString());
         return new RecoveredContext(null, null, null, null, damage);
     }
 
     // The content of an intact frame was written by some version of this program; if it can't be read, it counts as damaged.
-    private T? Decode<T>(ContextHandle handle, long position, byte[] frame)
+    private T? Decode<T>(ContextKey key, long position, byte[] frame)
         where T : class
     {
-        if (!JournalFrame.TryDecode(handle.Value, position, frame, out var content))
+        if (!JournalFrame.TryDecode(key.Value, position, frame, out var content))
         {
             return null;
         }
@@ -147,7 +148,7 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
         }
         catch (Exception exception)
         {
-            logger.JournalUnreadable(exception, handle.ToShortString(), position);
+            logger.JournalUnreadable(exception, key.Tag, position);
             return null;
         }
     }

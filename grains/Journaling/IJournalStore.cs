@@ -23,26 +23,26 @@ public interface IJournalStore : IAsyncDisposable
     Task InitializeAsync(CancellationToken cancellationToken);
 
     /// <summary>Creates the empty journal of a context, with epoch 1.</summary>
-    /// <param name="handle">The context.</param>
+    /// <param name="key">The context.</param>
     /// <param name="owner">The acquiring silo, for people and for the sweeper.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>The epoch; null if the handle has, or had, a journal.</returns>
-    Task<long?> CreateAsync(ContextHandle handle, string owner, CancellationToken cancellationToken);
+    /// <returns>The epoch; null if the context has, or had, a journal.</returns>
+    Task<long?> CreateAsync(ContextKey key, string owner, CancellationToken cancellationToken);
 
     /// <summary>Acquires a journal: raises its epoch by 1, which fences all earlier epochs' writes.</summary>
-    /// <param name="handle">The context.</param>
+    /// <param name="key">The context.</param>
     /// <param name="owner">The acquiring silo.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>The journal; null if the handle has none.</returns>
-    Task<JournalHead?> AcquireAsync(ContextHandle handle, string owner, CancellationToken cancellationToken);
+    /// <returns>The journal; null if the context has none.</returns>
+    Task<JournalHead?> AcquireAsync(ContextKey key, string owner, CancellationToken cancellationToken);
 
     /// <summary>Reads records in order.</summary>
-    /// <param name="handle">The context.</param>
+    /// <param name="key">The context.</param>
     /// <param name="after">Only records behind this position.</param>
     /// <param name="maxBytes">Stops after the record that reaches this many bytes; returns at least one record if there is one.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
     /// <returns>The records; empty at the end.</returns>
-    Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextHandle handle, long after, int maxBytes, CancellationToken cancellationToken);
+    Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextKey key, long after, int maxBytes, CancellationToken cancellationToken);
 
     /// <summary>Commits writes of many contexts, durably and together. A context has at most one write among them.</summary>
     /// <param name="writes">The writes.</param>
@@ -50,12 +50,12 @@ public interface IJournalStore : IAsyncDisposable
     /// <returns>The outcome of each write.</returns>
     Task<JournalOutcome[]> CommitAsync(IReadOnlyList<JournalWrite> writes, CancellationToken cancellationToken);
 
-    /// <summary>Lists open journals, by ascending handle.</summary>
-    /// <param name="after">Only greater handles, in the store's own order; null starts at the first.</param>
+    /// <summary>Lists open journals, by ascending key.</summary>
+    /// <param name="after">Only greater keys, in the store's own order; null starts at the first.</param>
     /// <param name="limit">At most this many.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
     /// <returns>The journals; empty at the end.</returns>
-    Task<IReadOnlyList<JournalInfo>> ListAsync(ContextHandle? after, int limit, CancellationToken cancellationToken);
+    Task<IReadOnlyList<JournalInfo>> ListAsync(ContextKey? after, int limit, CancellationToken cancellationToken);
 
     /// <summary>Deletes the kept replies of contexts that were released long ago.</summary>
     /// <param name="age">The minimum time since the release.</param>
@@ -77,40 +77,40 @@ public sealed record JournalHead(long Epoch, long SnapshotPosition, byte[]? Snap
 public readonly record struct JournalEntry(long Position, byte[] Frame);
 
 /// <summary>An open journal, as the sweeper sees it.</summary>
-/// <param name="Handle">The context.</param>
+/// <param name="Key">The context.</param>
 /// <param name="Epoch">The latest epoch.</param>
 /// <param name="Owner">The silo that acquired it last.</param>
-public readonly record struct JournalInfo(ContextHandle Handle, long Epoch, string Owner);
+public readonly record struct JournalInfo(ContextKey Key, long Epoch, string Owner);
 
 /// <summary>A write to a context's journal, made only if the epoch is still the context's.</summary>
-/// <param name="Handle">The context.</param>
+/// <param name="Key">The context.</param>
 /// <param name="Epoch">The writing activation's epoch.</param>
-public abstract record JournalWrite(ContextHandle Handle, long Epoch);
+public abstract record JournalWrite(ContextKey Key, long Epoch);
 
 /// <summary>Writes nothing, but confirms that the epoch is still the context's. A reply that changes nothing requires this.</summary>
-/// <param name="Handle">The context.</param>
+/// <param name="Key">The context.</param>
 /// <param name="Epoch">The epoch.</param>
-public sealed record ConfirmEpoch(ContextHandle Handle, long Epoch) : JournalWrite(Handle, Epoch);
+public sealed record ConfirmEpoch(ContextKey Key, long Epoch) : JournalWrite(Key, Epoch);
 
 /// <summary>Appends a record.</summary>
-/// <param name="Handle">The context.</param>
+/// <param name="Key">The context.</param>
 /// <param name="Epoch">The epoch.</param>
 /// <param name="Position">The record's position. If it is taken, the writer has a bug or the store is damaged: the commit throws.</param>
 /// <param name="Frame">The bytes.</param>
-public sealed record AppendRecord(ContextHandle Handle, long Epoch, long Position, byte[] Frame) : JournalWrite(Handle, Epoch);
+public sealed record AppendRecord(ContextKey Key, long Epoch, long Position, byte[] Frame) : JournalWrite(Key, Epoch);
 
 /// <summary>Replaces the snapshot and deletes the records that the new one contains (compaction).</summary>
-/// <param name="Handle">The context.</param>
+/// <param name="Key">The context.</param>
 /// <param name="Epoch">The epoch.</param>
 /// <param name="Position">The last record that it contains.</param>
 /// <param name="Frame">The bytes.</param>
-public sealed record StoreSnapshot(ContextHandle Handle, long Epoch, long Position, byte[] Frame) : JournalWrite(Handle, Epoch);
+public sealed record StoreSnapshot(ContextKey Key, long Epoch, long Position, byte[] Frame) : JournalWrite(Key, Epoch);
 
 /// <summary>Deletes the records and snapshot of a released context, and keeps the reply to its last Put for a repeat.</summary>
-/// <param name="Handle">The context.</param>
+/// <param name="Key">The context.</param>
 /// <param name="Epoch">The epoch.</param>
 /// <param name="Frame">The reply's frame.</param>
-public sealed record ReleaseJournal(ContextHandle Handle, long Epoch, byte[] Frame) : JournalWrite(Handle, Epoch);
+public sealed record ReleaseJournal(ContextKey Key, long Epoch, byte[] Frame) : JournalWrite(Key, Epoch);
 
 /// <summary>The outcome of a write.</summary>
 public enum JournalOutcome

@@ -12,21 +12,21 @@ internal static class JournalFrame
     private const int HeaderBytes = sizeof(int) + sizeof(ulong);
 
     /// <summary>Encodes content as a frame.</summary>
-    /// <param name="handle">The context, as the 16 bytes of its handle.</param>
+    /// <param name="key">The context, as the 16 bytes of its key.</param>
     /// <param name="position">The position in its journal.</param>
     /// <param name="content">The content.</param>
-    public static byte[] Encode(Guid handle, long position, ReadOnlySpan<byte> content)
+    public static byte[] Encode(Guid key, long position, ReadOnlySpan<byte> content)
     {
         var frame = new byte[HeaderBytes + content.Length];
         BinaryPrimitives.WriteInt32LittleEndian(frame, content.Length);
-        BinaryPrimitives.WriteUInt64LittleEndian(frame.AsSpan(sizeof(int)), Checksum(handle, position, content));
+        BinaryPrimitives.WriteUInt64LittleEndian(frame.AsSpan(sizeof(int)), Checksum(key, position, content));
         content.CopyTo(frame.AsSpan(HeaderBytes));
         return frame;
     }
 
     /// <summary>Decodes a frame, if it is intact and in its place.</summary>
     /// <returns>False if it is not.</returns>
-    public static bool TryDecode(Guid handle, long position, byte[] frame, out ReadOnlyMemory<byte> content)
+    public static bool TryDecode(Guid key, long position, byte[] frame, out ReadOnlyMemory<byte> content)
     {
         content = default;
         if (frame.Length < HeaderBytes || BinaryPrimitives.ReadInt32LittleEndian(frame) != frame.Length - HeaderBytes)
@@ -35,13 +35,13 @@ internal static class JournalFrame
         }
 
         content = frame.AsMemory(HeaderBytes);
-        return BinaryPrimitives.ReadUInt64LittleEndian(frame.AsSpan(sizeof(int))) == Checksum(handle, position, content.Span);
+        return BinaryPrimitives.ReadUInt64LittleEndian(frame.AsSpan(sizeof(int))) == Checksum(key, position, content.Span);
     }
 
-    private static ulong Checksum(Guid handle, long position, ReadOnlySpan<byte> content)
+    private static ulong Checksum(Guid key, long position, ReadOnlySpan<byte> content)
     {
         Span<byte> place = stackalloc byte[16 + sizeof(long)];
-        handle.TryWriteBytes(place);
+        key.TryWriteBytes(place);
         BinaryPrimitives.WriteInt64LittleEndian(place[16..], position);
         return XxHash3.HashToUInt64(content, unchecked((long)XxHash3.HashToUInt64(place)));
     }

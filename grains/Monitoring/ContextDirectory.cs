@@ -26,7 +26,7 @@ internal sealed class ContextDirectory
 
     public void Add(MonitoredContext context)
     {
-        // Two activations of one handle can overlap briefly on a silo: the later one is the context's.
+        // Two activations of one context can overlap briefly on a silo: the later one is the context's.
         _contexts[context.Tag] = context;
         Interlocked.Increment(ref _count);
         if (context.IsDurable)

@@ -3,18 +3,18 @@ using IommuFd.GrainInterfaces;
 namespace IommuFd.Grains.Monitoring;
 
 /// <inheritdoc cref="IContextFinder"/>
-internal sealed class ContextFinder(SiloMonitors monitors, ContextDirectory directory) : IContextFinder
+internal sealed class ContextFinder(SiloMonitors monitors, ContextDirectory directory, ContextControls controls) : IContextFinder
 {
-    public async Task<ContextHandle?> FindAsync(ContextTag tag, CancellationToken cancellationToken)
+    public async Task<ContextControl?> FindAsync(ContextTag tag, CancellationToken cancellationToken)
     {
         if (directory.Find(tag) is { } here)
         {
-            return here.Handle;
+            return controls.Of(here.Key);
         }
 
-        var answers = await monitors.AskAsync(monitors.Members, async monitor => new Found(await monitor.FindAsync(tag))).WaitAsync(cancellationToken);
-        return answers.Select(answer => answer.Answer?.Handle).FirstOrDefault(handle => handle is not null);
+        var answers = await monitors.AskAsync(monitors.Members, async (monitor, proof) => new Found(await monitor.FindAsync(proof, tag))).WaitAsync(cancellationToken);
+        return answers.Select(answer => answer.Answer?.Key).FirstOrDefault(key => key is not null) is { } key ? controls.Of(key) : null;
     }
 
-    private sealed record Found(ContextHandle? Handle);
+    private sealed record Found(ContextKey? Key);
 }

@@ -9,10 +9,10 @@ namespace IommuFd.Grains.Monitoring;
 /// <param name="Number">Compared first; equal if contexts are sorted by text.</param>
 /// <param name="Text">Compared next.</param>
 /// <param name="Tag">Compared last, so that no two contexts are equal.</param>
-internal readonly record struct ContextKey(long Number, string Text, ulong Tag)
+internal readonly record struct ContextRank(long Number, string Text, ulong Tag)
 {
     /// <summary>The key of a context's summary on a page.</summary>
-    public static ContextKey Of(ContextSummary context, ContextOrder order) => order switch
+    public static ContextRank Of(ContextSummary context, ContextOrder order) => order switch
     {
         ContextOrder.Opener => new(0, context.Opener, context.Tag.Value),
         ContextOrder.Silo => new(0, context.Silo, context.Tag.Value),
@@ -27,7 +27,7 @@ internal readonly record struct ContextKey(long Number, string Text, ulong Tag)
     /// <param name="context">The context.</param>
     /// <param name="order">What it is sorted by.</param>
     /// <param name="expired">The time stamp of signs of life whose leases expire now; all expired leases are equal.</param>
-    public static ContextKey Of(MonitoredContext context, ContextOrder order, long expired) => order switch
+    public static ContextRank Of(MonitoredContext context, ContextOrder order, long expired) => order switch
     {
         ContextOrder.Opener => new(0, context.Opener, context.Tag.Value),
         ContextOrder.Silo => new(0, "", context.Tag.Value),
@@ -39,7 +39,7 @@ internal readonly record struct ContextKey(long Number, string Text, ulong Tag)
     };
 
     /// <summary>Compares keys. Ties are ordered by tag, always ascending.</summary>
-    public static Comparer<ContextKey> By(bool descending) => Comparer<ContextKey>.Create((left, right) =>
+    public static Comparer<ContextRank> By(bool descending) => Comparer<ContextRank>.Create((left, right) =>
     {
         var byNumber = left.Number.CompareTo(right.Number);
         var byKey = byNumber != 0 ? byNumber : string.CompareOrdinal(left.Text, right.Text);
@@ -57,8 +57,8 @@ internal static class ContextSelection
     public static SiloContextPage Select(ContextDirectory directory, ContextQuery query, string silo, TimeSpan lease, TimeProvider time)
     {
         var (offset, limit) = Bounds(query);
-        var order = ContextKey.By(query.Descending);
-        var first = new PriorityQueue<MonitoredContext, ContextKey>(Comparer<ContextKey>.Create((left, right) => order.Compare(right, left)));
+        var order = ContextRank.By(query.Descending);
+        var first = new PriorityQueue<MonitoredContext, ContextRank>(Comparer<ContextRank>.Create((left, right) => order.Compare(right, left)));
         var (most, total) = (offset + limit, 0L);
         var expired = lease == TimeSpan.Zero ? long.MaxValue : time.GetTimestamp() - (long)(lease.TotalSeconds * time.TimestampFrequency);
         var all = query.Search.Length == 0 || silo.Contains(query.Search, StringComparison.OrdinalIgnoreCase);
@@ -70,7 +70,7 @@ internal static class ContextSelection
             }
 
             total++;
-            var key = ContextKey.Of(context, query.Order, expired);
+            var key = ContextRank.Of(context, query.Order, expired);
             if (first.Count < most)
             {
                 first.Enqueue(context, key);
@@ -94,7 +94,7 @@ internal static class ContextSelection
     public static ContextPage Merge(ContextQuery query, IReadOnlyCollection<SiloContextPage> parts, string[] silent)
     {
         var (offset, limit) = Bounds(query);
-        var contexts = parts.SelectMany(part => part.Contexts).OrderBy(context => ContextKey.Of(context, query.Order), ContextKey.By(query.Descending));
+        var contexts = parts.SelectMany(part => part.Contexts).OrderBy(context => ContextRank.Of(context, query.Order), ContextRank.By(query.Descending));
         return new ContextPage(parts.Sum(part => part.Total), [.. contexts.Skip(offset).Take(limit)], silent);
     }
 

@@ -1,23 +1,24 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Proofs;
 using Orleans.Services;
 
 namespace IommuFd.Grains.Monitoring;
 
-/// <summary>What a silo reports to other silos about itself. Each silo has one, which answers from memory without further calls.</summary>
+/// <summary>What a silo reports to other silos about itself. Each silo has one, which answers from memory. To a call without the proof of a silo it reports nothing.</summary>
 [Alias("IommuFd.ISiloMonitor")]
 internal interface ISiloMonitor : IGrainService
 {
     /// <summary>The silo's part of an overview; it lacks what membership knows.</summary>
     [Alias("Overview")]
-    Task<SiloOverview> OverviewAsync(OverviewRequest request);
+    Task<SiloOverview> OverviewAsync(SiloProof proof, OverviewRequest request);
 
     /// <summary>The silo's part of a page: as many contexts as the page may need.</summary>
     [Alias("ListContexts")]
-    Task<SiloContextPage> ListContextsAsync(ContextQuery query);
+    Task<SiloContextPage> ListContextsAsync(SiloProof proof, ContextQuery query);
 
-    /// <summary>The handle of this silo's context with a tag, which must never be shown; null if it has none.</summary>
+    /// <summary>The key of this silo's context with a tag; null if it has none.</summary>
     [Alias("Find")]
-    Task<ContextHandle?> FindAsync(ContextTag tag);
+    Task<ContextKey?> FindAsync(SiloProof proof, ContextTag tag);
 }
 
 /// <summary>A silo's part of a page of contexts.</summary>

@@ -12,13 +12,13 @@ internal sealed class MonitorGrain(SiloMonitors monitors, TimeProvider time) : G
     public async Task<ClusterOverview> OverviewAsync(OverviewRequest request)
     {
         var members = monitors.Members;
-        var answers = (await monitors.AskAsync(members, monitor => monitor.OverviewAsync(request))).ToDictionary(answer => answer.Silo.SiloAddress, answer => answer.Answer);
+        var answers = (await monitors.AskAsync(members, (monitor, proof) => monitor.OverviewAsync(proof, request))).ToDictionary(answer => answer.Silo.SiloAddress, answer => answer.Answer);
         return new ClusterOverview(time.GetUtcNow().ToUnixTimeSeconds(), [.. members.Select(member => Show(member, answers.GetValueOrDefault(member.SiloAddress)))]);
     }
 
     public async Task<ContextPage> ListContextsAsync(ContextQuery query)
     {
-        var answers = await monitors.AskAsync(monitors.Members, monitor => monitor.ListContextsAsync(query));
+        var answers = await monitors.AskAsync(monitors.Members, (monitor, proof) => monitor.ListContextsAsync(proof, query));
         return ContextSelection.Merge(
             query,
             [.. answers.Select(answer => answer.Answer).OfType<SiloContextPage>()],

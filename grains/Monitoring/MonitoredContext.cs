@@ -20,17 +20,16 @@ internal sealed class MonitoredContext
     private long _ioctls;
     private uint _turns;
 
-    public MonitoredContext(ContextHandle handle, ContextModel model, TimeProvider time, SiloStatistics? statistics)
+    public MonitoredContext(ContextKey key, ContextModel model, TimeProvider time, SiloStatistics? statistics)
     {
-        (Handle, Tag, Model, _time, _statistics) = (handle, ContextTag.Of(handle), model, time, statistics);
+        (Key, Tag, Model, _time, _statistics) = (key, key.Tag, model, time, statistics);
 
         // So that contexts with few turns are sampled at different ones.
         _sampleOffset = (uint)Tag.Value;
         Tail = new IoctlTail(time);
     }
 
-    /// <summary>The handle, which must never be shown.</summary>
-    public ContextHandle Handle { get; }
+    public ContextKey Key { get; }
 
     public ContextTag Tag { get; }
 
@@ -150,7 +149,6 @@ internal sealed class MonitoredContext
         return new ContextSummary
         {
             Tag = Tag,
-            Handle = Handle.ToShortString(),
             Opener = Opener,
             Silo = silo,
             Mode = Model.Mode,
@@ -162,13 +160,12 @@ internal sealed class MonitoredContext
         };
     }
 
-    /// <summary>Whether its tag, short handle or opener contains a text, ignoring case.</summary>
+    /// <summary>Whether its tag or opener contains a text, ignoring case.</summary>
     public bool Has(string text)
     {
         Span<char> digits = stackalloc char[32];
         return Opener.Contains(text, StringComparison.OrdinalIgnoreCase)
-            || (Tag.Value.TryFormat(digits, out var tag, "x16", CultureInfo.InvariantCulture) && ((ReadOnlySpan<char>)digits[..tag]).Contains(text, StringComparison.OrdinalIgnoreCase))
-            || (Handle.Value.TryFormat(digits, out _, "N") && ((ReadOnlySpan<char>)digits[..ContextHandle.ShownDigits]).Contains(text, StringComparison.OrdinalIgnoreCase));
+            || (Tag.Value.TryFormat(digits, out var tag, "x16", CultureInfo.InvariantCulture) && ((ReadOnlySpan<char>)digits[..tag]).Contains(text, StringComparison.OrdinalIgnoreCase));
     }
 
     private TimeSpan Left(TimeSpan lease, long lastSign)

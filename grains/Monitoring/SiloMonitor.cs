@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
+using IommuFd.Grains.Proofs;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
@@ -8,12 +9,22 @@ namespace IommuFd.Grains.Monitoring;
 /// <inheritdoc cref="ISiloMonitor"/>
 internal sealed class SiloMonitor(
     GrainId id, Silo silo, ILoggerFactory loggers, ILocalSiloDetails details, IOptions<ContextOptions> options, SiloStatistics statistics, ContextDirectory directory,
-    TimeProvider time)
+    TimeProvider time, SiloProofs proofs)
     : GrainService(id, silo, loggers), ISiloMonitor
 {
     private readonly string _address = details.SiloAddress.ToString();
 
-    public Task<SiloOverview> OverviewAsync(OverviewRequest request) => Task.FromResult(new SiloOverview
+    public Task<SiloOverview> OverviewAsync(SiloProof proof, OverviewRequest request) => AnswerAsync(proof, () => Overview(request), new SiloOverview { Address = _address });
+
+    public Task<SiloContextPage> ListContextsAsync(SiloProof proof, ContextQuery query)
+        => AnswerAsync(proof, () => ContextSelection.Select(directory, query, _address, options.Value.Lease, time), new SiloContextPage(0, []));
+
+    public Task<ContextKey?> FindAsync(SiloProof proof, ContextTag tag) => AnswerAsync(proof, () => directory.Find(tag)?.Key, null);
+
+    private async Task<T> AnswerAsync<T>(SiloProof proof, Func<T> answer, T refusal)
+        => await proofs.IsGenuineAsync(proof, ((IGrainContext)this).GrainId) ? answer() : refusal;
+
+    private SiloOverview Overview(OverviewRequest request) => new()
     {
         Address = _address,
         Answered = true,
@@ -23,9 +34,5 @@ internal sealed class SiloMonitor(
         Objects = [.. statistics.Objects()],
         Ioctls = [.. statistics.Ioctls()],
         Activity = statistics.Activity(request.AfterSecond),
-    });
-
-    public Task<SiloContextPage> ListContextsAsync(ContextQuery query) => Task.FromResult(ContextSelection.Select(directory, query, _address, options.Value.Lease, time));
-
-    public Task<ContextHandle?> FindAsync(ContextTag tag) => Task.FromResult(directory.Find(tag)?.Handle);
+    };
 }

@@ -1,10 +1,11 @@
+using IommuFd.Grains.Proofs;
 using Microsoft.Extensions.Logging;
 using Orleans.Runtime.Services;
 
 namespace IommuFd.Grains.Monitoring;
 
 /// <summary>Calls the monitors of all silos.</summary>
-internal sealed class SiloMonitors(IServiceProvider services, IClusterMembershipService membership, TimeProvider time, ILogger<SiloMonitors> logger)
+internal sealed class SiloMonitors(IServiceProvider services, IClusterMembershipService membership, TimeProvider time, SiloProofs proofs, ILogger<SiloMonitors> logger)
     : GrainServiceClient<ISiloMonitor>(services)
 {
     /// <summary>How long a silo may take to answer.</summary>
@@ -15,16 +16,16 @@ internal sealed class SiloMonitors(IServiceProvider services, IClusterMembership
 
     /// <summary>Asks all active silos at once.</summary>
     /// <returns>Each silo with its answer; null if it did not answer in time.</returns>
-    public Task<(ClusterMember Silo, T? Answer)[]> AskAsync<T>(IEnumerable<ClusterMember> members, Func<ISiloMonitor, Task<T>> question)
+    public Task<(ClusterMember Silo, T? Answer)[]> AskAsync<T>(IEnumerable<ClusterMember> members, Func<ISiloMonitor, SiloProof, Task<T>> question)
         where T : class?
         => Task.WhenAll(members.Where(member => member.Status == SiloStatus.Active).Select(async member => (member, await AskAsync(member, question))));
 
-    private async Task<T?> AskAsync<T>(ClusterMember member, Func<ISiloMonitor, Task<T>> question)
+    private async Task<T?> AskAsync<T>(ClusterMember member, Func<ISiloMonitor, SiloProof, Task<T>> question)
         where T : class?
     {
         try
         {
-            return await question(GetGrainService(member.SiloAddress)).WaitAsync(Patience, time);
+            return await question(GetGrainService(member.SiloAddress), proofs.Own).WaitAsync(Patience, time);
         }
         catch (Exception exception)
         {

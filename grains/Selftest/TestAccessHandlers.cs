@@ -43,7 +43,7 @@ internal static class TestAccessHandlers
         }
 
         var attached = await AccessHandlers.AttachAsync(scope, access, cmd.Id);
-        var target = new FileTarget(scope.Grains.Handle, reference.Id, ObjectType.Access, access.Id);
+        var target = new FileTarget(scope.Grains.Key, reference.Id, ObjectType.Access, access.Id);
         var reply = attached.Succeeded ? call.Respond(in cmd, new IoctlReply { File = new NewFile(FileOffset, target) }) : attached.ToReply();
         if (reply.Errno != Errno.None)
         {
@@ -170,7 +170,7 @@ internal static class TestAccessHandlers
     // A client may send any target: it leads to an access only if context, kind, id and reference agree.
     private static AccessEntry? Find(IoctlScope scope, IoctlCommand call)
         => call.File?.Target is { Type: ObjectType.Access } target
-            && target.Context == scope.Grains.Handle
+            && target.Context == scope.Grains.Key
             && scope.Context.Objects.Find<AccessEntry>(target.Id.Value) is { DriverHold.Owner: ContextReference owner } access
             && owner.Id == target.Reference
             ? access

@@ -29,12 +29,12 @@ internal static class TurnSpans
     /// </summary>
     /// <param name="method">The method.</param>
     /// <param name="parent">The caller's span.</param>
-    /// <param name="handle">The context.</param>
+    /// <param name="key">The context.</param>
     /// <param name="silo">The silo.</param>
-    public static Activity? Start(string method, ActivityContext parent, ContextHandle handle, SiloAddress? silo)
+    public static Activity? Start(string method, ActivityContext parent, ContextKey key, SiloAddress? silo)
     {
         var span = CallSpan.Start(ActivityKind.Server, method, parent);
-        span?.SetContext(handle);
+        span?.SetContext(key);
         if (span is not null && silo is not null)
         {
             span.SetTag(SpanTags.ServerAddress, silo.Endpoint.Address.ToString()).SetTag(SpanTags.ServerPort, silo.Endpoint.Port);

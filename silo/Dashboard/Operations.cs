@@ -17,7 +17,7 @@ namespace IommuFd.Silo.Dashboard;
 // operator's role, and they work by keyboard and without script. An action runs only if its form says that it was confirmed.
 
 /// <summary>The actions of operators.</summary>
-internal sealed class Operations(IGrainFactory grains, IContextFinder finder, ILogger<Operations> logger)
+internal sealed class Operations(IContextFinder finder, ILogger<Operations> logger)
 {
     public const string Path = "/operate";
 
@@ -44,15 +44,15 @@ internal sealed class Operations(IGrainFactory grains, IContextFinder finder, IL
             return Results.BadRequest();
         }
 
-        if (await finder.FindAsync(tag, context.RequestAborted) is not { } handle)
+        if (await finder.FindAsync(tag, context.RequestAborted) is not { } found)
         {
             return Outcome(tag, action, Errno.EBADF);
         }
 
         // Also logged before the action: if the silo dies in between, the log still has the attempt.
-        logger.OperatorActs(who, action, handle.ToShortString(), reference.Value, hold.Value);
-        var reply = await grains.GetGrain<IContextGrain>(handle.Value).OperateAsync(request);
-        logger.OperatorActed(who, action, handle.ToShortString(), reply.Errno);
+        logger.OperatorActs(who, action, found.Key.Tag, reference.Value, hold.Value);
+        var reply = await found.OperateAsync(request);
+        logger.OperatorActed(who, action, found.Key.Tag, reply.Errno);
         return Outcome(tag, action, reply.Errno, reply.Release?.Destroyed);
     }
 

@@ -17,7 +17,7 @@ internal static class OrleansMount
 
     private const int StatisticsIntervalMilliseconds = 5000;
 
-    // Shows the state of any grain by its key. Keys of contexts are handles, which must not be typed into a page.
+    // Shows the state of any grain by its key. The state of a context has its handle, and what it maps.
     private const string GrainState = "/GrainState";
 
     public static void AddToSilo(ISiloBuilder silo, DashboardSettings settings)

@@ -80,7 +80,7 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
     private async Task CommitAllAsync()
     {
         var batch = new List<Waiting>();
-        var handles = new HashSet<Guid>();
+        var keys = new HashSet<Guid>();
         while (await _queue.Reader.WaitToReadAsync())
         {
             if (batch.Count > 1)
@@ -90,20 +90,20 @@ public sealed class GroupCommitJournal : IJournal, IAsyncDisposable
                 await Task.Yield();
             }
 
-            var bytes = Take(batch, handles);
+            var bytes = Take(batch, keys);
             await CommitAsync(batch, bytes);
         }
     }
 
     /// <summary>Takes queued writes in order, up to the bounds, and stops before a context's second write.</summary>
-    private long Take(List<Waiting> batch, HashSet<Guid> handles)
+    private long Take(List<Waiting> batch, HashSet<Guid> keys)
     {
         batch.Clear();
-        handles.Clear();
+        keys.Clear();
         long bytes = 0;
         while (batch.Count < _maxBatch && _queue.Reader.TryPeek(out var next)
             && (batch.Count == 0 || bytes + JournalLimits.Bytes(next.Write) <= _maxBatchBytes)
-            && handles.Add(next.Write.Handle.Value))
+            && keys.Add(next.Write.Key.Value))
         {
             _queue.Reader.TryRead(out _);
             bytes += JournalLimits.Bytes(next.Write);

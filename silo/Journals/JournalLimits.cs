@@ -58,7 +58,7 @@ internal static class JournalLimits
         var bytes = Frame(write) ?? throw new ArgumentException($"A {write.GetType().Name} has no frame.", nameof(write));
         if (bytes.Length > MaxFrameBytes)
         {
-            throw new ArgumentOutOfRangeException(nameof(write), $"A frame of context {write.Handle.ToShortString()} has {bytes.Length} bytes; the limit is {MaxFrameBytes}.");
+            throw new ArgumentOutOfRangeException(nameof(write), $"A frame of context {write.Key.Tag} has {bytes.Length} bytes; the limit is {MaxFrameBytes}.");
         }
     }
 
@@ -66,13 +66,13 @@ internal static class JournalLimits
     public static void CheckWrites(IReadOnlyList<JournalWrite> writes)
     {
         ArgumentNullException.ThrowIfNull(writes);
-        var handles = new HashSet<Guid>(writes.Count);
+        var keys = new HashSet<Guid>(writes.Count);
         foreach (var write in writes)
         {
             CheckWrite(write);
-            if (!handles.Add(write.Handle.Value))
+            if (!keys.Add(write.Key.Value))
             {
-                throw new ArgumentException($"Context {write.Handle.ToShortString()} has two writes in one commit.", nameof(writes));
+                throw new ArgumentException($"Context {write.Key.Tag} has two writes in one commit.", nameof(writes));
             }
         }
     }
@@ -88,7 +88,7 @@ internal static class JournalLimits
         };
         if (position < snapshotPosition)
         {
-            throw new JournalStoreException($"The snapshot of context {write.Handle.ToShortString()} at position {snapshotPosition} already covers the position of this {write.GetType().Name}.");
+            throw new JournalStoreException($"The snapshot of context {write.Key.Tag} at position {snapshotPosition} already covers the position of this {write.GetType().Name}.");
         }
     }
 

@@ -16,7 +16,7 @@ public sealed class JournalSettings : IValidatableObject
     [EnumDataType(typeof(JournalStoreKind), ErrorMessage = "Journal:Store must be none, sqlite or postgres.")]
     public JournalStoreKind Store { get; set; } = JournalStoreKind.None;
 
-    /// <summary>SQLite: the file. If it is missing, the silo creates it for its own user only, since a handle is a key to its context.</summary>
+    /// <summary>SQLite: the file. If it is missing, the silo creates it for its own user only, since it has what contexts map.</summary>
     [Required(ErrorMessage = "Journal:Path is empty; it must name the file of the SQLite store.")]
     public string Path { get; set; } = "iommufd-journal.db";
 

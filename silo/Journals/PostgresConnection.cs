@@ -57,7 +57,7 @@ internal static class PostgresConnection
             // No statement here changes session state, so a connection returned to the pool needs no reset.
             NoResetOnClose = true,
 
-            // Error details quote keys, and a handle is one.
+            // Error details quote values.
             IncludeErrorDetail = false,
             ApplicationName = "iommufd-silo",
         };

@@ -7,7 +7,7 @@ using NpgsqlTypes;
 
 namespace IommuFd.Silo.Journals;
 
-// The lock on a context's row is the fence. A commit first locks the rows of all its contexts, in handle order, so that two silos never wait
+// The lock on a context's row is the fence. A commit first locks the rows of all its contexts, in key order, so that two silos never wait
 // for each other in a circle. Only then do its other statements read the epochs, and each sees what is committed by then. A takeover changes
 // the journal's epoch under the same lock. So a write of an earlier epoch either precedes the new epoch, and the new owner reads it, or it is
 // never made.
@@ -22,45 +22,45 @@ public sealed class PostgresJournalStore : IJournalStore
     private const long MigrationLock = 0x696F6D6D7566644A;
     private const int MaxAttempts = 3;
 
-    private const string Lock = "SELECT handle, epoch, released_at IS NOT NULL FROM journal_contexts WHERE handle = ANY ($1) ORDER BY handle FOR NO KEY UPDATE";
+    private const string Lock = "SELECT key, epoch, released_at IS NOT NULL FROM journal_contexts WHERE key = ANY ($1) ORDER BY key FOR NO KEY UPDATE";
 
-    private const string Look = "SELECT handle, epoch, released_at IS NOT NULL FROM journal_contexts WHERE handle = ANY ($1)";
+    private const string Look = "SELECT key, epoch, released_at IS NOT NULL FROM journal_contexts WHERE key = ANY ($1)";
 
     // In a commit's statements, OFFSET 0 keeps the planner from joining, so that each write costs one look-up. A position that the snapshot
     // covers becomes null, which no column accepts.
     private const string Append =
         """
-        INSERT INTO journal_records (handle, position, frame)
-        SELECT w.handle, CASE WHEN w.position > c.snapshot_position THEN w.position END, w.frame
-        FROM unnest($1, $2, $3, $4) AS w (handle, epoch, position, frame)
-        CROSS JOIN LATERAL (SELECT * FROM journal_contexts WHERE handle = w.handle OFFSET 0) AS c
+        INSERT INTO journal_records (key, position, frame)
+        SELECT w.key, CASE WHEN w.position > c.snapshot_position THEN w.position END, w.frame
+        FROM unnest($1, $2, $3, $4) AS w (key, epoch, position, frame)
+        CROSS JOIN LATERAL (SELECT * FROM journal_contexts WHERE key = w.key OFFSET 0) AS c
         WHERE c.epoch = w.epoch AND c.released_at IS NULL
         """;
 
     private const string Snapshot =
         """
         WITH w AS MATERIALIZED (
-            SELECT w.handle, CASE WHEN w.position >= c.snapshot_position THEN w.position END AS position, w.frame
-            FROM unnest($1, $2, $3, $4) AS w (handle, epoch, position, frame)
-            CROSS JOIN LATERAL (SELECT * FROM journal_contexts WHERE handle = w.handle OFFSET 0) AS c
+            SELECT w.key, CASE WHEN w.position >= c.snapshot_position THEN w.position END AS position, w.frame
+            FROM unnest($1, $2, $3, $4) AS w (key, epoch, position, frame)
+            CROSS JOIN LATERAL (SELECT * FROM journal_contexts WHERE key = w.key OFFSET 0) AS c
             WHERE c.epoch = w.epoch AND c.released_at IS NULL),
         stored AS (
-            INSERT INTO journal_snapshots (handle, frame) SELECT handle, frame FROM w ON CONFLICT (handle) DO UPDATE SET frame = excluded.frame),
+            INSERT INTO journal_snapshots (key, frame) SELECT key, frame FROM w ON CONFLICT (key) DO UPDATE SET frame = excluded.frame),
         compacted AS (
-            DELETE FROM journal_records AS r USING w WHERE r.handle = w.handle AND r.position <= w.position)
-        UPDATE journal_contexts AS c SET snapshot_position = w.position FROM w WHERE c.handle = w.handle
+            DELETE FROM journal_records AS r USING w WHERE r.key = w.key AND r.position <= w.position)
+        UPDATE journal_contexts AS c SET snapshot_position = w.position FROM w WHERE c.key = w.key
         """;
 
     private const string Release =
         """
         WITH w AS (
             UPDATE journal_contexts AS c SET released = w.frame, released_at = now(), snapshot_position = 0
-            FROM unnest($1, $2, $3) AS w (handle, epoch, frame)
-            WHERE c.handle = w.handle AND c.epoch = w.epoch AND c.released_at IS NULL
-            RETURNING c.handle),
+            FROM unnest($1, $2, $3) AS w (key, epoch, frame)
+            WHERE c.key = w.key AND c.epoch = w.epoch AND c.released_at IS NULL
+            RETURNING c.key),
         forgotten AS (
-            DELETE FROM journal_snapshots AS s USING w WHERE s.handle = w.handle)
-        DELETE FROM journal_records AS r USING w WHERE r.handle = w.handle
+            DELETE FROM journal_snapshots AS s USING w WHERE s.key = w.key)
+        DELETE FROM journal_records AS r USING w WHERE r.key = w.key
         """;
 
     private readonly NpgsqlDataSource _source;
@@ -100,6 +100,11 @@ public sealed class PostgresJournalStore : IJournalStore
                 {
                     await ExecuteAsync(connection, step, cancellationToken);
                 }
+
+                if (version < PostgresSchema.KeyedVersion)
+                {
+                    await PostgresMigration.ReplaceHandlesAsync(connection, cancellationToken);
+                }
             }
 
             await ExecuteAsync(connection, "DELETE FROM journal_schema", cancellationToken);
@@ -109,18 +114,18 @@ public sealed class PostgresJournalStore : IJournalStore
         }, cancellationToken);
 
     /// <inheritdoc/>
-    public Task<long?> CreateAsync(ContextHandle handle, string owner, CancellationToken cancellationToken)
+    public Task<long?> CreateAsync(ContextKey key, string owner, CancellationToken cancellationToken)
     {
         JournalLimits.CheckOwner(owner);
         return RunAsync<long?>("create a journal", repeatable: false, async connection =>
             await ExecuteAsync(
                 connection,
-                "INSERT INTO journal_contexts (handle, epoch, owner, snapshot_position) VALUES ($1, 1, $2, 0) ON CONFLICT DO NOTHING",
-                cancellationToken, Value(handle), Value(owner)) == 1 ? 1 : null, cancellationToken);
+                "INSERT INTO journal_contexts (key, epoch, owner, snapshot_position) VALUES ($1, 1, $2, 0) ON CONFLICT DO NOTHING",
+                cancellationToken, Value(key), Value(owner)) == 1 ? 1 : null, cancellationToken);
     }
 
     /// <inheritdoc/>
-    public Task<JournalHead?> AcquireAsync(ContextHandle handle, string owner, CancellationToken cancellationToken)
+    public Task<JournalHead?> AcquireAsync(ContextKey key, string owner, CancellationToken cancellationToken)
     {
         JournalLimits.CheckOwner(owner);
         return RunAsync("take over a journal", repeatable: true, async connection =>
@@ -128,8 +133,8 @@ public sealed class PostgresJournalStore : IJournalStore
             // Two transactions in one round trip: a snapshot may be large, and the lock must not be held while it is sent. In between, no
             // earlier epoch can write; if a later one does, this epoch can no longer write anything based on what it read.
             await using var batch = new NpgsqlBatch(connection) { EnableErrorBarriers = true };
-            Add(batch, "UPDATE journal_contexts SET epoch = epoch + 1, owner = $2 WHERE handle = $1 RETURNING epoch", Value(handle), Value(owner));
-            Add(batch, "SELECT snapshot_position, frame, released FROM journal_contexts LEFT JOIN journal_snapshots USING (handle) WHERE handle = $1", Value(handle));
+            Add(batch, "UPDATE journal_contexts SET epoch = epoch + 1, owner = $2 WHERE key = $1 RETURNING epoch", Value(key), Value(owner));
+            Add(batch, "SELECT snapshot_position, frame, released FROM journal_contexts LEFT JOIN journal_snapshots USING (key) WHERE key = $1", Value(key));
             await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
             long? epoch = await reader.ReadAsync(cancellationToken) ? reader.GetInt64(0) : null;
             JournalHead? head = null;
@@ -144,7 +149,7 @@ public sealed class PostgresJournalStore : IJournalStore
     }
 
     /// <inheritdoc/>
-    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextHandle handle, long after, int maxBytes, CancellationToken cancellationToken)
+    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextKey key, long after, int maxBytes, CancellationToken cancellationToken)
         => RunAsync<IReadOnlyList<JournalEntry>>("read a journal", repeatable: true, async connection =>
         {
             // The server ends the page: a client that stopped reading would still receive the rest.
@@ -153,11 +158,11 @@ public sealed class PostgresJournalStore : IJournalStore
                 SELECT position, frame
                 FROM (
                     SELECT position, frame, sum(octet_length(frame)) OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
-                    FROM journal_records WHERE handle = $1 AND position > $2 ORDER BY position LIMIT $4) AS page
+                    FROM journal_records WHERE key = $1 AND position > $2 ORDER BY position LIMIT $4) AS page
                 WHERE bytes_before IS NULL OR bytes_before < $3
                 ORDER BY position
                 """, connection);
-            command.Parameters.Add(Value(handle));
+            command.Parameters.Add(Value(key));
             command.Parameters.Add(Value(after));
             command.Parameters.Add(Value(maxBytes));
             command.Parameters.Add(Value(JournalLimits.MaxRecords));
@@ -181,20 +186,20 @@ public sealed class PostgresJournalStore : IJournalStore
     }
 
     /// <inheritdoc/>
-    public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextHandle? after, int limit, CancellationToken cancellationToken)
+    public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextKey? after, int limit, CancellationToken cancellationToken)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
         return RunAsync<IReadOnlyList<JournalInfo>>("list journals", repeatable: true, async connection =>
         {
             await using var command = new NpgsqlCommand(
-                "SELECT handle, epoch, owner FROM journal_contexts WHERE ($1 IS NULL OR handle > $1) AND released_at IS NULL ORDER BY handle LIMIT $2", connection);
-            command.Parameters.Add(new NpgsqlParameter { NpgsqlDbType = NpgsqlDbType.Uuid, Value = after is { } handle ? handle.Value : DBNull.Value });
+                "SELECT key, epoch, owner FROM journal_contexts WHERE ($1 IS NULL OR key > $1) AND released_at IS NULL ORDER BY key LIMIT $2", connection);
+            command.Parameters.Add(new NpgsqlParameter { NpgsqlDbType = NpgsqlDbType.Uuid, Value = after is { } key ? key.Value : DBNull.Value });
             command.Parameters.Add(Value(Math.Min(limit, JournalLimits.MaxInfos)));
             await using var reader = await command.ExecuteReaderAsync(cancellationToken);
             var infos = new List<JournalInfo>();
             while (await reader.ReadAsync(cancellationToken))
             {
-                infos.Add(new JournalInfo(new ContextHandle(reader.GetGuid(0)), reader.GetInt64(1), reader.GetString(2)));
+                infos.Add(new JournalInfo(new ContextKey(reader.GetGuid(0)), reader.GetInt64(1), reader.GetString(2)));
             }
 
             return infos;
@@ -210,12 +215,12 @@ public sealed class PostgresJournalStore : IJournalStore
         var bounded = age < TimeSpan.FromDays(365_000) ? age : TimeSpan.FromDays(365_000);
         for (var sum = 0; ;)
         {
-            // A locked row is in use and can go another time; waiting for it out of handle order could deadlock.
+            // A locked row is in use and can go another time; waiting for it out of key order could deadlock.
             var purged = await RunAsync("purge released contexts", repeatable: true, connection => ExecuteAsync(
                 connection,
                 """
-                DELETE FROM journal_contexts WHERE handle IN (
-                    SELECT handle FROM journal_contexts WHERE released_at <= now() - $1 ORDER BY released_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+                DELETE FROM journal_contexts WHERE key IN (
+                    SELECT key FROM journal_contexts WHERE released_at <= now() - $1 ORDER BY released_at LIMIT $2 FOR UPDATE SKIP LOCKED)
                 """,
                 cancellationToken, new NpgsqlParameter<TimeSpan> { TypedValue = bounded }, Value(JournalLimits.MaxPurged)), cancellationToken);
             sum += purged;
@@ -234,18 +239,18 @@ public sealed class PostgresJournalStore : IJournalStore
         await using var batch = new NpgsqlBatch(connection);
 
         // Confirmations need no lock, and alone they write nothing: each statement sees every epoch taken before it began.
-        Guid[] locked = [.. writes.Where(write => write is not ConfirmEpoch).Select(write => write.Handle.Value)];
-        Guid[] looked = [.. writes.OfType<ConfirmEpoch>().Select(write => write.Handle.Value)];
+        Guid[] locked = [.. writes.Where(write => write is not ConfirmEpoch).Select(write => write.Key.Value)];
+        Guid[] looked = [.. writes.OfType<ConfirmEpoch>().Select(write => write.Key.Value)];
         AddUnlessEmpty(batch, Lock, locked);
         AddUnlessEmpty(batch, Look, looked);
         var states = batch.BatchCommands.Count;
 
         AppendRecord[] appends = [.. writes.OfType<AppendRecord>()];
-        AddUnlessEmpty(batch, Append, Handles(appends), Epochs(appends), Array.ConvertAll(appends, write => write.Position), Array.ConvertAll(appends, write => write.Frame));
+        AddUnlessEmpty(batch, Append, Keys(appends), Epochs(appends), Array.ConvertAll(appends, write => write.Position), Array.ConvertAll(appends, write => write.Frame));
         StoreSnapshot[] snapshots = [.. writes.OfType<StoreSnapshot>()];
-        AddUnlessEmpty(batch, Snapshot, Handles(snapshots), Epochs(snapshots), Array.ConvertAll(snapshots, write => write.Position), Array.ConvertAll(snapshots, write => write.Frame));
+        AddUnlessEmpty(batch, Snapshot, Keys(snapshots), Epochs(snapshots), Array.ConvertAll(snapshots, write => write.Position), Array.ConvertAll(snapshots, write => write.Frame));
         ReleaseJournal[] releases = [.. writes.OfType<ReleaseJournal>()];
-        AddUnlessEmpty(batch, Release, Handles(releases), Epochs(releases), Array.ConvertAll(releases, write => write.Frame));
+        AddUnlessEmpty(batch, Release, Keys(releases), Epochs(releases), Array.ConvertAll(releases, write => write.Frame));
 
         var open = new Dictionary<Guid, long>(writes.Count);
         await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
@@ -267,10 +272,10 @@ public sealed class PostgresJournalStore : IJournalStore
             await ReadToEndAsync(reader, cancellationToken);
         }
 
-        return [.. writes.Select(write => open.TryGetValue(write.Handle.Value, out var epoch) && epoch == write.Epoch ? JournalOutcome.Committed : JournalOutcome.Fenced)];
+        return [.. writes.Select(write => open.TryGetValue(write.Key.Value, out var epoch) && epoch == write.Epoch ? JournalOutcome.Committed : JournalOutcome.Fenced)];
     }
 
-    private static Guid[] Handles(JournalWrite[] writes) => Array.ConvertAll(writes, write => write.Handle.Value);
+    private static Guid[] Keys(JournalWrite[] writes) => Array.ConvertAll(writes, write => write.Key.Value);
 
     private static long[] Epochs(JournalWrite[] writes) => Array.ConvertAll(writes, write => write.Epoch);
 
@@ -315,7 +320,7 @@ public sealed class PostgresJournalStore : IJournalStore
 
     private static byte[]? Frame(NpgsqlDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.GetFieldValue<byte[]>(column);
 
-    private static NpgsqlParameter<Guid> Value(ContextHandle handle) => new() { TypedValue = handle.Value };
+    private static NpgsqlParameter<Guid> Value(ContextKey key) => new() { TypedValue = key.Value };
 
     private static NpgsqlParameter<string> Value(string text) => new() { TypedValue = text };
 

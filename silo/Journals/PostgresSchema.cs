@@ -31,5 +31,15 @@ internal static class PostgresSchema
             PRIMARY KEY (handle, position)
         );
         """,
+
+        // Renamed, so that silos of the first version that still run fail instead of looking for handles. Then PostgresMigration replaces each handle by its key.
+        """
+        ALTER TABLE journal_contexts RENAME COLUMN handle TO key;
+        ALTER TABLE journal_snapshots RENAME COLUMN handle TO key;
+        ALTER TABLE journal_records RENAME COLUMN handle TO key;
+        """,
     ];
+
+    /// <summary>The first version whose keys are not handles.</summary>
+    public const int KeyedVersion = 2;
 }

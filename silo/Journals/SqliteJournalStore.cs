@@ -31,22 +31,22 @@ public sealed class SqliteJournalStore : IJournalStore
         => WriteAsync("set up its tables", writer => writer.Initialize(UseLog, Migrate), cancellationToken);
 
     /// <inheritdoc/>
-    public Task<long?> CreateAsync(ContextHandle handle, string owner, CancellationToken cancellationToken)
+    public Task<long?> CreateAsync(ContextKey context, string owner, CancellationToken cancellationToken)
     {
         JournalLimits.CheckOwner(owner);
-        return WriteAsync("create a journal", writer => writer.Create(handle, owner), cancellationToken);
+        return WriteAsync("create a journal", writer => writer.Create(context, owner), cancellationToken);
     }
 
     /// <inheritdoc/>
-    public Task<JournalHead?> AcquireAsync(ContextHandle handle, string owner, CancellationToken cancellationToken)
+    public Task<JournalHead?> AcquireAsync(ContextKey context, string owner, CancellationToken cancellationToken)
     {
         JournalLimits.CheckOwner(owner);
-        return WriteAsync("take over a journal", writer => writer.Acquire(handle, owner), cancellationToken);
+        return WriteAsync("take over a journal", writer => writer.Acquire(context, owner), cancellationToken);
     }
 
     /// <inheritdoc/>
-    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextHandle handle, long after, int maxBytes, CancellationToken cancellationToken)
-        => ReadAsync("read a journal", session => session.InTransaction("BEGIN", () => SqliteTail.Read(session, handle.Value, after, maxBytes)), cancellationToken);
+    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextKey context, long after, int maxBytes, CancellationToken cancellationToken)
+        => ReadAsync("read a journal", session => session.InTransaction("BEGIN", () => SqliteTail.Read(session, context.Value, after, maxBytes)), cancellationToken);
 
     /// <inheritdoc/>
     public Task<JournalOutcome[]> CommitAsync(IReadOnlyList<JournalWrite> writes, CancellationToken cancellationToken)
@@ -60,20 +60,20 @@ public sealed class SqliteJournalStore : IJournalStore
     }
 
     /// <inheritdoc/>
-    public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextHandle? after, int limit, CancellationToken cancellationToken)
+    public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextKey? after, int limit, CancellationToken cancellationToken)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
         return ReadAsync<IReadOnlyList<JournalInfo>>("list journals", session =>
         {
             var infos = new List<JournalInfo>();
             session.Read(
-                "SELECT handle, epoch, owner FROM journal_contexts WHERE handle > ?1 AND released_at IS NULL ORDER BY handle LIMIT ?2",
+                "SELECT key, epoch, owner FROM journal_contexts WHERE key > ?1 AND released_at IS NULL ORDER BY key LIMIT ?2",
                 row =>
                 {
-                    infos.Add(new JournalInfo(SqliteSession.Handle(row.GetFieldValue<byte[]>(0)), row.GetInt64(1), row.GetString(2)));
+                    infos.Add(new JournalInfo(SqliteSession.ContextOf(row.GetFieldValue<byte[]>(0)), row.GetInt64(1), row.GetString(2)));
                     return true;
                 },
-                after is { } handle ? SqliteSession.Key(handle.Value) : [], Math.Min(limit, JournalLimits.MaxInfos));
+                after is { } context ? SqliteSession.Key(context.Value) : [], Math.Min(limit, JournalLimits.MaxInfos));
             return infos;
         }, cancellationToken);
     }
@@ -116,12 +116,17 @@ public sealed class SqliteJournalStore : IJournalStore
             session.Execute(step);
         }
 
+        if (version < SqliteSchema.KeyedVersion)
+        {
+            SqliteMigration.ReplaceHandles(session);
+        }
+
         session.Execute("DELETE FROM journal_schema");
         session.Execute("INSERT INTO journal_schema (version) VALUES (?1)", SqliteSchema.Migrations.Length);
     }
 
     private static JournalOutcome[] Confirm(SqliteSession session, IReadOnlyList<JournalWrite> writes)
-        => [.. writes.Select(write => session.SnapshotPosition(write, SqliteSession.Key(write.Handle.Value)) is null ? JournalOutcome.Fenced : JournalOutcome.Committed)];
+        => [.. writes.Select(write => session.SnapshotPosition(write, SqliteSession.Key(write.Key.Value)) is null ? JournalOutcome.Fenced : JournalOutcome.Committed)];
 
     private async Task<T> WriteAsync<T>(string operation, Func<SqliteWriter, T> write, CancellationToken cancellationToken)
     {

@@ -47,5 +47,14 @@ internal static class SqliteSchema
             frames BLOB NOT NULL
         );
         """,
+        """
+        -- Renamed, so that silos of earlier versions that still run fail instead of looking for handles. Then SqliteMigration replaces each handle by its key.
+        ALTER TABLE journal_contexts RENAME COLUMN handle TO key;
+        ALTER TABLE journal_snapshots RENAME COLUMN handle TO key;
+        ALTER TABLE journal_runs RENAME COLUMN handle TO key;
+        """,
     ];
+
+    /// <summary>The first version whose keys are not handles.</summary>
+    public const int KeyedVersion = 3;
 }

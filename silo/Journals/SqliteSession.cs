@@ -84,16 +84,16 @@ internal sealed class SqliteSession : IDisposable
 
     /// <summary>The snapshot position of the write's journal; null if the write is fenced.</summary>
     public long? SnapshotPosition(JournalWrite write, byte[] key)
-        => ReadInteger("SELECT snapshot_position FROM journal_contexts WHERE handle = ?1 AND epoch = ?2 AND released_at IS NULL", key, write.Epoch);
+        => ReadInteger("SELECT snapshot_position FROM journal_contexts WHERE key = ?1 AND epoch = ?2 AND released_at IS NULL", key, write.Epoch);
 
     /// <summary>A column's bytes; null if it has none.</summary>
     public static byte[]? Bytes(SqliteDataReader row, int column) => row.IsDBNull(column) ? null : row.GetFieldValue<byte[]>(column);
 
-    /// <summary>A handle as the store keeps it: 16 bytes that sort like its digits.</summary>
-    public static byte[] Key(Guid handle) => handle.ToByteArray(bigEndian: true);
+    /// <summary>A context as the store keeps it: 16 bytes that sort like its digits.</summary>
+    public static byte[] Key(Guid context) => context.ToByteArray(bigEndian: true);
 
-    /// <summary>The handle of a key.</summary>
-    public static ContextHandle Handle(byte[] key) => new(new Guid(key, bigEndian: true));
+    /// <summary>The context of a key.</summary>
+    public static ContextKey ContextOf(byte[] key) => new(new Guid(key, bigEndian: true));
 
     public void Dispose()
     {

@@ -92,7 +92,7 @@ internal sealed class SqliteTail(SqliteSession session)
 
     /// <summary>The position of a context's last sorted record; 0 if it has none.</summary>
     public long LastSorted(byte[] key)
-        => session.ReadInteger($"SELECT {SqliteSchema.LastPosition} FROM journal_runs WHERE handle = ?1 ORDER BY position DESC LIMIT 1", key) ?? 0;
+        => session.ReadInteger($"SELECT {SqliteSchema.LastPosition} FROM journal_runs WHERE key = ?1 ORDER BY position DESC LIMIT 1", key) ?? 0;
 
     /// <summary>Reads a context's records from runs and tail, which must happen in one transaction.</summary>
     public static IReadOnlyList<JournalEntry> Read(SqliteSession session, Guid handle, long after, int maxBytes)
@@ -110,7 +110,7 @@ internal sealed class SqliteTail(SqliteSession session)
         session.Read(
             """
             SELECT position, frame, lengths FROM journal_runs
-            WHERE handle = ?1 AND position >= ifnull((SELECT max(position) FROM journal_runs WHERE handle = ?1 AND position <= ?2), 0)
+            WHERE key = ?1 AND position >= ifnull((SELECT max(position) FROM journal_runs WHERE key = ?1 AND position <= ?2), 0)
             ORDER BY position
             """,
             row => ReadRun(row.GetInt64(0), row.GetFieldValue<byte[]>(1), SqliteSession.Bytes(row, 2), Take),
@@ -136,7 +136,7 @@ internal sealed class SqliteTail(SqliteSession session)
     }
 
     private static long? SnapshotPosition(SqliteSession session, byte[] key)
-        => session.ReadInteger("SELECT snapshot_position FROM journal_contexts WHERE handle = ?1 AND released_at IS NULL", key);
+        => session.ReadInteger("SELECT snapshot_position FROM journal_contexts WHERE key = ?1 AND released_at IS NULL", key);
 
     private void Flush()
     {
@@ -150,7 +150,7 @@ internal sealed class SqliteTail(SqliteSession session)
         var offset = 0;
         foreach (var record in _added)
         {
-            record.Handle.Value.TryWriteBytes(place, bigEndian: true, out _);
+            record.Key.Value.TryWriteBytes(place, bigEndian: true, out _);
             BinaryPrimitives.WriteInt64LittleEndian(place[HandleBytes..], record.Position);
             BinaryPrimitives.WriteInt32LittleEndian(place[(HandleBytes + sizeof(long))..], offset);
             BinaryPrimitives.WriteInt32LittleEndian(place[(HandleBytes + sizeof(long) + sizeof(int))..], record.Frame.Length);
@@ -227,7 +227,7 @@ internal sealed class SqliteTail(SqliteSession session)
         }
 
         session.Execute(
-            "INSERT INTO journal_runs (handle, position, frame, lengths) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET frame = x'', lengths = NULL",
+            "INSERT INTO journal_runs (key, position, frame, lengths) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET frame = x'', lengths = NULL",
             key, run[0].Position, frames, run.Count == 1 ? DBNull.Value : lengths);
     }
 

@@ -31,26 +31,26 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
     }
 
     /// <summary>Creates a journal.</summary>
-    public long? Create(ContextHandle handle, string owner)
+    public long? Create(ContextKey context, string owner)
         => InTransaction<long?>(() =>
         {
             if (session.Execute(
-                "INSERT INTO journal_contexts (handle, epoch, owner, snapshot_position) VALUES (?1, 1, ?2, 0) ON CONFLICT DO NOTHING",
-                SqliteSession.Key(handle.Value), owner) == 0)
+                "INSERT INTO journal_contexts (key, epoch, owner, snapshot_position) VALUES (?1, 1, ?2, 0) ON CONFLICT DO NOTHING",
+                SqliteSession.Key(context.Value), owner) == 0)
             {
                 return null;
             }
 
-            Know(handle, new KnownJournal(1));
+            Know(context, new KnownJournal(1));
             return 1;
         });
 
     /// <summary>Takes over a journal.</summary>
-    public JournalHead? Acquire(ContextHandle handle, string owner)
+    public JournalHead? Acquire(ContextKey context, string owner)
         => InTransaction(() =>
         {
-            var key = SqliteSession.Key(handle.Value);
-            if (session.Execute("UPDATE journal_contexts SET epoch = epoch + 1, owner = ?2 WHERE handle = ?1", key, owner) == 0)
+            var key = SqliteSession.Key(context.Value);
+            if (session.Execute("UPDATE journal_contexts SET epoch = epoch + 1, owner = ?2 WHERE key = ?1", key, owner) == 0)
             {
                 return null;
             }
@@ -58,17 +58,17 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
             _tail.Sort();
             JournalHead? head = null;
             session.Read(
-                "SELECT epoch, snapshot_position, frame, released FROM journal_contexts LEFT JOIN journal_snapshots USING (handle) WHERE handle = ?1",
+                "SELECT epoch, snapshot_position, frame, released FROM journal_contexts LEFT JOIN journal_snapshots USING (key) WHERE key = ?1",
                 row =>
                 {
                     head = new JournalHead(row.GetInt64(0), row.GetInt64(1), SqliteSession.Bytes(row, 2), SqliteSession.Bytes(row, 3));
                     return false;
                 },
                 key);
-            _known.Remove(handle.Value);
+            _known.Remove(context.Value);
             if (head is { Released: null })
             {
-                Know(handle, new KnownJournal(head.Epoch) { Last = _tail.LastSorted(key) });
+                Know(context, new KnownJournal(head.Epoch) { Last = _tail.LastSorted(key) });
             }
 
             return head;
@@ -93,12 +93,12 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
     public int Purge(TimeSpan age)
         => InTransaction(() =>
         {
-            // Their records in the tail must not pass to a later journal of the same handle.
+            // Their records in the tail must not pass to a later journal of the same context.
             _tail.Sort();
             return session.Execute(
                 """
-                DELETE FROM journal_contexts WHERE handle IN (
-                    SELECT handle FROM journal_contexts WHERE released_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1 LIMIT ?2)
+                DELETE FROM journal_contexts WHERE key IN (
+                    SELECT key FROM journal_contexts WHERE released_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1 LIMIT ?2)
                 """,
                 (long)age.TotalMilliseconds, JournalLimits.MaxPurged);
         });
@@ -129,7 +129,7 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
                 break;
 
             case ReleaseJournal release:
-                _known.Remove(release.Handle.Value);
+                _known.Remove(release.Key.Value);
                 Release(release);
                 break;
         }
@@ -140,12 +140,12 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
     /// <summary>The write's journal; null if the write is fenced.</summary>
     private KnownJournal? Find(JournalWrite write)
     {
-        if (_known.TryGetValue(write.Handle.Value, out var journal) && journal.Version == _version)
+        if (_known.TryGetValue(write.Key.Value, out var journal) && journal.Version == _version)
         {
             return journal.Epoch == write.Epoch ? journal : null;
         }
 
-        var key = SqliteSession.Key(write.Handle.Value);
+        var key = SqliteSession.Key(write.Key.Value);
         if (session.SnapshotPosition(write, key) is not { } snapshotPosition)
         {
             return null;
@@ -156,14 +156,14 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
             // Its last record may be in the tail, which has no index.
             _tail.Sort();
             journal = new KnownJournal(write.Epoch) { Last = _tail.LastSorted(key) };
-            Know(write.Handle, journal);
+            Know(write.Key, journal);
         }
 
         (journal.SnapshotPosition, journal.Version) = (snapshotPosition, _version);
         return journal;
     }
 
-    private void Know(ContextHandle handle, KnownJournal journal)
+    private void Know(ContextKey context, KnownJournal journal)
     {
         if (_known.Count >= MaxKnown)
         {
@@ -171,25 +171,25 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
             _known.Clear();
         }
 
-        _known[handle.Value] = journal;
+        _known[context.Value] = journal;
     }
 
     private void Store(StoreSnapshot snapshot)
     {
-        var key = SqliteSession.Key(snapshot.Handle.Value);
-        session.Execute("INSERT INTO journal_snapshots (handle, frame) VALUES (?1, ?2) ON CONFLICT (handle) DO UPDATE SET frame = excluded.frame", key, snapshot.Frame);
-        session.Execute("UPDATE journal_contexts SET snapshot_position = ?2 WHERE handle = ?1", key, snapshot.Position);
-        session.Execute($"DELETE FROM journal_runs WHERE handle = ?1 AND position <= ?2 AND {SqliteSchema.LastPosition} <= ?2", key, snapshot.Position);
+        var key = SqliteSession.Key(snapshot.Key.Value);
+        session.Execute("INSERT INTO journal_snapshots (key, frame) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET frame = excluded.frame", key, snapshot.Frame);
+        session.Execute("UPDATE journal_contexts SET snapshot_position = ?2 WHERE key = ?1", key, snapshot.Position);
+        session.Execute($"DELETE FROM journal_runs WHERE key = ?1 AND position <= ?2 AND {SqliteSchema.LastPosition} <= ?2", key, snapshot.Position);
     }
 
     private void Release(ReleaseJournal release)
     {
-        var key = SqliteSession.Key(release.Handle.Value);
+        var key = SqliteSession.Key(release.Key.Value);
         session.Execute(
-            "UPDATE journal_contexts SET released = ?2, released_at = CAST(unixepoch('subsec') * 1000 AS INTEGER), snapshot_position = 0 WHERE handle = ?1",
+            "UPDATE journal_contexts SET released = ?2, released_at = CAST(unixepoch('subsec') * 1000 AS INTEGER), snapshot_position = 0 WHERE key = ?1",
             key, release.Frame);
-        session.Execute("DELETE FROM journal_snapshots WHERE handle = ?1", key);
-        session.Execute("DELETE FROM journal_runs WHERE handle = ?1", key);
+        session.Execute("DELETE FROM journal_snapshots WHERE key = ?1", key);
+        session.Execute("DELETE FROM journal_runs WHERE key = ?1", key);
     }
 
     /// <summary>An open journal in an epoch that has written here. No other connection writes in it: an epoch belongs to one activation.</summary>
@@ -210,7 +210,7 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
             if (append.Position <= Last)
             {
                 throw new JournalStoreException(
-                    $"Context {append.Handle.ToShortString()} already has a record at position {append.Position} or later: a bug of the writer.");
+                    $"Context {append.Key.Tag} already has a record at position {append.Position} or later: a bug of the writer.");
             }
 
             Last = append.Position;

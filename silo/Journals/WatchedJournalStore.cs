@@ -26,23 +26,23 @@ internal sealed class WatchedJournalStore(IJournalStore store, ILogger<WatchedJo
     public Task InitializeAsync(CancellationToken cancellationToken) => store.InitializeAsync(cancellationToken);
 
     /// <inheritdoc/>
-    public Task<long?> CreateAsync(ContextHandle handle, string owner, CancellationToken cancellationToken)
-        => WatchAsync(store.CreateAsync(handle, owner, cancellationToken));
+    public Task<long?> CreateAsync(ContextKey key, string owner, CancellationToken cancellationToken)
+        => WatchAsync(store.CreateAsync(key, owner, cancellationToken));
 
     /// <inheritdoc/>
-    public Task<JournalHead?> AcquireAsync(ContextHandle handle, string owner, CancellationToken cancellationToken)
-        => WatchAsync(store.AcquireAsync(handle, owner, cancellationToken));
+    public Task<JournalHead?> AcquireAsync(ContextKey key, string owner, CancellationToken cancellationToken)
+        => WatchAsync(store.AcquireAsync(key, owner, cancellationToken));
 
     /// <inheritdoc/>
-    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextHandle handle, long after, int maxBytes, CancellationToken cancellationToken)
-        => WatchAsync(store.ReadAsync(handle, after, maxBytes, cancellationToken));
+    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextKey key, long after, int maxBytes, CancellationToken cancellationToken)
+        => WatchAsync(store.ReadAsync(key, after, maxBytes, cancellationToken));
 
     /// <inheritdoc/>
     public Task<JournalOutcome[]> CommitAsync(IReadOnlyList<JournalWrite> writes, CancellationToken cancellationToken)
         => WatchAsync(store.CommitAsync(writes, cancellationToken));
 
     /// <inheritdoc/>
-    public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextHandle? after, int limit, CancellationToken cancellationToken)
+    public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextKey? after, int limit, CancellationToken cancellationToken)
         => WatchAsync(store.ListAsync(after, limit, cancellationToken));
 
     /// <inheritdoc/>

@@ -56,7 +56,7 @@ public sealed partial class AccessTests(ReachableSilo reachable) : IClassFixture
         Assert.Contains("/orleans/DashboardCounters", routes);
         Assert.Contains("/operate", routes);
         var paths = routes.Select(route => Parameter().Replace(route, "x"))
-            .Concat(["/", "/contexts", "/nowhere", "/_blazor", "/_blazor/negotiate", "/_framework/blazor.web.js", "/assets/dashboard.js", $"/contexts/{ContextTag.Of(context.Handle)}", $"/contexts/{ContextTag.Of(context.Handle)}/why/1", "/orleans/", "/orleans/index.min.js"])
+            .Concat(["/", "/contexts", "/nowhere", "/_blazor", "/_blazor/negotiate", "/_framework/blazor.web.js", "/assets/dashboard.js", $"/contexts/{context.Handle.Key.Tag}", $"/contexts/{context.Handle.Key.Tag}/why/1", "/orleans/", "/orleans/index.min.js"])
             .Except(ForEverybody).Distinct();
         foreach (var path in paths)
         {
@@ -165,7 +165,7 @@ public sealed partial class AccessTests(ReachableSilo reachable) : IClassFixture
     public async Task Nothing_is_changed_without_the_role_the_form_s_token_and_a_confirmation()
     {
         await using var context = await _silo.Client.OpenAsync("stays");
-        var tag = ContextTag.Of(context.Handle).ToString();
+        var tag = context.Handle.Key.Tag.ToString();
         Dictionary<string, string> release = new() { ["tag"] = tag, ["action"] = "release", ["confirmed"] = "yes" };
 
         // A viewer with all else right.

@@ -52,7 +52,7 @@ public sealed class DashboardSilo : IAsyncDisposable
 
     public string Url(string path) => new Uri(Address, path).ToString();
 
-    public string Url(IommuContext context, string path = "") => Url($"/contexts/{ContextTag.Of(context.Handle)}{path}");
+    public string Url(IommuContext context, string path = "") => Url($"/contexts/{context.Handle.Key.Tag}{path}");
 
     public async ValueTask DisposeAsync()
     {

@@ -17,7 +17,7 @@ public sealed class LooksTests(Browser browser, SharedSilo shared) : IClassFixtu
     public async Task No_page_has_a_serious_finding_or_is_wider_than_the_window(int width, ColorScheme scheme)
     {
         await using var made = await Scenario.OpenAsync(_silo.Client);
-        var tag = ContextTag.Of(made.Context.Handle);
+        var tag = made.Context.Handle.Key.Tag;
         await using var tab = await browser.OpenAsync(width, scheme: scheme);
         foreach (var (path, ready) in ((string, string)[])
             [

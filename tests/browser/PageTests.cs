@@ -143,7 +143,7 @@ public sealed class PageTests(Browser browser, SharedSilo shared) : IClassFixtur
         }
 
         Assert.True(seen.Count > 8);
-        Assert.Contains(seen, text => text.Contains(made.Context.Handle.ToShortString(), StringComparison.Ordinal) || text.Contains(handle[..8], StringComparison.Ordinal));
+        Assert.Contains(seen, text => text.Contains($"{made.Context.Handle.Key.Tag}", StringComparison.Ordinal));
         Assert.All(seen, text =>
         {
             Assert.DoesNotContain(handle, text, StringComparison.OrdinalIgnoreCase);

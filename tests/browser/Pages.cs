@@ -15,7 +15,7 @@ internal static partial class Pages
     /// <summary>The paths of all pages, with the parameters of a context that has something to show.</summary>
     public static IEnumerable<string> Of(Scenario made)
     {
-        Dictionary<string, string> parameters = new() { ["TagText"] = ContextTag.Of(made.Context.Handle).ToString(), ["Id"] = made.Guest.ToString() };
+        Dictionary<string, string> parameters = new() { ["TagText"] = made.Context.Handle.Key.Tag.ToString(), ["Id"] = made.Guest.ToString() };
         return typeof(App).Assembly.GetTypes().SelectMany(type => type.GetCustomAttributes<RouteAttribute>(inherit: false)).Select(route => route.Template)
 
             // What takes every other path is the page that says that there is none.

@@ -41,7 +41,7 @@ public sealed class Screenshots(Browser browser)
             await Task.Delay(TimeSpan.FromSeconds(75));
         }
 
-        var tag = ContextTag.Of(made.Context.Handle);
+        var tag = made.Context.Handle.Key.Tag;
         (string Name, string Path, string Ready, int Width, ColorScheme Scheme)[] pictures =
         [
             ("overview", "/", "[data-test=errno-count]", 1280, ColorScheme.Light),

@@ -24,7 +24,7 @@ public sealed class DurableConformanceTests(ITestOutputHelper output) : IAsyncLi
     private const int EveryStep = 200;
 
     private readonly string _folder = Directory.CreateTempSubdirectory("iommufd-conformance").FullName;
-    private readonly ConcurrentDictionary<ContextHandle, byte> _rebuilt = [];
+    private readonly ConcurrentDictionary<ContextKey, byte> _rebuilt = [];
     private IHost? _host;
     private int _rebuilds;
 
@@ -70,15 +70,15 @@ public sealed class DurableConformanceTests(ITestOutputHelper output) : IAsyncLi
     {
         var seed = Seed.Of(output);
         var randoms = new ConcurrentDictionary<long, Random>();
-        var tally = await RunAsync(group, snapshotAfterBytes, async (sequence, _, handle) =>
+        var tally = await RunAsync(group, snapshotAfterBytes, async (sequence, _, key) =>
         {
             // Sequences run beside each other, in any order: each has its own choices. They are numbered by their seeds, from 1.
             var random = randoms.GetOrAdd(sequence.Seed, number => new Random(unchecked((seed * 1_009) + (int)number)));
             if (sequence.Seed <= EveryStep || random.Next(20) == 0)
             {
-                _rebuilt.TryAdd(handle, 0);
+                _rebuilt.TryAdd(key, 0);
                 Interlocked.Increment(ref _rebuilds);
-                await _host!.Services.GetRequiredService<IJournalStore>().AcquireAsync(handle, "thief", CancellationToken.None);
+                await _host!.Services.GetRequiredService<IJournalStore>().AcquireAsync(key, "thief", CancellationToken.None);
             }
         });
 
@@ -88,7 +88,7 @@ public sealed class DurableConformanceTests(ITestOutputHelper output) : IAsyncLi
         Assert.True(_rebuilds > ioctls / 20, $"enough contexts were made again for the test to mean something: {_rebuilds}");
     }
 
-    private async Task<ConformanceTally> RunAsync(string group, int snapshotAfterBytes, Func<TraceSequence, int, ContextHandle, Task>? beforeStep)
+    private async Task<ConformanceTally> RunAsync(string group, int snapshotAfterBytes, Func<TraceSequence, int, ContextKey, Task>? beforeStep)
     {
         _host = await SiloHost.StartInProcessAsync(
             contexts: new ContextOptions { DefaultMode = ContextMode.Durable, SnapshotAfterBytes = snapshotAfterBytes },

@@ -40,7 +40,7 @@ public sealed class GroupCommitJournalTests : IAsyncDisposable
 
         await Task.WhenAll(writes);
         Assert.Equal([1, 10, 10, 5], _commits.Select(commit => commit.Count));
-        Assert.Equal(Enumerable.Range(1, 26).Select(Handle), _commits.SelectMany(commit => commit).Select(write => write.Handle));
+        Assert.Equal(Enumerable.Range(1, 26).Select(Key), _commits.SelectMany(commit => commit).Select(write => write.Key));
     }
 
     [Fact]
@@ -59,12 +59,12 @@ public sealed class GroupCommitJournalTests : IAsyncDisposable
     public async Task Two_writes_of_a_context_are_never_in_one_commit()
     {
         await using var journal = Journal();
-        var writes = await WaitBehindOneAsync(journal, [Append(2), Append(3), new AppendRecord(Handle(2), 1, 2, [1]), Append(4)]);
+        var writes = await WaitBehindOneAsync(journal, [Append(2), Append(3), new AppendRecord(Key(2), 1, 2, [1]), Append(4)]);
 
         _mayEnd.Release(3);
 
         await Task.WhenAll(writes);
-        Assert.Equal([[Handle(1)], [Handle(2), Handle(3)], [Handle(2), Handle(4)]], _commits.Select(commit => commit.Select(write => write.Handle)));
+        Assert.Equal([[Key(1)], [Key(2), Key(3)], [Key(2), Key(4)]], _commits.Select(commit => commit.Select(write => write.Key)));
     }
 
     [Fact]
@@ -96,7 +96,7 @@ public sealed class GroupCommitJournalTests : IAsyncDisposable
         var good = journal.WriteAsync(Append(1)).AsTask();
         await _begun.WaitAsync();
 
-        await Assert.ThrowsAnyAsync<ArgumentException>(() => journal.WriteAsync(new AppendRecord(Handle(2), 1, 0, [1])).AsTask());
+        await Assert.ThrowsAnyAsync<ArgumentException>(() => journal.WriteAsync(new AppendRecord(Key(2), 1, 0, [1])).AsTask());
         await Assert.ThrowsAnyAsync<ArgumentException>(() => journal.WriteAsync(null!).AsTask());
 
         _mayEnd.Release();
@@ -162,9 +162,9 @@ public sealed class GroupCommitJournalTests : IAsyncDisposable
         _mayEnd.Dispose();
     }
 
-    private static ContextHandle Handle(int number) => new(new Guid(number, 0, 0, new byte[8]));
+    private static ContextKey Key(int number) => new(new Guid(number, 0, 0, new byte[8]));
 
-    private static AppendRecord Append(int number, int bytes = 1) => new(Handle(number), 1, 1, new byte[bytes]);
+    private static AppendRecord Append(int number, int bytes = 1) => new(Key(number), 1, 1, new byte[bytes]);
 
     private GroupCommitJournal Journal(JournalSettings? settings = null)
     {

@@ -15,7 +15,7 @@ public sealed class JournalHostingTests
     public async Task The_store_is_ready_before_the_silo_is_and_the_journal_closed_when_it_stopped()
     {
         await using var place = new SqliteJournalPlace();
-        var handle = ContextHandle.NewRandom();
+        var key = ContextHandle.NewRandom().Key;
         IJournal? journal = null;
         JournalOutcome? atStart = null;
         Task<JournalOutcome>? atStop = null;
@@ -24,11 +24,11 @@ public sealed class JournalHostingTests
             .AddStartupTask(async (services, cancellationToken) =>
             {
                 journal = services.GetRequiredService<IJournal>();
-                await journal.Store.CreateAsync(handle, journal.Owner, cancellationToken);
-                atStart = await journal.WriteAsync(new AppendRecord(handle, 1, 1, [1]));
+                await journal.Store.CreateAsync(key, journal.Owner, cancellationToken);
+                atStart = await journal.WriteAsync(new AppendRecord(key, 1, 1, [1]));
             })
             .ConfigureServices(services => services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>>(_ => new AtStop(() =>
-                atStop = journal!.WriteAsync(new AppendRecord(handle, 1, 2, [2])).AsTask()))));
+                atStop = journal!.WriteAsync(new AppendRecord(key, 1, 2, [2])).AsTask()))));
         Assert.Equal(JournalOutcome.Committed, atStart);
         Assert.Equal(host.Services.GetRequiredService<ILocalSiloDetails>().SiloAddress.ToParsableString(), journal!.Owner);
         Assert.Same(journal.Store, host.Services.GetRequiredService<IJournalStore>());
@@ -36,9 +36,9 @@ public sealed class JournalHostingTests
         await host.StopAsync();
 
         Assert.Equal(JournalOutcome.Committed, await atStop!);
-        await Assert.ThrowsAsync<JournalStoreException>(() => journal.WriteAsync(new ConfirmEpoch(handle, 1)).AsTask());
+        await Assert.ThrowsAsync<JournalStoreException>(() => journal.WriteAsync(new ConfirmEpoch(key, 1)).AsTask());
         await using var later = await place.OpenInitializedStoreAsync();
-        Assert.Equal([1, 2], (await later.ReadAsync(handle, 0, int.MaxValue, default)).Select(entry => entry.Position));
+        Assert.Equal([1, 2], (await later.ReadAsync(key, 0, int.MaxValue, default)).Select(entry => entry.Position));
     }
 
     [Fact]

@@ -8,10 +8,10 @@ namespace IommuFd.JournalTests;
 public abstract partial class JournalStoreTests
 {
     /// <summary>Checks that all writes which were reported as made are there and whole, and nothing with a gap.</summary>
-    protected static async Task AllReportedIsThereAsync(IJournalStore store, IReadOnlyCollection<(ContextHandle Handle, long Position)> reported)
+    protected static async Task AllReportedIsThereAsync(IJournalStore store, IReadOnlyCollection<(ContextKey Key, long Position)> reported)
     {
         Assert.NotEmpty(reported);
-        foreach (var context in reported.GroupBy(one => one.Handle))
+        foreach (var context in reported.GroupBy(one => one.Key))
         {
             var head = await store.AcquireAsync(context.Key, Owner, default);
             Assert.NotNull(head);
@@ -34,15 +34,15 @@ public abstract partial class JournalStoreTests
     protected sealed class Reports(int enough)
     {
         private readonly TaskCompletionSource _enough = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private readonly ConcurrentQueue<(ContextHandle, long)> _all = new();
+        private readonly ConcurrentQueue<(ContextKey, long)> _all = new();
 
         public Task Enough => _enough.Task;
 
-        public IReadOnlyCollection<(ContextHandle Handle, long Position)> All => _all;
+        public IReadOnlyCollection<(ContextKey Key, long Position)> All => _all;
 
-        public void Add(ContextHandle handle, long position)
+        public void Add(ContextKey key, long position)
         {
-            _all.Enqueue((handle, position));
+            _all.Enqueue((key, position));
             if (_all.Count >= enough)
             {
                 _enough.TrySetResult();

@@ -12,41 +12,41 @@ public abstract partial class JournalStoreTests
     [Fact]
     public async Task Taking_a_journal_over_fences_whoever_had_it()
     {
-        var handle = await CreateAsync();
-        await AppendAsync(handle, 1, 1, [1]);
-        Assert.Equal(JournalOutcome.Committed, await CommitAsync(Store, new ConfirmEpoch(handle, 1)));
+        var key = await CreateAsync();
+        await AppendAsync(key, 1, 1, [1]);
+        Assert.Equal(JournalOutcome.Committed, await CommitAsync(Store, new ConfirmEpoch(key, 1)));
 
-        Assert.Equal(2, (await Store.AcquireAsync(handle, "silo-2", default))!.Epoch);
+        Assert.Equal(2, (await Store.AcquireAsync(key, "silo-2", default))!.Epoch);
 
-        foreach (var write in (JournalWrite[])[new ConfirmEpoch(handle, 1), new AppendRecord(handle, 1, 2, [2]), new StoreSnapshot(handle, 1, 1, [3]), new ReleaseJournal(handle, 1, [4])])
+        foreach (var write in (JournalWrite[])[new ConfirmEpoch(key, 1), new AppendRecord(key, 1, 2, [2]), new StoreSnapshot(key, 1, 1, [3]), new ReleaseJournal(key, 1, [4])])
         {
             Assert.Equal(JournalOutcome.Fenced, await CommitAsync(Store, write));
         }
 
-        Assert.Equal([1], Assert.Single(await ReadAllAsync(Store, handle)).Frame);
-        Assert.Equal(JournalOutcome.Committed, await CommitAsync(Store, new AppendRecord(handle, 2, 2, [5])));
-        Assert.Equal(JournalOutcome.Committed, await CommitAsync(Store, new ConfirmEpoch(handle, 2)));
-        Assert.Equal(new JournalInfo(handle, 2, "silo-2"), Assert.Single(await Store.ListAsync(null, 10, default)));
+        Assert.Equal([1], Assert.Single(await ReadAllAsync(Store, key)).Frame);
+        Assert.Equal(JournalOutcome.Committed, await CommitAsync(Store, new AppendRecord(key, 2, 2, [5])));
+        Assert.Equal(JournalOutcome.Committed, await CommitAsync(Store, new ConfirmEpoch(key, 2)));
+        Assert.Equal(new JournalInfo(key, 2, "silo-2"), Assert.Single(await Store.ListAsync(null, 10, default)));
     }
 
     [Fact]
     public async Task An_epoch_that_was_never_given_can_write_nothing()
     {
-        var handle = await CreateAsync();
+        var key = await CreateAsync();
         foreach (var epoch in (long[])[0, -1, 2, long.MaxValue, long.MinValue])
         {
-            Assert.Equal(JournalOutcome.Fenced, await CommitAsync(Store, new ConfirmEpoch(handle, epoch)));
-            Assert.Equal(JournalOutcome.Fenced, await CommitAsync(Store, new AppendRecord(handle, epoch, 1, [1])));
+            Assert.Equal(JournalOutcome.Fenced, await CommitAsync(Store, new ConfirmEpoch(key, epoch)));
+            Assert.Equal(JournalOutcome.Fenced, await CommitAsync(Store, new AppendRecord(key, epoch, 1, [1])));
         }
 
-        Assert.Empty(await ReadAllAsync(Store, handle));
+        Assert.Empty(await ReadAllAsync(Store, key));
     }
 
     [Fact]
     public async Task A_fenced_write_does_not_stand_in_the_way_of_others_in_its_commit()
     {
         var (appended, confirmed, compacted, released) = (await CreateAsync(), await CreateAsync(), await CreateAsync(), await CreateAsync());
-        var (fenced, gone, unknown) = (await CreateAsync(), await CreateAsync(), ContextHandle.NewRandom());
+        var (fenced, gone, unknown) = (await CreateAsync(), await CreateAsync(), ContextHandle.NewRandom().Key);
         await Store.AcquireAsync(fenced, "silo-2", default);
         await CommitAsync(Store, new ReleaseJournal(gone, 1, [0]));
 
@@ -86,30 +86,30 @@ public abstract partial class JournalStoreTests
         const int Activations = 12;
         const int Rounds = 12;
         IJournalStore[] silos = [Store, await OpenAsync()];
-        var handles = new List<ContextHandle>();
+        var keys = new List<ContextKey>();
         for (var i = 0; i < Contexts; i++)
         {
-            handles.Add(await CreateAsync());
+            keys.Add(await CreateAsync());
         }
 
-        var made = new ConcurrentBag<(ContextHandle Handle, long Position, string Content)>();
-        var refused = new ConcurrentBag<(ContextHandle Handle, string Content)>();
-        var seen = new ConcurrentBag<(ContextHandle Handle, long Epoch, long Last)>();
+        var made = new ConcurrentBag<(ContextKey Key, long Position, string Content)>();
+        var refused = new ConcurrentBag<(ContextKey Key, string Content)>();
+        var seen = new ConcurrentBag<(ContextKey Key, long Epoch, long Last)>();
         await Task.WhenAll(Enumerable.Range(0, Activations).Select(number => Task.Run(() => ActAsync(number))));
 
-        foreach (var handle in handles)
+        foreach (var key in keys)
         {
-            var records = (await ReadAllAsync(Store, handle)).ConvertAll(entry => (entry.Position, Content: Encoding.ASCII.GetString(entry.Frame)));
+            var records = (await ReadAllAsync(Store, key)).ConvertAll(entry => (entry.Position, Content: Encoding.ASCII.GetString(entry.Frame)));
             Assert.Equal(Enumerable.Range(1, records.Count).Select(i => (long)i), records.Select(record => record.Position));
             var epochs = records.ConvertAll(record => long.Parse(record.Content.Split(' ')[0], CultureInfo.InvariantCulture));
             Assert.Equal(epochs.Order(), epochs);
             Assert.Equal(
-                made.Where(one => one.Handle == handle).Select(one => (one.Position, one.Content)).Order(),
+                made.Where(one => one.Key == key).Select(one => (one.Position, one.Content)).Order(),
                 records.Select(record => (record.Position, record.Content)).Order());
-            Assert.Empty(refused.Where(one => one.Handle == handle).Select(one => one.Content).Intersect(records.Select(record => record.Content)));
+            Assert.Empty(refused.Where(one => one.Key == key).Select(one => one.Content).Intersect(records.Select(record => record.Content)));
 
             // What a new epoch has read is all that the earlier ones will ever have written.
-            Assert.All(seen.Where(one => one.Handle == handle), one => Assert.DoesNotContain(epochs.Skip((int)one.Last), epoch => epoch < one.Epoch));
+            Assert.All(seen.Where(one => one.Key == key), one => Assert.DoesNotContain(epochs.Skip((int)one.Last), epoch => epoch < one.Epoch));
         }
 
         Assert.NotEmpty(made);
@@ -119,25 +119,25 @@ public abstract partial class JournalStoreTests
         {
             var random = new Random((seed * 1000) + number);
             var silo = silos[number % silos.Length];
-            var earlier = new Dictionary<ContextHandle, (long Epoch, long Position)>();
+            var earlier = new Dictionary<ContextKey, (long Epoch, long Position)>();
             for (var round = 0; round < Rounds; round++)
             {
                 // Each activation has two contexts at once, which share commits in either order.
-                ContextHandle[] own = [.. handles.OrderBy(_ => random.Next()).Take(2)];
-                var places = new Dictionary<ContextHandle, (long Epoch, long Position)>();
-                foreach (var handle in own)
+                ContextKey[] own = [.. keys.OrderBy(_ => random.Next()).Take(2)];
+                var places = new Dictionary<ContextKey, (long Epoch, long Position)>();
+                foreach (var key in own)
                 {
-                    var head = await silo.AcquireAsync(handle, $"silo-{number % silos.Length}", default);
-                    var last = (await ReadAllAsync(silo, handle)).LastOrDefault().Position;
-                    places[handle] = (head!.Epoch, last);
-                    seen.Add((handle, head.Epoch, last));
+                    var head = await silo.AcquireAsync(key, $"silo-{number % silos.Length}", default);
+                    var last = (await ReadAllAsync(silo, key)).LastOrDefault().Position;
+                    places[key] = (head!.Epoch, last);
+                    seen.Add((key, head.Epoch, last));
                 }
 
                 // What this activation had before wakes up late, at the same time as what it has now.
-                var late = Task.WhenAll(own.Where(earlier.ContainsKey).Select(handle => WriteLateAsync(silo, handle, earlier[handle])));
-                foreach (var (handle, place) in places)
+                var late = Task.WhenAll(own.Where(earlier.ContainsKey).Select(key => WriteLateAsync(silo, key, earlier[key])));
+                foreach (var (key, place) in places)
                 {
-                    earlier[handle] = place;
+                    earlier[key] = place;
                 }
 
                 while (places.Count > 0)
@@ -151,13 +151,13 @@ public abstract partial class JournalStoreTests
                         var content = Encoding.ASCII.GetString(append.Frame);
                         if (outcomes[i] == JournalOutcome.Committed)
                         {
-                            made.Add((append.Handle, append.Position, content));
-                            places[append.Handle] = (append.Epoch, append.Position);
+                            made.Add((append.Key, append.Position, content));
+                            places[append.Key] = (append.Epoch, append.Position);
                         }
                         else
                         {
-                            refused.Add((append.Handle, content));
-                            places.Remove(append.Handle);
+                            refused.Add((append.Key, content));
+                            places.Remove(append.Key);
                         }
                     }
 
@@ -171,13 +171,13 @@ public abstract partial class JournalStoreTests
             }
         }
 
-        async Task WriteLateAsync(IJournalStore silo, ContextHandle handle, (long Epoch, long Position) place)
+        async Task WriteLateAsync(IJournalStore silo, ContextKey key, (long Epoch, long Position) place)
         {
             for (var position = place.Position + 1; position < place.Position + 4; position++)
             {
                 var content = $"{place.Epoch} late {position}";
-                Assert.Equal(JournalOutcome.Fenced, await CommitAsync(silo, new AppendRecord(handle, place.Epoch, position, Encoding.ASCII.GetBytes(content))));
-                refused.Add((handle, content));
+                Assert.Equal(JournalOutcome.Fenced, await CommitAsync(silo, new AppendRecord(key, place.Epoch, position, Encoding.ASCII.GetBytes(content))));
+                refused.Add((key, content));
             }
         }
     }
@@ -188,16 +188,16 @@ public abstract partial class JournalStoreTests
         const int Contexts = 20;
         const int Rounds = 25;
         var other = await OpenAsync();
-        var handles = new List<ContextHandle>();
+        var keys = new List<ContextKey>();
         for (var i = 0; i < Contexts; i++)
         {
-            handles.Add(await CreateAsync());
+            keys.Add(await CreateAsync());
         }
 
         // One of them is fenced everywhere, and takes the locks all the same.
-        foreach (var handle in handles)
+        foreach (var key in keys)
         {
-            await Store.AcquireAsync(handle, Owner, default);
+            await Store.AcquireAsync(key, Owner, default);
         }
 
         var fenced = Task.Run(async () =>
@@ -205,21 +205,21 @@ public abstract partial class JournalStoreTests
             for (var round = 0; round < Rounds; round++)
             {
                 Assert.All(
-                    await other.CommitAsync([.. handles.AsEnumerable().Reverse().Select(handle => new AppendRecord(handle, 1, 1, [0]))], default),
+                    await other.CommitAsync([.. keys.AsEnumerable().Reverse().Select(key => new AppendRecord(key, 1, 1, [0]))], default),
                     outcome => Assert.Equal(JournalOutcome.Fenced, outcome));
             }
         });
         for (var round = 1; round <= Rounds; round++)
         {
             Assert.All(
-                await Store.CommitAsync([.. handles.Select(handle => new AppendRecord(handle, 2, round, [1]))], default),
+                await Store.CommitAsync([.. keys.Select(key => new AppendRecord(key, 2, round, [1]))], default),
                 outcome => Assert.Equal(JournalOutcome.Committed, outcome));
         }
 
         await fenced;
-        foreach (var handle in handles)
+        foreach (var key in keys)
         {
-            Assert.Equal(Rounds, (await ReadAllAsync(Store, handle)).Count);
+            Assert.Equal(Rounds, (await ReadAllAsync(Store, key)).Count);
         }
     }
 
@@ -228,12 +228,12 @@ public abstract partial class JournalStoreTests
     {
         const int Rounds = 100;
         var other = await OpenAsync();
-        var handle = await CreateAsync();
+        var key = await CreateAsync();
         for (long epoch = 1; epoch <= Rounds; epoch++)
         {
-            Assert.Equal(JournalOutcome.Committed, await CommitAsync(other, new ConfirmEpoch(handle, epoch)));
-            Assert.Equal(epoch + 1, (await Store.AcquireAsync(handle, Owner, default))!.Epoch);
-            Assert.Equal(JournalOutcome.Fenced, await CommitAsync(other, new ConfirmEpoch(handle, epoch)));
+            Assert.Equal(JournalOutcome.Committed, await CommitAsync(other, new ConfirmEpoch(key, epoch)));
+            Assert.Equal(epoch + 1, (await Store.AcquireAsync(key, Owner, default))!.Epoch);
+            Assert.Equal(JournalOutcome.Fenced, await CommitAsync(other, new ConfirmEpoch(key, epoch)));
         }
     }
 }

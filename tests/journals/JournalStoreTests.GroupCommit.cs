@@ -13,39 +13,39 @@ public abstract partial class JournalStoreTests
     {
         const int Writers = 100;
         const int Records = 20;
-        var handles = await Task.WhenAll(Enumerable.Range(0, Writers).Select(_ => CreateAsync()));
+        var keys = await Task.WhenAll(Enumerable.Range(0, Writers).Select(_ => CreateAsync()));
         var counting = new CountingJournalStore(Store);
         await using (var journal = new GroupCommitJournal(counting, Owner, Place.Settings, NullLogger<GroupCommitJournal>.Instance))
         {
-            await Task.WhenAll(handles.Select(async handle =>
+            await Task.WhenAll(keys.Select(async key =>
             {
                 for (var position = 1; position <= Records; position++)
                 {
-                    Assert.Equal(JournalOutcome.Committed, await journal.WriteAsync(new AppendRecord(handle, 1, position, [1, 2, 3])));
+                    Assert.Equal(JournalOutcome.Committed, await journal.WriteAsync(new AppendRecord(key, 1, position, [1, 2, 3])));
                 }
             }));
         }
 
         Assert.Equal(Writers * Records, counting.Writes);
         Assert.True(counting.Commits * 4 < counting.Writes, $"{counting.Writes} writes took {counting.Commits} commits.");
-        foreach (var handle in handles)
+        foreach (var key in keys)
         {
-            Assert.Equal(Records, (await ReadAllAsync(Store, handle)).Count);
+            Assert.Equal(Records, (await ReadAllAsync(Store, key)).Count);
         }
     }
 
     [Fact]
     public async Task After_a_commit_that_failed_a_context_finds_out_and_goes_on()
     {
-        var (handle, bystander) = (await CreateAsync(), await CreateAsync());
-        await AppendAsync(handle, 1, 1, [1]);
+        var (key, bystander) = (await CreateAsync(), await CreateAsync());
+        await AppendAsync(key, 1, 1, [1]);
         await using var journal = new GroupCommitJournal(Store, Owner, Place.Settings, NullLogger<GroupCommitJournal>.Instance);
 
-        await Assert.ThrowsAsync<JournalStoreException>(() => journal.WriteAsync(new AppendRecord(handle, 1, 1, [9])).AsTask());
+        await Assert.ThrowsAsync<JournalStoreException>(() => journal.WriteAsync(new AppendRecord(key, 1, 1, [9])).AsTask());
 
         Assert.Equal(JournalOutcome.Committed, await journal.WriteAsync(new AppendRecord(bystander, 1, 1, [2])));
-        var head = await journal.Store.AcquireAsync(handle, journal.Owner, default);
-        var last = (await ReadAllAsync(journal.Store, handle))[^1];
-        Assert.Equal(JournalOutcome.Committed, await journal.WriteAsync(new AppendRecord(handle, head!.Epoch, last.Position + 1, [3])));
+        var head = await journal.Store.AcquireAsync(key, journal.Owner, default);
+        var last = (await ReadAllAsync(journal.Store, key))[^1];
+        Assert.Equal(JournalOutcome.Committed, await journal.WriteAsync(new AppendRecord(key, head!.Epoch, last.Position + 1, [3])));
     }
 }

@@ -28,7 +28,7 @@ public abstract partial class JournalStoreTests(ITestOutputHelper output)
 
                 case 2 when contexts.Count > 0:
                     var context = contexts[random.Next(contexts.Count)];
-                    var head = await store.AcquireAsync(context.Handle, Owner, default);
+                    var head = await store.AcquireAsync(context.Key, Owner, default);
                     Assert.True(context.Takes(head), $"{where}: {context} was found as {head}");
                     break;
 
@@ -60,14 +60,14 @@ public abstract partial class JournalStoreTests(ITestOutputHelper output)
 
     private static async Task ExpectAsync(IJournalStore store, Expected context, int pageBytes, string where)
     {
-        var found = await ReadAllAsync(store, context.Handle, pageBytes);
+        var found = await ReadAllAsync(store, context.Key, pageBytes);
         Assert.True(
             context.Records.Select(record => (record.Key, Convert.ToHexString(record.Value))).SequenceEqual(found.Select(entry => (entry.Position, Convert.ToHexString(entry.Frame)))),
             $"{where}: {context} was read as positions {string.Join(' ', found.Select(entry => entry.Position))}");
     }
 
     /// <summary>What a journal is to have.</summary>
-    private sealed class Expected(ContextHandle handle)
+    private sealed class Expected(ContextKey key)
     {
         private long _epoch = 1;
         private long _last;
@@ -75,7 +75,7 @@ public abstract partial class JournalStoreTests(ITestOutputHelper output)
         private byte[]? _snapshot;
         private byte[]? _released;
 
-        public ContextHandle Handle => handle;
+        public ContextKey Key => key;
 
         public SortedDictionary<long, byte[]> Records { get; } = [];
 
@@ -87,11 +87,11 @@ public abstract partial class JournalStoreTests(ITestOutputHelper output)
             random.NextBytes(frame);
             return random.Next(30) switch
             {
-                0 => new ReleaseJournal(handle, epoch, frame),
-                1 or 2 => new StoreSnapshot(handle, epoch, random.NextInt64(_snapshotPosition, _last + 1), frame),
-                3 => new StoreSnapshot(handle, epoch, _last + 1, frame),
-                4 or 5 => new ConfirmEpoch(handle, epoch),
-                _ => new AppendRecord(handle, epoch, Math.Max(_last, _snapshotPosition) + 1, frame),
+                0 => new ReleaseJournal(key, epoch, frame),
+                1 or 2 => new StoreSnapshot(key, epoch, random.NextInt64(_snapshotPosition, _last + 1), frame),
+                3 => new StoreSnapshot(key, epoch, _last + 1, frame),
+                4 or 5 => new ConfirmEpoch(key, epoch),
+                _ => new AppendRecord(key, epoch, Math.Max(_last, _snapshotPosition) + 1, frame),
             };
         }
 

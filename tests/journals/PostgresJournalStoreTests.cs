@@ -31,30 +31,30 @@ public sealed class PostgresJournalStoreTests(PostgresServer server, ITestOutput
     [Fact]
     public async Task After_a_restart_of_the_server_a_store_connects_anew()
     {
-        var handle = await CreateAsync();
+        var key = await CreateAsync();
         await using var journal = new GroupCommitJournal(Store, Owner, Place.Settings, NullLogger<GroupCommitJournal>.Instance);
 
         // Many connections in the pool, all of which will be dead.
         await Task.WhenAll(Enumerable.Range(0, 12).Select(_ => Store.ListAsync(null, 1, default)));
         await server.StopImmediatelyAsync();
-        var down = await Assert.ThrowsAsync<JournalStoreException>(() => journal.WriteAsync(new AppendRecord(handle, 1, 1, [1])).AsTask());
+        var down = await Assert.ThrowsAsync<JournalStoreException>(() => journal.WriteAsync(new AppendRecord(key, 1, 1, [1])).AsTask());
         Assert.Contains("PostgreSQL database", down.Message, StringComparison.Ordinal);
         await server.StartAsync();
 
-        Assert.Equal(2, (await Store.AcquireAsync(handle, Owner, default))!.Epoch);
-        Assert.Equal(JournalOutcome.Committed, await journal.WriteAsync(new AppendRecord(handle, 2, 1, [1])));
+        Assert.Equal(2, (await Store.AcquireAsync(key, Owner, default))!.Epoch);
+        Assert.Equal(JournalOutcome.Committed, await journal.WriteAsync(new AppendRecord(key, 2, 1, [1])));
     }
 
     [Fact]
     public async Task What_only_reads_does_not_notice_that_its_connections_are_gone()
     {
-        var handle = await CreateAsync();
+        var key = await CreateAsync();
         await Task.WhenAll(Enumerable.Range(0, 12).Select(_ => Store.ListAsync(null, 1, default)));
 
         await Place.ExecuteAsync("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
 
-        Assert.Equal(JournalOutcome.Committed, await CommitAsync(Store, new ConfirmEpoch(handle, 1)));
-        Assert.Equal(2, (await Store.AcquireAsync(handle, Owner, default))!.Epoch);
+        Assert.Equal(JournalOutcome.Committed, await CommitAsync(Store, new ConfirmEpoch(key, 1)));
+        Assert.Equal(2, (await Store.AcquireAsync(key, Owner, default))!.Epoch);
     }
 
     [Fact]
@@ -87,7 +87,7 @@ public sealed class PostgresJournalStoreTests(PostgresServer server, ITestOutput
     [Fact]
     public async Task A_commit_that_only_confirms_takes_no_lock_and_writes_nothing()
     {
-        var handle = await CreateAsync();
+        var key = await CreateAsync();
         await using var other = await Place.ConnectAsync();
         await using var transaction = await other.BeginTransactionAsync();
         await using (var command = other.CreateCommand())
@@ -101,7 +101,7 @@ public sealed class PostgresJournalStoreTests(PostgresServer server, ITestOutput
         var before = await NextTransactionAsync();
         for (var i = 0; i < Count; i++)
         {
-            Assert.Equal(JournalOutcome.Committed, await CommitAsync(Store, new ConfirmEpoch(handle, 1)));
+            Assert.Equal(JournalOutcome.Committed, await CommitAsync(Store, new ConfirmEpoch(key, 1)));
         }
 
         // None has been given a number, which its end would have to be written down for. The server's own upkeep takes some.
@@ -114,24 +114,24 @@ public sealed class PostgresJournalStoreTests(PostgresServer server, ITestOutput
     [Fact]
     public async Task A_full_disk_is_named_and_fails_the_commit_alone()
     {
-        var handle = await CreateAsync();
+        var key = await CreateAsync();
         await Place.ExecuteAsync(
             """
             CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
             CREATE TRIGGER full_disk BEFORE INSERT ON journal_records FOR EACH ROW EXECUTE FUNCTION full_disk();
             """);
 
-        var exception = await Assert.ThrowsAsync<JournalStoreException>(() => Store.CommitAsync([new AppendRecord(handle, 1, 1, [1])], default));
+        var exception = await Assert.ThrowsAsync<JournalStoreException>(() => Store.CommitAsync([new AppendRecord(key, 1, 1, [1])], default));
 
         Assert.EndsWith("could not commit: the server's disk is full.", exception.Message, StringComparison.Ordinal);
         await Place.ExecuteAsync("DROP TRIGGER full_disk ON journal_records");
-        await AppendAsync(handle, 1, 1, [1]);
+        await AppendAsync(key, 1, 1, [1]);
     }
 
     [Fact]
     public async Task A_lock_that_another_holds_is_waited_for_as_long_as_the_setting_says()
     {
-        var handle = await CreateAsync();
+        var key = await CreateAsync();
         await using var store = Place.OpenStore(new JournalSettings { ConnectionString = Place.Settings.ConnectionString, Timeout = TimeSpan.FromSeconds(1) });
         await using var other = await Place.ConnectAsync();
         await using (var transaction = await other.BeginTransactionAsync())
@@ -141,11 +141,11 @@ public sealed class PostgresJournalStoreTests(PostgresServer server, ITestOutput
             command.CommandText = "SELECT 1 FROM journal_contexts FOR UPDATE";
             await command.ExecuteNonQueryAsync();
 
-            var exception = await Assert.ThrowsAsync<JournalStoreException>(() => store.CommitAsync([new AppendRecord(handle, 1, 1, [1])], default));
+            var exception = await Assert.ThrowsAsync<JournalStoreException>(() => store.CommitAsync([new AppendRecord(key, 1, 1, [1])], default));
             Assert.EndsWith("it took longer than 1 s.", exception.Message, StringComparison.Ordinal);
         }
 
-        Assert.Equal(JournalOutcome.Committed, await CommitAsync(store, new AppendRecord(handle, 1, 1, [1])));
+        Assert.Equal(JournalOutcome.Committed, await CommitAsync(store, new AppendRecord(key, 1, 1, [1])));
     }
 
     [Fact]
@@ -168,6 +168,13 @@ public sealed class PostgresJournalStoreTests(PostgresServer server, ITestOutput
         var exception = await Assert.ThrowsAsync<InvalidOperationException>(missing.InitializeAsync);
 
         Assert.Contains("make setup", exception.Message, StringComparison.Ordinal);
+    }
+
+    protected override async Task CreateTablesOfHandlesAsync(JournalPlace place)
+    {
+        await place.ExecuteAsync(PostgresSchema.CreateVersions);
+        await place.ExecuteAsync("INSERT INTO journal_schema (version) VALUES (1)");
+        await place.ExecuteAsync(PostgresSchema.Migrations[0]);
     }
 
     protected override async Task<JournalPlace> CreatePlaceAsync() => await PostgresJournalPlace.CreateAsync(server);

@@ -24,7 +24,7 @@ public sealed class SqliteJournalStoreTests(ITestOutputHelper output) : JournalS
             {
                 if (line.Data is { } text && JournalWriter.Parse(text) is { } report)
                 {
-                    reports.Add(report.Handle, report.Position);
+                    reports.Add(report.Key, report.Position);
                 }
             };
             child.Start();
@@ -74,25 +74,25 @@ public sealed class SqliteJournalStoreTests(ITestOutputHelper output) : JournalS
     [Fact]
     public async Task A_lock_that_another_process_holds_is_waited_for_as_long_as_the_setting_says()
     {
-        var handle = await CreateAsync();
+        var key = await CreateAsync();
         await using var store = Place.OpenStore(new JournalSettings { Path = Place.Settings.Path, Timeout = TimeSpan.FromMilliseconds(100) });
         await using var other = await Place.ConnectAsync();
         await using (var transaction = ((SqliteConnection)other).BeginTransaction(deferred: false))
         {
-            var exception = await Assert.ThrowsAsync<JournalStoreException>(() => store.AcquireAsync(handle, Owner, default));
+            var exception = await Assert.ThrowsAsync<JournalStoreException>(() => store.AcquireAsync(key, Owner, default));
             Assert.Contains("another process has held the file's lock for longer than 0.1 s", exception.Message, StringComparison.Ordinal);
 
             // Who only reads waits for nobody.
-            Assert.Equal(JournalOutcome.Committed, await CommitAsync(store, new ConfirmEpoch(handle, 1)));
-            Assert.Empty(await ReadAllAsync(store, handle));
+            Assert.Equal(JournalOutcome.Committed, await CommitAsync(store, new ConfirmEpoch(key, 1)));
+            Assert.Empty(await ReadAllAsync(store, key));
 
-            var waiting = Store.AcquireAsync(handle, Owner, default);
+            var waiting = Store.AcquireAsync(key, Owner, default);
             Assert.False(waiting.IsCompleted);
             await transaction.CommitAsync();
             Assert.Equal(2, (await waiting)!.Epoch);
         }
 
-        Assert.Equal(3, (await store.AcquireAsync(handle, Owner, default))!.Epoch);
+        Assert.Equal(3, (await store.AcquireAsync(key, Owner, default))!.Epoch);
     }
 
     [Fact]
@@ -135,42 +135,78 @@ public sealed class SqliteJournalStoreTests(ITestOutputHelper output) : JournalS
     [Fact]
     public async Task A_full_disk_fails_the_commit_and_leaves_what_was_there()
     {
-        var handle = await CreateAsync();
-        await AppendAsync(handle, 1, 1, [1]);
+        var key = await CreateAsync();
+        await AppendAsync(key, 1, 1, [1]);
         var pages = Convert.ToInt64(await Place.QueryAsync("PRAGMA page_count"), CultureInfo.InvariantCulture);
         using var session = new SqliteSession(Place.Settings.Path, JournalSynchronous.Full, TimeSpan.FromSeconds(10));
         session.Read($"PRAGMA max_page_count = {pages}", _ => false);
 
-        var full = Assert.Throws<SqliteException>(() => session.Execute("INSERT INTO journal_runs (handle, position, frame) VALUES (?1, 2, ?2)", SqliteSession.Key(handle.Value), new byte[1 << 20]));
+        var full = Assert.Throws<SqliteException>(() => session.Execute("INSERT INTO journal_runs (key, position, frame) VALUES (?1, 2, ?2)", SqliteSession.Key(key.Value), new byte[1 << 20]));
 
         Assert.EndsWith("could not commit: the disk is full.", SqliteErrors.ToStore(full, "commit", "the file", TimeSpan.Zero).Message, StringComparison.Ordinal);
-        Assert.Equal(1, Assert.Single(await ReadAllAsync(Store, handle)).Position);
-        await AppendAsync(handle, 1, 2, [2]);
+        Assert.Equal(1, Assert.Single(await ReadAllAsync(Store, key)).Position);
+        await AppendAsync(key, 1, 2, [2]);
     }
 
     [Fact]
     public async Task A_file_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it()
     {
         var path = Path.Combine(Path.GetDirectoryName(Place.Settings.Path)!, "first.db");
-        var handle = Handle("27206f7220313d31202d2d0000000000");
+        var handle = new ContextHandle(Guid.ParseExact("27206f7220313d31202d2d0000000000", "N"));
+        var (key, earlier) = (handle.Key, SqliteSession.Key(handle.Value));
         using (var session = new SqliteSession(path, JournalSynchronous.Full, TimeSpan.FromSeconds(1)))
         {
             session.Execute(SqliteSchema.CreateVersions);
             session.Execute("INSERT INTO journal_schema (version) VALUES (1)");
             session.Execute(SqliteSchema.Migrations[0]);
-            session.Execute("INSERT INTO journal_contexts (handle, epoch, owner, snapshot_position) VALUES (?1, 4, 'silo-1', 1)", SqliteSession.Key(handle.Value));
-            session.Execute("INSERT INTO journal_snapshots (handle, frame) VALUES (?1, x'10')", SqliteSession.Key(handle.Value));
-            session.Execute("INSERT INTO journal_records (handle, position, frame) VALUES (?1, 2, x'02'), (?1, 3, x'0303')", SqliteSession.Key(handle.Value));
+            session.Execute("INSERT INTO journal_contexts (handle, epoch, owner, snapshot_position) VALUES (?1, 4, 'silo-1', 1)", earlier);
+            session.Execute("INSERT INTO journal_snapshots (handle, frame) VALUES (?1, x'10')", earlier);
+            session.Execute("INSERT INTO journal_records (handle, position, frame) VALUES (?1, 2, x'02'), (?1, 3, x'0303')", earlier);
         }
 
         await using var store = Place.OpenStore(new JournalSettings { Path = path });
         await store.InitializeAsync(default);
 
-        Assert.Equal(JournalOutcome.Committed, await CommitAsync(store, new AppendRecord(handle, 4, 4, [4])));
-        Assert.Equal([[2], [3, 3], [4]], (await ReadAllAsync(store, handle)).Select(entry => entry.Frame));
-        var head = (await store.AcquireAsync(handle, Owner, default))!;
+        Assert.Equal(JournalOutcome.Committed, await CommitAsync(store, new AppendRecord(key, 4, 4, [4])));
+        Assert.Equal([[2], [3, 3], [4]], (await ReadAllAsync(store, key)).Select(entry => entry.Frame));
+        var head = (await store.AcquireAsync(key, Owner, default))!;
         Assert.Equal((5L, 1L, (byte)0x10), (head.Epoch, head.SnapshotPosition, Assert.Single(head.Snapshot!)));
-        Assert.Equal([[2], [3, 3], [4]], (await ReadAllAsync(store, handle)).Select(entry => entry.Frame));
+        Assert.Equal([[2], [3, 3], [4]], (await ReadAllAsync(store, key)).Select(entry => entry.Frame));
+    }
+
+    [Fact]
+    public async Task Handles_in_the_tail_and_in_runs_are_replaced_by_their_keys()
+    {
+        var path = Path.Combine(Path.GetDirectoryName(Place.Settings.Path)!, "tail.db");
+        ContextHandle[] handles = [ContextHandle.NewRandom(), ContextHandle.NewRandom()];
+        using (var session = new SqliteSession(path, JournalSynchronous.Full, TimeSpan.FromSeconds(1)))
+        {
+            session.Execute(SqliteSchema.CreateVersions);
+            session.Execute("INSERT INTO journal_schema (version) VALUES (2)");
+            session.Execute(SqliteSchema.Migrations[0]);
+            session.Execute(SqliteSchema.Migrations[1]);
+            var tail = new SqliteTail(session);
+            foreach (var handle in handles)
+            {
+                var earlier = SqliteSession.Key(handle.Value);
+                var (first, second) = (Frame(handle.Value, 1), Frame(handle.Value, 2));
+                session.Execute("INSERT INTO journal_contexts (handle, epoch, owner, snapshot_position) VALUES (?1, 1, 'silo-1', 0)", earlier);
+                session.Execute(
+                    "INSERT INTO journal_runs (handle, position, frame, lengths) VALUES (?1, 1, ?2, ?3)",
+                    earlier, (byte[])[.. first, .. second], (byte[])[(byte)first.Length, 0, 0, 0, (byte)second.Length, 0, 0, 0]);
+                tail.Add(new AppendRecord(new ContextKey(handle.Value), 1, 3, Frame(handle.Value, 3)));
+            }
+
+            tail.End();
+        }
+
+        await using var store = Place.OpenStore(new JournalSettings { Path = path });
+        await store.InitializeAsync(default);
+
+        foreach (var handle in handles)
+        {
+            Assert.Equal([1, 2, 3], (await ReadAllAsync(store, handle.Key)).Select(entry => ContentOf(handle.Key, entry.Position, entry.Frame)));
+        }
     }
 
     [Theory]
@@ -180,8 +216,8 @@ public sealed class SqliteJournalStoreTests(ITestOutputHelper output) : JournalS
     public async Task Damage_in_the_tail_is_about_one_record_only(string column, int offset, string what)
     {
         // Of three records in one row, the second is hit: its place begins at 32, its frame at 8.
-        ContextHandle[] handles = [await CreateAsync(), await CreateAsync(), await CreateAsync()];
-        await Store.CommitAsync([.. handles.Select((handle, i) => new AppendRecord(handle, 1, 1, [.. Enumerable.Repeat((byte)i, 8)]))], default);
+        ContextKey[] keys = [await CreateAsync(), await CreateAsync(), await CreateAsync()];
+        await Store.CommitAsync([.. keys.Select((key, i) => new AppendRecord(key, 1, 1, [.. Enumerable.Repeat((byte)i, 8)]))], default);
         var row = (byte[])(await Place.QueryAsync($"SELECT {column} FROM journal_tail"))!;
         row[(column == "places" ? 32 : 8) + offset] ^= 0x80;
         await Place.ExecuteAsync($"UPDATE journal_tail SET {column} = @row", ("row", row));
@@ -190,13 +226,13 @@ public sealed class SqliteJournalStoreTests(ITestOutputHelper output) : JournalS
         {
             if (isSorted)
             {
-                await Store.AcquireAsync(handles[0], Owner, default);
+                await Store.AcquireAsync(keys[0], Owner, default);
                 Assert.Equal(0L, await Place.QueryAsync("SELECT count(*) FROM journal_tail"));
             }
 
-            for (var i = 0; i < handles.Length; i++)
+            for (var i = 0; i < keys.Length; i++)
             {
-                var frame = Assert.Single(await ReadAllAsync(Store, handles[i])).Frame;
+                var frame = Assert.Single(await ReadAllAsync(Store, keys[i])).Frame;
                 Assert.True(frame.SequenceEqual(Enumerable.Repeat((byte)i, 8)) == (i != 1), $"with {what} damaged, sorted: {isSorted}, record {i} is {Convert.ToHexString(frame)}");
             }
         }
@@ -207,10 +243,10 @@ public sealed class SqliteJournalStoreTests(ITestOutputHelper output) : JournalS
     {
         const int Rounds = 45;
         const int Bytes = 450_000;
-        ContextHandle[] handles = [await CreateAsync(), await CreateAsync()];
+        ContextKey[] keys = [await CreateAsync(), await CreateAsync()];
         for (var position = 1; position <= Rounds; position++)
         {
-            await Store.CommitAsync([.. handles.Select(handle => new AppendRecord(handle, 1, position, [.. Enumerable.Repeat((byte)position, Bytes)]))], default);
+            await Store.CommitAsync([.. keys.Select(key => new AppendRecord(key, 1, position, [.. Enumerable.Repeat((byte)position, Bytes)]))], default);
         }
 
         var (tail, runs) = (await CountAsync("journal_tail"), await CountAsync("journal_runs"));
@@ -218,15 +254,23 @@ public sealed class SqliteJournalStoreTests(ITestOutputHelper output) : JournalS
         Assert.True(runs > 0 && runs < 2 * (Rounds - tail), $"{runs} runs were made of {2 * (Rounds - tail)} records.");
         foreach (var pageBytes in (int[])[1, 1_200_000, int.MaxValue])
         {
-            foreach (var handle in handles)
+            foreach (var key in keys)
             {
-                var entries = await ReadAllAsync(Store, handle, pageBytes);
+                var entries = await ReadAllAsync(Store, key, pageBytes);
                 Assert.Equal(Enumerable.Range(1, Rounds).Select(i => (long)i), entries.Select(entry => entry.Position));
                 Assert.All(entries, entry => Assert.Equal((Bytes, (byte)entry.Position), (entry.Frame.Length, entry.Frame[^1])));
             }
         }
 
         async Task<long> CountAsync(string table) => (long)(await Place.QueryAsync($"SELECT count(*) FROM {table}"))!;
+    }
+
+    protected override async Task CreateTablesOfHandlesAsync(JournalPlace place)
+    {
+        await place.ExecuteAsync(SqliteSchema.CreateVersions);
+        await place.ExecuteAsync("INSERT INTO journal_schema (version) VALUES (2)");
+        await place.ExecuteAsync(SqliteSchema.Migrations[0]);
+        await place.ExecuteAsync(SqliteSchema.Migrations[1]);
     }
 
     protected override Task<JournalPlace> CreatePlaceAsync() => Task.FromResult<JournalPlace>(new SqliteJournalPlace());

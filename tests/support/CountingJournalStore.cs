@@ -25,14 +25,14 @@ public sealed class CountingJournalStore(IJournalStore store) : IJournalStore
     public Task InitializeAsync(CancellationToken cancellationToken) => store.InitializeAsync(cancellationToken);
 
     /// <inheritdoc/>
-    public Task<long?> CreateAsync(ContextHandle handle, string owner, CancellationToken cancellationToken) => store.CreateAsync(handle, owner, cancellationToken);
+    public Task<long?> CreateAsync(ContextKey key, string owner, CancellationToken cancellationToken) => store.CreateAsync(key, owner, cancellationToken);
 
     /// <inheritdoc/>
-    public Task<JournalHead?> AcquireAsync(ContextHandle handle, string owner, CancellationToken cancellationToken) => store.AcquireAsync(handle, owner, cancellationToken);
+    public Task<JournalHead?> AcquireAsync(ContextKey key, string owner, CancellationToken cancellationToken) => store.AcquireAsync(key, owner, cancellationToken);
 
     /// <inheritdoc/>
-    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextHandle handle, long after, int maxBytes, CancellationToken cancellationToken)
-        => store.ReadAsync(handle, after, maxBytes, cancellationToken);
+    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextKey key, long after, int maxBytes, CancellationToken cancellationToken)
+        => store.ReadAsync(key, after, maxBytes, cancellationToken);
 
     /// <inheritdoc/>
     public async Task<JournalOutcome[]> CommitAsync(IReadOnlyList<JournalWrite> writes, CancellationToken cancellationToken)
@@ -48,7 +48,7 @@ public sealed class CountingJournalStore(IJournalStore store) : IJournalStore
     }
 
     /// <inheritdoc/>
-    public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextHandle? after, int limit, CancellationToken cancellationToken) => store.ListAsync(after, limit, cancellationToken);
+    public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextKey? after, int limit, CancellationToken cancellationToken) => store.ListAsync(after, limit, cancellationToken);
 
     /// <inheritdoc/>
     public Task<int> PurgeAsync(TimeSpan age, CancellationToken cancellationToken) => store.PurgeAsync(age, cancellationToken);

@@ -31,24 +31,24 @@ public abstract class JournalPlace : IAsyncDisposable
     }
 
     /// <summary>Removes the last byte of the frame of a context's last record, as a torn write does.</summary>
-    public async Task TruncateLastRecordAsync(ContextHandle handle)
+    public async Task TruncateLastRecordAsync(ContextKey key)
     {
-        var last = $"{Records} WHERE handle = @handle AND position = (SELECT max(position) FROM {Records} WHERE handle = @handle)";
-        await ReplaceFrameAsync(last, handle, 0, frame => frame[..^1]);
+        var last = $"{Records} WHERE key = @key AND position = (SELECT max(position) FROM {Records} WHERE key = @key)";
+        await ReplaceFrameAsync(last, key, 0, frame => frame[..^1]);
     }
 
     /// <summary>Inverts the lowest bit in the middle of a record's frame.</summary>
-    public Task FlipByteInRecordAsync(ContextHandle handle, long position)
-        => ReplaceFrameAsync($"{Records} WHERE handle = @handle AND position = @position", handle, position, Flip);
+    public Task FlipByteInRecordAsync(ContextKey key, long position)
+        => ReplaceFrameAsync($"{Records} WHERE key = @key AND position = @position", key, position, Flip);
 
     /// <summary>Inverts the lowest bit in the middle of a snapshot's frame.</summary>
-    public Task FlipByteInSnapshotAsync(ContextHandle handle) => ReplaceFrameAsync("journal_snapshots WHERE handle = @handle", handle, 0, Flip);
+    public Task FlipByteInSnapshotAsync(ContextKey key) => ReplaceFrameAsync("journal_snapshots WHERE key = @key", key, 0, Flip);
 
     /// <summary>Removes a record, which leaves a gap.</summary>
-    public async Task DeleteRecordAsync(ContextHandle handle, long position)
+    public async Task DeleteRecordAsync(ContextKey key, long position)
     {
         await SortAsync();
-        await ChangeOneAsync($"DELETE FROM {Records} WHERE handle = @handle AND position = @position", ("handle", Key(handle)), ("position", position));
+        await ChangeOneAsync($"DELETE FROM {Records} WHERE key = @key AND position = @position", ("key", Key(key)), ("position", position));
     }
 
     /// <summary>Moves the release of all released contexts into the past.</summary>
@@ -84,8 +84,8 @@ public abstract class JournalPlace : IAsyncDisposable
     /// <summary>Opens a connection that bypasses the stores.</summary>
     public abstract Task<DbConnection> ConnectAsync();
 
-    /// <summary>A handle as stored in the tables.</summary>
-    public abstract object Key(ContextHandle handle);
+    /// <summary>A key as stored in the tables.</summary>
+    public abstract object Key(ContextKey key);
 
     /// <inheritdoc/>
     public abstract ValueTask DisposeAsync();
@@ -107,12 +107,12 @@ public abstract class JournalPlace : IAsyncDisposable
         }
     }
 
-    private async Task ReplaceFrameAsync(string rows, ContextHandle handle, long position, Func<byte[], byte[]> replace)
+    private async Task ReplaceFrameAsync(string rows, ContextKey key, long position, Func<byte[], byte[]> replace)
     {
         await SortAsync();
         var (table, where) = (rows.Split(' ')[0], rows[rows.IndexOf("WHERE", StringComparison.Ordinal)..]);
-        (string, object)[] parameters = [("handle", Key(handle)), ("position", position)];
-        var frame = await QueryAsync($"SELECT frame FROM {rows}", parameters) as byte[] ?? throw new InvalidOperationException($"{handle} has no {rows}.");
+        (string, object)[] parameters = [("key", Key(key)), ("position", position)];
+        var frame = await QueryAsync($"SELECT frame FROM {rows}", parameters) as byte[] ?? throw new InvalidOperationException($"{key} has no {rows}.");
         await ChangeOneAsync($"UPDATE {table} SET frame = @frame {where}", [.. parameters, ("frame", replace(frame))]);
     }
 

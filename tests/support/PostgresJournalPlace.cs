@@ -30,7 +30,7 @@ public sealed class PostgresJournalPlace : JournalPlace
     }
 
     /// <inheritdoc/>
-    public override object Key(ContextHandle handle) => handle.Value;
+    public override object Key(ContextKey key) => key.Value;
 
     /// <summary>The schema goes with its server.</summary>
     public override ValueTask DisposeAsync() => ValueTask.CompletedTask;

@@ -34,8 +34,8 @@ public sealed class SqliteJournalPlace : JournalPlace
         await (await OpenInitializedStoreAsync()).DisposeAsync();
         await using var connection = (SqliteConnection)await ConnectAsync();
         await using var transaction = connection.BeginTransaction();
-        var runs = new List<(byte[] Handle, long Position, byte[] Frames, byte[] Lengths)>();
-        await using (var command = new SqliteCommand("SELECT handle, position, frame, lengths FROM journal_runs WHERE lengths IS NOT NULL", connection, transaction))
+        var runs = new List<(byte[] Key, long Position, byte[] Frames, byte[] Lengths)>();
+        await using (var command = new SqliteCommand("SELECT key, position, frame, lengths FROM journal_runs WHERE lengths IS NOT NULL", connection, transaction))
         await using (var reader = await command.ExecuteReaderAsync())
         {
             while (await reader.ReadAsync())
@@ -44,14 +44,14 @@ public sealed class SqliteJournalPlace : JournalPlace
             }
         }
 
-        await using var replace = new SqliteCommand("REPLACE INTO journal_runs (handle, position, frame) VALUES (@handle, @position, @frame)", connection, transaction);
-        foreach (var (handle, position, frames, lengths) in runs)
+        await using var replace = new SqliteCommand("REPLACE INTO journal_runs (key, position, frame) VALUES (@key, @position, @frame)", connection, transaction);
+        foreach (var (key, position, frames, lengths) in runs)
         {
             var offset = 0;
             foreach (var (i, length) in MemoryMarshal.Cast<byte, int>(lengths).ToArray().Index())
             {
                 replace.Parameters.Clear();
-                replace.Parameters.AddWithValue("handle", handle);
+                replace.Parameters.AddWithValue("key", key);
                 replace.Parameters.AddWithValue("position", position + i);
                 replace.Parameters.AddWithValue("frame", frames[offset..(offset += length)]);
                 await replace.ExecuteNonQueryAsync();
@@ -70,7 +70,7 @@ public sealed class SqliteJournalPlace : JournalPlace
     }
 
     /// <inheritdoc/>
-    public override object Key(ContextHandle handle) => handle.Value.ToByteArray(bigEndian: true);
+    public override object Key(ContextKey key) => key.Value.ToByteArray(bigEndian: true);
 
     /// <inheritdoc/>
     public override ValueTask DisposeAsync()

@@ -107,7 +107,7 @@ public sealed class MetricTests
 
         // Closed, so that on a starved machine its lease can't expire as well. Nobody renews what is opened without the SDK.
         await context.CloseAsync();
-        await grains.GetGrain<IContextGrain>(ContextHandle.NewRandom().Value).OpenAsync(new OpenRequest(ContextMode.Volatile, "nobody", 7, 0));
+        await new GrainChannel(grains).Find(ContextHandle.NewRandom()).OpenAsync(new OpenRequest(ContextMode.Volatile, "nobody", 7, 0));
         await expiry.LoggedAsync();
         Assert.Equal(1, reading.Collect()[InstrumentNames.LeaseExpiries][[]]);
         await silo.StopAsync();

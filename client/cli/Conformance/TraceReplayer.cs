@@ -20,7 +20,7 @@ internal static class TraceReplayer
     /// <param name="beforeStep">Called before each step, with the context that the step goes to; null for no call.</param>
     /// <param name="cancellationToken">Ends the replay early.</param>
     public static async Task<ReplayReport> ReplayAsync(
-        IommufdClient client, TraceSequence sequence, Func<TraceSequence, int, ContextHandle, Task>? beforeStep, CancellationToken cancellationToken)
+        IommufdClient client, TraceSequence sequence, Func<TraceSequence, int, ContextKey, Task>? beforeStep, CancellationToken cancellationToken)
     {
         var memory = new TraceMemory();
         var contexts = new Dictionary<int, IommuContext>();
@@ -61,7 +61,7 @@ internal static class TraceReplayer
 
                 if (beforeStep is not null)
                 {
-                    await beforeStep(sequence, i, context.Handle);
+                    await beforeStep(sequence, i, context.Handle.Key);
                 }
 
                 ioctls[step.Command] = ioctls.GetValueOrDefault(step.Command) + 1;

@@ -9,7 +9,7 @@ internal interface IContextChannel
     string ServerAddress { get; }
 
     /// <summary>Finds the context of a handle. Sends nothing, and so does not check whether the context is open.</summary>
-    IContextGrain Find(ContextHandle handle);
+    ContextCalls Find(ContextHandle handle);
 
     /// <summary>Makes an observer that contexts can call. The channel does not keep it alive.</summary>
     /// <returns>Its address; null where contexts can't call this process.</returns>

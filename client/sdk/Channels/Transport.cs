@@ -45,7 +45,7 @@ internal sealed class Transport(IommufdClientOptions options)
     }
 
     /// <summary>Puts a reference to a context.</summary>
-    public async Task<ReleaseReport?> PutAsync(string operation, IContextGrain grain, ReferenceId reference, CancellationToken cancellationToken)
+    public async Task<ReleaseReport?> PutAsync(string operation, ContextCalls grain, ReferenceId reference, CancellationToken cancellationToken)
     {
         var attempts = new Attempts<PutReply>(this, operation, () => grain.PutAsync(reference), static reply => reply.Errno == Errno.None);
         var (reply, isRepeated) = await attempts.RunAsync(cancellationToken).ConfigureAwait(false);

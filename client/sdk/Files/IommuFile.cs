@@ -16,13 +16,13 @@ public sealed class IommuFile : IAsyncDisposable
     private readonly ReleaseOnce<ReleaseReport?> _release;
     private readonly TracedCalls _traced;
 
-    internal IommuFile(UserFile file, ClientCore core, TimeSpan lease)
+    internal IommuFile(UserFile file, ContextCalls grain, ClientCore core, TimeSpan lease)
     {
-        (File, Target, _core) = (file, file.Target ?? throw new InvalidOperationException($"The ioctl opened '{file.Identity}', which leads to no object."), core);
+        (File, Target, _core) = (file with { Handle = grain.Handle }, file.Target ?? throw new InvalidOperationException($"The ioctl opened '{file.Identity}', which leads to no object."), core);
         _session = new Session(core) { Id = FileTarget.SessionOf(Target.Reference) };
-        _reference = core.Leases.Add(new LeasedReference(Target.Context, core.Grain(Target.Context), Target.Reference, lease, _session));
+        _reference = core.Leases.Add(new LeasedReference(grain, Target.Reference, lease, _session));
         _release = core.PutOnce("close", _reference);
-        _traced = new TracedCalls(Target.Context, core.ServerAddress);
+        _traced = new TracedCalls(grain, core.ServerAddress);
     }
 
     /// <summary>What the SDK sends with an argument that names the file by its descriptor.</summary>

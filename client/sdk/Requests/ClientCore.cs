@@ -41,6 +41,6 @@ internal sealed class ClientCore
         return Transport.PutAsync(operation, reference.Grain, reference.Id, cancellationToken);
     });
 
-    /// <summary>The context of a handle.</summary>
-    public IContextGrain Grain(ContextHandle handle) => _channel.Find(handle);
+    /// <summary>The calls of a handle's context.</summary>
+    public ContextCalls Grain(ContextHandle handle) => _channel.Find(handle);
 }

@@ -7,10 +7,10 @@ namespace IommuFd.Client;
 internal static class Inspections
 {
     public static Task<ObjectInspection?> InspectObjectAsync(
-        Transport transport, IContextGrain grain, ObjectId id, StatePage page, CancellationToken cancellationToken)
+        Transport transport, ContextCalls grain, ObjectId id, StatePage page, CancellationToken cancellationToken)
         => transport.CallAsync("inspect", () => grain.InspectObjectAsync(id, page), static _ => true, cancellationToken);
 
-    public static async Task<HolderGraph> InspectGraphAsync(Transport transport, IContextGrain grain, GraphRequest request, CancellationToken cancellationToken)
+    public static async Task<HolderGraph> InspectGraphAsync(Transport transport, ContextCalls grain, GraphRequest request, CancellationToken cancellationToken)
     {
         var graph = await transport.CallAsync("inspect", () => grain.InspectGraphAsync(request), static _ => true, cancellationToken);
         return graph.Errno switch
@@ -21,7 +21,7 @@ internal static class Inspections
         };
     }
 
-    public static async Task<BusyExplanation> ExplainBusyAsync(Transport transport, IContextGrain grain, ObjectId id, CancellationToken cancellationToken)
+    public static async Task<BusyExplanation> ExplainBusyAsync(Transport transport, ContextCalls grain, ObjectId id, CancellationToken cancellationToken)
     {
         var explanation = await transport.CallAsync("explain", () => grain.ExplainBusyAsync(id), static _ => true, cancellationToken);
         return explanation.Errno switch
@@ -32,7 +32,7 @@ internal static class Inspections
         };
     }
 
-    public static async Task<ContextInspection> InspectAsync(Transport transport, IContextGrain grain, InspectRequest request, CancellationToken cancellationToken)
+    public static async Task<ContextInspection> InspectAsync(Transport transport, ContextCalls grain, InspectRequest request, CancellationToken cancellationToken)
     {
         var inspection = await transport.CallAsync("inspect", () => grain.InspectAsync(request, cancellationToken), static _ => true, cancellationToken);
         return inspection.Errno == Errno.None
@@ -40,7 +40,7 @@ internal static class Inspections
             : throw new IommufdException("inspect", inspection.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen });
     }
 
-    public static async Task<TailReply> TailAsync(Transport transport, IContextGrain grain, TailRequest request, CancellationToken cancellationToken)
+    public static async Task<TailReply> TailAsync(Transport transport, ContextCalls grain, TailRequest request, CancellationToken cancellationToken)
     {
         var tail = await transport.CallAsync("tail", () => grain.TailAsync(request), static _ => true, cancellationToken);
         return tail.Errno == Errno.None ? tail : throw new IommufdException("tail", tail.Errno, new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen });

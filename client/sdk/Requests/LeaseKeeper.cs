@@ -149,14 +149,14 @@ internal sealed class LeaseKeeper
         }
 
         due.RemoveAll(IsAlive);
-        return [.. due.GroupBy(reference => reference.Context).SelectMany(references => references.Chunk(IoctlLimits.MaxReferences))];
+        return [.. due.GroupBy(reference => reference.Grain.Handle).SelectMany(references => references.Chunk(IoctlLimits.MaxReferences))];
     }
 
     // Whether the reference's time within the third has come since the last check.
     private static bool IsDue(LeasedReference reference, TimeSpan lastLook, TimeSpan now)
     {
         var third = Math.Max(1, reference.Lease.Ticks / RenewalsPerLease);
-        var place = (long)((uint)reference.Context.GetHashCode() / (uint.MaxValue + 1.0) * third);
+        var place = (long)((uint)reference.Grain.Handle.GetHashCode() / (uint.MaxValue + 1.0) * third);
         return (lastLook.Ticks + place) / third != (now.Ticks + place) / third;
     }
 

@@ -3,13 +3,11 @@ using IommuFd.GrainInterfaces;
 namespace IommuFd.Client;
 
 /// <summary>A reference that the service keeps while its owner gives signs of life.</summary>
-internal sealed class LeasedReference(ContextHandle context, IContextGrain grain, ReferenceId id, TimeSpan lease, Session? session)
+internal sealed class LeasedReference(ContextCalls grain, ReferenceId id, TimeSpan lease, Session? session)
 {
     private volatile bool _isLost;
 
-    public ContextHandle Context => context;
-
-    public IContextGrain Grain => grain;
+    public ContextCalls Grain => grain;
 
     public ReferenceId Id => id;
 

@@ -277,7 +277,7 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
 }
 
 /// <summary>An ioctl of a file.</summary>
-internal class IoctlOperation(Session session, IContextGrain grain, IoctlRequest request) : SessionRequest<IoctlReply>(session)
+internal class IoctlOperation(Session session, ContextCalls grain, IoctlRequest request) : SessionRequest<IoctlReply>(session)
 {
     /// <summary>The command.</summary>
     protected uint Command => request.Command;
@@ -288,7 +288,7 @@ internal class IoctlOperation(Session session, IContextGrain grain, IoctlRequest
 }
 
 /// <summary>An ioctl of a file whose answer is a struct: decoded where it is awaited, which saves a state machine in between.</summary>
-internal sealed class IoctlOperation<T>(Session session, IContextGrain grain, IoctlRequest request) : IoctlOperation(session, grain, request), IValueTaskSource<T>
+internal sealed class IoctlOperation<T>(Session session, ContextCalls grain, IoctlRequest request) : IoctlOperation(session, grain, request), IValueTaskSource<T>
     where T : unmanaged
 {
     public new ValueTask<T> StartAsync(CancellationToken cancellationToken) => new(this, Start(cancellationToken));
@@ -297,7 +297,7 @@ internal sealed class IoctlOperation<T>(Session session, IContextGrain grain, Io
 }
 
 /// <summary>A batch of a file. A long answer comes in parts, one after the other, each with attempts of its own.</summary>
-internal sealed class BatchCall(Session session, IContextGrain grain, IoctlBatchRequest request) : SessionRequest<IoctlBatchReply>(session)
+internal sealed class BatchCall(Session session, ContextCalls grain, IoctlBatchRequest request) : SessionRequest<IoctlBatchReply>(session)
 {
     protected override string Name => "batch";
 
@@ -324,7 +324,7 @@ internal sealed class BatchCall(Session session, IContextGrain grain, IoctlBatch
 }
 
 /// <summary>A driver's request.</summary>
-internal sealed class DriverCall(Session session, IContextGrain grain, ReferenceId reference, string name, DriverRequest request) : SessionRequest<DriverReply>(session)
+internal sealed class DriverCall(Session session, ContextCalls grain, ReferenceId reference, string name, DriverRequest request) : SessionRequest<DriverReply>(session)
 {
     protected override string Name => name;
 
@@ -332,7 +332,7 @@ internal sealed class DriverCall(Session session, IContextGrain grain, Reference
 }
 
 /// <summary>A read or a write of a file that an ioctl has opened.</summary>
-internal sealed class FileCall(Session session, IContextGrain grain, FileTarget target, FileRequest request) : SessionRequest<FileReply>(session)
+internal sealed class FileCall(Session session, ContextCalls grain, FileTarget target, FileRequest request) : SessionRequest<FileReply>(session)
 {
     protected override string Name => request is WriteFileRequest ? "write" : "read";
 

@@ -9,9 +9,9 @@ namespace IommuFd.Client;
 // here: other calls must not pay even for a state machine.
 
 /// <summary>The spans of a program's calls.</summary>
-/// <param name="handle">The context that is called.</param>
+/// <param name="grain">The context that is called.</param>
 /// <param name="serverAddress">Where requests go.</param>
-internal sealed class TracedCalls(ContextHandle handle, string serverAddress)
+internal sealed class TracedCalls(ContextCalls grain, string serverAddress)
 {
     /// <summary>Whether a call that is made now gets a span: if there is a listener, and the call belongs to a recorded trace or is chosen to start one.</summary>
     public static bool IsWanted
@@ -44,7 +44,7 @@ internal sealed class TracedCalls(ContextHandle handle, string serverAddress)
         var span = CallSpan.Start(ActivityKind.Client, method);
         if (span is not null)
         {
-            span.SetContext(handle);
+            span.SetContext(grain.Key);
             span.SetTag(SpanTags.ServerAddress, serverAddress);
             describe?.Invoke(span);
         }

@@ -2,6 +2,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -10,7 +11,7 @@ namespace IommuFd.Grains.Objects.Devices;
 /// <inheritdoc cref="IDeviceGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class DeviceGrain(IGrainContextAccessor accessor) : ObjectGrain<DeviceModel>(accessor), IDeviceGrain
+internal sealed class DeviceGrain(IGrainContextAccessor accessor, SiloProofs proofs) : ObjectGrain<DeviceModel>(accessor, proofs), IDeviceGrain
 {
     public ValueTask<HwInfoReply> HwInfoAsync(ObjectStamp stamp, IommuHwInfoType type)
     {

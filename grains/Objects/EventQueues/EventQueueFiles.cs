@@ -27,7 +27,7 @@ internal static class EventQueueFiles
         }
 
         Hold.RefToUsers(reference, queue, Why);
-        var target = new FileTarget(scope.Grains.Handle, reference.Id, queue.Type, queue.Id);
+        var target = new FileTarget(scope.Grains.Key, reference.Id, queue.Type, queue.Id);
         var reply = call.Respond(in answer, new IoctlReply { File = new NewFile(descriptorOffset, target) });
         if (reply.Errno == Errno.None)
         {

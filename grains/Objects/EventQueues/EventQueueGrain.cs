@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.EventQueues;
@@ -9,7 +10,7 @@ namespace IommuFd.Grains.Objects.EventQueues;
 // nobody up; it is bounded, so that an activation that goes is not kept for long.
 
 /// <inheritdoc cref="IEventQueueGrain"/>
-internal abstract class EventQueueGrain<TModel>(IGrainContextAccessor accessor) : ObjectGrain<TModel>(accessor), IEventQueueGrain
+internal abstract class EventQueueGrain<TModel>(IGrainContextAccessor accessor, SiloProofs proofs) : ObjectGrain<TModel>(accessor, proofs), IEventQueueGrain
     where TModel : EventQueueModel
 {
     private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(IoctlLimits.MaxPollWaitMs);

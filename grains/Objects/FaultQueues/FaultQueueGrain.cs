@@ -3,6 +3,7 @@ using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.EventQueues;
+using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -11,7 +12,7 @@ namespace IommuFd.Grains.Objects.FaultQueues;
 /// <inheritdoc cref="IFaultQueueGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class FaultQueueGrain(IGrainContextAccessor accessor) : EventQueueGrain<FaultQueueModel>(accessor), IFaultQueueGrain
+internal sealed class FaultQueueGrain(IGrainContextAccessor accessor, SiloProofs proofs) : EventQueueGrain<FaultQueueModel>(accessor, proofs), IFaultQueueGrain
 {
     public ValueTask<ObjectReply> ReportAsync(ObjectStamp stamp, FaultGroup group)
     {

@@ -1,3 +1,4 @@
+using IommuFd.Grains.Proofs;
 using System.Runtime.InteropServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
@@ -15,7 +16,7 @@ namespace IommuFd.Grains.Objects.Ioas;
 /// <inheritdoc cref="IIoasGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed partial class IoasGrain(IGrainContextAccessor accessor) : ObjectGrain<IoasModel>(accessor), IIoasGrain
+internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProofs proofs) : ObjectGrain<IoasModel>(accessor, proofs), IIoasGrain
 {
     public ValueTask<ObjectReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
     {

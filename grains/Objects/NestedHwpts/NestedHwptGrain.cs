@@ -4,6 +4,7 @@ using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Viommus;
+using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -12,7 +13,7 @@ namespace IommuFd.Grains.Objects.NestedHwpts;
 /// <inheritdoc cref="INestedHwptGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class NestedHwptGrain(IGrainContextAccessor accessor) : ObjectGrain<NestedHwptModel>(accessor), INestedHwptGrain
+internal sealed class NestedHwptGrain(IGrainContextAccessor accessor, SiloProofs proofs) : ObjectGrain<NestedHwptModel>(accessor, proofs), INestedHwptGrain
 {
     public ValueTask<ObjectReply> InvalidateAsync(ObjectStamp stamp, InvalidationEntries entries)
     {

@@ -3,6 +3,7 @@ using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.EventQueues;
+using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -11,7 +12,7 @@ namespace IommuFd.Grains.Objects.Veventqs;
 /// <inheritdoc cref="IVeventqGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class VeventqGrain(IGrainContextAccessor accessor) : EventQueueGrain<VeventqModel>(accessor), IVeventqGrain
+internal sealed class VeventqGrain(IGrainContextAccessor accessor, SiloProofs proofs) : EventQueueGrain<VeventqModel>(accessor, proofs), IVeventqGrain
 {
     public ValueTask<ObjectReply> ReportAsync(ObjectStamp stamp, byte[] data)
     {

@@ -3,6 +3,7 @@ using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -11,7 +12,7 @@ namespace IommuFd.Grains.Objects.Viommus;
 /// <inheritdoc cref="IViommuGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class ViommuGrain(IGrainContextAccessor accessor) : ObjectGrain<ViommuModel>(accessor), IViommuGrain
+internal sealed class ViommuGrain(IGrainContextAccessor accessor, SiloProofs proofs) : ObjectGrain<ViommuModel>(accessor, proofs), IViommuGrain
 {
     public ValueTask<ObjectReply> AddVdeviceAsync(ObjectStamp stamp, ObjectId vdevice, ObjectId device, ulong virtId)
     {

@@ -4,17 +4,14 @@ using Microsoft.AspNetCore.Components;
 
 namespace IommuFd.Silo.Dashboard.Components;
 
-/// <summary>A page, or a part of one, about one context. Finds the context by its tag; the handle goes no further than this class.</summary>
+/// <summary>A page, or a part of one, about one context. Finds the context by its tag.</summary>
 public abstract class ContextComponent : LiveComponent
 {
-    private ContextHandle? _handle;
+    private ContextControl? _context;
 
     /// <summary>The tag in the URL.</summary>
     [Parameter]
     public string TagText { get; set; } = "";
-
-    [Inject]
-    private IGrainFactory Grains { get; set; } = default!;
 
     [Inject]
     private IContextFinder Finder { get; set; } = default!;
@@ -25,20 +22,17 @@ public abstract class ContextComponent : LiveComponent
     /// <summary>Whether the context does not exist, or no longer does.</summary>
     protected bool IsGone { get; set; }
 
-    /// <summary>The start of the handle; pages show no more of it.</summary>
-    protected string ShortHandle => _handle?.ToShortString() ?? "";
-
     /// <summary>Asks the context, and sets <see cref="IsGone"/> if it answers EBADF.</summary>
-    protected abstract Task LoadContextAsync(IContextGrain context, CancellationToken cancellationToken);
+    protected abstract Task LoadContextAsync(ContextControl context, CancellationToken cancellationToken);
 
     protected sealed override async Task LoadAsync(CancellationToken cancellationToken)
     {
-        // Found once: a lost volatile context never comes back, and a durable one keeps its handle on any silo.
-        _handle ??= ContextTag.TryParse(TagText, out var tag) ? await Finder.FindAsync(tag, cancellationToken) : null;
-        IsGone = _handle is null;
-        if (_handle is { } handle)
+        // Found once: a lost volatile context never comes back, and a durable one keeps its tag on any silo.
+        _context ??= ContextTag.TryParse(TagText, out var tag) ? await Finder.FindAsync(tag, cancellationToken) : null;
+        IsGone = _context is null;
+        if (_context is { } context)
         {
-            await LoadContextAsync(Grains.GetGrain<IContextGrain>(handle.Value), cancellationToken);
+            await LoadContextAsync(context, cancellationToken);
         }
     }
 }

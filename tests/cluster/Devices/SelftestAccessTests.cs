@@ -37,11 +37,10 @@ public sealed class SelftestAccessTests(DeviceCluster cluster) : DeviceContext(c
         var context = await Cluster.Programs.OpenAsync();
         var raw = new RawProgram(context);
         await raw.CreateAccessAsync(await context.AllocateIoasAsync());
-        var file = raw.Memory.FindFile(3)!.Target!;
         Assert.Null(await context.CloseAsync());
-        Assert.Equal(2, (await Cluster.Onlookers.InspectAsync(file.Context, new InspectRequest(default, 10, false))).ObjectCount);
+        Assert.Equal(2, (await Cluster.Onlookers.InspectAsync(context.Handle, new InspectRequest(default, 10, false))).ObjectCount);
         await raw.Memory.CloseFilesAsync();
-        var gone = await Assert.ThrowsAsync<IommufdException>(() => Cluster.Onlookers.InspectAsync(file.Context, new InspectRequest(default, 10, false)));
+        var gone = await Assert.ThrowsAsync<IommufdException>(() => Cluster.Onlookers.InspectAsync(context.Handle, new InspectRequest(default, 10, false)));
         Assert.Equal(Errno.EBADF, gone.Errno);
     }
 

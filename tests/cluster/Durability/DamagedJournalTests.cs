@@ -37,7 +37,7 @@ public sealed class DamagedJournalTests : IAsyncLifetime
     [Fact]
     public async Task A_torn_record_at_the_end_is_dropped_and_the_context_goes_on()
     {
-        await _place.TruncateLastRecordAsync(_handle);
+        await _place.TruncateLastRecordAsync(_handle.Key);
         await StartAsync();
 
         Assert.Equal("1, 2", await IdsAsync(_handle));
@@ -54,7 +54,7 @@ public sealed class DamagedJournalTests : IAsyncLifetime
     [InlineData(3)]
     public async Task A_damaged_record_stops_its_context_with_a_clear_error_and_no_other(long position)
     {
-        await _place.FlipByteInRecordAsync(_handle, position);
+        await _place.FlipByteInRecordAsync(_handle.Key, position);
         await StartAsync();
 
         await ExpectDamagedAsync((ulong)position);
@@ -65,7 +65,7 @@ public sealed class DamagedJournalTests : IAsyncLifetime
     [Fact]
     public async Task A_record_that_is_missing_stops_its_context()
     {
-        await _place.DeleteRecordAsync(_handle, 2);
+        await _place.DeleteRecordAsync(_handle.Key, 2);
         await StartAsync();
 
         await ExpectDamagedAsync(2);
@@ -74,11 +74,11 @@ public sealed class DamagedJournalTests : IAsyncLifetime
     [Fact]
     public async Task A_damaged_snapshot_stops_its_context()
     {
-        await _place.TruncateLastRecordAsync(_handle);
+        await _place.TruncateLastRecordAsync(_handle.Key);
         await StartAsync();
         Assert.Equal("1, 2", await IdsAsync(_handle));
         await _silo.DisposeAsync();
-        await _place.FlipByteInSnapshotAsync(_handle);
+        await _place.FlipByteInSnapshotAsync(_handle.Key);
         await StartAsync();
 
         await ExpectDamagedAsync(0);

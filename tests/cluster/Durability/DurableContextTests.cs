@@ -1,3 +1,4 @@
+using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
@@ -14,7 +15,7 @@ public sealed class DurableContextTests : IAsyncLifetime
 
     private string Path => System.IO.Path.Combine(_folder, "journal.db");
 
-    private IContextGrain Context => _silo.Context(_handle);
+    private ContextCalls Context => _silo.Context(_handle);
 
     public async Task InitializeAsync() => _silo = await JournalSilo.StartAsync(Path);
 
@@ -153,7 +154,7 @@ public sealed class DurableContextTests : IAsyncLifetime
     public async Task A_silo_without_a_journal_has_no_durable_contexts()
     {
         using var host = await Silo.SiloHost.StartInProcessAsync();
-        var grain = Microsoft.Extensions.DependencyInjection.ServiceProviderServiceExtensions.GetRequiredService<IGrainFactory>(host.Services).GetGrain<IContextGrain>(_handle.Value);
+        var grain = new GrainChannel(Microsoft.Extensions.DependencyInjection.ServiceProviderServiceExtensions.GetRequiredService<IGrainFactory>(host.Services)).Find(_handle);
 
         var reply = await grain.OpenAsync(new OpenRequest(ContextMode.Durable, "test"));
 

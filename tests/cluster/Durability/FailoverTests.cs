@@ -59,7 +59,7 @@ public sealed class FailoverTests(PostgresServer postgres, ITestOutputHelper out
         {
             var context = await client.OpenAsync($"caller {i}");
             var ioas = await context.AllocateIoasAsync();
-            var silo = await management.GetActivationAddress(grains.GetGrain<IContextGrain>(context.Handle.Value));
+            var silo = await management.GetActivationAddress(grains.GetGrain<IContextGrain>(context.Handle.Key.Value));
             _callers.Add(new Caller(context, ioas, silo!.Endpoint.Port));
         }
     }

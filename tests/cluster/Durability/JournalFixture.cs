@@ -1,3 +1,5 @@
+using IommuFd.Grains.Monitoring;
+using IommuFd.Client;
 using System.Buffers.Binary;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
@@ -32,10 +34,13 @@ internal sealed class JournalSilo : IAsyncDisposable
     /// <summary>An empty place for a journal, which can be damaged.</summary>
     public static SqliteJournalPlace NewPlace() => new();
 
-    public IContextGrain Context(ContextHandle handle) => Grains.GetGrain<IContextGrain>(handle.Value);
+    public ContextCalls Context(ContextHandle handle) => new GrainChannel(Grains).Find(handle);
+
+    /// <summary>A context as operators reach it.</summary>
+    public ContextControl Control(ContextHandle handle) => _host.Services.GetRequiredService<ContextControls>().Of(handle.Key);
 
     /// <summary>Takes a context's journal away from whoever has it, as another activation would.</summary>
-    public Task StealAsync(ContextHandle handle) => Store.AcquireAsync(handle, "thief", CancellationToken.None);
+    public Task StealAsync(ContextHandle handle) => Store.AcquireAsync(handle.Key, "thief", CancellationToken.None);
 
     public async ValueTask DisposeAsync()
     {

@@ -37,7 +37,7 @@ public sealed partial class LeaseTests(ShortLeases fixture) : IClassFixture<Shor
 
         foreach (var context in left)
         {
-            await Eventually.TrueAsync(() => IsGoneAsync(living, context.Handle), $"the context of a client that renews no more is released: {context.Handle.ToShortString()}");
+            await Eventually.TrueAsync(() => IsGoneAsync(living, context.Handle), $"the context of a client that renews no more is released: {context.Handle.Key.Tag}");
         }
 
         // Each of them has been silent for longer than its lease by now, but for its renewals.
@@ -76,7 +76,7 @@ public sealed partial class LeaseTests(ShortLeases fixture) : IClassFixture<Shor
         var client = await fixture.ConnectAsync(fixture.Cluster.Silos[0]);
         var context = await client.OpenAsync("put by somebody");
         var driver = await client.GetDriverAsync(context.Handle, "stays");
-        var grain = fixture.Cluster.GrainFactory.GetGrain<IContextGrain>(context.Handle.Value);
+        var grain = new GrainChannel(fixture.Cluster.GrainFactory).Find(context.Handle);
         Assert.Equal(Errno.None, (await grain.PutAsync(new ReferenceId(1))).Errno);
 
         await Eventually.TrueAsync(() => Task.FromResult(context.IsLost), "the next renewal says that the file is gone");

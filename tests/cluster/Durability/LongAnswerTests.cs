@@ -1,3 +1,4 @@
+using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Uapi;
@@ -58,7 +59,7 @@ public sealed class LongAnswerTests
     }
 
     // An IOAS whose DESTROY is refused with a long list of holders.
-    private static async Task HoldAsync(IContextGrain context)
+    private static async Task HoldAsync(ContextCalls context)
     {
         Assert.Equal(Errno.None, (await context.IoctlAsync(Requests.Alloc(), new OperationId(Session, 1, 0, false))).Errno);
         var name = new string('n', IoctlLimits.MaxNameLength);

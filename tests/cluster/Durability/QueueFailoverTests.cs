@@ -31,7 +31,7 @@ public sealed class QueueFailoverTests(PostgresServer postgres) : IAsyncLifetime
         var delivered = await NextAsync();
         await FaultAsync(0x2000);
 
-        var silo = await grains.GetGrain<IManagementGrain>(0).GetActivationAddress(grains.GetGrain<IContextGrain>(context.Handle.Value));
+        var silo = await grains.GetGrain<IManagementGrain>(0).GetActivationAddress(grains.GetGrain<IContextGrain>(context.Handle.Key.Value));
         await _cluster.Silos.Single(process => process.SiloPort == silo!.Endpoint.Port).Process.SignalAsync("KILL");
 
         await queue.RespondAsync(delivered, IommuPageResponseCode.Success);

@@ -1,3 +1,4 @@
+using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo;
 using IommuFd.Uapi;
@@ -81,7 +82,7 @@ public sealed class BatchRunTests(ITestOutputHelper output) : IAsyncLifetime
         where T : unmanaged
         => new() { Command = (uint)command, Argument = UapiStruct.ToBytes(in argument), WritableBytes = writable };
 
-    private static async Task<List<IoasState>> StateAsync(IContextGrain grain)
+    private static async Task<List<IoasState>> StateAsync(ContextCalls grain)
     {
         var states = new List<IoasState>();
         for (var id = 1u; id <= 2; id++)
@@ -92,9 +93,9 @@ public sealed class BatchRunTests(ITestOutputHelper output) : IAsyncLifetime
         return states;
     }
 
-    private async Task<IContextGrain> OpenAsync()
+    private async Task<ContextCalls> OpenAsync()
     {
-        var grain = _host.Services.GetRequiredService<IGrainFactory>().GetGrain<IContextGrain>(ContextHandle.NewRandom().Value);
+        var grain = new GrainChannel(_host.Services.GetRequiredService<IGrainFactory>()).Find(ContextHandle.NewRandom());
         await grain.OpenAsync(new OpenRequest(ContextMode.Volatile, "batch"));
         for (var i = 0; i < 2; i++)
         {

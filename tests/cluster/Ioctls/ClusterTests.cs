@@ -75,8 +75,8 @@ public sealed class ClusterTests(ClusterFixture fixture) : IClassFixture<Cluster
             var ioas = await context.AllocateIoasAsync();
             await context.SetHugePagesAsync(ioas, enable: false);
 
-            var contextSilo = await management.GetActivationAddress(fixture.Cluster.GrainFactory.GetGrain<IContextGrain>(context.Handle.Value));
-            var ioasSilo = await management.GetActivationAddress(fixture.Cluster.GrainFactory.GetGrain<IIoasGrain>($"{context.Handle}/{ioas}"));
+            var contextSilo = await management.GetActivationAddress(fixture.Cluster.GrainFactory.GetGrain<IContextGrain>(context.Handle.Key.Value));
+            var ioasSilo = await management.GetActivationAddress(fixture.Cluster.GrainFactory.GetGrain<IIoasGrain>($"{context.Handle.Key}/{ioas}"));
             Assert.NotNull(contextSilo);
             Assert.Equal(contextSilo, ioasSilo);
             silos.Add($"{contextSilo}");
@@ -99,8 +99,8 @@ public sealed class ClusterTests(ClusterFixture fixture) : IClassFixture<Cluster
         var management = fixture.Cluster.GrainFactory.GetGrain<IManagementGrain>(0);
         foreach (var handle in handles)
         {
-            var grain = fixture.Cluster.GrainFactory.GetGrain<IContextGrain>(handle.Value);
-            await Eventually.TrueAsync(async () => await management.GetActivationAddress(grain) is null, $"no activation for {handle.ToShortString()}");
+            var grain = fixture.Cluster.GrainFactory.GetGrain<IContextGrain>(handle.Key.Value);
+            await Eventually.TrueAsync(async () => await management.GetActivationAddress(grain) is null, $"no activation for {handle.Key.Tag}");
         }
     }
 }

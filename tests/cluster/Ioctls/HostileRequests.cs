@@ -92,7 +92,7 @@ internal sealed class HostileRequests(Random random)
         1 => new UserFile("made up", IsMemfd: random.Next(2) == 0, Number())
         {
             Target = random.Next(3) == 0 ? null : new FileTarget(
-                random.Next(2) == 0 && files.Count > 0 ? files[0].Target!.Context : ContextHandle.NewRandom(),
+                random.Next(2) == 0 && files.Count > 0 ? files[0].Target!.Context : ContextHandle.NewRandom().Key,
                 new ReferenceId(random.Next(8)),
                 random.Next(4) == 0 ? (ObjectType)random.Next(-1, 10) : ObjectType.Access,
                 new ObjectId(Number())),

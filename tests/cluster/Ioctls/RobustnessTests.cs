@@ -1,3 +1,4 @@
+using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo;
 using IommuFd.Uapi;
@@ -56,7 +57,7 @@ public sealed class RobustnessTests(ITestOutputHelper output) : IAsyncLifetime
 
     private async Task<int> LifeAsync(HostileRequests requests, string where)
     {
-        var grain = Grains.GetGrain<IContextGrain>(ContextHandle.NewRandom().Value);
+        var grain = new GrainChannel(Grains).Find(ContextHandle.NewRandom());
         var opened = await grain.OpenAsync(new OpenRequest(ContextMode.Volatile, "robustness"));
         var before = await InspectAsync(grain);
         var files = new List<UserFile>();
@@ -94,7 +95,7 @@ public sealed class RobustnessTests(ITestOutputHelper output) : IAsyncLifetime
         return succeeded;
     }
 
-    private static Task<ContextInspection> InspectAsync(IContextGrain grain)
+    private static Task<ContextInspection> InspectAsync(ContextCalls grain)
         => grain.InspectAsync(new InspectRequest(default, IoctlLimits.MaxInspectionPage, WithState: true), CancellationToken.None);
 
     // As in Linux, an unmap that meets an area that it can't take has already unmapped the areas before it.

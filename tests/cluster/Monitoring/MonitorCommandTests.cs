@@ -107,7 +107,7 @@ public sealed class MonitorCommandTests(MonitorFixture fixture) : IClassFixture<
         Assert.Equal(130, await live.WaitForExitAsync());
     }
 
-    private IContextGrain Grain(IommuContext context) => fixture.Cluster.GrainFactory.GetGrain<IContextGrain>(context.Handle.Value);
+    private ContextCalls Grain(IommuContext context) => new GrainChannel(fixture.Cluster.GrainFactory).Find(context.Handle);
 
     private async Task<string> RunAsync(params string[] arguments)
     {

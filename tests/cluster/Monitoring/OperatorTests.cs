@@ -1,6 +1,7 @@
 using IommuFd.Client;
 using IommuFd.ClusterTests.Durability;
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Monitoring;
 using IommuFd.Uapi;
 
 namespace IommuFd.ClusterTests.Monitoring;
@@ -29,9 +30,9 @@ public sealed class OperatorTests : IDisposable
             var driver = await client.GetDriverAsync(handle, "vfio");
             await (await driver.BindDeviceAsync(new DeviceDescription { Name = "device" })).AttachAsync(ioas);
 
-            var reply = await silo.Context(handle).OperateAsync(new ReleaseContextRequest("operator"));
+            var reply = await silo.Control(handle).OperateAsync(new ReleaseContextRequest("operator"));
             Assert.Equal((Errno.None, 3, 0), (reply.Errno, reply.Release!.Destroyed, reply.Release.Stuck.Length));
-            Assert.Equal(Errno.EBADF, (await silo.Context(handle).OperateAsync(new ReleaseContextRequest("operator"))).Errno);
+            Assert.Equal(Errno.EBADF, (await silo.Control(handle).OperateAsync(new ReleaseContextRequest("operator"))).Errno);
             Assert.Equal(Errno.EBADF, (await context.IoctlAsync(IommuCommand.IoasAlloc, default(IommuIoasAlloc))).Errno);
             client.Stop();
         }
@@ -57,7 +58,7 @@ public sealed class OperatorTests : IDisposable
             await driver.HoldAsync(held, "stuck");
             var step = Assert.Single((await context.ExplainBusyAsync(held)).Steps);
 
-            var grain = silo.Context(handle);
+            var grain = silo.Control(handle);
             Assert.Equal(Errno.EINVAL, (await grain.OperateAsync(new DropStuckHoldRequest("", step.Reference, step.Hold))).Errno);
             Assert.Equal(Errno.ENOENT, (await grain.OperateAsync(new DropStuckHoldRequest("operator", step.Reference, new HoldId(step.Hold.Value + 100)))).Errno);
             Assert.Equal(Errno.EBADF, (await grain.OperateAsync(new DropDriverRequest("operator", new ReferenceId(1)))).Errno);

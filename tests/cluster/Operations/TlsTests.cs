@@ -76,7 +76,7 @@ public sealed class TlsTests(PostgresServer postgres) : IAsyncLifetime, IDisposa
             {
                 await using var context = await client.OpenAsync("over TLS");
                 await context.DestroyAsync(await context.AllocateIoasAsync());
-                var silo = await grains.GetGrain<IManagementGrain>(0).GetActivationAddress(grains.GetGrain<IContextGrain>(context.Handle.Value));
+                var silo = await grains.GetGrain<IManagementGrain>(0).GetActivationAddress(grains.GetGrain<IContextGrain>(context.Handle.Key.Value));
                 silos.Add(silo!.Endpoint.Port);
                 return silos.Count == 2;
             },

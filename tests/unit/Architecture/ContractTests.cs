@@ -59,6 +59,11 @@ public sealed class ContractTests
         var ids = new List<uint>();
         foreach (var field in type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly))
         {
+            if (field.IsDefined(typeof(NonSerializedAttribute)))
+            {
+                continue;
+            }
+
             var property = field.Name.StartsWith('<')
                 ? type.GetProperty(field.Name[1..field.Name.IndexOf('>', StringComparison.Ordinal)], BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)
                 : null;

@@ -133,5 +133,5 @@ internal sealed class HostThatKnowsAGrain
 
 internal sealed class HostOfJournals
 {
-    public Grains.Journaling.JournalWrite Confirm(ContextHandle handle) => new Grains.Journaling.ConfirmEpoch(handle, 1);
+    public Grains.Journaling.JournalWrite Confirm(ContextKey handle) => new Grains.Journaling.ConfirmEpoch(handle, 1);
 }

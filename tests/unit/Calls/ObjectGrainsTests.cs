@@ -14,12 +14,12 @@ public sealed class ObjectGrainsTests
     private readonly OpenContext _context = new();
 
     [Fact]
-    public async Task Each_object_has_a_grain_by_handle_and_id()
+    public async Task Each_object_has_a_grain_by_its_contexts_key_and_its_id()
     {
         await Get(_context.Add());
         await Get(_context.Add());
         Expect.Sequence(
-            ["00112233445566778899aabbccddeeff/1", "00112233445566778899aabbccddeeff/2"], _context.Grains.Keys.Order(StringComparer.Ordinal),
+            [$"{_context.Key}/1", $"{_context.Key}/2"], _context.Grains.Keys.Order(StringComparer.Ordinal),
             "the keys of the grains");
     }
 
@@ -39,7 +39,7 @@ public sealed class ObjectGrainsTests
     public async Task A_call_that_failed_is_no_answer_so_the_next_may_build()
     {
         var entry = _context.Add();
-        _context.Grains.Factory.GetGrain<IIoasGrain>($"{_context.Handle}/1");
+        _context.Grains.Factory.GetGrain<IIoasGrain>($"{_context.Key}/1");
         _context.GrainOf(1).Failure = new TimeoutException("no answer");
         Expect.Equal(Errno.EIO, (await Get(entry)).Errno, "the answer of a grain that does not answer");
         _context.GrainOf(1).Failure = null;
@@ -51,7 +51,7 @@ public sealed class ObjectGrainsTests
     public async Task An_EIO_is_no_answer_that_shows_state()
     {
         var entry = _context.Add();
-        _context.Grains.Factory.GetGrain<IIoasGrain>($"{_context.Handle}/1");
+        _context.Grains.Factory.GetGrain<IIoasGrain>($"{_context.Key}/1");
         _context.GrainOf(1).Answer = ObjectReply.Failed(Errno.EIO, null);
         await Get(entry);
         _context.GrainOf(1).Answer = new ObjectReply(Errno.EINVAL, 0);

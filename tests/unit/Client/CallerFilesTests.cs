@@ -135,8 +135,9 @@ public sealed class CallerFilesTests
 
     private IommuFile Opened(long reference)
     {
-        var target = new FileTarget(ContextHandle.NewRandom(), new ReferenceId(reference), ObjectType.Access, new ObjectId((uint)reference));
+        var handle = ContextHandle.NewRandom();
+        var target = new FileTarget(handle.Key, new ReferenceId(reference), ObjectType.Access, new ObjectId((uint)reference));
         var core = new ClientCore(_grain.Channel, new IommufdClientOptions());
-        return new IommuFile(UserFile.Of(target), core, TimeSpan.Zero);
+        return new IommuFile(UserFile.Of(target), core.Grain(handle), core, TimeSpan.Zero);
     }
 }

@@ -36,11 +36,12 @@ public sealed class ContextHandleTests
     }
 
     [Fact]
-    public void The_short_form_shows_8_of_32_digits()
+    public void A_key_is_the_start_of_the_hash_of_the_handles_bytes_and_a_tag_the_start_of_the_key()
     {
+        // printf 00112233445566778899aabbccddeeff | xxd -r -p | sha256sum
         Expect.That(ContextHandle.TryParse(Digits, out var handle), $"{Digits} is not read as a handle.");
-        Expect.Equal("00112233…", handle.ToShortString(), "the short form");
-        Expect.That(!ContextHandle.TryParse(handle.ToShortString(), out _), "The short form is read as a handle.");
+        Expect.Equal("a8faed6abbf35c12a4b26e40f6feb19d", handle.Key.ToString(), "the key");
+        Expect.Equal("a8faed6abbf35c12", handle.Key.Tag.ToString(), "the tag");
     }
 
     [Fact]

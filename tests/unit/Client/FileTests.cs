@@ -171,8 +171,10 @@ public sealed class FileTests
         where T : FileRequest
         => (T)(((FileTarget, FileRequest Request))_grain.Calls[^1]).Request;
 
-    private IommuFile Open(IommufdClientOptions? options = null) => new(
-        UserFile.Of(new FileTarget(ContextHandle.NewRandom(), new ReferenceId(9), ObjectType.FaultQueue, new ObjectId(1))),
-        new ClientCore(_grain.Channel, options ?? new IommufdClientOptions()),
-        TimeSpan.Zero);
+    private IommuFile Open(IommufdClientOptions? options = null)
+    {
+        var (handle, core) = (ContextHandle.NewRandom(), new ClientCore(_grain.Channel, options ?? new IommufdClientOptions()));
+        var file = UserFile.Of(new FileTarget(handle.Key, new ReferenceId(9), ObjectType.FaultQueue, new ObjectId(1)));
+        return new IommuFile(file, core.Grain(handle), core, TimeSpan.Zero);
+    }
 }

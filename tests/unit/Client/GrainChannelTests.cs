@@ -19,7 +19,7 @@ public sealed class GrainChannelTests
 
         var context = await client.OpenAsync();
 
-        Expect.Sequence([(typeof(IContextGrain), (object)context.Handle.Value)], asked, "the grains that were asked for");
+        Expect.Sequence([(typeof(IContextGrain), (object)context.Handle.Key.Value)], asked, "the grains that were asked for");
     }
 
     [Fact]

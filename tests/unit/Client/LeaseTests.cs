@@ -152,7 +152,7 @@ public sealed class LeaseTests
     {
         var context = await _client.OpenAsync();
         var grain = _grains[context.Handle.Value];
-        grain.Opens = new FileTarget(context.Handle, new ReferenceId(9), ObjectType.Access, new ObjectId(1));
+        grain.Opens = new FileTarget(context.Handle.Key, new ReferenceId(9), ObjectType.Access, new ObjectId(1));
         var memory = new CallerMemory();
         var argument = UapiStruct.ToBytes(new IommuTestCmd { Size = 72, Op = (uint)IommuTestOp.CreateAccess });
         await context.IoctlAsync((uint)IommuCommand.TestCmd, argument, memory);
@@ -190,8 +190,7 @@ public sealed class LeaseTests
         var opened = new ReferenceReply(Errno.None, new ReferenceId(1), default, ContextMode.Volatile, null, Lease);
         for (var i = 0; i < 100_000; i++)
         {
-            var handle = ContextHandle.NewRandom();
-            await using var context = new IommuContext(handle, core.Grain(handle), new Session(core), opened);
+            await using var context = new IommuContext(core.Grain(ContextHandle.NewRandom()), new Session(core), opened);
         }
 
         Expect.Equal(0, core.Leases.Count, "references that are kept alive");
@@ -230,11 +229,11 @@ public sealed class LeaseTests
 
         public bool Together { get; private set; } = true;
 
-        public override Task<ReferenceReply> OpenAsync(OpenRequest request) => Task.FromResult(Refer(request.Session));
+        public override Task<ReferenceReply> OpenAsync(ContextHandle handle, OpenRequest request) => Task.FromResult(Refer(request.Session));
 
-        public override Task<ReferenceReply> GetAsync(GetRequest request) => Task.FromResult(Refer(request.Session));
+        public override Task<ReferenceReply> GetAsync(ContextHandle handle, GetRequest request) => Task.FromResult(Refer(request.Session));
 
-        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation)
+        public override ValueTask<IoctlReply> IoctlAsync(ContextHandle handle, IoctlRequest request, OperationId operation)
         {
             if (!AnswersIoctls)
             {
@@ -245,7 +244,7 @@ public sealed class LeaseTests
             return ValueTask.FromResult(Opens is { } target ? new IoctlReply { File = new NewFile(16, target) } : IoctlReply.Success);
         }
 
-        public override Task<RenewReply> RenewAsync(ReferenceId[] references)
+        public override Task<RenewReply> RenewAsync(ContextHandle handle, ReferenceId[] references)
         {
             Renewals++;
             RenewedAt.Add(time.GetUtcNow());

@@ -30,11 +30,11 @@ public sealed class OpenedFilesTests
             var argument = CreateAccess();
             Expect.Equal(Errno.None, (await context.IoctlAsync(TestCmd, argument, memory)).Errno, $"the ioctl that opens file {expected}");
             Expect.Sequence<byte>([expected, 0, 0, 0], argument[16..20], "the descriptor in the argument");
-            Expect.Equal(FileOf(Other), memory.FindFile(expected), $"the file of descriptor {expected}");
+            Expect.Equal(FileOf(Other) with { Handle = context.Handle }, memory.FindFile(expected), $"the file of descriptor {expected}");
         }
 
         await memory.CloseFileAsync(3);
-        Expect.Equal(Other, _grain.Handles[^1], "the context whose reference is put by closing the descriptor");
+        Expect.Equal(context.Handle, _grain.Handles[^1], "the context whose reference is put by closing the descriptor");
         Expect.Sequence([new ReferenceId(9)], _grain.Calls.OfType<ReferenceId>(), "the references that were put");
     }
 
@@ -124,10 +124,10 @@ public sealed class OpenedFilesTests
         Expect.Equal(null, ((IoctlRequest)_grain.Calls[^1]).File, "the file that MD_CHECK_MAP travels with");
     }
 
-    private static UserFile FileOf(ContextHandle context) => UserFile.Of(TargetIn(context));
+    private static UserFile FileOf(ContextHandle context) => UserFile.Of(TargetIn(context)) with { Handle = context };
 
     // Of no particular kind: the SDK treats all alike.
-    private static FileTarget TargetIn(ContextHandle context) => new(context, new ReferenceId(9), (ObjectType)1000, new ObjectId(1));
+    private static FileTarget TargetIn(ContextHandle context) => new(context.Key, new ReferenceId(9), (ObjectType)1000, new ObjectId(1));
 
     private static byte[] CreateAccess() => Argument(IommuTestOp.CreateAccess, 0);
 

@@ -239,13 +239,13 @@ public sealed class PinEffectTests
         /// <summary>The address of the last map.</summary>
         public ulong Address { get; private set; }
 
-        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation)
+        public override ValueTask<IoctlReply> IoctlAsync(ContextHandle handle, IoctlRequest request, OperationId operation)
         {
             Address = request.Command == (uint)IommuCommand.IoasMap ? UapiStruct.Read<IommuIoasMap>(request.Argument).UserVa : Address;
             return AnswerAsync(Failure is GatewayTooBusyException ? null! : _context.Run(request));
         }
 
-        public override async ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation)
+        public override async ValueTask<IoctlBatchReply> IoctlBatchAsync(ContextHandle handle, IoctlBatchRequest request, OperationId operation)
             => await AnswerAsync(await ContextOperations.BatchAsync(new IoctlScope(_context.Model, _context.ObjectGrains), request));
 
         private async ValueTask<T> AnswerAsync<T>(T reply)

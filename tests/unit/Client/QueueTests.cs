@@ -9,7 +9,7 @@ namespace IommuFd.UnitTests.Client;
 
 public sealed class QueueTests
 {
-    private static readonly FileTarget Target = new(ContextHandle.NewRandom(), new ReferenceId(9), ObjectType.FaultQueue, new ObjectId(5));
+    private static readonly FileTarget Target = new(ContextHandle.NewRandom().Key, new ReferenceId(9), ObjectType.FaultQueue, new ObjectId(5));
     private readonly FakeContextGrain _grain = new();
     private readonly Queue<byte[]> _reads = [];
     private readonly IommufdClient _client;

@@ -47,7 +47,7 @@ public sealed class RequestAllocationTests
     {
         private ManualResetValueTaskSourceCore<IoctlReply> _answer;
 
-        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation)
+        public override ValueTask<IoctlReply> IoctlAsync(ContextHandle handle, IoctlRequest request, OperationId operation)
         {
             _answer.Reset();
             return new ValueTask<IoctlReply>(this, _answer.Version);

@@ -200,7 +200,7 @@ public sealed partial class RetryTests
     public async Task An_ioctl_on_a_file_of_another_context_has_no_name_and_is_sent_once()
     {
         var context = await OpenAsync();
-        var file = UserFile.Of(new FileTarget(ContextHandle.NewRandom(), new ReferenceId(9), ObjectType.Access, new ObjectId(1)));
+        var file = UserFile.Of(new FileTarget(ContextHandle.NewRandom().Key, new ReferenceId(9), ObjectType.Access, new ObjectId(1)));
         var memory = new CallerMemory().AddFile(5, file);
         var argument = UapiStruct.ToBytes(new IommuTestCmd { Size = 72, Op = (uint)IommuTestOp.DestroyAccessPages, Id = 5 });
         await context.IoctlAsync((uint)IommuCommand.TestCmd, argument, memory);
@@ -320,9 +320,9 @@ public sealed partial class RetryTests
         (_grain.Failure, _grain.Put) = (null, null);
         var context = await OpenAsync();
         var driver = await _client.GetDriverAsync(context.Handle, "driver");
-        var target = new FileTarget(context.Handle, new ReferenceId(9), ObjectType.Access, new ObjectId(1));
+        var target = new FileTarget(context.Handle.Key, new ReferenceId(9), ObjectType.Access, new ObjectId(1));
         var core = new ClientCore(_grain.Channel, Options);
-        var file = new IommuFile(UserFile.Of(target), core, lease: default);
+        var file = new IommuFile(UserFile.Of(target), core.Grain(context.Handle), core, lease: default);
         (_grain.Failure, _grain.Put) = (failure, put);
         Array.ForEach(faults, _grain.Faults.Enqueue);
         Func<Task> run = request switch

@@ -159,7 +159,7 @@ public sealed class SessionTests
 
         public int Most { get; private set; }
 
-        public override ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation)
+        public override ValueTask<IoctlReply> IoctlAsync(ContextHandle handle, IoctlRequest request, OperationId operation)
         {
             var answer = new TaskCompletionSource<IoctlReply>(TaskCreationOptions.RunContinuationsAsynchronously);
             TaskCompletionSource<IoctlReply>? ready = null;

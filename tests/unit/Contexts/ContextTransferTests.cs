@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Proofs;
 using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Contexts;
@@ -8,6 +9,8 @@ namespace IommuFd.UnitTests.Contexts;
 
 public sealed class ContextTransferTests
 {
+    private static readonly SiloProof Proof = TestProofs.None.Own;
+
     private readonly Dictionary<object, Box> _boxes = [];
     private readonly IGrainFactory _grains;
 
@@ -30,7 +33,7 @@ public sealed class ContextTransferTests
         Expect.Equal(transfer.Pieces, box.Pieces.Count, "pieces in the box");
         Expect.That(box.Pieces.All(piece => piece.Length <= 300_000), "A piece is longer than the others.");
 
-        var received = await transfer.ReceiveAsync(Serialization.Serializer, _grains);
+        var received = await transfer.ReceiveAsync(Serialization.Serializer, _grains, Proof);
         Expect.Equal(Convert.ToHexString(Bytes(package)), Convert.ToHexString(Bytes(received!)), "the package that arrived");
         Expect.Equal(1, box.Ends, "how often the box was told that all is taken");
     }
@@ -60,7 +63,7 @@ public sealed class ContextTransferTests
                 break;
         }
 
-        Expect.Equal(null, await transfer.ReceiveAsync(Serialization.Serializer, _grains), $"what is received without {missing}");
+        Expect.Equal(null, await transfer.ReceiveAsync(Serialization.Serializer, _grains, Proof), $"what is received without {missing}");
     }
 
     [Fact]
@@ -68,22 +71,22 @@ public sealed class ContextTransferTests
     {
         var package = Package(devices: 400);
         var failing = FakeGrainFactory.For((_, key) => _boxes[key] = new Box { FailsAt = 2 });
-        await Assert.ThrowsAsync<InvalidOperationException>(() => ContextTransfer.SendAsync(package, Serialization.Serializer, failing).AsTask());
+        await Assert.ThrowsAsync<InvalidOperationException>(() => ContextTransfer.SendAsync(package, Serialization.Serializer, failing, Proof).AsTask());
         Expect.Equal(1, _boxes.Values.Single().Ends, "how often the box was told that the transfer has ended");
-        Expect.That(await (await SendAsync(package))!.ReceiveAsync(Serialization.Serializer, _grains) is not null, "The second transfer has not arrived.");
+        Expect.That(await (await SendAsync(package))!.ReceiveAsync(Serialization.Serializer, _grains, Proof) is not null, "The second transfer has not arrived.");
     }
 
     [Fact]
     public async Task A_box_takes_and_gives_pieces_in_order_only()
     {
-        var box = new HandoverBox();
-        Expect.Equal(null, await box.TakeAsync(0), "a piece of an empty box");
-        Expect.That(!await box.AddAsync(1, [1]), "The second piece was taken before the first.");
-        Expect.That(await box.AddAsync(0, [0]) && await box.AddAsync(1, [1]), "A piece was refused.");
-        Expect.That(!await box.AddAsync(1, [1]), "A piece was taken twice.");
-        Expect.Equal(null, await box.TakeAsync(1), "the second piece before the first");
-        Expect.Sequence<byte>([0, 1], [.. (await box.TakeAsync(0))!, .. (await box.TakeAsync(1))!], "both pieces");
-        Expect.Equal(null, await box.TakeAsync(1), "a piece that was taken");
+        var box = new HandoverBox(TestProofs.None);
+        Expect.Equal(null, await box.TakeAsync(Proof, 0), "a piece of an empty box");
+        Expect.That(!await box.AddAsync(Proof, 1, [1]), "The second piece was taken before the first.");
+        Expect.That(await box.AddAsync(Proof, 0, [0]) && await box.AddAsync(Proof, 1, [1]), "A piece was refused.");
+        Expect.That(!await box.AddAsync(Proof, 1, [1]), "A piece was taken twice.");
+        Expect.Equal(null, await box.TakeAsync(Proof, 1), "the second piece before the first");
+        Expect.Sequence<byte>([0, 1], [.. (await box.TakeAsync(Proof, 0))!, .. (await box.TakeAsync(Proof, 1))!], "both pieces");
+        Expect.Equal(null, await box.TakeAsync(Proof, 1), "a piece that was taken");
     }
 
     private static ContextPackage Package(int devices)
@@ -100,7 +103,7 @@ public sealed class ContextTransferTests
         return new ContextPackage(context.CaptureSnapshot(), 1);
     }
 
-    private ValueTask<ContextTransfer?> SendAsync(ContextPackage package) => ContextTransfer.SendAsync(package, Serialization.Serializer, _grains);
+    private ValueTask<ContextTransfer?> SendAsync(ContextPackage package) => ContextTransfer.SendAsync(package, Serialization.Serializer, _grains, Proof);
 
     private static byte[] Bytes(ContextPackage package) => Serialization.Serializer.SerializeToArray(package);
 
@@ -112,7 +115,7 @@ public sealed class ContextTransferTests
 
         public int Ends { get; private set; }
 
-        public ValueTask<bool> AddAsync(int number, byte[] piece)
+        public ValueTask<bool> AddAsync(SiloProof proof, int number, byte[] piece)
         {
             if (number >= FailsAt)
             {
@@ -123,9 +126,9 @@ public sealed class ContextTransferTests
             return ValueTask.FromResult(true);
         }
 
-        public ValueTask<byte[]?> TakeAsync(int number) => ValueTask.FromResult(number < Pieces.Count ? Pieces[number] : null);
+        public ValueTask<byte[]?> TakeAsync(SiloProof proof, int number) => ValueTask.FromResult(number < Pieces.Count ? Pieces[number] : null);
 
-        public Task EndAsync()
+        public Task EndAsync(SiloProof proof)
         {
             Ends++;
             return Task.CompletedTask;

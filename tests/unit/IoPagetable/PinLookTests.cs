@@ -122,7 +122,7 @@ public sealed class PinLookTests
         Expect.Equal(Errno.None, ioas.Map(Fixed, Memory, 2 * Page, Page, Page, ref iova, new PagesOrigin(source, null)), "mapping two pages of which one is there");
         var pages = ioas.Table.Areas.Single().Pages;
         PinQuestion[] questions = [new(pages, 0, Page, WasPresent: true), new(pages, Page, Page, WasPresent: false)];
-        var programs = new ProgramMemory(FakeGrainFactory.For((_, _) => new Observer(answer)), TimeSpan.FromMilliseconds(20), null, "");
+        var programs = new ProgramMemory(FakeGrainFactory.For((_, _) => new Observer(answer)), TimeSpan.FromMilliseconds(20), null, default);
         return await programs.AskAsync(source, questions);
     }
 

@@ -29,7 +29,7 @@ public sealed class EarlierFileTests
         var context = new OpenContext();
         context.AllocateIoas();
         context.AllocateIoas();
-        var target = new FileTarget(context.Handle, new ReferenceId(2), ObjectType.Access, new ObjectId(3));
+        var target = new FileTarget(context.Key, new ReferenceId(2), ObjectType.Access, new ObjectId(3));
 
         var created = Read(CreateAccess);
         Expect.Equal(new NewFile(16, target), created.Reply.File, "the file that CREATE_ACCESS has opened");
@@ -48,7 +48,7 @@ public sealed class EarlierFileTests
     [InlineData((ObjectType)1000)]
     public void A_target_keeps_its_kind_when_it_is_written(ObjectType type)
     {
-        var target = new FileTarget(new ContextHandle(new Guid("00112233-4455-6677-8899-aabbccddeeff")), new ReferenceId(2), type, new ObjectId(3));
+        var target = new FileTarget(new ContextKey(new Guid("00112233-4455-6677-8899-aabbccddeeff")), new ReferenceId(2), type, new ObjectId(3));
         Expect.Equal(type, target.RoundTrip().Type, "the kind");
         Expect.Equal(target, target.RoundTrip(), "the target");
     }

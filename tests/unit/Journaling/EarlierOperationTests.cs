@@ -37,7 +37,7 @@ public sealed class EarlierOperationTests
         + "1000000000000000500000000000000903010151210003210001010400080102400102400102404101E0E0C10121E80001010101010101E0E0210803"
         + "010101415128000000070000000200000000000000000001000000000000100000000000000050000000000000C101C101C101C101E0E0";
 
-    private static readonly ContextHandle Handle = new(new Guid("00112233-4455-6677-8899-aabbccddeeff"));
+    private static readonly ContextKey Key = new ContextHandle(new Guid("00112233-4455-6677-8899-aabbccddeeff")).Key;
 
     [Fact]
     public async Task Recovery_reads_session_and_sequence_from_within_the_requests_of_earlier_records()
@@ -105,8 +105,8 @@ public sealed class EarlierOperationTests
 
     private static async Task<RecoveredContext> RecoverAsync(params string[] records)
     {
-        var journal = new MemoryJournal(Handle, [.. records.Select(Convert.FromHexString)]);
-        var recovery = new ContextRecovery(journal, Serialization.Serializer, new FakeGrains().Factory, NullLogger.Instance, int.MaxValue);
-        return (await recovery.RecoverAsync(Handle, CancellationToken.None))!;
+        var journal = new MemoryJournal(Key, [.. records.Select(Convert.FromHexString)]);
+        var recovery = new ContextRecovery(journal, Serialization.Serializer, new FakeGrains().Factory, null, NullLogger.Instance, int.MaxValue);
+        return (await recovery.RecoverAsync(Key, CancellationToken.None))!;
     }
 }

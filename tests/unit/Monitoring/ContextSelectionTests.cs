@@ -22,7 +22,7 @@ public sealed class ContextSelectionTests(ITestOutputHelper output)
         var random = new Random(7);
         var silos = Enumerable.Range(0, 3).Select(silo => (Name: $"silo {silo}", Directory: Fill(new ContextDirectory(), random, 40))).ToList();
         var all = silos.SelectMany(silo => silo.Directory.All.Select(context => context.Summarize(silo.Name, Lease)))
-            .OrderBy(context => ContextKey.Of(context, order), ContextKey.By(descending)).ToList();
+            .OrderBy(context => ContextRank.Of(context, order), ContextRank.By(descending)).ToList();
         for (var offset = 0; offset < 130; offset += 25)
         {
             var query = new ContextQuery("", order, descending, offset, 25);
@@ -37,7 +37,7 @@ public sealed class ContextSelectionTests(ITestOutputHelper output)
     {
         var directory = Fill(new ContextDirectory(), new Random(1), 100);
         var some = directory.All.First();
-        foreach (var text in (string[])[$"{some.Tag}".ToUpperInvariant(), some.Handle.ToShortString()[..8], $"{some.Opener}".ToUpperInvariant()])
+        foreach (var text in (string[])[$"{some.Tag}".ToUpperInvariant(), $"{some.Tag}"[..8], $"{some.Opener}".ToUpperInvariant()])
         {
             var page = ContextSelection.Select(directory, Query(text), "here", Lease, _time);
             Expect.That(page.Contexts.Any(context => context.Tag == some.Tag), $"'{text}' does not find the context.");
@@ -45,7 +45,6 @@ public sealed class ContextSelectionTests(ITestOutputHelper output)
         }
 
         Expect.Equal(100L, ContextSelection.Select(directory, Query("HER"), "here", Lease, _time).Total, "contexts of the silo");
-        Expect.Equal(0L, ContextSelection.Select(directory, Query(some.Handle.ToString()), "here", Lease, _time).Total, "contexts that a whole handle finds");
     }
 
     [Fact]
@@ -60,13 +59,12 @@ public sealed class ContextSelectionTests(ITestOutputHelper output)
             reference.LastSign = _time.GetTimestamp();
         }
 
-        var context = new MonitoredContext(ContextHandle.NewRandom(), model, _time, null);
+        var context = new MonitoredContext(ContextHandle.NewRandom().Key, model, _time, null);
         _time.Advance(TimeSpan.FromSeconds(20));
         model.Find(second.Reference)!.LastSign = _time.GetTimestamp();
         var summary = context.Summarize("silo", Lease);
         Expect.Equal(("vmm", 3, (TimeSpan?)TimeSpan.FromSeconds(40)), (summary.Opener, summary.References, summary.Lease), "opener, references and lease");
         Expect.Equal((ContextMode.Durable, new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc)), (summary.Mode, summary.Opened), "mode and time");
-        Expect.Equal(9, summary.Handle.Length, "characters of the handle that are shown");
 
         model.Put(model.References.First().Id);
         Expect.Equal("second", context.Summarize("silo", TimeSpan.Zero).Opener, "the oldest file when the first is closed");
@@ -109,7 +107,7 @@ public sealed class ContextSelectionTests(ITestOutputHelper output)
 
             var bytes = new byte[16];
             random.NextBytes(bytes);
-            directory.Add(new MonitoredContext(new ContextHandle(new Guid(bytes)), model, _time, null));
+            directory.Add(new MonitoredContext(new ContextKey(new Guid(bytes)), model, _time, null));
         }
 
         return directory;

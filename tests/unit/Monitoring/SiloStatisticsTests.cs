@@ -81,7 +81,7 @@ public sealed class SiloStatisticsTests : IDisposable
         var driver = context.Driver();
         var ioas = context.AllocateIoas();
         context.AskOk(driver, new AttachDeviceRequest(context.Bind(driver, "device"), new ObjectId(ioas)));
-        var monitored = new MonitoredContext(context.Handle, context.Model, _time, _statistics);
+        var monitored = new MonitoredContext(context.Key, context.Model, _time, _statistics);
         _directory.Add(monitored);
         Expect.Equal((1L, 0L), (_statistics.Contexts, _statistics.DurableContexts), "contexts, and durable ones");
         Expect.Sequence(
@@ -101,7 +101,7 @@ public sealed class SiloStatisticsTests : IDisposable
     [Fact]
     public void Every_sixteenth_turn_of_a_context_is_timed_and_every_ioctl_is_counted()
     {
-        var monitored = new MonitoredContext(ContextHandle.NewRandom(), new ContextModel(), _time, _statistics);
+        var monitored = new MonitoredContext(ContextHandle.NewRandom().Key, new ContextModel(), _time, _statistics);
         for (var i = 0; i < 160; i++)
         {
             monitored.Record(new IoctlRequest { Command = (uint)IommuCommand.Destroy }, new IoctlReply(), _time.GetTimestamp(), hasWaited: false);

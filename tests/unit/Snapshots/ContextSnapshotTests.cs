@@ -40,7 +40,7 @@ public sealed partial class ContextSnapshotTests(ITestOutputHelper output)
     [Fact]
     public void A_context_that_is_not_open_is_one_that_is_not_open()
     {
-        var grains = new ObjectGrains(new FakeGrains().Factory, _context.Handle, 1, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        var grains = new ObjectGrains(new FakeGrains().Factory, null, _context.Key, 1, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
         var again = ContextModel.Restore(new ContextModel().Save().RoundTrip(), ObjectKinds.All);
         Expect.That(!again.IsOpen && again.Objects.IsEmpty && !grains.HasLost, "It is open, or has something.");
         Expect.Equal(Errno.None, again.Open(ContextMode.Durable, "opener").Errno, "opening it");
@@ -321,5 +321,5 @@ public sealed partial class ContextSnapshotTests(ITestOutputHelper output)
 
     private static bool WasCalled(OpenContext context, uint id) => context.ObjectGrains.WasCalled(context.Objects.Find(id)!);
 
-    private string Key(uint id) => $"{_context.Handle}/{id}";
+    private string Key(uint id) => $"{_context.Key}/{id}";
 }

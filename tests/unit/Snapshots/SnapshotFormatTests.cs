@@ -175,8 +175,8 @@ public sealed class SnapshotFormatTests
     {
         var context = Sound();
         var grains = new FakeGrains();
-        grains.Factory.GetGrain<IIoasGrain>($"{context.Handle}/1");
-        grains[$"{context.Handle}/1"].Failure = new TimeoutException("no answer");
+        grains.Factory.GetGrain<IIoasGrain>($"{context.Key}/1");
+        grains[$"{context.Key}/1"].Failure = new TimeoutException("no answer");
         var recovered = await RecoverAsync(context, context.Capture(), grains);
         Expect.Equal((null, true), (recovered.Damage, recovered.Grains?.HasLost), "what is wrong with the journal, and whether something is lost");
     }
@@ -213,9 +213,9 @@ public sealed class SnapshotFormatTests
 
     private static async Task<RecoveredContext> RecoverAsync(OpenContext context, byte[] snapshot, FakeGrains grains)
     {
-        var journal = new SnapshotJournal(JournalFrame.Encode(context.Handle.Value, 7, snapshot));
-        var recovery = new ContextRecovery(journal, Serialization.Serializer, grains.Factory, NullLogger.Instance, snapshotAfterBytes: 1000);
-        return (await recovery.RecoverAsync(context.Handle, CancellationToken.None))!;
+        var journal = new SnapshotJournal(JournalFrame.Encode(context.Key.Value, 7, snapshot));
+        var recovery = new ContextRecovery(journal, Serialization.Serializer, grains.Factory, null, NullLogger.Instance, snapshotAfterBytes: 1000);
+        return (await recovery.RecoverAsync(context.Key, CancellationToken.None))!;
     }
 
     private static DeltaColumn Column(params ulong[] numbers)
@@ -275,21 +275,21 @@ public sealed class SnapshotFormatTests
 
         public string Description => "one snapshot";
 
-        public Task<JournalHead?> AcquireAsync(ContextHandle handle, string owner, CancellationToken cancellationToken)
+        public Task<JournalHead?> AcquireAsync(ContextKey key, string owner, CancellationToken cancellationToken)
             => Task.FromResult<JournalHead?>(new JournalHead(2, 7, snapshot, null));
 
-        public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextHandle handle, long after, int maxBytes, CancellationToken cancellationToken)
+        public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextKey key, long after, int maxBytes, CancellationToken cancellationToken)
             => Task.FromResult<IReadOnlyList<JournalEntry>>([]);
 
         public ValueTask<JournalOutcome> WriteAsync(JournalWrite write) => throw new NotSupportedException();
 
         public Task InitializeAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
 
-        public Task<long?> CreateAsync(ContextHandle handle, string owner, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public Task<long?> CreateAsync(ContextKey key, string owner, CancellationToken cancellationToken) => throw new NotSupportedException();
 
         public Task<JournalOutcome[]> CommitAsync(IReadOnlyList<JournalWrite> writes, CancellationToken cancellationToken) => throw new NotSupportedException();
 
-        public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextHandle? after, int limit, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextKey? after, int limit, CancellationToken cancellationToken) => throw new NotSupportedException();
 
         public Task<int> PurgeAsync(TimeSpan age, CancellationToken cancellationToken) => throw new NotSupportedException();
 

@@ -79,48 +79,44 @@ internal sealed class FakeContextGrain : IContextGrain
         return this;
     });
 
-    public Task<ReferenceReply> OpenAsync(OpenRequest request) => AnswerAsync(request, () => Reference(1) with { Errno = OpenErrnos.TryDequeue(out var errno) ? errno : Errno });
+    public Task<ReferenceReply> OpenAsync(ContextHandle handle, OpenRequest request) => AnswerAsync(request, () => Reference(1) with { Errno = OpenErrnos.TryDequeue(out var errno) ? errno : Errno });
 
     /// <summary>The errnos of the next opens; after those, <see cref="Errno"/>.</summary>
     public Queue<Errno> OpenErrnos { get; } = new();
 
-    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation) => new(AnswerAsync(request, () => Ioctl(request), operation));
+    public ValueTask<IoctlReply> IoctlAsync(ContextHandle handle, IoctlRequest request, OperationId operation) => new(AnswerAsync(request, () => Ioctl(request), operation));
 
-    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation) => new(AnswerAsync(request, () => Batch, operation));
+    public ValueTask<IoctlBatchReply> IoctlBatchAsync(ContextHandle handle, IoctlBatchRequest request, OperationId operation) => new(AnswerAsync(request, () => Batch, operation));
 
     /// <summary>The parts of a batch's answer behind the first one, by the replies that the SDK has.</summary>
     public Func<int, IoctlBatchReply> Rest { get; set; } = _ => new IoctlBatchReply();
 
-    public ValueTask<IoctlBatchReply> IoctlBatchRestAsync(OperationId operation, int from) => new(AnswerAsync(("rest", from), () => Rest(from), operation));
+    public ValueTask<IoctlBatchReply> IoctlBatchRestAsync(ContextHandle handle, OperationId operation, int from) => new(AnswerAsync(("rest", from), () => Rest(from), operation));
 
-    public Task<ReferenceReply> GetAsync(GetRequest request) => AnswerAsync(request, () => Reference(2));
+    public Task<ReferenceReply> GetAsync(ContextHandle handle, GetRequest request) => AnswerAsync(request, () => Reference(2));
 
-    public Task<RenewReply> RenewAsync(ReferenceId[] references) => AnswerAsync(references, () => Renew(references));
+    public Task<RenewReply> RenewAsync(ContextHandle handle, ReferenceId[] references) => AnswerAsync(references, () => Renew(references));
 
-    public Task SweepAsync() => AnswerAsync("sweep", () => 0);
+    public Task<PutReply> PutAsync(ContextHandle handle, ReferenceId reference) => AnswerAsync(reference, () => Put?.Invoke() ?? new PutReply(Errno, Release, Diagnostic));
 
-    public Task<PutReply> PutAsync(ReferenceId reference) => AnswerAsync(reference, () => Put?.Invoke() ?? new PutReply(Errno, Release, Diagnostic));
-
-    public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation)
+    public ValueTask<DriverReply> DriverAsync(ContextHandle handle, ReferenceId reference, DriverRequest request, OperationId operation)
         => new(AnswerAsync((reference, request), () => Driver with { Errno = Errno }, operation));
 
-    public ValueTask<FileReply> FileAsync(FileTarget target, FileRequest request, OperationId operation)
+    public ValueTask<FileReply> FileAsync(ContextHandle handle, FileTarget target, FileRequest request, OperationId operation)
         => new(AnswerAsync((target, request), () => File(request), operation));
 
-    public ValueTask<PollReply> PollFileAsync(FileTarget target, TimeSpan wait) => new(AnswerAsync((target, wait), () => Poll(wait)));
+    public ValueTask<PollReply> PollFileAsync(ContextHandle handle, FileTarget target, TimeSpan wait) => new(AnswerAsync((target, wait), () => Poll(wait)));
 
-    public Task<HolderGraph> InspectGraphAsync(GraphRequest request) => AnswerAsync(request, () => new HolderGraph { Errno = Errno });
+    public Task<HolderGraph> InspectGraphAsync(ContextHandle handle, GraphRequest request) => AnswerAsync(request, () => new HolderGraph { Errno = Errno });
 
-    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page) => AnswerAsync<ObjectInspection?>((id, page), () => null);
+    public Task<ObjectInspection?> InspectObjectAsync(ContextHandle handle, ObjectId id, StatePage page) => AnswerAsync<ObjectInspection?>((id, page), () => null);
 
-    public Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken)
+    public Task<ContextInspection> InspectAsync(ContextHandle handle, InspectRequest request, CancellationToken cancellationToken)
         => AnswerAsync(request, () => new ContextInspection { Errno = Errno, Silo = "silo" });
 
-    public Task<TailReply> TailAsync(TailRequest request) => AnswerAsync(request, () => new TailReply(Errno, 1, 0, 0, []));
+    public Task<TailReply> TailAsync(ContextHandle handle, TailRequest request) => AnswerAsync(request, () => new TailReply(Errno, 1, 0, 0, []));
 
-    public Task<BusyExplanation> ExplainBusyAsync(ObjectId id) => AnswerAsync(id, () => new BusyExplanation(Errno, default, 1, [], false));
-
-    public Task<PutReply> OperateAsync(OperatorRequest request) => AnswerAsync(request, () => new PutReply(Errno, Release, Diagnostic));
+    public Task<BusyExplanation> ExplainBusyAsync(ContextHandle handle, ObjectId id) => AnswerAsync(id, () => new BusyExplanation(Errno, default, 1, [], false));
 
     private IoctlDiagnostic? Diagnostic => Errno == Errno.None ? null : new IoctlDiagnostic { Reason = DiagnosticReason.ContextNotOpen };
 

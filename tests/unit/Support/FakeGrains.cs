@@ -38,11 +38,11 @@ internal sealed class FakeGrains
     private static IObjectGrain Make(Type type)
     {
         var accessor = new FakeGrainContextAccessor(FakeGrainContext.Create());
-        return type == typeof(IDeviceGrain) ? new DeviceGrain(accessor)
-            : type == typeof(INestedHwptGrain) ? new NestedHwptGrain(accessor)
-            : type == typeof(IFaultQueueGrain) ? new FaultQueueGrain(accessor)
-            : type == typeof(IViommuGrain) ? new ViommuGrain(accessor)
-            : type == typeof(IVeventqGrain) ? new VeventqGrain(accessor)
+        return type == typeof(IDeviceGrain) ? new DeviceGrain(accessor, TestProofs.None)
+            : type == typeof(INestedHwptGrain) ? new NestedHwptGrain(accessor, TestProofs.None)
+            : type == typeof(IFaultQueueGrain) ? new FaultQueueGrain(accessor, TestProofs.None)
+            : type == typeof(IViommuGrain) ? new ViommuGrain(accessor, TestProofs.None)
+            : type == typeof(IVeventqGrain) ? new VeventqGrain(accessor, TestProofs.None)
             : throw new NotSupportedException($"{type} is no grain that a context calls.");
     }
 }
@@ -52,7 +52,7 @@ internal sealed class FakeGrains
 /// </summary>
 internal sealed class FakeIoas : IIoasGrain
 {
-    private IoasGrain _activation = new(new FakeGrainContextAccessor(FakeGrainContext.Create()));
+    private IoasGrain _activation = new(new FakeGrainContextAccessor(FakeGrainContext.Create()), TestProofs.None);
 
     /// <summary>The stamps of all calls, with the calls' names.</summary>
     public List<(string Call, ObjectStamp Stamp)> Calls { get; } = [];
@@ -67,7 +67,7 @@ internal sealed class FakeIoas : IIoasGrain
     public Task Gate { get; set; } = Task.CompletedTask;
 
     /// <summary>Loses the state, as the end of a silo does.</summary>
-    public void Lose() => _activation = new IoasGrain(new FakeGrainContextAccessor(FakeGrainContext.Create()));
+    public void Lose() => _activation = new IoasGrain(new FakeGrainContextAccessor(FakeGrainContext.Create()), TestProofs.None);
 
     public ValueTask<ObjectReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
     {

@@ -6,19 +6,19 @@ namespace IommuFd.UnitTests.Support;
 /// <summary>The journal of one context in memory. A test says what becomes of writes.</summary>
 internal sealed class MemoryJournal : IJournal, IJournalStore
 {
-    private readonly ContextHandle _handle;
+    private readonly ContextKey _key;
     private readonly List<JournalEntry> _records = [];
     private long _epoch;
 
     /// <summary>Makes the journal.</summary>
-    /// <param name="handle">The context.</param>
+    /// <param name="key">The context.</param>
     /// <param name="records">The records that it has, in order; none where it does not exist yet.</param>
-    public MemoryJournal(ContextHandle handle, params byte[][] records)
+    public MemoryJournal(ContextKey key, params byte[][] records)
     {
-        _handle = handle;
+        _key = key;
         foreach (var record in records)
         {
-            _records.Add(new JournalEntry(_records.Count + 1, JournalFrame.Encode(handle.Value, _records.Count + 1, record)));
+            _records.Add(new JournalEntry(_records.Count + 1, JournalFrame.Encode(key.Value, _records.Count + 1, record)));
         }
     }
 
@@ -43,21 +43,21 @@ internal sealed class MemoryJournal : IJournal, IJournalStore
         return Failure is null ? ValueTask.FromResult(Outcome) : ValueTask.FromException<JournalOutcome>(Failure);
     }
 
-    public Task<long?> CreateAsync(ContextHandle handle, string owner, CancellationToken cancellationToken)
+    public Task<long?> CreateAsync(ContextKey key, string owner, CancellationToken cancellationToken)
         => Failure is null ? Task.FromResult(_epoch == 0 ? ++_epoch : (long?)null) : Task.FromException<long?>(Failure);
 
-    public Task<JournalHead?> AcquireAsync(ContextHandle handle, string owner, CancellationToken cancellationToken)
+    public Task<JournalHead?> AcquireAsync(ContextKey key, string owner, CancellationToken cancellationToken)
         => Failure is not null ? Task.FromException<JournalHead?>(Failure)
-            : Task.FromResult(handle == _handle && _records.Count > 0 ? new JournalHead(++_epoch, 0, null, null) : null);
+            : Task.FromResult(key == _key && _records.Count > 0 ? new JournalHead(++_epoch, 0, null, null) : null);
 
-    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextHandle handle, long after, int maxBytes, CancellationToken cancellationToken)
+    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextKey key, long after, int maxBytes, CancellationToken cancellationToken)
         => Task.FromResult<IReadOnlyList<JournalEntry>>(_records.FindAll(record => record.Position > after));
 
     public Task InitializeAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public Task<JournalOutcome[]> CommitAsync(IReadOnlyList<JournalWrite> writes, CancellationToken cancellationToken) => throw new NotSupportedException();
 
-    public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextHandle? after, int limit, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextKey? after, int limit, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public Task<int> PurgeAsync(TimeSpan age, CancellationToken cancellationToken) => throw new NotSupportedException();
 

@@ -19,17 +19,17 @@ internal sealed class OpenContext
     public OpenContext(IGrainFactory? factory = null, ILogger? logger = null)
     {
         Expect.Equal(Errno.None, Model.Open(ContextMode.Volatile, "test").Errno, "opening the context");
-        ObjectGrains = new ObjectGrains(factory ?? Grains.Factory, Handle, Epoch, logger ?? NullLogger.Instance);
+        ObjectGrains = new ObjectGrains(factory ?? Grains.Factory, null, Key, Epoch, logger ?? NullLogger.Instance);
     }
 
     private OpenContext(byte[] snapshot, FakeGrains? grains, long epoch)
     {
         Grains = grains ?? Grains;
-        ObjectGrains = new ObjectGrains(Grains.Factory, Handle, epoch, NullLogger.Instance);
+        ObjectGrains = new ObjectGrains(Grains.Factory, null, Key, epoch, NullLogger.Instance);
         Model = Now(ContextSnapshots.RestoreAsync(Serialization.Serializer.Deserialize<ContextSnapshot>(snapshot)!, ObjectGrains, ObjectKinds.All), "restoring the context");
     }
 
-    public ContextHandle Handle { get; } = new(new Guid("00112233-4455-6677-8899-aabbccddeeff"));
+    public ContextKey Key { get; } = new ContextHandle(new Guid("00112233-4455-6677-8899-aabbccddeeff")).Key;
 
     public ContextModel Model { get; } = new();
 
@@ -52,7 +52,7 @@ internal sealed class OpenContext
     public ObjectGrains ObjectGrains { get; }
 
     /// <summary>The grain of an object whose grain was called before.</summary>
-    public FakeIoas GrainOf(uint id) => Grains[$"{Handle}/{id}"];
+    public FakeIoas GrainOf(uint id) => Grains[$"{Key}/{id}"];
 
     /// <summary>Adds a live object.</summary>
     public ObjectEntry Add(ObjectType type = ObjectType.Ioas)

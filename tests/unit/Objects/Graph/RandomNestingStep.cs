@@ -235,8 +235,8 @@ internal sealed class RandomNestingStep(OpenContext context, ReferenceId driver,
         var files = Files();
         var (reference, queue) = files.Count == 0 ? default : files[random.Next(files.Count)];
         var target = queue is null
-            ? new FileTarget(context.Handle, driver, ObjectType.FaultQueue, new ObjectId(Any()))
-            : new FileTarget(context.Handle, reference.Id, queue.Type, queue.Id);
+            ? new FileTarget(context.Key, driver, ObjectType.FaultQueue, new ObjectId(Any()))
+            : new FileTarget(context.Key, reference.Id, queue.Type, queue.Id);
         var reply = run(target);
         return (what, reply.Errno, reply);
     }

@@ -2,6 +2,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Proofs;
 
 namespace IommuFd.UnitTests.Objects.OwnKind;
 
@@ -46,7 +47,7 @@ internal sealed class DoorbellModel
     public int Listeners { get; set; }
 }
 
-internal sealed class DoorbellGrain(IGrainContextAccessor accessor) : ObjectGrain<DoorbellModel>(accessor), IDoorbellGrain
+internal sealed class DoorbellGrain(IGrainContextAccessor accessor, SiloProofs proofs) : ObjectGrain<DoorbellModel>(accessor, proofs), IDoorbellGrain
 {
     public ValueTask<ObjectReply> RingAsync(ObjectStamp stamp)
         => Enter(stamp) is { } model ? Reply(new ObjectReply(default, (ulong)++model.Rings)) : Lost<ObjectReply>();

@@ -1,4 +1,6 @@
-namespace IommuFd.GrainInterfaces;
+using IommuFd.GrainInterfaces;
+
+namespace IommuFd.Grains.Monitoring;
 
 /// <summary>An operator's request to a context, in place of its owners.</summary>
 /// <param name="Operator">The operator's name, for the log: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters.</param>
