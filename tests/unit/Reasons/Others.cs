@@ -55,7 +55,7 @@ internal static class Others
         new("VFIO_IOAS where none is set", Errno.ENODEV, NoCompatIoas, "no compatibility IOAS is set", w => w.Ioctl(IommuCommand.VfioIoas, new IommuVfioIoas { Op = (ushort)IommuVfioIoasOp.Get })),
 
         new("a read of a file that leads nowhere", Errno.EBADF, FileLeadsNowhere, "the file was closed, or leads to no object of an open context",
-            w => w.File(new FileTarget(w.Context.Handle, new ReferenceId(99), ObjectType.FaultQueue, new ObjectId(1)), new ReadFileRequest(40, 40))),
+            w => w.File(new FileTarget(w.Context.Key, new ReferenceId(99), ObjectType.FaultQueue, new ObjectId(1)), new ReadFileRequest(40, 40))),
         new("a read of a part of a page fault", Errno.ESPIPE, PartialRecord, "39 bytes are not a multiple of 40, the length of a record", w => w.File(Faults(w), new ReadFileRequest(39, 39)))
             { Value = 39, Limit = 40, Id = 8 },
         new("a write of a part of a response", Errno.ESPIPE, PartialRecord, "9 bytes are not a multiple of 8, the length of a record", w => w.File(Faults(w), new WriteFileRequest(9, new byte[9])))

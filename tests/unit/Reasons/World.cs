@@ -83,7 +83,7 @@ internal sealed class World
     public FileTarget FileOf(uint queue)
     {
         var reference = Context.Model.References.Single(reference => reference.Held().Any(hold => hold.Target.Id.Value == queue));
-        return new FileTarget(Context.Handle, reference.Id, Context.Objects.Find(queue)!.Type, new ObjectId(queue));
+        return new FileTarget(Context.Key, reference.Id, Context.Objects.Find(queue)!.Type, new ObjectId(queue));
     }
 
     /// <summary>Closes the file of a queue, and destroys the queue.</summary>
