@@ -111,8 +111,10 @@ public static class IoctlTable
     }
 
     private static UserBufferDescriptor TestBuffer(IommuTestOp op, int pointerOffset, UserBufferAccess access, Func<IommuTestCmd, UInt128> length)
-        => Buffer<IommuTestCmd>($"{op}.uptr", pointerOffset, access, cmd => cmd.Op == (uint)op ? length(cmd) : 0)
-            with { Answer = op == IommuTestOp.AccessRw ? UserBufferAnswer.Pieces : UserBufferAnswer.None };
+    {
+        var buffer = Buffer<IommuTestCmd>($"{op}.uptr", pointerOffset, access, cmd => cmd.Op == (uint)op ? length(cmd) : 0);
+        return op == IommuTestOp.AccessRw ? buffer with { Answer = UserBufferAnswer.Pieces } : buffer;
+    }
 
     // Ops on an access carry its file descriptor in the field that is an object's id for all other ops.
     private static int? AccessFileField(ReadOnlySpan<byte> argument) => (IommuTestOp)UapiStruct.Read<IommuTestCmd>(argument).Op switch
