@@ -1,6 +1,6 @@
-using IommuFd.Client;
 using System.Diagnostics;
 using IommuFd.Bench.Harness;
+using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Journaling;

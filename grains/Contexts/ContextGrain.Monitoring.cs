@@ -1,9 +1,9 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Monitoring;
 using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Inspection;
 using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Monitoring;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Contexts;

@@ -1,4 +1,3 @@
-using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
 
 namespace IommuFd.Grains.Contexts;

@@ -31,22 +31,22 @@ public sealed class SqliteJournalStore : IJournalStore
         => WriteAsync("set up its tables", writer => writer.Initialize(UseLog, Migrate), cancellationToken);
 
     /// <inheritdoc/>
-    public Task<long?> CreateAsync(ContextKey context, string owner, CancellationToken cancellationToken)
+    public Task<long?> CreateAsync(ContextKey key, string owner, CancellationToken cancellationToken)
     {
         JournalLimits.CheckOwner(owner);
-        return WriteAsync("create a journal", writer => writer.Create(context, owner), cancellationToken);
+        return WriteAsync("create a journal", writer => writer.Create(key, owner), cancellationToken);
     }
 
     /// <inheritdoc/>
-    public Task<JournalHead?> AcquireAsync(ContextKey context, string owner, CancellationToken cancellationToken)
+    public Task<JournalHead?> AcquireAsync(ContextKey key, string owner, CancellationToken cancellationToken)
     {
         JournalLimits.CheckOwner(owner);
-        return WriteAsync("take over a journal", writer => writer.Acquire(context, owner), cancellationToken);
+        return WriteAsync("take over a journal", writer => writer.Acquire(key, owner), cancellationToken);
     }
 
     /// <inheritdoc/>
-    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextKey context, long after, int maxBytes, CancellationToken cancellationToken)
-        => ReadAsync("read a journal", session => session.InTransaction("BEGIN", () => SqliteTail.Read(session, context.Value, after, maxBytes)), cancellationToken);
+    public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextKey key, long after, int maxBytes, CancellationToken cancellationToken)
+        => ReadAsync("read a journal", session => session.InTransaction("BEGIN", () => SqliteTail.Read(session, key.Value, after, maxBytes)), cancellationToken);
 
     /// <inheritdoc/>
     public Task<JournalOutcome[]> CommitAsync(IReadOnlyList<JournalWrite> writes, CancellationToken cancellationToken)

@@ -56,6 +56,7 @@ public class ClusterFixture : IAsyncLifetime
 
         await Cluster.StopAllSilosAsync();
         await Cluster.DisposeAsync();
+        HandleWatch.Shared.ExpectNone();
     }
 
     /// <summary>Says what is different about its silos.</summary>
@@ -66,7 +67,11 @@ public class ClusterFixture : IAsyncLifetime
     /// <summary>A silo that can have contexts, as a silo process can.</summary>
     private sealed class WithContexts : ISiloConfigurator
     {
-        public void Configure(ISiloBuilder siloBuilder) => siloBuilder.Services.AddContexts(new ContextOptions());
+        public void Configure(ISiloBuilder siloBuilder)
+        {
+            siloBuilder.Services.AddContexts(new ContextOptions());
+            siloBuilder.ConfigureLogging(HandleWatch.Shared.AddTo);
+        }
     }
 
     private static IPEndPoint Gateway(SiloHandle silo) => silo.GatewayAddress.Endpoint;

@@ -1,10 +1,10 @@
-using IommuFd.Grains.Proofs;
 using System.Runtime.InteropServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Orleans.Placement;
 

@@ -1,9 +1,9 @@
-using IommuFd.Grains.Monitoring;
-using IommuFd.Client;
 using System.Buffers.Binary;
+using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Journaling;
+using IommuFd.Grains.Monitoring;
 using IommuFd.Silo;
 using IommuFd.Silo.Journals;
 using IommuFd.Uapi;
@@ -27,7 +27,11 @@ internal sealed class JournalSilo : IAsyncDisposable
 
     public static async Task<JournalSilo> StartAsync(string path, ContextOptions? options = null, Action<ISiloBuilder>? configure = null)
         => new(await SiloHost.StartInProcessAsync(
-            configure,
+            silo =>
+            {
+                silo.ConfigureLogging(HandleWatch.Shared.AddTo);
+                configure?.Invoke(silo);
+            },
             options ?? new ContextOptions { DefaultMode = ContextMode.Durable, Lease = TimeSpan.Zero },
             new JournalSettings { Store = JournalStoreKind.Sqlite, Path = path, Synchronous = JournalSynchronous.Normal }));
 
@@ -46,6 +50,7 @@ internal sealed class JournalSilo : IAsyncDisposable
     {
         await _host.StopAsync();
         _host.Dispose();
+        HandleWatch.Shared.ExpectNone();
     }
 }
 

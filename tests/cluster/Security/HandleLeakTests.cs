@@ -1,0 +1,80 @@
+using IommuFd.Client;
+using IommuFd.ClusterTests.Durability;
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+using Microsoft.Extensions.Logging;
+using Orleans.Configuration;
+
+namespace IommuFd.ClusterTests.Security;
+
+/// <summary>Nothing that a silo logs, and no exception, has a handle, though Orleans names grains by their keys.</summary>
+public sealed class HandleLeakTests
+{
+    [Theory]
+    [InlineData("N")]
+    [InlineData("D")]
+    public void The_watch_finds_a_handle_of_an_open_context_and_no_other(string format)
+    {
+        var watch = new HandleWatch();
+        var handle = ContextHandle.NewRandom();
+        watch.Read($"grain {handle.Value.ToString(format)}/1, key {handle.Key}");
+        Assert.Empty(watch.Leaks);
+
+        watch.Opened(handle.Key.Tag);
+        watch.Read($"{ContextHandle.NewRandom()}");
+        Assert.Contains(handle.Value.ToString(format), Assert.Single(watch.Leaks), StringComparison.Ordinal);
+        Assert.ThrowsAny<Exception>(watch.ExpectNone);
+    }
+
+    [Fact]
+    public async Task Warnings_of_Orleans_and_exceptions_name_a_context_by_its_key()
+    {
+        var texts = new List<string>();
+        var path = Directory.CreateTempSubdirectory("iommufd-leaks").FullName;
+        await using (var silo = await JournalSilo.StartAsync(
+            Path.Combine(path, "journal.db"),
+            configure: builder =>
+            {
+                // Every turn is a long one.
+                builder.Configure<SchedulingOptions>(scheduling => scheduling.TurnWarningLengthThreshold = TimeSpan.FromTicks(1));
+                builder.ConfigureLogging(logging => logging.AddProvider(new Texts(texts)).AddFilter<Texts>(null, LogLevel.Information));
+            }))
+        {
+            var client = new IommufdClient(silo.Grains, new IommufdClientOptions { RetryFor = TimeSpan.Zero });
+            await using var context = await client.OpenAsync("leaky");
+            await context.SetHugePagesAsync(await context.AllocateIoasAsync(), enable: false);
+            await silo.StealAsync(context.Handle);
+            var lost = await Assert.ThrowsAsync<IommufdTransportException>(async () => await context.AllocateIoasAsync());
+            lock (texts)
+            {
+                texts.Add($"{lost}");
+                Assert.Contains(texts, text => text.Contains($"{context.Handle.Key}", StringComparison.OrdinalIgnoreCase));
+                Assert.DoesNotContain(texts, text => text.Replace("-", "", StringComparison.Ordinal).Contains($"{context.Handle}", StringComparison.OrdinalIgnoreCase));
+            }
+        }
+
+        Directory.Delete(path, recursive: true);
+    }
+
+    private sealed class Texts(List<string> texts) : ILoggerProvider, ILogger
+    {
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            lock (texts)
+            {
+                texts.Add($"{formatter(state, exception)} {exception}");
+            }
+        }
+
+        public void Dispose()
+        {
+        }
+    }
+}
