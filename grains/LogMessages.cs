@@ -67,6 +67,9 @@ internal static partial class LogMessages
     [LoggerMessage(1020, LogLevel.Warning, "Context {Context} could not be handed over to {Silo}")]
     public static partial void ContextNotHandedOver(this ILogger logger, Exception exception, ContextTag context, string silo);
 
+    [LoggerMessage(1021, LogLevel.Warning, "Context {Context} belongs to cluster '{Cluster}', which has its journals in the same store; it stays there")]
+    public static partial void ContextElsewhere(this ILogger logger, ContextTag context, string cluster);
+
     [LoggerMessage(1030, LogLevel.Debug, "A program did not say whether memory that context {Context} is to pin is there; it counts as it was when it was mapped")]
     public static partial void ProgramUnasked(this ILogger logger, Exception exception, ContextTag context);
 }

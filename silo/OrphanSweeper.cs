@@ -10,7 +10,7 @@ namespace IommuFd.Silo;
 
 // A durable context whose silo has died recovers when its opener calls. If the opener has died too, the context would stay in the journal for
 // ever: no request activates it, and no activation checks its leases. So one silo of the cluster, the one with the lowest address, looks for
-// journals whose owner is no active silo and recovers their contexts; leases do the rest. It sweeps after a change of the membership, and once
+// journals whose owner is no active silo, and no silo of another cluster, and recovers their contexts; leases do the rest. It sweeps after a change of the membership, and once
 // an hour to purge, not all the time.
 
 /// <summary>Recovers contexts whose silo is gone, so that their leases can end, and purges final replies.</summary>
@@ -42,7 +42,7 @@ internal sealed class OrphanSweeper(
         {
             var active = ActiveOwners();
             await Parallel.ForEachAsync(
-                page.Where(info => !active.Contains(info.Owner)),
+                page.Where(info => JournalOwner.MayTake(info.Owner, journal.Owner) && !active.Contains(JournalOwner.SiloOf(info.Owner))),
                 new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellationToken },
                 async (orphan, _) =>
                 {

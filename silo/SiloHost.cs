@@ -83,6 +83,17 @@ public static class SiloHost
         return settings;
     }
 
+    // A silo without a cluster knows no other silo: what others have in the same database is not abandoned because it knows nothing of them.
+    private static void UseJournalAlone(SiloSettings settings, JournalSettings journal, IPAddress address)
+    {
+        var isAlone = settings.Clustering.Provider == ClusteringProvider.Localhost;
+        journal.Exclusive ??= isAlone;
+        if (journal.Cluster.Length == 0)
+        {
+            journal.Cluster = isAlone && journal.Store == JournalStoreKind.Postgres && settings.SiloPort != 0 ? $"{settings.ClusterId}@{address}:{settings.SiloPort}" : settings.ClusterId;
+        }
+    }
+
     private static void Bind(ConfigurationManager configuration, string section, object settings)
     {
         try
@@ -107,6 +118,7 @@ public static class SiloHost
             SettingsValidation.Validate(dashboard, DashboardSettings.Section);
         }
 
+        UseJournalAlone(settings, journal, address);
         var ports = ListenPorts.Claim(address, settings, dashboard);
         builder.Services.AddHostedService(_ => ports);
         var silo = new IPEndPoint(address, settings.SiloPort);

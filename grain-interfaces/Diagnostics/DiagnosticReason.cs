@@ -437,4 +437,7 @@ public enum DiagnosticReason
 
     /// <summary>ENOMEM: the IOAS has <c>Value</c> ranges, which are more than the <c>Limit</c> that one reply carries.</summary>
     TooManyRanges,
+
+    /// <summary>EBADF: the context belongs to another cluster, which has its journals in the same store.</summary>
+    OwnedByOtherCluster,
 }

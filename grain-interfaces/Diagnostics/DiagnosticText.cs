@@ -163,6 +163,7 @@ public static class DiagnosticText
             DiagnosticReason.AnswerTooLarge => $"the answers to the batch could have {value:N0} bytes, the limit is {limit:N0}",
             DiagnosticReason.TooManyPieces => $"the {value:N0} bytes are in more than {limit:N0} areas",
             DiagnosticReason.TooManyRanges => $"the IOAS has {value:N0} ranges, a reply carries {limit:N0}",
+            DiagnosticReason.OwnedByOtherCluster => $"the context belongs to another cluster, which has its journals in the same store",
             _ => $"reason {(int)diagnostic.Reason}",
         };
         return text.ToString(CultureInfo.InvariantCulture);
@@ -177,6 +178,7 @@ public static class DiagnosticText
         DiagnosticReason.ObjectHeld => $"release the holder{(diagnostic.HolderCount == 1 ? "" : "s")} first: ExplainBusyAsync lists the steps",
         DiagnosticReason.ContextHasObjects => "set the option right after opening the context, or destroy the objects first",
         DiagnosticReason.NoFreeId => "destroy an object first",
+        DiagnosticReason.OwnedByOtherCluster => "connect to that cluster, or give each cluster a store of its own",
         DiagnosticReason.ContextNotOpen => "open a context and use its handle",
         DiagnosticReason.AreaInTheWay => "unmap the area, or map elsewhere",
         DiagnosticReason.NoHole => "unmap an area, or allow more IOVAs",

@@ -38,7 +38,7 @@ internal sealed partial class ContextGrain
             }
         }
 
-        return Task.FromResult(new RenewReply(Errno.None, gone?.ToArray() ?? []));
+        return ConfirmedAsync(new RenewReply(Errno.None, gone?.ToArray() ?? []));
     }
 
     private async Task SweepAsync()

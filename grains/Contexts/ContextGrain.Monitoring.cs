@@ -22,33 +22,42 @@ internal sealed partial class ContextGrain
 
     public Task<ObjectInspection?> InspectObjectAsync(ContextHandle handle, ObjectId id, StatePage page) => InspectObjectAsync(Admits(handle), id, page);
 
+    // What is seen of a context that another activation has taken is not so any more.
+    private async Task<T> ConfirmedAsync<T>(T seen)
+    {
+        await _journal.ConfirmAsync();
+        return seen;
+    }
+
     private Task<TailReply> TailAsync(bool isAdmitted, TailRequest request)
-        => Task.FromResult(OpenFor(isAdmitted) is not null && _monitored is { } monitored
-            ? monitored.Tail.Read(request)
-            : new TailReply(ErrnoOf(NotOpen(isAdmitted)), 0, 0, 0, []));
+        => OpenFor(isAdmitted) is not null && _monitored is { } monitored
+            ? ConfirmedAsync(monitored.Tail.Read(request))
+            : Task.FromResult(new TailReply(ErrnoOf(NotOpen(isAdmitted)), 0, 0, 0, []));
 
     private Task<BusyExplanation> ExplainBusyAsync(bool isAdmitted, ObjectId id)
-        => Task.FromResult(OpenFor(isAdmitted) is { } context
-            ? BusyExplainer.Explain(context, id)
-            : new BusyExplanation(ErrnoOf(NotOpen(isAdmitted)), new ObjectRef(ObjectType.Any, id), 0, [], false));
+        => OpenFor(isAdmitted) is { } context
+            ? ConfirmedAsync(BusyExplainer.Explain(context, id))
+            : Task.FromResult(new BusyExplanation(ErrnoOf(NotOpen(isAdmitted)), new ObjectRef(ObjectType.Any, id), 0, [], false));
 
     private Task<HolderGraph> InspectGraphAsync(bool isAdmitted, GraphRequest request)
-        => Task.FromResult(OpenFor(isAdmitted) is { } context ? GraphWalker.Walk(context, request) : new HolderGraph { Errno = ErrnoOf(NotOpen(isAdmitted)) });
-
-    private Task<ContextInspection> InspectAsync(bool isAdmitted, InspectRequest request, CancellationToken cancellationToken)
         => OpenFor(isAdmitted) is { } context
-            ? ContextInspector.InspectAsync(context, _grains!, RuntimeIdentity, request, cancellationToken)
-            : Task.FromResult(new ContextInspection { Errno = ErrnoOf(NotOpen(isAdmitted)) });
+            ? ConfirmedAsync(GraphWalker.Walk(context, request))
+            : Task.FromResult(new HolderGraph { Errno = ErrnoOf(NotOpen(isAdmitted)) });
 
-    private Task<ObjectInspection?> InspectObjectAsync(bool isAdmitted, ObjectId id, StatePage page)
+    private async Task<ContextInspection> InspectAsync(bool isAdmitted, InspectRequest request, CancellationToken cancellationToken)
+        => OpenFor(isAdmitted) is { } context
+            ? await ConfirmedAsync(await ContextInspector.InspectAsync(context, _grains!, RuntimeIdentity, request, cancellationToken))
+            : new ContextInspection { Errno = ErrnoOf(NotOpen(isAdmitted)) };
+
+    private async Task<ObjectInspection?> InspectObjectAsync(bool isAdmitted, ObjectId id, StatePage page)
     {
         if (OpenFor(isAdmitted) is not { } context)
         {
             DeactivateUnlessOpen();
-            return Task.FromResult<ObjectInspection?>(null);
+            return null;
         }
 
-        return ContextInspector.InspectObjectAsync(context, _grains!, id, page);
+        return await ConfirmedAsync(await ContextInspector.InspectObjectAsync(context, _grains!, id, page));
     }
 
     private Task<PutReply> OperateAsync(bool isAdmitted, OperatorRequest request)

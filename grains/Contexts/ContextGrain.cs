@@ -158,7 +158,7 @@ internal sealed partial class ContextGrain(
     }
 
     public async ValueTask<PollReply> PollFileAsync(ContextHandle handle, FileTarget target, TimeSpan wait)
-        => Admits(handle) is var isAdmitted && OpenFor(isAdmitted) is not null ? await FileDispatcher.PollAsync(Scope, target, wait) : new PollReply(ErrnoOf(NotOpen(isAdmitted)));
+        => Admits(handle) is var isAdmitted && OpenFor(isAdmitted) is not null ? await ConfirmedAsync(await FileDispatcher.PollAsync(Scope, target, wait)) : new PollReply(ErrnoOf(NotOpen(isAdmitted)));
 
     private ValueTask<FileReply> FileTurnAsync(bool isAdmitted, FileTarget target, FileRequest request, OperationId operation)
     {

@@ -138,6 +138,13 @@ internal sealed class ContextTurnJournal(
     }
 
     /// <summary>
+    /// Confirms that this activation still owns the epoch, before it answers what interleaves with its turns: an activation that has lost the context
+    /// answers nothing at all, neither that its leases are renewed nor what it has.
+    /// </summary>
+    /// <exception cref="ContextUnavailableException">As of <see cref="CommitAsync"/>.</exception>
+    public ValueTask ConfirmAsync() => Writable() is { } journal ? WriteOrDeactivateAsync(journal.ConfirmAsync()) : ValueTask.CompletedTask;
+
+    /// <summary>
     /// Replies to a repeated request as it was answered before. That answer is in the journal already, but the epoch may be another
     /// activation's.
     /// </summary>
@@ -208,7 +215,8 @@ internal sealed class ContextTurnJournal(
             throw DeactivateForStore(exception);
         }
 
-        if (outcome == JournalOutcome.Fenced)
+        // A context that was released meanwhile has no journal that could be another's.
+        if (outcome == JournalOutcome.Fenced && _journal is not null)
         {
             throw Deactivate("another activation has taken over");
         }

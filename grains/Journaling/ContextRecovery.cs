@@ -33,6 +33,12 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
             return null;
         }
 
+        if (head.Foreign is { } owner)
+        {
+            logger.ContextElsewhere(key.Tag, JournalOwner.ClusterOf(owner));
+            return new RecoveredContext(null, null, null, null, Failure.Because(DiagnosticReason.OwnedByOtherCluster));
+        }
+
         if (head.Released is { } released)
         {
             return Decode<ReleasedReply>(key, 0, released) is { } words ? new RecoveredContext(null, null, null, words, null) : Damaged(key, DiagnosticReason.JournalDamaged, 0);

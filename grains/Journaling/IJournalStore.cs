@@ -29,7 +29,10 @@ public interface IJournalStore : IAsyncDisposable
     /// <returns>The epoch; null if the context has, or had, a journal.</returns>
     Task<long?> CreateAsync(ContextKey key, string owner, CancellationToken cancellationToken);
 
-    /// <summary>Acquires a journal: raises its epoch by 1, which fences all earlier epochs' writes.</summary>
+    /// <summary>
+    /// Acquires a journal: raises its epoch by 1, which fences all earlier epochs' writes. A journal that another cluster's silo has stays there
+    /// (<see cref="JournalHead.Foreign"/>, <see cref="JournalOwner"/>).
+    /// </summary>
     /// <param name="key">The context.</param>
     /// <param name="owner">The acquiring silo.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
@@ -69,7 +72,11 @@ public interface IJournalStore : IAsyncDisposable
 /// <param name="SnapshotPosition">The last record that the snapshot contains; 0 without a snapshot.</param>
 /// <param name="Snapshot">The snapshot's frame; null without one.</param>
 /// <param name="Released">The frame of a released context's kept reply; null if the context is open.</param>
-public sealed record JournalHead(long Epoch, long SnapshotPosition, byte[]? Snapshot, byte[]? Released);
+public sealed record JournalHead(long Epoch, long SnapshotPosition, byte[]? Snapshot, byte[]? Released)
+{
+    /// <summary>The owner, of another cluster, that has kept the journal: nothing was acquired, and the rest says nothing. Null where it was acquired.</summary>
+    public string? Foreign { get; init; }
+}
 
 /// <summary>A record in the store.</summary>
 /// <param name="Position">Its position: 1 for a context's first record, and 1 more for each next.</param>

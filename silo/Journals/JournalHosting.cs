@@ -24,7 +24,7 @@ public static class JournalHosting
         switch (settings.Store)
         {
             case JournalStoreKind.Sqlite:
-                AddStore(builder.Services, _ => new SqliteJournalStore(settings));
+                AddStore(builder.Services, services => new SqliteJournalStore(settings, settings.Exclusive == true ? ClaimantOf(services, settings) : null));
                 break;
 
             case JournalStoreKind.Postgres:
@@ -41,7 +41,7 @@ public static class JournalHosting
         // The container creates the journal after the store it depends on, and so disposes the journal first.
         builder.Services.AddSingleton(services => new GroupCommitJournal(
             services.GetRequiredService<IJournalStore>(),
-            services.GetRequiredService<ILocalSiloDetails>().SiloAddress.ToParsableString(),
+            JournalOwner.Of(settings.Cluster, services.GetRequiredService<ILocalSiloDetails>().SiloAddress.ToParsableString()),
             settings,
             services.GetRequiredService<ILogger<GroupCommitJournal>>(),
             services.GetRequiredService<JournalMetrics>()));
@@ -49,6 +49,9 @@ public static class JournalHosting
         builder.Services.TryAddEnumerable(ServiceDescriptor.Singleton<ILifecycleParticipant<ISiloLifecycle>, JournalLifecycle>());
         return builder;
     }
+
+    private static string ClaimantOf(IServiceProvider services, JournalSettings settings)
+        => $"the silo {services.GetRequiredService<ILocalSiloDetails>().SiloAddress.Endpoint} of cluster '{settings.Cluster}', process {Environment.ProcessId}";
 
     private static void AddStore(IServiceCollection services, Func<IServiceProvider, IJournalStore> store)
         => services.AddSingleton<IJournalStore>(provider => new WatchedJournalStore(store(provider), provider.GetRequiredService<ILogger<WatchedJournalStore>>()));

@@ -20,6 +20,12 @@ public sealed class JournalSettings : IValidatableObject
     [Required(ErrorMessage = "Journal:Path is empty; it must name the file of the SQLite store.")]
     public string Path { get; set; } = "iommufd-journal.db";
 
+    /// <summary>
+    /// SQLite: whether one silo alone uses the file; a second one does not start then. Null decides by the clustering: a silo without a cluster
+    /// claims its file, the silos of a cluster may share one.
+    /// </summary>
+    public bool? Exclusive { get; set; }
+
     /// <summary>PostgreSQL: how to connect, for example <c>Host=db;Database=iommufd;Username=iommufd;Password=...</c>. It is never shown.</summary>
     public string? ConnectionString { get; set; }
 
@@ -42,6 +48,9 @@ public sealed class JournalSettings : IValidatableObject
     /// <summary>The most writes queued for a commit; further writers wait for room.</summary>
     [Range(1, 1024 * 1024, ErrorMessage = "Journal:MaxQueue must be 1 to 1048576.")]
     public int MaxQueue { get; set; } = 8192;
+
+    /// <summary>The cluster whose silos may take journals from each other; set by the host.</summary>
+    internal string Cluster { get; set; } = "";
 
     /// <summary>Reads the section and validates it.</summary>
     /// <param name="configuration">The whole configuration.</param>

@@ -133,14 +133,19 @@ public sealed class PostgresJournalStore : IJournalStore
             // Two transactions in one round trip: a snapshot may be large, and the lock must not be held while it is sent. In between, no
             // earlier epoch can write; if a later one does, this epoch can no longer write anything based on what it read.
             await using var batch = new NpgsqlBatch(connection) { EnableErrorBarriers = true };
-            Add(batch, "UPDATE journal_contexts SET epoch = epoch + 1, owner = $2 WHERE key = $1 RETURNING epoch", Value(key), Value(owner));
-            Add(batch, "SELECT snapshot_position, frame, released FROM journal_contexts LEFT JOIN journal_snapshots USING (key) WHERE key = $1", Value(key));
+            Add(
+                batch,
+                "UPDATE journal_contexts SET epoch = epoch + 1, owner = $2 WHERE key = $1 AND ($3 = '' OR strpos(owner, '/') = 0 OR starts_with(owner, $3)) RETURNING epoch",
+                Value(key), Value(owner), Value(JournalOwner.ClusterPartOf(owner)));
+            Add(batch, "SELECT snapshot_position, frame, released, owner FROM journal_contexts LEFT JOIN journal_snapshots USING (key) WHERE key = $1", Value(key));
             await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
             long? epoch = await reader.ReadAsync(cancellationToken) ? reader.GetInt64(0) : null;
             JournalHead? head = null;
-            if (await reader.NextResultAsync(cancellationToken) && await reader.ReadAsync(cancellationToken) && epoch is { } taken)
+            if (await reader.NextResultAsync(cancellationToken) && await reader.ReadAsync(cancellationToken))
             {
-                head = new JournalHead(taken, reader.GetInt64(0), Frame(reader, 1), Frame(reader, 2));
+                head = epoch is { } taken
+                    ? new JournalHead(taken, reader.GetInt64(0), Frame(reader, 1), Frame(reader, 2))
+                    : new JournalHead(0, 0, null, null) { Foreign = reader.GetString(3) };
             }
 
             await ReadToEndAsync(reader, cancellationToken);

@@ -11,16 +11,20 @@ public sealed class SqliteJournalStore : IJournalStore
 {
     private readonly SqliteConnections _connections;
     private readonly TimeSpan _timeout;
+    private readonly string _path;
+    private readonly string? _claimant;
+    private SqliteFileClaim? _claim;
 
     /// <summary>Configures the store; <see cref="InitializeAsync"/> opens the file.</summary>
     /// <param name="settings">The file, and how to use it.</param>
-    public SqliteJournalStore(JournalSettings settings)
+    /// <param name="claimant">The silo that shares the file with no other, for people; null where silos may share it.</param>
+    public SqliteJournalStore(JournalSettings settings, string? claimant = null)
     {
         ArgumentNullException.ThrowIfNull(settings);
-        var path = Path.GetFullPath(settings.Path);
+        (_path, _claimant) = (Path.GetFullPath(settings.Path), claimant);
         _timeout = settings.Timeout;
-        _connections = new SqliteConnections(path, settings.Synchronous, settings.Timeout);
-        Description = $"SQLite file {path}";
+        _connections = new SqliteConnections(_path, settings.Synchronous, settings.Timeout);
+        Description = $"SQLite file {_path}";
     }
 
     /// <inheritdoc/>
@@ -28,7 +32,10 @@ public sealed class SqliteJournalStore : IJournalStore
 
     /// <inheritdoc/>
     public Task InitializeAsync(CancellationToken cancellationToken)
-        => WriteAsync("set up its tables", writer => writer.Initialize(UseLog, Migrate), cancellationToken);
+    {
+        _claim ??= _claimant is null ? null : SqliteFileClaim.Take(_path, _claimant);
+        return WriteAsync("set up its tables", writer => writer.Initialize(UseLog, Migrate), cancellationToken);
+    }
 
     /// <inheritdoc/>
     public Task<long?> CreateAsync(ContextKey key, string owner, CancellationToken cancellationToken)
@@ -94,7 +101,11 @@ public sealed class SqliteJournalStore : IJournalStore
     }
 
     /// <inheritdoc/>
-    public ValueTask DisposeAsync() => _connections.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _connections.DisposeAsync();
+        _claim?.Dispose();
+    }
 
     private void UseLog(SqliteSession session)
         => session.Read("PRAGMA journal_mode = WAL", row => row.GetString(0) == "wal"

@@ -50,13 +50,21 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
         => InTransaction(() =>
         {
             var key = SqliteSession.Key(context.Value);
-            if (session.Execute("UPDATE journal_contexts SET epoch = epoch + 1, owner = ?2 WHERE key = ?1", key, owner) == 0)
+            JournalHead? head = null;
+            session.Read(
+                "SELECT owner FROM journal_contexts WHERE key = ?1",
+                row =>
+                {
+                    head = JournalOwner.MayTake(row.GetString(0), owner) ? null : new JournalHead(0, 0, null, null) { Foreign = row.GetString(0) };
+                    return false;
+                },
+                key);
+            if (head is not null || session.Execute("UPDATE journal_contexts SET epoch = epoch + 1, owner = ?2 WHERE key = ?1", key, owner) == 0)
             {
-                return null;
+                return head;
             }
 
             _tail.Sort();
-            JournalHead? head = null;
             session.Read(
                 "SELECT epoch, snapshot_position, frame, released FROM journal_contexts LEFT JOIN journal_snapshots USING (key) WHERE key = ?1",
                 row =>

@@ -25,7 +25,7 @@ internal sealed class JournalSilo : IAsyncDisposable
 
     public IServiceProvider Services => _host.Services;
 
-    public static async Task<JournalSilo> StartAsync(string path, ContextOptions? options = null, Action<ISiloBuilder>? configure = null)
+    public static async Task<JournalSilo> StartAsync(string path, ContextOptions? options = null, Action<ISiloBuilder>? configure = null, string cluster = "cluster")
         => new(await SiloHost.StartInProcessAsync(
             silo =>
             {
@@ -33,7 +33,7 @@ internal sealed class JournalSilo : IAsyncDisposable
                 configure?.Invoke(silo);
             },
             options ?? new ContextOptions { DefaultMode = ContextMode.Durable, Lease = TimeSpan.Zero },
-            new JournalSettings { Store = JournalStoreKind.Sqlite, Path = path, Synchronous = JournalSynchronous.Normal }));
+            new JournalSettings { Store = JournalStoreKind.Sqlite, Path = path, Synchronous = JournalSynchronous.Normal, Exclusive = false, Cluster = cluster }));
 
     /// <summary>An empty place for a journal, which can be damaged.</summary>
     public static SqliteJournalPlace NewPlace() => new();

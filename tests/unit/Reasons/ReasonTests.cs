@@ -25,6 +25,7 @@ public sealed class ReasonTests
         [DiagnosticReason.AnswerTooLarge] = ("cluster/Operations/LargeMessageTests.cs", "A_batch_that_could_answer_too_much_is_E2BIG_and_clears_no_dirty_bit"),
         [DiagnosticReason.TooManyPieces] = ("unit/Dispatch/AnswerLimitTests.cs", "More_areas_than_a_message_carries_can_t_be_copied_at_once"),
         [DiagnosticReason.TooManyRanges] = ("unit/Dispatch/AnswerLimitTests.cs", "More_ranges_than_a_reply_carries_are_ENOMEM_unless_the_array_is_smaller"),
+        [DiagnosticReason.OwnedByOtherCluster] = ("cluster/Durability/TwoClustersTests.cs", "A_context_stays_with_its_cluster"),
         [DiagnosticReason.JournalDamaged] = ("cluster/Durability/DamagedJournalTests.cs", "A_damaged_record_stops_its_context_with_a_clear_error_and_no_other"),
         [DiagnosticReason.NoJournal] = ("cluster/Durability/DurableContextTests.cs", "A_silo_without_a_journal_has_no_durable_contexts"),
         [DiagnosticReason.NoFreeDescriptor] = ("unit/Client/OpenedFilesTests.cs", "Without_a_descriptor_to_give_the_ioctl_is_EMFILE_and_the_file_is_closed_again"),
