@@ -23,13 +23,7 @@ internal sealed class SqliteFileClaim : IDisposable
         var owner = $"{path}-owner";
         try
         {
-            var file = new FileStream($"{path}-lock", new FileStreamOptions
-            {
-                Mode = FileMode.OpenOrCreate,
-                Access = FileAccess.ReadWrite,
-                Share = FileShare.None,
-                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-            });
+            var file = new FileStream($"{path}-lock", FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             File.WriteAllText(owner, claimant);
             return new SqliteFileClaim(file);
         }

@@ -1,5 +1,4 @@
 using IommuFd.Client;
-using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Silo;
 using IommuFd.Silo.Dashboard;

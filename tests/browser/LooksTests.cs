@@ -1,4 +1,3 @@
-using IommuFd.GrainInterfaces;
 using Microsoft.Playwright;
 
 namespace IommuFd.BrowserTests;

@@ -1,6 +1,5 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
-using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Dashboard.Components;
 using Microsoft.AspNetCore.Components;
 

@@ -1,7 +1,6 @@
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
-using IommuFd.Grains.Journaling;
 using IommuFd.Silo;
 using IommuFd.Silo.Journals;
 using IommuFd.Uapi;

@@ -1,7 +1,6 @@
 using IommuFd.Client;
 using IommuFd.ClusterTests.Durability;
 using IommuFd.GrainInterfaces;
-using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 using Orleans.Configuration;
 
