@@ -9,10 +9,10 @@ public static class JournalOwner
     private const char Separator = '/';
 
     /// <summary>The name of a silo as an owner.</summary>
-    /// <param name="cluster">Its cluster.</param>
+    /// <param name="cluster">Its cluster; empty for none.</param>
     /// <param name="silo">Its address.</param>
     /// <returns>The name.</returns>
-    public static string Of(string cluster, string silo) => $"{Uri.EscapeDataString(cluster)}{Separator}{silo}";
+    public static string Of(string cluster, string silo) => cluster.Length == 0 ? silo : $"{Uri.EscapeDataString(cluster)}{Separator}{silo}";
 
     /// <summary>The silo's address in an owner's name.</summary>
     /// <param name="owner">The name.</param>
