@@ -101,7 +101,7 @@ public static class SiloHost
     {
         SettingsValidation.Validate(settings, SiloSettings.Section);
         PostgresDatabase.ReadPasswordFile();
-        var address = settings.ResolveAddress();
+        var address = settings.ListenAddress();
         if (dashboard is not null)
         {
             SettingsValidation.Validate(dashboard, DashboardSettings.Section);

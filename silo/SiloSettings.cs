@@ -46,9 +46,24 @@ public sealed class SiloSettings
     [Required]
     public FailureDetectionSettings FailureDetection { get; set; } = new();
 
-    /// <summary>How connections are secured. They are unencrypted by default.</summary>
+    /// <summary>How connections are secured. On loopback they are unencrypted by default; beyond it a silo asks every peer for a certificate.</summary>
     [Required]
     public TlsSettings Tls { get; set; } = new();
+
+    /// <summary>The address to listen on.</summary>
+    /// <exception cref="ValidationException">The name does not resolve, or others can reach the address and peers need no certificate there.</exception>
+    internal IPAddress ListenAddress()
+    {
+        var address = ResolveAddress();
+        return IPAddress.IsLoopback(address) || Tls.IsMutual
+            ? address
+            : throw new ValidationException(
+                $"{Section}:{nameof(Address)} is '{Address}', which others can reach, so silos and clients must prove by certificates who they are: "
+                + (Tls.IsOn
+                    ? $"{Section}:{nameof(Tls)}:{nameof(TlsSettings.RequireClientCertificate)} must be true. "
+                    : $"set {Section}:{nameof(Tls)}:{nameof(TlsSettings.CertificatePath)} and {nameof(TlsSettings.CaPath)} (see TLS in docs/operations.md). ")
+                + "127.0.0.1 is for this machine only.");
+    }
 
     /// <summary>Resolves <see cref="Address"/>, which may be a name.</summary>
     /// <exception cref="ValidationException">The name does not resolve.</exception>
