@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Net.Sockets;
+using IommuFd.GrainInterfaces.Security;
 using IommuFd.Silo;
 using IommuFd.Silo.Clustering;
 using Microsoft.Extensions.DependencyInjection;
@@ -56,7 +57,18 @@ internal sealed class Connection : IAsyncDisposable
             using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             patience.CancelAfter(ConnectPatience);
             await ProbeAsync(gateways, patience.Token);
+            if (ConnectionOptions.NeedsSecret(options))
+            {
+                // Read for each connection; a file that can't be used is named here, and not only in what Orleans makes of it.
+                SecretFile.Read(SecretFile.PathOf(null));
+            }
+
             await host.StartAsync(patience.Token);
+        }
+        catch (ValidationException exception)
+        {
+            host.Dispose();
+            throw new CliException(exception.Message);
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
