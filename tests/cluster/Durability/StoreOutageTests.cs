@@ -5,7 +5,6 @@ using IommuFd.Grains.Configuration;
 using IommuFd.Silo;
 using IommuFd.Silo.Journals;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace IommuFd.ClusterTests.Durability;

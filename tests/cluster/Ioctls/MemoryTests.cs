@@ -199,10 +199,10 @@ public sealed class MemoryTests(DeviceCluster cluster) : DeviceContext(cluster)
 
     private static async Task<ObjectId> IoasAsync(RawProgram program) => new((await program.IoctlAsync(IommuCommand.IoasAlloc, default(IommuIoasAlloc))).OutIoasId);
 
-    private static Task MapFileAsync(RawProgram program, ObjectId ioas, ulong start, ulong length, ulong iova)
+    private static Task<IommuIoasMapFile> MapFileAsync(RawProgram program, ObjectId ioas, ulong start, ulong length, ulong iova)
         => program.IoctlAsync(IommuCommand.IoasMapFile, new IommuIoasMapFile { Flags = 7, IoasId = ioas.Value, Fd = Memfd, Start = start, Length = length, Iova = iova });
 
-    private static Task CopyAsync(RawProgram program, ObjectId source, ulong iova, ObjectId destination, ulong length)
+    private static Task<IommuIoasCopy> CopyAsync(RawProgram program, ObjectId source, ulong iova, ObjectId destination, ulong length)
         => program.IoctlAsync(
             IommuCommand.IoasCopy,
             new IommuIoasCopy { Flags = 7, SrcIoasId = source.Value, SrcIova = iova, DstIoasId = destination.Value, DstIova = iova, Length = length });
