@@ -126,13 +126,17 @@ internal static class ConnectionOptions
     /// <summary>Whether the silos are to ask for the secret of their user: where no certificate says who this client is.</summary>
     public static bool NeedsSecret(ParseResult options) => options.GetValue(TlsCertificateOption) is null && !options.GetValue(NoSecretOption);
 
+    /// <summary>Whether the options switch TLS on.</summary>
+    public static bool UsesTls(ParseResult options) => options.GetValue(TlsCaOption) is not null || options.GetValue(TlsCertificateOption) is not null;
+
     private static void AddTls(ParseResult options, IClientBuilder client)
     {
-        var (ca, certificate) = (options.GetValue(TlsCaOption), options.GetValue(TlsCertificateOption));
-        if (ca is null && certificate is null)
+        if (!UsesTls(options))
         {
             return;
         }
+
+        var (ca, certificate) = (options.GetValue(TlsCaOption), options.GetValue(TlsCertificateOption));
 
         foreach (var path in (string?[])[ca, certificate, options.GetValue(TlsKeyOption)])
         {

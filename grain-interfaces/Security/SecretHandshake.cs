@@ -70,58 +70,74 @@ internal static class SecretHandshake
     }
 
     /// <summary>The half of a client, or of a silo that connects to another: proves the secret, and checks that the peer knows it too.</summary>
-    /// <exception cref="AuthenticationException">The peer asked for no proof, or does not know the same secret.</exception>
+    /// <exception cref="AuthenticationException">The peer asked for no proof in time, or does not know the same secret.</exception>
     public static async Task ProveAsync(IDuplexPipe transport, byte[] secret, PortKind port, CancellationToken cancellationToken)
     {
-        var challenge = await ReadAsync(transport.Input, ChallengeLength, cancellationToken);
-        if (challenge is null || !challenge.AsSpan(0, Magic.Length).SequenceEqual(Magic))
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(ClientPatience);
+        try
         {
-            throw new AuthenticationException("the peer is no silo that asks for a secret: it may ask for a certificate, or for nothing (Silo:Secret)");
+            await AnswerAsync(transport, secret, port, patience.Token);
         }
-
-        var (silos, ours) = (challenge[Magic.Length..], RandomNumberGenerator.GetBytes(NonceLength));
-        await transport.Output.WriteAsync((byte[])[.. ours, .. Sign(secret, "iommufd client"u8, silos, ours, port)], cancellationToken);
-        var proof = await ReadAsync(transport.Input, HMACSHA256.HashSizeInBytes, cancellationToken);
-        if (proof is null || !CryptographicOperations.FixedTimeEquals(proof, Sign(secret, "iommufd server"u8, silos, ours, port)))
+        catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new AuthenticationException($"the silo has another secret: it runs as another user, or was given another file ({SecretFile.PathVariable}, Silo:SecretPath)");
+            throw new AuthenticationException($"The peer asked for no secret within {ClientPatience.TotalSeconds} s: it is no silo, or one that asks for a certificate or for nothing (Silo:Secret).", exception);
         }
     }
 
     /// <summary>A step of outgoing connections that proves a secret before all else.</summary>
     public static Func<ConnectionDelegate, ConnectionDelegate> Proving(Func<byte[]> secret, PortKind port) => next => async connection =>
     {
-        using (var patience = CancellationTokenSource.CreateLinkedTokenSource(connection.ConnectionClosed))
-        {
-            patience.CancelAfter(ClientPatience);
-            try
-            {
-                await ProveAsync(connection.Transport, secret(), port, patience.Token);
-            }
-            catch (OperationCanceledException exception) when (!connection.ConnectionClosed.IsCancellationRequested)
-            {
-                throw new AuthenticationException($"the peer asked for no secret within {ClientPatience.TotalSeconds} s: it is no silo, or one that asks for a certificate or for nothing (Silo:Secret)", exception);
-            }
-        }
-
+        await ProveAsync(connection.Transport, secret(), port, connection.ConnectionClosed);
         await next(connection);
     };
+
+    private static async Task AnswerAsync(IDuplexPipe transport, byte[] secret, PortKind port, CancellationToken cancellationToken)
+    {
+        var challenge = await ReadAsync(transport.Input, ChallengeLength, cancellationToken);
+        if (challenge is null || !challenge.AsSpan(0, Magic.Length).SequenceEqual(Magic))
+        {
+            throw new AuthenticationException("The peer is no silo that asks for a secret.");
+        }
+
+        var (silos, ours) = (challenge[Magic.Length..], RandomNumberGenerator.GetBytes(NonceLength));
+        await transport.Output.WriteAsync((byte[])[.. ours, .. Sign(secret, "iommufd client"u8, silos, ours, port)], cancellationToken);
+        if (await ReadAsync(transport.Input, HMACSHA256.HashSizeInBytes, cancellationToken) is not { } proof)
+        {
+            throw new AuthenticationException($"The silo refused the secret: it runs as another user or was given another file ({SecretFile.PathVariable}, Silo:SecretPath), or has no room for a connection (Silo:MaxConnections).");
+        }
+
+        if (!CryptographicOperations.FixedTimeEquals(proof, Sign(secret, "iommufd server"u8, silos, ours, port)))
+        {
+            throw new AuthenticationException("The peer does not know the secret.");
+        }
+    }
 
     /// <summary>Reads so many bytes and none behind them; null if the peer leaves before.</summary>
     private static async Task<byte[]?> ReadAsync(PipeReader input, int length, CancellationToken cancellationToken)
     {
-        var read = await input.ReadAtLeastAsync(length, cancellationToken);
-        if (read.Buffer.Length < length)
+        try
         {
-            input.AdvanceTo(read.Buffer.End);
+            var read = await input.ReadAtLeastAsync(length, cancellationToken);
+            var bytes = read.Buffer.Length < length ? null : read.Buffer.Slice(0, length).ToArray();
+            input.AdvanceTo(bytes is null ? read.Buffer.End : read.Buffer.GetPosition(length));
+            return bytes;
+        }
+        catch (IOException)
+        {
+            // Who closes a connection while bytes are under way to it resets it.
             return null;
         }
-
-        var bytes = read.Buffer.Slice(0, length).ToArray();
-        input.AdvanceTo(read.Buffer.GetPosition(length));
-        return bytes;
     }
 
     private static byte[] Sign(byte[] secret, ReadOnlySpan<byte> who, byte[] silos, byte[] clients, PortKind port)
         => HMACSHA256.HashData(secret, (byte[])[.. who, .. silos, .. clients, (byte)port]);
+}
+
+/// <summary>The ends of a stream, for a handshake.</summary>
+internal sealed class StreamPipe(Stream stream) : IDuplexPipe
+{
+    public PipeReader Input { get; } = PipeReader.Create(stream);
+
+    public PipeWriter Output { get; } = PipeWriter.Create(stream);
 }

@@ -1,6 +1,5 @@
 using System.Security.Cryptography;
 using IommuFd.GrainInterfaces.Security;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;

@@ -1,6 +1,5 @@
 using System.ComponentModel.DataAnnotations;
 using IommuFd.GrainInterfaces.Security;
-using Microsoft.AspNetCore.Connections;
 using Orleans.Configuration;
 
 namespace IommuFd.Client;

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Buffers.Binary;
-using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
 using IommuFd.Client;
@@ -69,7 +68,7 @@ public sealed class GuardedSilo : IAsyncLifetime
         using var host = Client((IPEndPoint)listener.LocalEndpoint);
         var connecting = host.StartAsync(limit.Token);
         using var connection = await listener.AcceptTcpClientAsync(limit.Token);
-        var peer = new StreamPipe(PipeReader.Create(connection.GetStream()), PipeWriter.Create(connection.GetStream()));
+        var peer = new StreamPipe(connection.GetStream());
         Assert.Equal(PeerProof.Given, await SecretHandshake.CheckAsync(peer, Secret, PortKind.Clients, limit.Token));
         var start = (await peer.Input.ReadAtLeastAsync(sizeof(int), limit.Token)).Buffer;
         var size = sizeof(int) + BinaryPrimitives.ReadInt32LittleEndian(start.Slice(0, sizeof(int)).ToArray());
@@ -89,6 +88,4 @@ public sealed class GuardedSilo : IAsyncLifetime
             .Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = ("iommufd", "iommufd")));
         return builder.Build();
     }
-
-    private sealed record StreamPipe(PipeReader Input, PipeWriter Output) : IDuplexPipe;
 }

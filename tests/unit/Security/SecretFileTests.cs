@@ -1,11 +1,13 @@
 using System.ComponentModel.DataAnnotations;
 using System.Diagnostics;
+using System.Runtime.Versioning;
 using IommuFd.GrainInterfaces.Security;
 using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Security;
 
 /// <summary>The file that tells a silo's user from the other users of a machine.</summary>
+[SupportedOSPlatform("linux")]
 public sealed class SecretFileTests : IDisposable
 {
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;

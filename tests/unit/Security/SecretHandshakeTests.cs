@@ -12,9 +12,9 @@ public sealed class SecretHandshakeTests
 
     private readonly Pipe _toSilo = new(), _toClient = new();
 
-    private IDuplexPipe SilosEnd => new End(_toSilo.Reader, _toClient.Writer);
+    private End SilosEnd => new End(_toSilo.Reader, _toClient.Writer);
 
-    private IDuplexPipe ClientsEnd => new End(_toClient.Reader, _toSilo.Writer);
+    private End ClientsEnd => new End(_toClient.Reader, _toSilo.Writer);
 
     [Fact]
     public async Task Both_sides_prove_the_secret_and_what_follows_stays_for_the_next_reader()
