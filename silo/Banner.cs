@@ -1,3 +1,4 @@
+using IommuFd.GrainInterfaces.Security;
 using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Journaling;
 using IommuFd.Silo.Clustering;
@@ -12,14 +13,20 @@ internal static class Banner
         IommuFd.Actors silo is up.
           silos      {settings.Address}:{settings.SiloPort}
           clients    {settings.Address}:{settings.GatewayPort}   cluster '{settings.ClusterId}', service '{settings.ServiceId}'
+          peers      {PeersOf(settings)}
           cluster    {ClusterOf(settings)}
           contexts   {ModesOf(contexts, journal)}
           dashboard  {DashboardOf(dashboard)}
         Connect with:
           iommufd demo --gateway {settings.Address}:{settings.GatewayPort}
-          .NET: new ClientBuilder with UseStaticClustering(new IPEndPoint({settings.Address}, {settings.GatewayPort})), see README.md
+          .NET: an Orleans client, see "From C#" in README.md
         Ctrl-C drains and stops it.
         """;
+
+    private static string PeersOf(SiloSettings settings)
+        => settings.Tls.IsMutual ? "show a certificate"
+        : settings.AsksForSecret ? $"know the secret in {SecretFile.PathOf(settings.SecretPath)}"
+        : $"need to prove nothing ({SiloSettings.Section}:{nameof(SiloSettings.Secret)})";
 
     private static string ModesOf(ContextOptions contexts, IJournalStore? journal) => journal is null
         ? "volatile: they live in this process and end with it"

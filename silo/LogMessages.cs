@@ -1,5 +1,6 @@
 using System.Net;
 using IommuFd.GrainInterfaces;
+using IommuFd.GrainInterfaces.Security;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
@@ -22,6 +23,12 @@ internal static partial class LogMessages
 
     [LoggerMessage(2022, LogLevel.Warning, "Sweep for contexts whose silos are gone failed; retrying")]
     public static partial void SweepFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(2023, LogLevel.Warning, "Refused {Count} connections to the port for {Port} since this was last said; the latest came from {From}: {Reason}")]
+    public static partial void ConnectionsRefused(this ILogger logger, PortKind port, long count, string from, string reason);
+
+    [LoggerMessage(2024, LogLevel.Warning, "Silo:Secret is none: whoever reaches the silo's ports can end it, and act on contexts whose handles they know")]
+    public static partial void PeersProveNothing(this ILogger logger);
 
     [LoggerMessage(2031, LogLevel.Information, "Serving metrics for Prometheus at http://{Endpoint}/metrics")]
     public static partial void MetricsServed(this ILogger logger, IPEndPoint endpoint);

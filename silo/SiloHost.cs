@@ -36,7 +36,7 @@ public static class SiloHost
         Bind(builder.Configuration, DashboardSettings.Section, dashboard);
         var telemetry = new TelemetrySettings();
         Bind(builder.Configuration, TelemetrySettings.Section, telemetry);
-        Configure(builder, settings, contexts, journal, telemetry, dashboard);
+        Configure(builder, settings, contexts, journal, telemetry, dashboard, ConnectionSecurity.SecretOf);
         if (configure is not null)
         {
             builder.UseOrleans(configure);
@@ -59,7 +59,8 @@ public static class SiloHost
         // Orleans' advice is for servers, so only its errors are logged here; all other warnings are for the user of this process.
         builder.Logging.AddConsole().SetMinimumLevel(LogLevel.Warning).AddFilter("Orleans", LogLevel.Error);
         Configure(
-            builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" }, contexts ?? new(), journal ?? new(), new TelemetrySettings(), dashboard);
+            builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" }, contexts ?? new(), journal ?? new(), new TelemetrySettings(), dashboard,
+            _ => ConnectionSecurity.OwnSecret());
         if (configure is not null)
         {
             builder.UseOrleans(configure);
@@ -108,17 +109,19 @@ public static class SiloHost
     }
 
     private static void Configure(
-        HostApplicationBuilder builder, SiloSettings settings, ContextOptions contexts, JournalSettings journal, TelemetrySettings telemetry, DashboardSettings? dashboard)
+        HostApplicationBuilder builder, SiloSettings settings, ContextOptions contexts, JournalSettings journal, TelemetrySettings telemetry, DashboardSettings? dashboard,
+        Func<SiloSettings, byte[]?> secretOf)
     {
         SettingsValidation.Validate(settings, SiloSettings.Section);
         PostgresDatabase.ReadPasswordFile();
-        var address = settings.ResolveAddress();
+        var address = settings.ListenAddress();
         if (dashboard is not null)
         {
             SettingsValidation.Validate(dashboard, DashboardSettings.Section);
         }
 
         UseJournalAlone(settings, journal, address);
+        var secret = secretOf(settings);
         var ports = ListenPorts.Claim(address, settings, dashboard);
         builder.Services.AddHostedService(_ => ports);
         var silo = new IPEndPoint(address, settings.SiloPort);
@@ -126,7 +129,7 @@ public static class SiloHost
         builder.Services.AddContexts(contexts);
         builder.UseOrleans(orleans => orleans
             .AddClustering(settings, silo)
-            .AddTls(settings.Tls)
+            .AddConnectionSecurity(settings, secret)
             .AddJournal(journal)
             .AddContextMonitoring()
             .Configure<EndpointOptions>(endpoint =>

@@ -46,9 +46,41 @@ public sealed class SiloSettings
     [Required]
     public FailureDetectionSettings FailureDetection { get; set; } = new();
 
-    /// <summary>How connections are secured. They are unencrypted by default.</summary>
+    /// <summary>How connections are secured. On loopback they are unencrypted by default; beyond it a silo asks every peer for a certificate.</summary>
     [Required]
     public TlsSettings Tls { get; set; } = new();
+
+    /// <summary>Whether peers that show no certificate must know the secret of the silo's user. They must by default.</summary>
+    [EnumDataType(typeof(SecretMode))]
+    public SecretMode Secret { get; set; } = SecretMode.Required;
+
+    /// <summary>
+    /// The file with the secret; the silo makes it if it is not there. By default the one that the environment variable <c>IOMMUFD_SECRET_PATH</c>
+    /// names, and without it <c>iommufd/secret</c> in <c>$XDG_STATE_HOME</c> or <c>~/.local/state</c>.
+    /// </summary>
+    public string? SecretPath { get; set; }
+
+    /// <summary>The most connections of silos, and the most of clients. 1024 by default.</summary>
+    [Range(1, 1_000_000)]
+    public int MaxConnections { get; set; } = 1024;
+
+    /// <summary>Whether peers of a port must know the secret: where none shows a certificate.</summary>
+    internal bool AsksForSecret => Secret == SecretMode.Required && !Tls.IsMutual;
+
+    /// <summary>The address to listen on.</summary>
+    /// <exception cref="ValidationException">The name does not resolve, or others can reach the address and peers need no certificate there.</exception>
+    internal IPAddress ListenAddress()
+    {
+        var address = ResolveAddress();
+        return IPAddress.IsLoopback(address) || Tls.IsMutual
+            ? address
+            : throw new ValidationException(
+                $"{Section}:{nameof(Address)} is '{Address}', which others can reach, so silos and clients must prove by certificates who they are: "
+                + (Tls.IsOn
+                    ? $"{Section}:{nameof(Tls)}:{nameof(TlsSettings.RequireClientCertificate)} must be true. "
+                    : $"set {Section}:{nameof(Tls)}:{nameof(TlsSettings.CertificatePath)} and {nameof(TlsSettings.CaPath)} (see TLS in docs/operations.md). ")
+                + "127.0.0.1 is for this machine only.");
+    }
 
     /// <summary>Resolves <see cref="Address"/>, which may be a name.</summary>
     /// <exception cref="ValidationException">The name does not resolve.</exception>

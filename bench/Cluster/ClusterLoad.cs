@@ -33,6 +33,7 @@ internal sealed class ClusterLoad(IGrainFactory grains)
         var builder = Host.CreateEmptyApplicationBuilder(null);
         builder.UseOrleansClient(client => client
             .UseStaticClustering([.. args[3..].Select(IPEndPoint.Parse)])
+            .UseIommufdSecret()
             .Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = ("iommufd", "iommufd")));
         using var host = builder.Build();
         await host.StartAsync();

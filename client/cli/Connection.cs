@@ -2,6 +2,8 @@ using System.CommandLine;
 using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Authentication;
+using IommuFd.GrainInterfaces.Security;
 using IommuFd.Silo;
 using IommuFd.Silo.Clustering;
 using Microsoft.Extensions.DependencyInjection;
@@ -55,8 +57,13 @@ internal sealed class Connection : IAsyncDisposable
             // Orleans' client keeps trying for longer than a person at a prompt wants to wait.
             using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             patience.CancelAfter(ConnectPatience);
-            await ProbeAsync(gateways, patience.Token);
+            await ProbeAsync(gateways, ConnectionOptions.NeedsSecret(options) && !ConnectionOptions.UsesTls(options), patience.Token);
             await host.StartAsync(patience.Token);
+        }
+        catch (Exception exception) when (exception is ValidationException or AuthenticationException)
+        {
+            host.Dispose();
+            throw new CliException(exception.Message);
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
@@ -73,8 +80,11 @@ internal sealed class Connection : IAsyncDisposable
         _host.Dispose();
     }
 
-    /// <summary>Connects to the first gateway that accepts; throws the error of the last one if none does.</summary>
-    private static async Task ProbeAsync(IPEndPoint[] gateways, CancellationToken cancellationToken)
+    /// <summary>
+    /// Connects to the first gateway that accepts; throws the error of the last one if none does. Proves the secret there: Orleans' client would try again
+    /// instead of saying what is wrong with it.
+    /// </summary>
+    private static async Task ProbeAsync(IPEndPoint[] gateways, bool needsSecret, CancellationToken cancellationToken)
     {
         for (var i = 0; i < gateways.Length; i++)
         {
@@ -82,6 +92,12 @@ internal sealed class Connection : IAsyncDisposable
             {
                 using var socket = new Socket(gateways[i].AddressFamily, SocketType.Stream, ProtocolType.Tcp);
                 await socket.ConnectAsync(gateways[i], cancellationToken);
+                if (needsSecret)
+                {
+                    await using var stream = new NetworkStream(socket);
+                    await SecretHandshake.ProveAsync(new StreamPipe(stream), SecretFile.Read(SecretFile.PathOf(null)), PortKind.Clients, cancellationToken);
+                }
+
                 return;
             }
             catch (SocketException) when (i < gateways.Length - 1)

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Net;
 using System.Security.Cryptography.X509Certificates;
+using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Clustering;
 using IommuFd.Silo.Security;
@@ -46,6 +47,8 @@ internal static class ConnectionOptions
 
     private static readonly Option<string> TlsServerNameOption = new("--tls-server-name") { Description = "The name that the silos' certificates are issued to.", DefaultValueFactory = _ => "iommufd" };
 
+    private static readonly Option<bool> NoSecretOption = new("--no-secret") { Description = "The silos ask for no secret: they run with Silo:Secret none." };
+
     /// <summary>Whether the contexts that a command opens are durable.</summary>
     public static Option<bool> DurableOption { get; } = new("--durable") { Description = "Opens durable contexts, which outlive their silo. Without it, contexts are volatile." };
 
@@ -55,7 +58,7 @@ internal static class ConnectionOptions
         foreach (var option in (Option[])
             [
                 GatewayOption, ClusterOption, ClusterIdOption, ServiceIdOption, ResponseTimeoutOption, GatewayRefreshOption,
-                TlsCaOption, TlsCertificateOption, TlsKeyOption, TlsServerNameOption,
+                TlsCaOption, TlsCertificateOption, TlsKeyOption, TlsServerNameOption, NoSecretOption,
             ])
         {
             command.Options.Add(option);
@@ -114,15 +117,26 @@ internal static class ConnectionOptions
         }
 
         AddTls(options, client);
+        if (NeedsSecret(options))
+        {
+            client.UseIommufdSecret();
+        }
     }
+
+    /// <summary>Whether the silos are to ask for the secret of their user: where no certificate says who this client is.</summary>
+    public static bool NeedsSecret(ParseResult options) => options.GetValue(TlsCertificateOption) is null && !options.GetValue(NoSecretOption);
+
+    /// <summary>Whether the options switch TLS on.</summary>
+    public static bool UsesTls(ParseResult options) => options.GetValue(TlsCaOption) is not null || options.GetValue(TlsCertificateOption) is not null;
 
     private static void AddTls(ParseResult options, IClientBuilder client)
     {
-        var (ca, certificate) = (options.GetValue(TlsCaOption), options.GetValue(TlsCertificateOption));
-        if (ca is null && certificate is null)
+        if (!UsesTls(options))
         {
             return;
         }
+
+        var (ca, certificate) = (options.GetValue(TlsCaOption), options.GetValue(TlsCertificateOption));
 
         foreach (var path in (string?[])[ca, certificate, options.GetValue(TlsKeyOption)])
         {

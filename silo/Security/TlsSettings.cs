@@ -36,6 +36,9 @@ public sealed class TlsSettings : IValidatableObject
     /// <summary>Whether TLS is on.</summary>
     public bool IsOn => !string.IsNullOrEmpty(CertificatePath);
 
+    /// <summary>Whether every peer proves who it is by a certificate: silos and clients.</summary>
+    internal bool IsMutual => IsOn && RequireClientCertificate;
+
     /// <inheritdoc/>
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {

@@ -42,9 +42,9 @@ public class ClusterFixture : IAsyncLifetime
         return new IommufdClient(host.Services.GetRequiredService<IGrainFactory>());
     }
 
-    /// <summary>Starts the command line in another process, as a client of one silo.</summary>
+    /// <summary>Starts the command line in another process, as a client of one silo. Silos of a TestCluster ask for no secret.</summary>
     internal ChildProcess StartCommandLine(SiloHandle silo, params string[] arguments)
-        => ChildProcess.Start("iommufd.dll", [.. arguments, "--gateway", $"{Gateway(silo)}", "--cluster-id", Cluster.Options.ClusterId, "--service-id", Cluster.Options.ServiceId]);
+        => ChildProcess.Start("iommufd.dll", [.. arguments, "--gateway", $"{Gateway(silo)}", "--cluster-id", Cluster.Options.ClusterId, "--service-id", Cluster.Options.ServiceId, "--no-secret"]);
 
     public async Task DisposeAsync()
     {

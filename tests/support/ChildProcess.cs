@@ -27,6 +27,16 @@ public sealed class ChildProcess : IAsyncDisposable
     /// <summary>Whether it has exited.</summary>
     public bool HasExited => _process.HasExited;
 
+    /// <summary>The bytes of memory that it has in use.</summary>
+    public long WorkingSet
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.WorkingSet64;
+        }
+    }
+
     /// <summary>Completes when it has exited, for any reason.</summary>
     public Task Exited { get; private init; } = Task.CompletedTask;
 
@@ -43,6 +53,7 @@ public sealed class ChildProcess : IAsyncDisposable
 
         // Tests run many silos on this machine; tests of the dashboard enable it.
         start.Environment["Dashboard__Enabled"] = "false";
+        start.Environment[TestSecret.Variable] = TestSecret.Path;
         foreach (var (name, value) in environment)
         {
             start.Environment[name] = value;

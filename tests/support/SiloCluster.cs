@@ -1,3 +1,4 @@
+using IommuFd.Client;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Orleans.Configuration;
@@ -61,7 +62,7 @@ public sealed class SiloCluster : IAsyncDisposable
         return silo;
     }
 
-    /// <summary>A client that finds its gateways in the database.</summary>
+    /// <summary>A client that finds its gateways in the database, and knows the silos' secret unless it says how else it proves who it is.</summary>
     public async Task<IGrainFactory> ConnectAsync(Action<IClientBuilder>? configure = null)
     {
         var host = await StartClientAsync(_database, configure);
@@ -69,7 +70,7 @@ public sealed class SiloCluster : IAsyncDisposable
         return host.Services.GetRequiredService<IGrainFactory>();
     }
 
-    /// <summary>A client that finds its gateways in a cluster's database. The caller starts and stops it.</summary>
+    /// <summary>The same in a cluster's database. The caller starts and stops it.</summary>
     public static async Task<IHost> StartClientAsync(string database, Action<IClientBuilder>? configure = null)
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
@@ -78,12 +79,14 @@ public sealed class SiloCluster : IAsyncDisposable
             client.UseAdoNetClustering((AdoNetClusteringClientOptions membership) => (membership.Invariant, membership.ConnectionString) = ("Npgsql", database))
                 .Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = ("iommufd", "iommufd"))
                 .Configure<GatewayOptions>(gateways => gateways.GatewayListRefreshPeriod = TimeSpan.FromSeconds(1));
-            configure?.Invoke(client);
+            (configure ?? KnowTheSecret)(client);
         });
         var host = builder.Build();
         await host.StartAsync();
         return host;
     }
+
+    private static void KnowTheSecret(IClientBuilder client) => client.UseIommufdSecret(TestSecret.Path);
 
     public async ValueTask DisposeAsync()
     {

@@ -146,7 +146,7 @@ public sealed partial class PrometheusTests : IAsyncDisposable
     private async Task<IHost> StartAsync(params string[] arguments)
     {
         var (host, _) = SiloHost.Build(
-            ["--Silo:SiloPort=0", "--Silo:GatewayPort=0", "--Dashboard:Enabled=false", "--Journal:Store=sqlite", $"--Journal:Path={_place.Settings.Path}", "--Contexts:Lease=00:10:00", .. arguments]);
+            ["--Silo:SiloPort=0", "--Silo:GatewayPort=0", "--Dashboard:Enabled=false", "--Journal:Store=sqlite", $"--Journal:Path={_place.Settings.Path}", "--Contexts:Lease=00:10:00", $"--Silo:SecretPath={TestSecret.Path}", .. arguments]);
         try
         {
             await host.StartAsync();

@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using IommuFd.Client;
+using IommuFd.Silo.Security;
 using Npgsql;
 using YamlDotNet.Serialization;
 
@@ -18,10 +19,11 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
 {
     private static readonly string[] Databases = ["Silo__Clustering__ConnectionString", "Journal__ConnectionString"];
 
-    private static readonly string[] Secrets = ["POSTGRES_PASSWORD_FILE", "DASHBOARD_TOKEN_FILE", "METRICS_TOKEN_FILE", "GRAFANA_PASSWORD_FILE"];
+    private static readonly string[] Secrets = ["POSTGRES_PASSWORD_FILE", "DASHBOARD_TOKEN_FILE", "METRICS_TOKEN_FILE", "GRAFANA_PASSWORD_FILE", "SILO_CERTIFICATE_FILE", "SILO_KEY_FILE", "CA_CERTIFICATE_FILE"];
 
     private readonly string _passwordFile = Path.GetTempFileName();
     private readonly string _tokenFile = Path.GetTempFileName();
+    private readonly string _certificates = Directory.CreateTempSubdirectory("iommufd-compose-").FullName;
     private readonly List<ChildProcess> _silos = [];
     private string _connectionString = null!;
 
@@ -30,6 +32,9 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
         _connectionString = await postgres.CreateDatabaseAsync();
         await File.WriteAllTextAsync(_passwordFile, $"{new NpgsqlConnectionStringBuilder(_connectionString).Password}\n");
         await File.WriteAllTextAsync(_tokenFile, "the-token-of-these-tests\n");
+        using var made = Process.Start("bash", [Path.Combine(AppContext.BaseDirectory, "certificates"), _certificates]);
+        await made.WaitForExitAsync();
+        Assert.Equal(0, made.ExitCode);
     }
 
     public async Task DisposeAsync()
@@ -41,13 +46,17 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
 
         File.Delete(_passwordFile);
         File.Delete(_tokenFile);
+        Directory.Delete(_certificates, recursive: true);
     }
 
     [Theory]
     [InlineData("POSTGRES_PASSWORD_FILE")]
     [InlineData("METRICS_TOKEN_FILE")]
     [InlineData("GRAFANA_PASSWORD_FILE")]
-    public async Task Without_a_password_of_each_kind_nothing_starts(string missing)
+    [InlineData("SILO_CERTIFICATE_FILE")]
+    [InlineData("SILO_KEY_FILE")]
+    [InlineData("CA_CERTIFICATE_FILE")]
+    public async Task Without_a_secret_of_each_kind_nothing_starts(string missing)
     {
         var (exitCode, output) = await ComposeAsync(_passwordFile, missing);
 
@@ -92,7 +101,9 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
         }
 
         await using var cluster = await SiloCluster.StartAsync(_connectionString, silos: 0);
-        var grains = await cluster.ConnectAsync();
+        var authority = Path.Combine(_certificates, "ca.pem");
+        using var certificate = Certificates.Load(Path.Combine(_certificates, "client.pem"), Path.Combine(_certificates, "client.key"), password: null);
+        var grains = await cluster.ConnectAsync(client => client.UseClientCertificate(certificate, authority));
         Assert.Equal(3, (await grains.GetGrain<IManagementGrain>(0).GetHosts(onlyActive: true)).Count);
         await using var context = await new IommufdClient(grains).OpenAsync();
         await context.DestroyAsync(await context.AllocateIoasAsync());
@@ -113,6 +124,13 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
 
         environment["PGPASSWORD_FILE"] = _passwordFile;
         Assert.Equal(("0.0.0.0", "/run/secrets/dashboard_token"), (environment["Dashboard__Address"], environment["Dashboard__TokenFile"]));
+        foreach (var (name, secret, file) in ((string, string, string)[])
+            [("CertificatePath", "silo_certificate", "silo.pem"), ("KeyPath", "silo_key", "silo.key"), ("CaPath", "ca_certificate", "ca.pem")])
+        {
+            Assert.Equal($"/run/secrets/{secret}", environment[$"Silo__Tls__{name}"]);
+            environment[$"Silo__Tls__{name}"] = Path.Combine(_certificates, file);
+        }
+
         environment["Dashboard__Enabled"] = "true";
         environment["Dashboard__TokenFile"] = _tokenFile;
         environment["Dashboard__Address"] = "127.0.0.1";

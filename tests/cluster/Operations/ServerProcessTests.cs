@@ -95,6 +95,7 @@ public sealed class ServerProcessTests
     [InlineData("--Silo:FailureDetection:MaxProbeTimeout=00:00:00.5", "Silo:FailureDetection:MaxProbeTimeout: is 00:00:00.5000000; it must not be less than ProbeTimeout")]
     [InlineData("--Silo:FailureDetection:Votes=11", "Silo:FailureDetection:Votes: is 11; it must not exceed ProbedSilos, 10")]
     [InlineData("--Silo:Tls:CertificatePath=/nowhere.pfx", "Silo:Tls:CertificatePath: is '/nowhere.pfx', but there is no such file")]
+    [InlineData("--Silo:Address=0.0.0.0", "Silo:Address is '0.0.0.0', which others can reach, so silos and clients must prove by certificates who they are: set Silo:Tls:CertificatePath")]
     [InlineData("--Dashboard:Address=0.0.0.0", "Dashboard:Address: is 0.0.0.0, which others can reach, so Dashboard:Token")]
     [InlineData("--Dashboard:TokenFile=/nowhere", "Dashboard:TokenFile: is '/nowhere', but there is no such file")]
     [InlineData("--Silo:Tls:CaPath=/nowhere.pem", "Silo:Tls:CaPath: is set, but CertificatePath is not")]

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using IommuFd.Silo.Security;
 
 namespace IommuFd.ClusterTests.Operations;
 
@@ -73,4 +74,15 @@ internal sealed class TestCertificates : IDisposable
         using var signed = request.Create(_authority, DateTimeOffset.UtcNow.AddMinutes(-5), DateTimeOffset.UtcNow.AddHours(12), RandomNumberGenerator.GetBytes(8));
         return signed.CopyWithPrivateKey(key);
     }
+}
+
+internal static class CertificateClients
+{
+    /// <summary>Makes the client prove by a certificate who it is, and trust silos whose certificate an authority has signed.</summary>
+    public static IClientBuilder UseClientCertificate(this IClientBuilder client, X509Certificate2 certificate, string authority) => client.UseTls(tls =>
+    {
+        tls.LocalCertificate = certificate;
+        tls.RemoteCertificateValidation = Certificates.Trust(Certificates.LoadAuthorities(authority), isServer: true);
+        tls.OnAuthenticateAsClient = (_, authentication) => authentication.TargetHost = "iommufd";
+    });
 }

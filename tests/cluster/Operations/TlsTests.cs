@@ -63,12 +63,7 @@ public sealed class TlsTests(PostgresServer postgres) : IAsyncLifetime, IDisposa
 
     private async Task IoctlsRunOnBothSilosAsync(X509Certificate2 certificate)
     {
-        var grains = await _cluster.ConnectAsync(client => client.UseTls(tls =>
-        {
-            tls.LocalCertificate = certificate;
-            tls.RemoteCertificateValidation = Certificates.Trust(Certificates.LoadAuthorities(_ours.CaPath), isServer: true);
-            tls.OnAuthenticateAsClient = (_, authentication) => authentication.TargetHost = "iommufd";
-        }));
+        var grains = await _cluster.ConnectAsync(client => client.UseClientCertificate(certificate, _ours.CaPath));
         var client = new IommufdClient(grains);
         var silos = new HashSet<int>();
         await Eventually.TrueAsync(

@@ -1,5 +1,4 @@
 using System.Security.Cryptography.X509Certificates;
-using Orleans.Configuration;
 using Orleans.Connections.Security;
 
 namespace IommuFd.Silo.Security;
@@ -7,14 +6,15 @@ namespace IommuFd.Silo.Security;
 // Orleans' own UseTls has one set of options for all connections. Here there are three kinds: a client's certificate must not open the port of
 // silos, where a client could do anything, so there both directions require the name that all silos share.
 
-internal static class SiloTlsExtensions
+/// <summary>TLS of a silo's connections: those that it opens, and those to its two ports.</summary>
+internal sealed record SiloTls(TlsOptions ToSilos, TlsOptions FromSilos, TlsOptions FromClients)
 {
-    /// <summary>Secures the silo's connections with TLS, if the settings ask for it.</summary>
-    public static ISiloBuilder AddTls(this ISiloBuilder silo, TlsSettings settings)
+    /// <summary>Loads the certificates that the settings name; null if they name none.</summary>
+    public static SiloTls? Load(TlsSettings settings)
     {
         if (!settings.IsOn)
         {
-            return silo;
+            return null;
         }
 
         var password = string.IsNullOrEmpty(settings.PasswordPath) ? settings.Password : File.ReadAllText(settings.PasswordPath).TrimEnd('\r', '\n');
@@ -28,12 +28,7 @@ internal static class SiloTlsExtensions
         var fromSilos = Options(certificate, Certificates.Trust(authorities, isServer: false, settings.ServerName));
         var fromClients = Options(certificate, Certificates.Trust(authorities, isServer: false));
         fromClients.RemoteCertificateMode = clients;
-        return silo.Configure<SiloConnectionOptions>(connections =>
-        {
-            connections.ConfigureSiloOutboundConnection(connection => connection.UseClientTls(toSilos));
-            connections.ConfigureSiloInboundConnection(connection => connection.UseServerTls(fromSilos));
-            connections.ConfigureGatewayInboundConnection(connection => connection.UseServerTls(fromClients));
-        });
+        return new SiloTls(toSilos, fromSilos, fromClients);
     }
 
     private static TlsOptions Options(X509Certificate2 certificate, RemoteCertificateValidator trust)

@@ -1,0 +1,30 @@
+using System.ComponentModel.DataAnnotations;
+using IommuFd.GrainInterfaces.Security;
+using Orleans.Configuration;
+
+namespace IommuFd.Client;
+
+/// <summary>How an Orleans client connects to silos.</summary>
+public static class IommufdClientBuilderExtensions
+{
+    /// <summary>
+    /// Proves on each connection that this program knows the secret of the silo's user, which silos on loopback ask for, and checks that the silo
+    /// knows it too. Silos that ask for certificates ask for no secret: there use Orleans' <c>UseTls</c> instead. Messages are bounded as the
+    /// silos' are.
+    /// </summary>
+    /// <param name="client">The client.</param>
+    /// <param name="path">
+    /// The file with the secret; null for the one that the environment variable <c>IOMMUFD_SECRET_PATH</c> names, and without it for the one of this
+    /// user, <c>iommufd/secret</c> in <c>$XDG_STATE_HOME</c> or <c>~/.local/state</c>. It is read for each connection, so it need not be there yet.
+    /// </param>
+    /// <exception cref="ValidationException">No file is named, and the user has no home.</exception>
+    public static IClientBuilder UseIommufdSecret(this IClientBuilder client, string? path = null)
+    {
+        ArgumentNullException.ThrowIfNull(client);
+        var file = SecretFile.PathOf(path);
+        return client
+            .Configure<ClientMessagingOptions>(MessageLimits.Apply)
+            .Configure<ClientConnectionOptions>(connections => connections.ConfigureConnection(
+                connection => connection.Use(SecretHandshake.Proving(() => SecretFile.Read(file), PortKind.Clients))));
+    }
+}
