@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using IommuFd.Client;
+using IommuFd.GrainInterfaces;
 using IommuFd.Linearizability;
 
 namespace IommuFd.Chaos.Clients;
@@ -28,8 +29,14 @@ internal sealed class Worker(IommuContext context, int client, HistoryWriter his
 
     private const int PageBytes = 4096;
 
+    private const int Memfd = 900;
+
+    // What one client has mapped is compared with the memory of another, in another process: it is the same only where both have mapped one file.
+    private static readonly UserFile SharedMemory = new("the clients' memory", IsMemfd: true, MemoryPages * PageBytes);
+
     private readonly CallerMemory _memory = new CallerMemory()
-        .Add(MemoryAddress, new byte[MemoryPages * PageBytes])
+        .AddFile(Memfd, SharedMemory, new byte[MemoryPages * PageBytes])
+        .MapFile(MemoryAddress, Memfd)
         .Add(CallerStructs.Address, CallerStructs.ToArray());
 
     /// <summary>The counts so far.</summary>
