@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Telemetry;
+using IommuFd.TestSupport;
 using OpenTelemetry;
 using OpenTelemetry.Metrics;
 
@@ -70,6 +71,7 @@ internal sealed class MetricReading : IDisposable
             foreach (var tag in point.Tags)
             {
                 tags.Add(tag.Key, $"{tag.Value}");
+                HandleWatch.Shared.Read($"{tag.Value}");
             }
 
             return type switch

@@ -66,6 +66,7 @@ internal sealed class SpanReading : IDisposable
                 foreach (var span in batch)
                 {
                     exported.Add(span);
+                    HandleWatch.Shared.Read($"{span.DisplayName} {span.StatusDescription} {string.Join(' ', span.TagObjects)} {string.Join(' ', span.Events.SelectMany(entry => entry.Tags))}");
                 }
             }
 

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo;
+using IommuFd.TestSupport;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -23,6 +24,8 @@ public sealed class TraceTests : IAsyncLifetime
 
     public async Task DisposeAsync()
     {
+        HandleWatch.Shared.Opened(_context.Handle.Key.Tag);
+        HandleWatch.Shared.ExpectNone();
         await _context.DisposeAsync();
         await _silo.StopAsync();
         _silo.Dispose();
