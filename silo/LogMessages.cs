@@ -27,7 +27,7 @@ internal static partial class LogMessages
     [LoggerMessage(2023, LogLevel.Warning, "Refused {Count} connections to the port for {Port} since this was last said; the latest came from {From}: {Reason}")]
     public static partial void ConnectionsRefused(this ILogger logger, PortKind port, long count, string from, string reason);
 
-    [LoggerMessage(2024, LogLevel.Warning, "Silo:Secret is none: whoever reaches the silo's ports can end it, and act on contexts whose handles they know")]
+    [LoggerMessage(2024, LogLevel.Warning, "Silo:Secret is none: any process that reaches the silo's ports can end it, and can act on contexts whose handles it knows")]
     public static partial void PeersProveNothing(this ILogger logger);
 
     [LoggerMessage(2031, LogLevel.Information, "Serving metrics for Prometheus at http://{Endpoint}/metrics")]

@@ -85,7 +85,7 @@ public static class SiloHost
     }
 
     // A silo without a cluster knows no other silo: what others have in the same database is not abandoned because it knows nothing of them.
-    private static void UseJournalAlone(SiloSettings settings, JournalSettings journal, IPAddress address)
+    private static void DecideWhoSharesTheJournal(SiloSettings settings, JournalSettings journal, IPAddress address)
     {
         var isAlone = settings.Clustering.Provider == ClusteringProvider.Localhost;
         journal.Exclusive ??= isAlone;
@@ -120,7 +120,7 @@ public static class SiloHost
             SettingsValidation.Validate(dashboard, DashboardSettings.Section);
         }
 
-        UseJournalAlone(settings, journal, address);
+        DecideWhoSharesTheJournal(settings, journal, address);
         var secret = secretOf(settings);
         var ports = ListenPorts.Claim(address, settings, dashboard);
         builder.Services.AddHostedService(_ => ports);

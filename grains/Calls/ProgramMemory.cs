@@ -4,8 +4,8 @@ using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Grains.Calls;
 
-// Whether memory is there is a fact from outside: it is no part of the context, and the next moment it can be another. So what a turn was told
-// becomes part of its record, and a replay takes it from there and asks nobody.
+// Whether memory is there is not part of the context's state, and can change at any moment. So what a program has answered becomes part of the
+// turn's record, and a replay takes it from there and asks no program.
 //
 // A program that does not answer in time, or is gone, leaves its memory as it was when it was mapped.
 

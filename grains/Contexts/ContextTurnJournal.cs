@@ -55,8 +55,8 @@ internal sealed class ContextTurnJournal(
     /// <summary>Takes over the context's journal and recovers the context from it.</summary>
     /// <returns>Null where there is none.</returns>
     /// <exception cref="ContextUnavailableException">
-    /// The store can't be reached: this activation tells each caller so for a while, and deactivates. Would it deactivate at once, Orleans would send
-    /// what waits to the next activation, which fares no better, until its patience ends; then callers would read Orleans' reason and not ours.
+    /// The store can't be reached: this activation tells each caller so for a while, and then deactivates. If it deactivated at once, Orleans would
+    /// forward the waiting calls to the next activation, which would fail too, and in the end callers would read Orleans' reason and not ours.
     /// </exception>
     public async ValueTask<RecoveredContext?> RecoverAsync(IGrainFactory grainFactory, SiloProof? proof, CancellationToken cancellationToken)
     {

@@ -89,9 +89,6 @@ internal sealed partial class IoptTable
         RelaxAlignment();
     }
 
-    /// <summary>The area that could not be pinned for a domain, the last time that one could not be added for this reason.</summary>
-    public IoptArea? Unpinnable { get; private set; }
-
     /// <summary>The first area that is not aligned, if any.</summary>
     public IoptArea? FirstMisaligned(ulong alignment) => AreAreasAligned(alignment) ? null : Areas.First(area => area.Alignment < alignment);
 
@@ -124,9 +121,8 @@ internal sealed partial class IoptTable
 
         foreach (var area in Areas)
         {
-            if (look.Check(area.Slice) is var errno && errno != Errno.None)
+            if (look.Check(area.Slice, area.Range) is var errno && errno != Errno.None)
             {
-                Unpinnable = area;
                 return look.Conclude(errno);
             }
         }

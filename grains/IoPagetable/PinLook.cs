@@ -37,15 +37,17 @@ internal sealed class PinLook(PinFacts facts)
     /// <summary>What must be known first; empty where everything that was met is known.</summary>
     public PinQuestion[] Questions => [.. _questions];
 
-    /// <summary>The slice that can't be pinned; null where none was met.</summary>
-    public PagesSlice? Unpinnable { get; private set; }
+    /// <summary>The slice that can't be pinned, and where it is mapped, if it is; null where none was met.</summary>
+    public (PagesSlice Slice, IovaRange? Mapped)? Unpinnable { get; private set; }
 
     /// <summary>Whether a slice of pages that nobody has pinned can be pinned. What is not known yet counts as there.</summary>
-    public Errno Check(PagesSlice slice)
+    /// <param name="slice">The slice.</param>
+    /// <param name="mapped">Where it is mapped; null for a slice that is about to be.</param>
+    public Errno Check(PagesSlice slice, IovaRange? mapped = null)
     {
         if (slice.Pages.Source is null)
         {
-            return CheckedAs(slice, slice.IsPinnable());
+            return CheckedAs(slice, mapped, slice.IsPinnable());
         }
 
         var number = _seen++;
@@ -56,7 +58,7 @@ internal sealed class PinLook(PinFacts facts)
 
         if (facts.Fault is not null)
         {
-            return CheckedAs(slice, false);
+            return CheckedAs(slice, mapped, false);
         }
 
         if (_questions.Count < MemoryQuestion.MaxPieces)
@@ -72,14 +74,14 @@ internal sealed class PinLook(PinFacts facts)
     /// <summary>The outcome of the attempt: EAGAIN while something must be known first.</summary>
     public Errno Conclude(Errno errno) => _questions.Count > 0 ? Errno.EAGAIN : errno;
 
-    private Errno CheckedAs(PagesSlice slice, bool isPinnable)
+    private Errno CheckedAs(PagesSlice slice, IovaRange? mapped, bool isPinnable)
     {
         if (isPinnable)
         {
             return Errno.None;
         }
 
-        Unpinnable = slice;
+        Unpinnable = (slice, mapped);
         return slice.UnpinnableErrno();
     }
 }

@@ -15,7 +15,7 @@ namespace IommuFd.Grains.Proofs;
 /// <param name="logger">Logs refused calls.</param>
 internal sealed class SiloProofs(SiloAddress silo, Func<SiloProof, Task<bool>> ask, TimeProvider time, ILogger logger)
 {
-    // Whoever makes calls up can make up many.
+    // A client that forges calls can forge many.
     private static readonly TimeSpan WarningPeriod = TimeSpan.FromMinutes(1);
 
     // A silo's address is one process's, and its proof never changes.

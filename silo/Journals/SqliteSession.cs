@@ -129,9 +129,9 @@ internal sealed class SqliteSession : IDisposable
         return command;
     }
 
-    // SQLite would create the file readable for all users; its companions (-wal, -shm) inherit its permissions. One thread at a time: closing
+    // Creates a file for this user alone, with its folder. SQLite would create its file readable for all users; its companions (-wal, -shm) inherit its permissions. One thread at a time: closing
     // a file drops all locks that this process has on it, so no other thread may open it as a database while it is open here.
-    private static void CreateFile(string path)
+    internal static void CreateFile(string path)
     {
         lock (Creating)
         {

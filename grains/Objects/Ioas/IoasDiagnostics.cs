@@ -227,7 +227,7 @@ internal static class IoasDiagnostics
         if (errno != Errno.EADDRINUSE)
         {
             // Anything else is a bug, which no command provokes.
-            return look.Unpinnable is { } unpinnable ? NotPinnable(unpinnable, table.Unpinnable?.Range) : Failure.Because(DiagnosticReason.None);
+            return look.Unpinnable is var (slice, mapped) ? NotPinnable(slice, mapped) : Failure.Because(DiagnosticReason.None);
         }
 
         if (domain.PageSize > table.IovaAlignment && table.FirstMisaligned(domain.PageSize) is { } misaligned)

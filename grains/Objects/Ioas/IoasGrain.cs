@@ -92,7 +92,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
 
         var (mapped, look) = (iova, new PinLook(facts));
         var errno = ioas.MapPages(flags, slices, ref mapped, look);
-        var diagnostic = errno is Errno.None or Errno.EAGAIN ? null : IoasDiagnostics.Map(ioas.Table, errno, flags, iova, slices, look.Unpinnable);
+        var diagnostic = errno is Errno.None or Errno.EAGAIN ? null : IoasDiagnostics.Map(ioas.Table, errno, flags, iova, slices, look.Unpinnable?.Slice);
         return Reply(new PinReply(errno, mapped, diagnostic, ioas.Size, look.Questions));
     }
 

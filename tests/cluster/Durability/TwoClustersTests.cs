@@ -1,3 +1,4 @@
+using System.Runtime.Versioning;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
@@ -69,6 +70,20 @@ public sealed class TwoClustersTests : IAsyncLifetime
 
         using var next = await SiloHost.StartInProcessAsync(contexts: Leased, journal: new JournalSettings { Store = JournalStoreKind.Sqlite, Path = Path });
         await next.StopAsync();
+    }
+
+    [Fact]
+    [SupportedOSPlatform("linux")]
+    public async Task A_claimed_file_and_its_folder_are_made_where_they_are_missing_for_this_user_alone()
+    {
+        var path = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(Path)!, "new", "journal.db");
+        using var silo = await SiloHost.StartInProcessAsync(contexts: Leased, journal: new JournalSettings { Store = JournalStoreKind.Sqlite, Path = path });
+        foreach (var file in (string[])[path, $"{path}-lock", $"{path}-owner"])
+        {
+            Assert.Equal((file, UnixFileMode.UserRead | UnixFileMode.UserWrite), (file, File.GetUnixFileMode(file)));
+        }
+
+        await silo.StopAsync();
     }
 
     [Fact]

@@ -4,7 +4,7 @@ using Xunit.Abstractions;
 namespace IommuFd.ClusterTests.Security;
 
 /// <summary>
-/// Whoever reaches a silo's ports and does not know its secret: nothing that they send reaches Orleans, ends the silo or fills its memory, and the
+/// A peer that reaches a silo's ports and does not know its secret: nothing that it sends reaches Orleans, ends the silo or fills its memory, and the
 /// silo goes on answering those who know it.
 /// </summary>
 public sealed class UnprovedPeerTests(GuardedSilo silo, ITestOutputHelper output) : IClassFixture<GuardedSilo>, IAsyncLifetime

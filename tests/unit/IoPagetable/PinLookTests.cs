@@ -18,6 +18,7 @@ public sealed class PinLookTests
     private static readonly MemorySource Program = new(GrainId.Create("sys.client", "program"), 1);
 
     private readonly IoasModel _ioas = new(1);
+    private PinLook? _look;
 
     [Fact]
     public void A_domain_asks_about_what_is_mapped_a_part_at_a_time_and_changes_nothing_before()
@@ -32,7 +33,7 @@ public sealed class PinLookTests
         Expect.Equal((Errno.EAGAIN, 10), Add(new PinFacts(MemoryQuestion.MaxPieces)), "the second attempt");
         Expect.Equal(0, _ioas.Table.Domains.Count, "domains so far");
         Expect.Equal((Errno.EFAULT, 0), Add(new PinFacts(Areas - 1, Memory)), "an attempt where the last area is missing");
-        Expect.Equal(Iova + ((Areas - 1) * Page), _ioas.Table.Unpinnable?.Range.Start ?? 0, "the area that is named");
+        Expect.Equal(Iova + ((Areas - 1) * Page), _look!.Unpinnable?.Mapped?.Start ?? 0, "the area that is named");
         Expect.Equal((Errno.None, 0), Add(new PinFacts(Areas)), "an attempt where all is there");
         Expect.Equal(1, _ioas.Table.Domains.Count, "domains");
         _ioas.Table.Validate();
@@ -136,8 +137,8 @@ public sealed class PinLookTests
 
     private (Errno, int) Add(PinFacts facts)
     {
-        var look = new PinLook(facts);
-        return (_ioas.Table.AddDomain(new IommuDomain("selftest", new IovaRange(0, ulong.MaxValue - 1), 0x800, canTrackDirty: false), look), look.Questions.Length);
+        _look = new PinLook(facts);
+        return (_ioas.Table.AddDomain(new IommuDomain("selftest", new IovaRange(0, ulong.MaxValue - 1), 0x800, canTrackDirty: false), _look), _look.Questions.Length);
     }
 
     private sealed class Observer(Func<Task<MemoryAnswer>> answer) : IMemoryObserver
