@@ -23,7 +23,7 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
 
     public async Task RunAsync(FrameInput input)
     {
-        _program = contexts.Programs.Join(peer.Identity, hello.Program, this);
+        _program = contexts.Programs.Join(peer, hello.Program, this);
         try
         {
             while (await input.ReadAsync(Handle, int.MaxValue, connection.ConnectionClosed))
@@ -32,7 +32,7 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
         }
         finally
         {
-            contexts.Programs.Leave(peer.Identity, hello.Program, this);
+            contexts.Programs.Leave(peer.Identity, hello.Program, _program, this);
             output.Close();
             await DiscardAllAsync();
         }
@@ -235,7 +235,7 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
                 WritableBytes = request.WritableBytes,
                 Buffers = request.Buffers,
                 File = frame.FileTicket is { } named ? FileOf(Find(named)) : request.File,
-                Memory = IoctlTable.Find(request.Command) is { MapsMemory: true } ? contexts.Programs.SourceOf(_program!) : null,
+                Memory = IoctlTable.Find(request.Command) is { MapsMemory: true } ? _program!.Source : null,
             };
         }
 

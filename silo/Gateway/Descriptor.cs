@@ -112,8 +112,22 @@ internal sealed class Descriptor : IAsyncDisposable
         }
     }
 
+    /// <summary>Marks the descriptor from now on.</summary>
+    public void Start()
+    {
+        if (IsQueue)
+        {
+            _ = WatchAsync();
+        }
+        else
+        {
+            // As every file of Linux that has no poll.
+            Mark();
+        }
+    }
+
     /// <summary>Makes the descriptor readable, if it is not yet.</summary>
-    public void Mark()
+    private void Mark()
     {
         lock (_lock)
         {
@@ -182,7 +196,7 @@ internal sealed class Descriptor : IAsyncDisposable
     }
 
     /// <summary>Marks the descriptor whenever there is something to read, until it is closed.</summary>
-    public async Task WatchAsync()
+    private async Task WatchAsync()
     {
         try
         {

@@ -33,6 +33,7 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     /// <exception cref="IommufdException">EMFILE where the user has too many; otherwise as the service answers.</exception>
     public async Task<OpenedContext> OpenAsync(GatewayPeer peer, string program, ContextMode? mode)
     {
+        await SettleAsync();
         if (_openedBy.AddOrUpdate(peer.Identity, 1, static (_, count) => count + 1) > settings.MaxContexts)
         {
             Leave(peer.Identity);
@@ -52,18 +53,17 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
         }
     }
 
+    /// <summary>
+    /// Waits until what a process has left is closed: whoever has waited for its end expects that, as Linux closes a process's files before anybody hears of its end.
+    /// </summary>
+    public Task SettleAsync() => Task.WhenAll(_descriptors.Values.Where(descriptor => descriptor.IsOver).Select(descriptor => descriptor.Released));
+
     public void Add(Descriptor descriptor)
     {
         _descriptors[descriptor.Ticket] = descriptor;
         if (descriptor.IsQueue)
         {
             descriptor.Opened.Add(descriptor);
-            _ = descriptor.WatchAsync();
-        }
-        else
-        {
-            // As for every file of Linux that has no poll.
-            descriptor.Mark();
         }
     }
 

@@ -1,17 +1,19 @@
-using System.Collections.Concurrent;
-using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Silo.Gateway;
 
 /// <summary>A program's address space, and those of its connections on which it can be asked.</summary>
-internal sealed class GatewayProgram(long number)
+internal sealed class GatewayProgram(GrainId observer, long number, int process)
 {
     private readonly Lock _lock = new();
     private readonly List<CallsConnection> _connections = [];
+    private readonly string? _life = process == 0 ? null : LifeOf(process);
 
-    /// <summary>Its number for the service.</summary>
-    public long Number => number;
+    /// <summary>Its memory's name for the service.</summary>
+    public MemorySource Source { get; } = new(observer, number);
+
+    /// <summary>Whether its process has ended, and its memory with it. Of another machine's that is not known.</summary>
+    public bool IsGone => process != 0 && LifeOf(process) != _life;
 
     public void Add(CallsConnection connection)
     {
@@ -28,6 +30,23 @@ internal sealed class GatewayProgram(long number)
         {
             _connections.Remove(connection);
             return _connections.Count == 0;
+        }
+    }
+
+    /// <summary>When a process began, which tells it from a later one with its number; null for one that has ended, even if nobody has waited for it yet.</summary>
+    private static string? LifeOf(int process)
+    {
+        const int State = 0, Start = 19;
+        try
+        {
+            // "NUMBER (NAME) STATE ...", where the name may have spaces and parentheses.
+            var stat = File.ReadAllText($"/proc/{process}/stat");
+            var fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
+            return fields[State] is "Z" or "X" ? null : fields[Start];
+        }
+        catch (IOException)
+        {
+            return null;
         }
     }
 
@@ -55,42 +74,78 @@ internal sealed class GatewayProgram(long number)
 /// <summary>The programs that are connected. The service asks them whether memory is there when it pins what they have mapped.</summary>
 internal sealed class GatewayPrograms : IMemoryObserver
 {
-    private readonly ConcurrentDictionary<(string Identity, ulong Program), GatewayProgram> _byName = new();
-    private readonly ConcurrentDictionary<long, GatewayProgram> _byNumber = new();
-    private readonly ConditionalWeakTable<GatewayProgram, MemorySource> _sources = [];
+    private const int FewPrograms = 256;
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<(string Identity, ulong Program), GatewayProgram> _byName = [];
+
+    // Those with connections, and those that have none but may not have ended.
+    private readonly Dictionary<long, GatewayProgram> _byNumber = [];
     private readonly GrainId _observer;
-    private long _last;
+    private long _lastNumber;
+    private int _pruneAt = FewPrograms;
 
     public GatewayPrograms(IGrainFactory grains) => _observer = grains.CreateObjectReference<IMemoryObserver>(this).GetGrainId();
 
     /// <summary>The program that a connection belongs to.</summary>
-    public GatewayProgram Join(string identity, ulong name, CallsConnection connection)
+    public GatewayProgram Join(GatewayPeer peer, ulong name, CallsConnection connection)
     {
-        lock (_byName)
+        lock (_lock)
         {
-            var program = _byName.GetOrAdd((identity, name), _ => new GatewayProgram(Interlocked.Increment(ref _last)));
-            _byNumber[program.Number] = program;
+            if (!_byName.TryGetValue((peer.Identity, name), out var program))
+            {
+                Prune();
+                _lastNumber++;
+                program = new GatewayProgram(_observer, _lastNumber, peer.Process);
+                _byName.Add((peer.Identity, name), program);
+                _byNumber.Add(_lastNumber, program);
+            }
+
             program.Add(connection);
             return program;
         }
     }
 
-    public void Leave(string identity, ulong name, CallsConnection connection)
+    /// <summary>A connection of a program has ended.</summary>
+    public void Leave(string identity, ulong name, GatewayProgram program, CallsConnection connection)
     {
-        lock (_byName)
+        lock (_lock)
         {
-            if (_byName.TryGetValue((identity, name), out var program) && program.Remove(connection))
+            if (program.Remove(connection))
             {
-                _byName.TryRemove((identity, name), out _);
-                _byNumber.TryRemove(program.Number, out _);
+                _byName.Remove((identity, name));
             }
         }
     }
 
-    /// <summary>Names a program's memory to the service.</summary>
-    public MemorySource SourceOf(GatewayProgram program) => _sources.GetValue(program, known => new MemorySource(_observer, known.Number));
-
     /// <inheritdoc/>
     public async Task<MemoryAnswer> LookAsync(MemoryQuestion question)
-        => (_byNumber.TryGetValue(question.Memory, out var program) ? await program.AskAsync(question.Pieces) : null) ?? new MemoryAnswer(IsKnown: false);
+    {
+        GatewayProgram? program;
+        lock (_lock)
+        {
+            program = _byNumber.GetValueOrDefault(question.Memory);
+        }
+
+        // One that has ended has no memory, and then nothing of it can be pinned, as in Linux.
+        return program is null || program.IsGone
+            ? new MemoryAnswer(IsKnown: question.Memory <= Volatile.Read(ref _lastNumber))
+            : await program.AskAsync(question.Pieces) ?? new MemoryAnswer(IsKnown: false);
+    }
+
+    private void Prune()
+    {
+        if (_byNumber.Count < _pruneAt)
+        {
+            return;
+        }
+
+        var connected = _byName.Values.ToHashSet();
+        foreach (var (number, _) in _byNumber.Where(known => !connected.Contains(known.Value) && known.Value.IsGone).ToList())
+        {
+            _byNumber.Remove(number);
+        }
+
+        _pruneAt = Math.Max(FewPrograms, _byNumber.Count * 2);
+    }
 }

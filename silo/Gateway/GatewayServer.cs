@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net.Sockets;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
@@ -135,23 +136,28 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
 
         var isCalls = hello.Role == ConnectionRole.Calls;
         var welcome = new Welcome(MaxBody, (uint)settings.MaxUnderWay, _instance, isCalls ? CommandTable.Bytes : []);
-        output.Send((welcome, input.Tag), static (writer, greeting) => greeting.welcome.Write(writer, greeting.Tag));
         if (isCalls)
         {
+            output.Send((welcome, input.Tag), static (writer, greeting) => greeting.welcome.Write(writer, greeting.Tag));
             input.MaxBody = MaxBody;
             await new CallsConnection(_contexts, connection, output, peer, hello).RunAsync(input);
         }
         else
         {
-            await ServeDescriptorAsync(connection, peer, hello, input, output);
+            output.Close();
+            await ServeDescriptorAsync(connection, peer, hello, input, welcome);
         }
     }
 
     /// <summary>Bytes of a body: an ioctl with its largest buffer, or a write.</summary>
     private const int MaxBody = IoctlLimits.MaxBufferBytes * 4;
 
-    private async Task ServeDescriptorAsync(ConnectionContext connection, GatewayPeer peer, Hello hello, FrameInput input, FrameOutput output)
+    // What goes to the client here is sent on the socket itself, so that marks come after it and before what is sent on other connections afterwards.
+    private async Task ServeDescriptorAsync(ConnectionContext connection, GatewayPeer peer, Hello hello, FrameInput input, Welcome welcome)
     {
+        var writer = new FrameWriter();
+        welcome.Write(writer, input.Tag);
+        Send(connection, writer);
         (FrameKind Kind, uint Tag, ContextMode? Mode, Guid Claim) first = default;
         if (!await input.ReadAsync(frame => first = ReadFirst(frame), 1, connection.ConnectionClosed))
         {
@@ -159,35 +165,55 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         }
 
         var (descriptor, errno, text) = await OpenAsync(connection, peer, hello, first.Kind, first.Mode, first.Claim);
-        output.Send((first, descriptor, errno, text), static (writer, answer) =>
+        if (descriptor is not null)
         {
-            var at = writer.Begin(answer.first.Kind | FrameKind.Answer, answer.first.Tag);
-            var words = FrameWriter.Utf8(answer.text, Hello.MaxBody);
-            writer.UInt32((uint)answer.errno);
-            writer.UInt32((uint)words.Length);
-            writer.Name(answer.descriptor?.Ticket ?? default);
-            writer.Bytes(words);
-            writer.Finish(at);
-        });
-        if (descriptor is null)
-        {
-            return;
+            _contexts.Add(descriptor);
         }
 
         try
         {
-            _contexts.Add(descriptor);
+            WriteOpened(writer, first.Kind, first.Tag, descriptor?.Ticket ?? default, errno, text);
+            Send(connection, writer);
+            if (descriptor is null)
+            {
+                return;
+            }
+
+            descriptor.Start();
             while (await input.ReadAsync(frame => Prove(frame, descriptor), int.MaxValue, connection.ConnectionClosed))
             {
             }
         }
         finally
         {
-            output.Close();
-            if (!_isStopping)
+            if (descriptor is not null && !_isStopping)
             {
                 await _contexts.RemoveAsync(descriptor);
             }
+        }
+    }
+
+    private static void WriteOpened(FrameWriter writer, FrameKind kind, uint tag, Guid ticket, Errno errno, string? text)
+    {
+        var at = writer.Begin(kind | FrameKind.Answer, tag);
+        var words = FrameWriter.Utf8(text, Hello.MaxBody);
+        writer.UInt32((uint)errno);
+        writer.UInt32((uint)words.Length);
+        writer.Name(ticket);
+        writer.Bytes(words);
+        writer.Finish(at);
+    }
+
+    private static void Send(ConnectionContext connection, FrameWriter writer)
+    {
+        try
+        {
+            GatewayPeer.SocketOf(connection).Send(writer.Written.Span);
+            writer.Clear();
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            throw new IOException("The program has gone.", exception);
         }
     }
 
