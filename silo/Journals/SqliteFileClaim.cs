@@ -21,27 +21,37 @@ internal sealed class SqliteFileClaim : IDisposable
     public static SqliteFileClaim Take(string path, string claimant)
     {
         var owner = $"{path}-owner";
+        SqliteFileClaim? claim = null;
         try
         {
             PrivateFile.Create($"{path}-lock");
             PrivateFile.Create(owner);
-            var file = new FileStream($"{path}-lock", FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+            claim = new SqliteFileClaim(Lock(path, owner));
             File.WriteAllText(owner, claimant);
-            return new SqliteFileClaim(file);
+            return claim;
         }
-        catch (Exception exception) when (exception is UnauthorizedAccessException or DirectoryNotFoundException)
+        catch (Exception exception) when (SqliteErrors.IsStores(exception))
         {
+            claim?.Dispose();
             throw SqliteErrors.ToStore(exception, "claim the file", $"SQLite file {path}", default);
         }
-        catch (IOException exception)
+    }
+
+    public void Dispose() => _file.Dispose();
+
+    private static FileStream Lock(string path, string owner)
+    {
+        try
+        {
+            return new FileStream($"{path}-lock", FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException exception) when (exception is not (DirectoryNotFoundException or FileNotFoundException))
         {
             throw new JournalStoreException(
                 $"SQLite file {path} is in use by {HolderOf(owner)}. Stop that silo, or give this one a file of its own (Journal:Path). Silos of one cluster may share a file (Journal:Exclusive=false).",
                 exception);
         }
     }
-
-    public void Dispose() => _file.Dispose();
 
     private static string HolderOf(string owner)
     {

@@ -6,6 +6,8 @@ namespace IommuFd.Silo.Journals;
 
 // Every request of every durable context fails while the store does, and each is repeated: thousands of failures have one cause. It is said when
 // it begins, once a minute while it lasts, and when it is over, with the number of failures.
+//
+// A full disk fails writes only, while reads and confirmations go on. So where a write has failed, the outage is over when one has written.
 
 /// <summary>A store whose outages are logged: each once, with its cause.</summary>
 /// <param name="store">The store.</param>
@@ -27,11 +29,11 @@ internal sealed class WatchedJournalStore(IJournalStore store, ILogger<WatchedJo
 
     /// <inheritdoc/>
     public Task<long?> CreateAsync(ContextKey key, string owner, CancellationToken cancellationToken)
-        => WatchAsync(store.CreateAsync(key, owner, cancellationToken));
+        => WatchAsync(store.CreateAsync(key, owner, cancellationToken), epoch => epoch is not null);
 
     /// <inheritdoc/>
     public Task<JournalHead?> AcquireAsync(ContextKey key, string owner, CancellationToken cancellationToken)
-        => WatchAsync(store.AcquireAsync(key, owner, cancellationToken));
+        => WatchAsync(store.AcquireAsync(key, owner, cancellationToken), head => head is { Foreign: null });
 
     /// <inheritdoc/>
     public Task<IReadOnlyList<JournalEntry>> ReadAsync(ContextKey key, long after, int maxBytes, CancellationToken cancellationToken)
@@ -39,7 +41,9 @@ internal sealed class WatchedJournalStore(IJournalStore store, ILogger<WatchedJo
 
     /// <inheritdoc/>
     public Task<JournalOutcome[]> CommitAsync(IReadOnlyList<JournalWrite> writes, CancellationToken cancellationToken)
-        => WatchAsync(store.CommitAsync(writes, cancellationToken));
+        => WatchAsync(
+            store.CommitAsync(writes, cancellationToken),
+            writes.All(write => write is ConfirmEpoch) ? null : outcomes => outcomes.Zip(writes).Any(made => made is (JournalOutcome.Committed, not ConfirmEpoch)));
 
     /// <inheritdoc/>
     public Task<IReadOnlyList<JournalInfo>> ListAsync(ContextKey? after, int limit, CancellationToken cancellationToken)
@@ -51,12 +55,13 @@ internal sealed class WatchedJournalStore(IJournalStore store, ILogger<WatchedJo
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => store.DisposeAsync();
 
-    private async Task<T> WatchAsync<T>(Task<T> operation)
+    // hasWritten: whether a result means that something was written; null of what only reads, and of a purge, which mostly finds nothing to delete.
+    private async Task<T> WatchAsync<T>(Task<T> operation, Func<T, bool>? hasWritten = null)
     {
         try
         {
             var result = await operation;
-            if (_outage is not null)
+            if (_outage is { } outage && (!outage.HasFailedToWrite || hasWritten?.Invoke(result) == true))
             {
                 NoteSuccess();
             }
@@ -65,24 +70,25 @@ internal sealed class WatchedJournalStore(IJournalStore store, ILogger<WatchedJo
         }
         catch (JournalStoreException exception)
         {
-            NoteFailure(exception);
+            NoteFailure(exception, isWrite: hasWritten is not null);
             throw;
         }
     }
 
-    private void NoteFailure(JournalStoreException exception)
+    private void NoteFailure(JournalStoreException exception, bool isWrite)
     {
         lock (_lock)
         {
             var now = _time.GetTimestamp();
             if (_outage is not { } outage)
             {
-                _outage = new Outage(now) { Failures = 1, Told = now };
+                _outage = new Outage(now) { Failures = 1, Told = now, HasFailedToWrite = isWrite };
                 logger.StoreFailed(exception, store.Description, exception.Message);
                 return;
             }
 
             outage.Failures++;
+            outage.HasFailedToWrite |= isWrite;
             if (_time.GetElapsedTime(outage.Told, now) >= Reminder)
             {
                 outage.Told = now;
@@ -110,5 +116,7 @@ internal sealed class WatchedJournalStore(IJournalStore store, ILogger<WatchedJo
         public long Failures { get; set; }
 
         public long Told { get; set; }
+
+        public bool HasFailedToWrite { get; set; }
     }
 }

@@ -34,7 +34,14 @@ public sealed class DashboardSilo : IAsyncDisposable
     {
         settings ??= new DashboardSettings();
         settings.Port = 0;
-        return new DashboardSilo(await SiloHost.StartInProcessAsync(configure, contexts, dashboard: settings));
+        return new DashboardSilo(await SiloHost.StartInProcessAsync(
+            silo =>
+            {
+                silo.ConfigureLogging(HandleWatch.Shared.AddTo);
+                configure?.Invoke(silo);
+            },
+            contexts,
+            dashboard: settings));
     }
 
     /// <summary>Asks for a page as a script would, without following to anywhere else.</summary>
@@ -61,5 +68,7 @@ public sealed class DashboardSilo : IAsyncDisposable
         {
             await host.DisposeAsync();
         }
+
+        HandleWatch.Shared.ExpectNone();
     }
 }

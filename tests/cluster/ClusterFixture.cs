@@ -44,7 +44,16 @@ public class ClusterFixture : IAsyncLifetime
 
     /// <summary>Starts the command line in another process, as a client of one silo. Silos of a TestCluster ask for no secret.</summary>
     internal ChildProcess StartCommandLine(SiloHandle silo, params string[] arguments)
-        => ChildProcess.Start("iommufd.dll", [.. arguments, "--gateway", $"{Gateway(silo)}", "--cluster-id", Cluster.Options.ClusterId, "--service-id", Cluster.Options.ServiceId, "--no-secret"]);
+    {
+        var program = ChildProcess.Start("iommufd.dll", [.. arguments, "--gateway", $"{Gateway(silo)}", "--cluster-id", Cluster.Options.ClusterId, "--service-id", Cluster.Options.ServiceId, "--no-secret"]);
+        if (arguments.Contains("--keep"))
+        {
+            // It shows the handle of its context, for people to use.
+            program.Watch = null;
+        }
+
+        return program;
+    }
 
     public async Task DisposeAsync()
     {

@@ -24,6 +24,12 @@ public sealed class ChildProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>Reads at its end what it has printed, and fails then if that has a handle. Null for a program that is to show one.</summary>
+    public HandleWatch? Watch { get; set; } = HandleWatch.Shared;
+
+    /// <summary>The number of its process.</summary>
+    public int Id => _process.Id;
+
     /// <summary>Whether it has exited.</summary>
     public bool HasExited => _process.HasExited;
 
@@ -48,18 +54,22 @@ public sealed class ChildProcess : IAsyncDisposable
 
     /// <summary>Starts a program from this test's folder with additional environment variables.</summary>
     public static ChildProcess Start(Dictionary<string, string> environment, string program, params string[] arguments)
+        => StartCommand(environment, "dotnet", [Path.Combine(AppContext.BaseDirectory, program), .. arguments]);
+
+    /// <summary>Starts a command that becomes one of the programs, or runs beside them.</summary>
+    public static ChildProcess StartCommand(Dictionary<string, string> environment, string command, params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet") { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(command) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
 
         // Tests run many silos on this machine; tests of the dashboard enable it.
         start.Environment["Dashboard__Enabled"] = "false";
         start.Environment[TestSecret.Variable] = TestSecret.Path;
+        start.Environment[HandleWatch.PrintOpened.Name] = HandleWatch.PrintOpened.Value;
         foreach (var (name, value) in environment)
         {
             start.Environment[name] = value;
         }
 
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, program));
         foreach (var argument in arguments)
         {
             start.ArgumentList.Add(argument);
@@ -115,11 +125,14 @@ public sealed class ChildProcess : IAsyncDisposable
         if (!_process.HasExited)
         {
             _process.Kill();
-            await _process.WaitForExitAsync();
         }
 
+        // Also for the end of what it prints.
+        await _process.WaitForExitAsync();
         _process.Dispose();
         _printed.Dispose();
+        Watch?.ReadOutput(Output);
+        Watch?.ExpectNone();
     }
 
     private void OnLine(object sender, DataReceivedEventArgs line)

@@ -7,7 +7,8 @@ using Xunit;
 namespace IommuFd.TestSupport;
 
 // A handle need not be announced to be recognized: silos log the tag of each context that they open, and the tag of a text that is a handle
-// can be computed. So whatever looks like a handle is kept, and compared with the tags.
+// can be computed. So whatever looks like a handle is kept, and compared with the tags. A silo in a process of its own prints the tags, since
+// the processes of tests are started with the category of that event at its level.
 
 /// <summary>Reads what silos and clients of tests write, and finds the whole handles of contexts that they have opened. Thread-safe.</summary>
 public sealed partial class HandleWatch : ILoggerProvider
@@ -16,6 +17,9 @@ public sealed partial class HandleWatch : ILoggerProvider
 
     private readonly ConcurrentDictionary<ContextTag, byte> _opened = [];
     private readonly ConcurrentDictionary<ContextTag, string> _suspects = [];
+
+    /// <summary>Makes a silo's process print which contexts it opens, as an environment variable.</summary>
+    public static (string Name, string Value) PrintOpened { get; } = ("Logging__LogLevel__IommuFd.Grains.Contexts.ContextGrain", "Debug");
 
     /// <summary>The watch of this process.</summary>
     public static HandleWatch Shared { get; } = new();
@@ -42,6 +46,20 @@ public sealed partial class HandleWatch : ILoggerProvider
         }
     }
 
+    /// <summary>Reads what a process has printed, such as a silo: which contexts it has opened, and handles.</summary>
+    public void ReadOutput(string output)
+    {
+        foreach (var line in output.Split('\n'))
+        {
+            if (ContextTag.TryParse(OpenedContext().Match(line).Groups[1].Value, out var tag))
+            {
+                Opened(tag);
+            }
+
+            Read(line);
+        }
+    }
+
     /// <summary>Fails if a handle was found.</summary>
     public void ExpectNone() => Assert.True(!Leaks.Any(), $"a whole handle stands in: {string.Join('\n', Leaks.Take(5))}");
 
@@ -55,6 +73,9 @@ public sealed partial class HandleWatch : ILoggerProvider
 
     [GeneratedRegex("(?<![0-9a-fA-F])(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})(?![0-9a-fA-F])")]
     private static partial Regex Digits();
+
+    [GeneratedRegex("^ *Context ([0-9a-f]{16}) opened in ")]
+    private static partial Regex OpenedContext();
 
     private sealed class Reader(HandleWatch watch) : ILogger
     {

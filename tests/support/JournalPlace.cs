@@ -84,6 +84,9 @@ public abstract class JournalPlace : IAsyncDisposable
     /// <summary>Opens a connection that bypasses the stores.</summary>
     public abstract Task<DbConnection> ConnectAsync();
 
+    /// <summary>All that is stored, byte for byte, while stores may be open.</summary>
+    public abstract Task<byte[]> DumpAsync();
+
     /// <summary>A key as stored in the tables.</summary>
     public abstract object Key(ContextKey key);
 

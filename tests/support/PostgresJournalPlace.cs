@@ -29,6 +29,30 @@ public sealed class PostgresJournalPlace : JournalPlace
         return connection;
     }
 
+    /// <summary>The rows of all tables of the schema, in PostgreSQL's binary format.</summary>
+    public override async Task<byte[]> DumpAsync()
+    {
+        await using var connection = (NpgsqlConnection)await ConnectAsync();
+        var tables = new List<string>();
+        await using (var command = new NpgsqlCommand("SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = current_schema()", connection))
+        await using (var reader = await command.ExecuteReaderAsync())
+        {
+            while (await reader.ReadAsync())
+            {
+                tables.Add(reader.GetString(0));
+            }
+        }
+
+        using var dump = new MemoryStream();
+        foreach (var table in tables)
+        {
+            await using var rows = await connection.BeginRawBinaryCopyAsync($"COPY {table} TO STDOUT (FORMAT BINARY)");
+            await rows.CopyToAsync(dump);
+        }
+
+        return dump.ToArray();
+    }
+
     /// <inheritdoc/>
     public override object Key(ContextKey key) => key.Value;
 

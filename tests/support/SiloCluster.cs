@@ -21,11 +21,14 @@ public sealed class SiloCluster : IAsyncDisposable
     /// <summary>The silo's program, with the arguments that make it run a silo.</summary>
     public string[] Program { get; init; } = ["iommufd-silo.dll"];
 
+    /// <summary>Reads at the end of each silo what it has printed; null where the caller reads it.</summary>
+    public HandleWatch? Watch { get; init; } = HandleWatch.Shared;
+
     /// <summary>Starts silos concurrently.</summary>
     public static Task<SiloCluster> StartAsync(string database, int silos, params string[] settings) => new SiloCluster(database, settings).StartAsync(silos);
 
-    /// <summary>A cluster without silos.</summary>
-    public static SiloCluster Create(string database, string[] program, params string[] settings) => new(database, settings) { Program = program };
+    /// <summary>A cluster without silos. The caller reads what they print.</summary>
+    public static SiloCluster Create(string database, string[] program, params string[] settings) => new(database, settings) { Program = program, Watch = null };
 
     /// <summary>Starts silos concurrently, and waits until they are up.</summary>
     public async Task<SiloCluster> StartAsync(int silos)
@@ -53,6 +56,7 @@ public sealed class SiloCluster : IAsyncDisposable
                 .. Program[1..], "--Silo:Clustering:Provider=postgres", $"--Silo:Clustering:ConnectionString={_database}", $"--Silo:SiloPort={siloPort}", $"--Silo:GatewayPort={gatewayPort}",
                 "--Journal:Store=postgres", $"--Journal:ConnectionString={_database}", .. _settings, .. settings,
             ]);
+        process.Watch = Watch;
         var silo = new SiloProcess(process, siloPort, gatewayPort);
         lock (Silos)
         {
@@ -96,10 +100,8 @@ public sealed class SiloCluster : IAsyncDisposable
             client.Dispose();
         }
 
-        foreach (var silo in Silos)
-        {
-            await silo.Process.DisposeAsync();
-        }
+        // All of them end, also where one has printed what it must not.
+        await Task.WhenAll(Silos.Select(silo => silo.Process.DisposeAsync().AsTask()));
     }
 }
 

@@ -69,6 +69,15 @@ public sealed class SqliteJournalPlace : JournalPlace
         return connection;
     }
 
+    /// <summary>The file and its companions, with what is free in them.</summary>
+    public override async Task<byte[]> DumpAsync()
+    {
+        // By another process: when this one closes the file, it loses SQLite's locks on it.
+        var copies = _folder.CreateSubdirectory("copies");
+        await Shell.RunAsync("cp", [.. _folder.GetFiles("journal.db*").Select(file => file.FullName), copies.FullName]);
+        return [.. copies.GetFiles().SelectMany(file => File.ReadAllBytes(file.FullName))];
+    }
+
     /// <inheritdoc/>
     public override object Key(ContextKey key) => key.Value.ToByteArray(bigEndian: true);
 

@@ -44,7 +44,8 @@ internal sealed class ChaosRun
     {
         Log($"seed {_options.Seed}, histories in {_folder}");
         string[] program = _options.Broken ? ["IommuFd.Chaos.dll", "broken-silo"] : ["iommufd-silo.dll"];
-        await using var cluster = SiloCluster.Create(database, program, $"--Contexts:Lease={_options.Lease.ToString("c", CultureInfo.InvariantCulture)}");
+        await using var cluster = SiloCluster.Create(
+            database, program, $"--Contexts:Lease={_options.Lease.ToString("c", CultureInfo.InvariantCulture)}", "--Silo:Secret=required");
         await cluster.StartAsync(_options.Silos);
         var clients = Enumerable.Range(1, _options.ClientProcesses).Select(number => new ClientSlot(database, number, _options.Workers)).ToList();
         try
@@ -69,6 +70,7 @@ internal sealed class ChaosRun
                 await EndedAsync(supervising);
             }
 
+            ReadSilos(cluster);
             return Report(faults);
         }
         finally
@@ -77,6 +79,25 @@ internal sealed class ChaosRun
             {
                 await client.DisposeAsync();
             }
+        }
+    }
+
+    // Silos and clients all know one secret, and nobody else comes: a silo that finds another one wrong has a secret of its own.
+    private void ReadSilos(SiloCluster cluster)
+    {
+        var watch = new HandleWatch();
+        foreach (var silo in cluster.Silos)
+        {
+            watch.ReadOutput(silo.Process.Output);
+            if (silo.Process.Output.Contains("wrong secret", StringComparison.Ordinal))
+            {
+                Violate($"the silo at port {silo.SiloPort} refused a peer of its own cluster:\n{silo.Process.Output}");
+            }
+        }
+
+        foreach (var leak in watch.Leaks)
+        {
+            Violate($"a silo printed a whole handle: {leak}");
         }
     }
 

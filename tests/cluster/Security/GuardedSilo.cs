@@ -79,7 +79,8 @@ public sealed class GuardedSilo : IAsyncLifetime
         return preamble;
     }
 
-    private static IHost Client(IPEndPoint gateway)
+    /// <summary>A client that knows the secret. The caller starts and stops it.</summary>
+    internal static IHost Client(IPEndPoint gateway)
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
         builder.UseOrleansClient(client => client

@@ -1,6 +1,8 @@
+using System.Net;
 using IommuFd.Client;
 using IommuFd.ClusterTests.Durability;
 using IommuFd.GrainInterfaces;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Orleans.Configuration;
 
@@ -23,6 +25,42 @@ public sealed class HandleLeakTests
         watch.Read($"{ContextHandle.NewRandom()}");
         Assert.Contains(handle.Value.ToString(format), Assert.Single(watch.Leaks), StringComparison.Ordinal);
         Assert.ThrowsAny<Exception>(watch.ExpectNone);
+    }
+
+    [Fact]
+    public async Task A_process_that_has_printed_a_handle_fails_its_test_when_it_ends()
+    {
+        var (opened, other) = (ContextHandle.NewRandom(), ContextHandle.NewRandom());
+        var process = ChildProcess.StartCommand([], "echo", $"      Context {opened.Key.Tag} opened in Durable mode by me\n      not open: {other}\n      open: {opened}");
+        process.Watch = new HandleWatch();
+        await process.WaitForExitAsync();
+
+        var failure = await Assert.ThrowsAnyAsync<Exception>(async () => await process.DisposeAsync());
+
+        Assert.Contains($"open: {opened}", failure.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain($"{other}", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_watch_knows_the_contexts_that_a_silo_in_a_process_has_opened()
+    {
+        var port = Ports.Free();
+        await using var silo = ChildProcess.Start("iommufd-silo.dll", $"--Silo:SiloPort={Ports.Free()}", $"--Silo:GatewayPort={port}", "--Journal:Store=none");
+        silo.Watch = null;
+        await silo.WaitForLineAsync("Ctrl-C drains and stops it.");
+        using var host = GuardedSilo.Client(new IPEndPoint(IPAddress.Loopback, port));
+        await host.StartAsync();
+        var client = new IommufdClient(host.Services.GetRequiredService<IGrainFactory>());
+        await using var context = await client.OpenAsync("first");
+
+        // The silo logs who opens a context: here one who is called like another context's handle.
+        await using var planter = await client.OpenAsync($"{context.Handle}");
+        await silo.WaitForLineAsync($"Context {planter.Handle.Key.Tag} opened");
+        await host.StopAsync();
+
+        var watch = new HandleWatch();
+        watch.ReadOutput(silo.Output);
+        Assert.Contains($"by {context.Handle}", Assert.Single(watch.Leaks), StringComparison.Ordinal);
     }
 
     [Fact]

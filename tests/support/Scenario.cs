@@ -2,14 +2,15 @@ using System.Runtime.InteropServices;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
+using Xunit;
 
-namespace IommuFd.BrowserTests;
+namespace IommuFd.TestSupport;
 
 /// <summary>
 /// A context as a VMM with a device assigned makes it, with an object of every kind: two devices on a shared automatic HWPT, a HWPT of the program's own that
 /// tracks dirty pages, an access with a pin, a hold by name, and the selftest's device with all that a guest with an IOMMU of its own has.
 /// </summary>
-internal sealed class Scenario : IAsyncDisposable
+public sealed class Scenario : IAsyncDisposable
 {
     private readonly List<IAsyncDisposable> _open = [];
 

@@ -1,0 +1,50 @@
+using System.Runtime.InteropServices;
+
+namespace IommuFd.Silo.Gateway;
+
+// What .NET's sockets don't offer: to hear that a peer has closed its end while bytes are left unread, and to look at bytes that stay unread.
+
+/// <summary>The calls of Linux that descriptors need. x86-64 and arm64 have the same numbers; their <c>epoll_event</c> differs.</summary>
+internal static partial class Native
+{
+    public const uint EpollIn = 0x001, EpollHangUp = 0x010, EpollPeerClosed = 0x2000, EpollEdge = 0x8000_0000;
+
+    public const int EpollAdd = 1;
+
+    public const int DontWait = 0x40, NoSignal = 0x4000, Peek = 0x02;
+
+    public const int SolSocket = 1, SoPeerCred = 17, SoPeekOffset = 42;
+
+    [LibraryImport("libc", EntryPoint = "fchmod", SetLastError = true)]
+    public static partial int ChangeMode(int fileDescriptor, uint mode);
+
+    [LibraryImport("libc", EntryPoint = "epoll_create1", SetLastError = true)]
+    public static partial int EpollCreate(int flags);
+
+    [LibraryImport("libc", EntryPoint = "epoll_ctl", SetLastError = true)]
+    public static unsafe partial int EpollControl(int epoll, int operation, int fileDescriptor, byte* epollEvent);
+
+    [LibraryImport("libc", EntryPoint = "epoll_wait", SetLastError = true)]
+    public static unsafe partial int EpollWait(int epoll, byte* events, int count, int milliseconds);
+
+    [LibraryImport("libc", EntryPoint = "recv", SetLastError = true)]
+    public static unsafe partial nint Receive(int socket, byte* bytes, nint count, int flags);
+
+    [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
+    public static unsafe partial int Poll(PollRequest* requests, uint count, int milliseconds);
+
+    /// <summary>Bytes of an <c>epoll_event</c>, which x86-64 packs.</summary>
+    public static int EpollEventBytes { get; } = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16;
+
+    /// <summary>Offset of the 64 bits that belong to the program.</summary>
+    public static int EpollDataOffset => EpollEventBytes - sizeof(long);
+
+    /// <summary><c>struct pollfd</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct PollRequest
+    {
+        public int FileDescriptor;
+        public short Events;
+        public short Returned;
+    }
+}
