@@ -59,4 +59,7 @@ internal static partial class LogMessages
 
     [LoggerMessage(2054, LogLevel.Warning, "Ended a connection of {Identity} (process {Process}): {Problem}")]
     public static partial void ConnectionEnded(this ILogger logger, string identity, int process, string problem);
+
+    [LoggerMessage(2055, LogLevel.Warning, "A descriptor could not be accepted: {Problem}")]
+    public static partial void DescriptorNotAccepted(this ILogger logger, string problem);
 }

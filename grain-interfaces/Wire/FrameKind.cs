@@ -9,6 +9,7 @@ internal enum FrameKind : byte
     Open = 0x02,
     Claim = 0x03,
     Prove = 0x04,
+    Pad = 0x05,
     Ioctl = 0x10,
     Read = 0x11,
     Write = 0x12,

@@ -9,6 +9,9 @@ internal sealed class FrameWriter
     /// <summary>Bytes of a frame's header.</summary>
     public const int HeaderBytes = 12;
 
+    /// <summary>Bytes of a pad, at most.</summary>
+    public const int MaxPad = 64 * 1024;
+
     // What one frame has let the buffer grow to is not kept for ever.
     private const int KeptBytes = 64 * 1024;
 

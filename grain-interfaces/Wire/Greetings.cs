@@ -33,6 +33,16 @@ internal sealed record Hello(ushort Lowest, ushort Highest, ConnectionRole Role,
             ? throw FrameException.Malformed("HELLO has no role or no program")
             : new Hello(lowest, highest, role, program, name, token);
     }
+
+    /// <summary>Both sides speak a version.</summary>
+    /// <exception cref="FrameException">They do not.</exception>
+    public void Check()
+    {
+        if (Lowest > Version || Highest < Version)
+        {
+            throw new FrameException(ByeReason.NoCommonVersion, $"the gateway speaks version {Version}, the client {Lowest} to {Highest}");
+        }
+    }
 }
 
 /// <summary>WELCOME: the gateway's answer to HELLO.</summary>

@@ -1,8 +1,6 @@
-using System.Net.Sockets;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
-using Microsoft.AspNetCore.Connections;
 
 namespace IommuFd.Silo.Gateway;
 
@@ -40,7 +38,7 @@ internal sealed class OpenedContext(IommuContext context, string owner)
 /// <summary>A program's file descriptor: a connection that the kernel closes with its last copy.</summary>
 internal sealed class Descriptor : IAsyncDisposable
 {
-    private readonly ConnectionContext _connection;
+    private readonly DescriptorSocket _socket;
     private readonly OpenedContext _opened;
     private readonly IommuFile? _file;
     private readonly HashSet<string> _users;
@@ -51,13 +49,13 @@ internal sealed class Descriptor : IAsyncDisposable
     private readonly Lock _lock = new();
     private bool _isMarked;
 
-    /// <param name="connection">The connection that it is.</param>
+    /// <param name="socket">The connection that it is.</param>
     /// <param name="opened">The context.</param>
     /// <param name="file">The file that an ioctl has opened; null for the context's own.</param>
     /// <param name="opener">The identity that may use it without having proved that it has it.</param>
-    public Descriptor(ConnectionContext connection, OpenedContext opened, IommuFile? file, string opener)
+    public Descriptor(DescriptorSocket socket, OpenedContext opened, IommuFile? file, string opener)
     {
-        (_connection, _opened, _file, _users) = (connection, opened, file, [opener]);
+        (_socket, _opened, _file, _users) = (socket, opened, file, [opener]);
         _ended = _end.Token;
     }
 
@@ -70,7 +68,7 @@ internal sealed class Descriptor : IAsyncDisposable
     public IommuFile? File => _file;
 
     /// <summary>What it is, as RESOLVE answers.</summary>
-    public byte Kind => (byte)(_file is null ? 1 : IsQueue ? 2 : 3);
+    public byte Kind => _file?.Target.Type switch { null => 1, ObjectType.FaultQueue => 2, ObjectType.Access => 3, _ => 4 };
 
     /// <summary>Whether it can be read.</summary>
     public bool IsQueue => _file is { Target.Type: not ObjectType.Access };
@@ -79,21 +77,7 @@ internal sealed class Descriptor : IAsyncDisposable
     public Task Released => _released.Task;
 
     /// <summary>Whether every copy of the descriptor is closed.</summary>
-    public bool IsOver
-    {
-        get
-        {
-            try
-            {
-                var socket = GatewayPeer.SocketOf(_connection);
-                return _ended.IsCancellationRequested || (socket.Poll(0, SelectMode.SelectRead) && socket.Available == 0);
-            }
-            catch (Exception exception) when (exception is ObjectDisposedException or SocketException)
-            {
-                return true;
-            }
-        }
-    }
+    public bool IsOver => _socket.IsOver;
 
     public bool IsFor(string identity)
     {
@@ -139,15 +123,7 @@ internal sealed class Descriptor : IAsyncDisposable
             _isMarked = true;
         }
 
-        try
-        {
-            // Not through the connection's pipe: who polls after the answer to an ioctl must see it.
-            GatewayPeer.SocketOf(_connection).Send([1], SocketFlags.None);
-        }
-        catch (Exception exception) when (exception is ObjectDisposedException or SocketException)
-        {
-            // It is closed.
-        }
+        _socket.Send([1]);
     }
 
     /// <summary>Whether the mark is to be taken by one who has found the queue empty.</summary>
@@ -230,5 +206,6 @@ internal sealed class Descriptor : IAsyncDisposable
         await (_file is null ? _opened.Context.DisposeAsync() : _file.DisposeAsync());
         _released.SetResult();
         _end.Dispose();
+        _socket.Dispose();
     }
 }

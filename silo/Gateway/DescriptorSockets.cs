@@ -13,7 +13,7 @@ internal sealed class DescriptorSocket(Socket socket) : IDisposable
 {
     // A descriptor's frames are small; a pad is read and forgotten piece by piece.
     private readonly byte[] _bytes = new byte[FrameWriter.HeaderBytes + Hello.MaxBody];
-    private readonly Lock _sending = new();
+    private readonly Lock _lock = new();
     private readonly TaskCompletionSource _over = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _have;
     private int _skip;
@@ -35,26 +35,22 @@ internal sealed class DescriptorSocket(Socket socket) : IDisposable
     {
         get
         {
-            var request = new Native.PollRequest { FileDescriptor = Handle, Events = (short)Native.EpollPeerClosed };
-            return _over.Task.IsCompleted || Native.Poll(&request, 1, 0) != 0;
+            lock (_lock)
+            {
+                var request = new Native.PollRequest { FileDescriptor = Handle, Events = (short)Native.EpollPeerClosed };
+                return _over.Task.IsCompleted || Native.Poll(&request, 1, 0) != 0;
+            }
         }
     }
 
     /// <summary>Sends bytes, which are few: they fit, or the program does not take what it was sent before and gets no more.</summary>
     public void Send(ReadOnlySpan<byte> bytes)
     {
-        lock (_sending)
+        lock (_lock)
         {
-            try
+            if (!_over.Task.IsCompleted && socket.Send(bytes, SocketFlags.None, out _) != bytes.Length)
             {
-                if (!_over.Task.IsCompleted && socket.Send(bytes, SocketFlags.None, out _) != bytes.Length)
-                {
-                    End();
-                }
-            }
-            catch (ObjectDisposedException)
-            {
-                // It is over.
+                End();
             }
         }
     }
@@ -62,28 +58,31 @@ internal sealed class DescriptorSocket(Socket socket) : IDisposable
     /// <summary>Takes what has arrived.</summary>
     public void Take()
     {
-        try
+        lock (_lock)
         {
-            while (!_over.Task.IsCompleted && TakeOne())
+            try
             {
+                while (!_over.Task.IsCompleted && TakeOne())
+                {
+                }
             }
-        }
-        catch (FrameException exception)
-        {
-            var writer = new FrameWriter();
-            Bye.Write(writer, 0, exception.Reason, exception.Message);
-            Send(writer.Written.Span);
-            End();
+            catch (FrameException exception)
+            {
+                var writer = new FrameWriter();
+                Bye.Write(writer, 0, exception.Reason, exception.Message);
+                Send(writer.Written.Span);
+                End();
+            }
         }
     }
 
-    /// <summary>Its last copy is closed.</summary>
+    /// <summary>Its last copy is closed, or it breaks the rules: from now on its socket is left alone.</summary>
     public void End() => _over.TrySetResult();
 
     public void Dispose()
     {
         End();
-        lock (_sending)
+        lock (_lock)
         {
             socket.Dispose();
         }
@@ -150,7 +149,7 @@ internal sealed class DescriptorSocket(Socket socket) : IDisposable
             throw FrameException.Malformed("a descriptor has one pad, of 64 KiB at most");
         }
 
-        socket.SetRawSocketOption(Native.SolSocket, Native.SoPeekOffset, BitConverter.GetBytes(0));
+        socket.SetRawSocketOption(Native.SolSocket, Native.SoPeekOffset, stackalloc byte[sizeof(int)]);
         _peeks = true;
     }
 

@@ -16,12 +16,15 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     private readonly ConcurrentDictionary<Guid, Descriptor> _descriptors = new();
     private readonly ConcurrentDictionary<Guid, (OpenedContext Opened, IommuFile File)> _claims = new();
     private readonly ConcurrentDictionary<Guid, TaskCompletionSource<Descriptor>> _proofs = new();
-    private readonly ConcurrentDictionary<string, int> _openedBy = new();
+    private readonly Quota _open = new(settings.MaxContexts, "open contexts");
     private readonly IommufdClient _client = new(grains);
 
     public GatewaySettings Settings => settings;
 
     public GatewayPrograms Programs { get; } = new(grains);
+
+    /// <summary>The connections of each user, of both kinds.</summary>
+    public Quota Connections { get; } = new(settings.MaxConnections, "connections");
 
     /// <summary>Every descriptor.</summary>
     public ICollection<Descriptor> All => _descriptors.Values;
@@ -34,21 +37,20 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     public async Task<OpenedContext> OpenAsync(GatewayPeer peer, string program, ContextMode? mode)
     {
         await SettleAsync();
-        if (_openedBy.AddOrUpdate(peer.Identity, 1, static (_, count) => count + 1) > settings.MaxContexts)
-        {
-            Leave(peer.Identity);
-            throw new IommufdException("open", Errno.EMFILE, null);
-        }
-
         try
         {
+            if (!_open.TryEnter(peer.Identity))
+            {
+                throw new IommufdException("open", Errno.EMFILE, null);
+            }
+
             var context = await _client.OpenAsync(program, mode);
             logger.ContextOpened(program, peer.Identity, context.Handle.Key.Tag);
             return new OpenedContext(context, peer.Identity);
         }
         catch
         {
-            Leave(peer.Identity);
+            _open.Leave(peer.Identity);
             throw;
         }
     }
@@ -75,7 +77,7 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
         _descriptors.TryRemove(descriptor.Ticket, out _);
         if (descriptor.File is null)
         {
-            Leave(descriptor.Opened.Owner);
+            _open.Leave(descriptor.Opened.Owner);
             logger.ContextClosed(descriptor.Opened.Owner, descriptor.Opened.Context.Handle.Key.Tag);
         }
     }
@@ -159,6 +161,4 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
         await Task.Delay(ClaimPatience);
         await DiscardAsync(claim);
     }
-
-    private void Leave(string identity) => _openedBy.AddOrUpdate(identity, 0, static (_, count) => count - 1);
 }

@@ -1,11 +1,9 @@
 using System.Collections.Concurrent;
-using System.Net.Sockets;
-using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
-using IommuFd.Uapi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -22,11 +20,10 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
 
     private readonly GatewayContexts _contexts = new(silo.GetRequiredService<IGrainFactory>(), settings, silo.GetRequiredService<ILogger<GatewayContexts>>());
     private readonly ILogger _logger = silo.GetRequiredService<ILogger<GatewayServer>>();
-    private readonly ConcurrentDictionary<string, int> _connections = new();
     private readonly ConcurrentDictionary<FrameOutput, byte> _outputs = new();
     private readonly ulong _instance = BitConverter.ToUInt64(ContextHandle.NewRandom().Value.ToByteArray());
     private WebApplication? _application;
-    private volatile bool _isStopping;
+    private DescriptorListener? _descriptors;
 
     /// <summary>Adds the gateway to a silo's host.</summary>
     public static void AddTo(HostApplicationBuilder builder, GatewaySettings settings)
@@ -57,12 +54,13 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
             })
             .ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(settings.Path!, listen => listen.Run(ServeAsync)));
         _application = builder.Build();
+        _descriptors = new DescriptorListener(_contexts, socket.BindDescriptors(), Welcome([]), _logger);
         return _application.StartAsync(cancellationToken);
     }
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {
-        _isStopping = true;
+        _descriptors?.Stop();
         await Task.WhenAll(_outputs.Keys.Select(output => output.ByeAsync(0, ByeReason.Stopping, "the silo stops")));
         if (_application is not null)
         {
@@ -81,17 +79,13 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
 
     private async Task ServeAsync(ConnectionContext connection)
     {
-        var peer = GatewayPeer.Of(connection);
+        var peer = GatewayPeer.Of(connection.Features.Get<IConnectionSocketFeature>()!.Socket);
         var output = new FrameOutput(connection);
         var input = new FrameInput(connection.Transport.Input);
         _outputs.TryAdd(output, 0);
         try
         {
-            if (_connections.AddOrUpdate(peer.Identity, 1, static (_, count) => count + 1) > settings.MaxConnections)
-            {
-                throw new FrameException(ByeReason.Limit, $"{peer.Identity} has {settings.MaxConnections} connections, more are not permitted");
-            }
-
+            _contexts.Connections.Enter(peer.Identity);
             await ServeAsync(connection, peer, input, output);
         }
         catch (FrameException exception)
@@ -106,7 +100,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         finally
         {
             _outputs.TryRemove(output, out _);
-            _connections.AddOrUpdate(peer.Identity, 0, static (_, count) => count - 1);
+            _contexts.Connections.Leave(peer.Identity);
         }
     }
 
@@ -129,148 +123,20 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
             }
         }
 
-        if (hello!.Lowest > Hello.Version || hello.Highest < Hello.Version)
+        hello!.Check();
+        if (hello.Role != ConnectionRole.Calls)
         {
-            throw new FrameException(ByeReason.NoCommonVersion, $"the gateway speaks version {Hello.Version}, the client {hello.Lowest} to {hello.Highest}");
+            throw FrameException.Malformed($"descriptors connect to the path with '{GatewaySocket.DescriptorSuffix}'");
         }
 
-        var isCalls = hello.Role == ConnectionRole.Calls;
-        var welcome = new Welcome(MaxBody, (uint)settings.MaxUnderWay, _instance, isCalls ? CommandTable.Bytes : []);
-        if (isCalls)
-        {
-            output.Send((welcome, input.Tag), static (writer, greeting) => greeting.welcome.Write(writer, greeting.Tag));
-            input.MaxBody = MaxBody;
-            await new CallsConnection(_contexts, connection, output, peer, hello).RunAsync(input);
-        }
-        else
-        {
-            output.Close();
-            await ServeDescriptorAsync(connection, peer, hello, input, welcome);
-        }
+        var welcome = Welcome(CommandTable.Bytes);
+        output.Send((welcome, input.Tag), static (writer, greeting) => greeting.welcome.Write(writer, greeting.Tag));
+        input.MaxBody = MaxBody;
+        await new CallsConnection(_contexts, connection, output, peer, hello).RunAsync(input);
     }
 
     /// <summary>Bytes of a body: an ioctl with its largest buffer, or a write.</summary>
     private const int MaxBody = IoctlLimits.MaxBufferBytes * 4;
 
-    // What goes to the client here is sent on the socket itself, so that marks come after it and before what is sent on other connections afterwards.
-    private async Task ServeDescriptorAsync(ConnectionContext connection, GatewayPeer peer, Hello hello, FrameInput input, Welcome welcome)
-    {
-        var writer = new FrameWriter();
-        welcome.Write(writer, input.Tag);
-        Send(connection, writer);
-        (FrameKind Kind, uint Tag, ContextMode? Mode, Guid Claim) first = default;
-        if (!await input.ReadAsync(frame => first = ReadFirst(frame), 1, connection.ConnectionClosed))
-        {
-            return;
-        }
-
-        var (descriptor, errno, text) = await OpenAsync(connection, peer, hello, first.Kind, first.Mode, first.Claim);
-        if (descriptor is not null)
-        {
-            _contexts.Add(descriptor);
-        }
-
-        try
-        {
-            WriteOpened(writer, first.Kind, first.Tag, descriptor?.Ticket ?? default, errno, text);
-            Send(connection, writer);
-            if (descriptor is null)
-            {
-                return;
-            }
-
-            descriptor.Start();
-            while (await input.ReadAsync(frame => Prove(frame, descriptor), int.MaxValue, connection.ConnectionClosed))
-            {
-            }
-        }
-        finally
-        {
-            if (descriptor is not null && !_isStopping)
-            {
-                await _contexts.RemoveAsync(descriptor);
-            }
-        }
-    }
-
-    private static void WriteOpened(FrameWriter writer, FrameKind kind, uint tag, Guid ticket, Errno errno, string? text)
-    {
-        var at = writer.Begin(kind | FrameKind.Answer, tag);
-        var words = FrameWriter.Utf8(text, Hello.MaxBody);
-        writer.UInt32((uint)errno);
-        writer.UInt32((uint)words.Length);
-        writer.Name(ticket);
-        writer.Bytes(words);
-        writer.Finish(at);
-    }
-
-    private static void Send(ConnectionContext connection, FrameWriter writer)
-    {
-        try
-        {
-            GatewayPeer.SocketOf(connection).Send(writer.Written.Span);
-            writer.Clear();
-        }
-        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
-        {
-            throw new IOException("The program has gone.", exception);
-        }
-    }
-
-    private static (FrameKind Kind, uint Tag, ContextMode? Mode, Guid Claim) ReadFirst(Frame frame)
-    {
-        var reader = new FrameReader(frame.Body);
-        switch (frame.Kind)
-        {
-            case FrameKind.Open:
-                var mode = reader.Choice(2) switch { 1 => ContextMode.Volatile, 2 => ContextMode.Durable, _ => default(ContextMode?) };
-                reader.Reserved(7);
-                reader.End();
-                return (frame.Kind, frame.Tag, mode, default);
-            case FrameKind.Claim:
-                var claim = reader.Name();
-                reader.End();
-                return (frame.Kind, frame.Tag, null, claim);
-            default:
-                throw FrameException.Malformed($"a descriptor begins with OPEN or CLAIM, not with 0x{(byte)frame.Kind:X2}");
-        }
-    }
-
-    private void Prove(Frame frame, Descriptor descriptor)
-    {
-        if (frame.Kind != FrameKind.Prove)
-        {
-            throw FrameException.Malformed($"a descriptor has no frames of kind 0x{(byte)frame.Kind:X2}");
-        }
-
-        var reader = new FrameReader(frame.Body);
-        var nonce = reader.Name();
-        reader.End();
-        _contexts.Prove(nonce, descriptor);
-    }
-
-    private async Task<(Descriptor? Descriptor, Errno Errno, string? Text)> OpenAsync(
-        ConnectionContext connection, GatewayPeer peer, Hello hello, FrameKind kind, ContextMode? mode, Guid claim)
-    {
-        if (kind == FrameKind.Claim)
-        {
-            return _contexts.Take(claim) is var (opened, file)
-                ? (new Descriptor(connection, opened, file, peer.Identity), Errno.None, null)
-                : (null, Errno.ENOENT, "nothing waits for this claim");
-        }
-
-        try
-        {
-            var opened = await _contexts.OpenAsync(peer, peer.Describe(hello.Name), mode);
-            return (new Descriptor(connection, opened, null, peer.Identity), Errno.None, null);
-        }
-        catch (IommufdException exception)
-        {
-            return (null, exception.Errno, exception.Message);
-        }
-        catch (IommufdTransportException exception)
-        {
-            return (null, Errno.EIO, exception.Message);
-        }
-    }
+    private Welcome Welcome(byte[] table) => new(MaxBody, (uint)settings.MaxUnderWay, _instance, table);
 }

@@ -36,9 +36,9 @@ public sealed class GatewaySettings : IValidatableObject
     /// <inheritdoc/>
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {
-        if (IsOn && Encoding.UTF8.GetByteCount(System.IO.Path.GetFullPath(Path!)) is var bytes && bytes > MaxPathBytes)
+        if (IsOn && Encoding.UTF8.GetByteCount(System.IO.Path.GetFullPath(Path!) + GatewaySocket.DescriptorSuffix) is var bytes && bytes > MaxPathBytes)
         {
-            yield return new ValidationResult($"{Section}:{nameof(Path)} has {bytes} bytes as a full path; a Unix socket's may have {MaxPathBytes}.", [nameof(Path)]);
+            yield return new ValidationResult($"{Section}:{nameof(Path)} has {bytes} bytes as a full path with '{GatewaySocket.DescriptorSuffix}'; a Unix socket's may have {MaxPathBytes}.", [nameof(Path)]);
         }
     }
 }

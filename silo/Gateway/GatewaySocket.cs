@@ -8,7 +8,7 @@ namespace IommuFd.Silo.Gateway;
 // on which a silo listens is not. Two silos that start at once are told apart by a lock on a file beside it, which ends with its process.
 
 /// <summary>The Unix socket on which a gateway listens, for this process until it is disposed.</summary>
-internal sealed partial class GatewaySocket : IDisposable
+internal sealed class GatewaySocket : IDisposable
 {
     private const uint OwnerOnly = 0x180; // 0600
 
@@ -42,27 +42,33 @@ internal sealed partial class GatewaySocket : IDisposable
         }
     }
 
-    /// <summary>Makes the socket.</summary>
-    public Socket Bind()
+    /// <summary>What is appended to the path where descriptors connect.</summary>
+    public const string DescriptorSuffix = "-fd";
+
+    /// <summary>Makes the socket for calls.</summary>
+    public Socket Bind() => Bind(_path);
+
+    /// <summary>Makes the socket for descriptors.</summary>
+    public Socket BindDescriptors() => Bind(_path + DescriptorSuffix);
+
+    public void Dispose()
     {
         File.Delete(_path);
+        File.Delete(_path + DescriptorSuffix);
+        _claim.Dispose();
+    }
+
+    private static Socket Bind(string path)
+    {
+        File.Delete(path);
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        if (ChangeMode((int)socket.Handle, OwnerOnly) != 0)
+        if (Native.ChangeMode((int)socket.Handle, OwnerOnly) != 0)
         {
             socket.Dispose();
             throw new IOException($"The socket's mode can't be set: {Marshal.GetLastPInvokeErrorMessage()}");
         }
 
-        socket.Bind(new UnixDomainSocketEndPoint(_path));
+        socket.Bind(new UnixDomainSocketEndPoint(path));
         return socket;
     }
-
-    public void Dispose()
-    {
-        File.Delete(_path);
-        _claim.Dispose();
-    }
-
-    [LibraryImport("libc", EntryPoint = "fchmod", SetLastError = true)]
-    private static partial int ChangeMode(int fileDescriptor, uint mode);
 }

@@ -1,0 +1,233 @@
+using System.Net.Sockets;
+using IommuFd.Client;
+using IommuFd.GrainInterfaces;
+using IommuFd.GrainInterfaces.Wire;
+using IommuFd.Uapi;
+using Microsoft.Extensions.Logging;
+
+namespace IommuFd.Silo.Gateway;
+
+/// <summary>Accepts descriptors: each connection is a file descriptor of a program's.</summary>
+internal sealed class DescriptorListener : IDisposable
+{
+    private const int Backlog = 512;
+
+    private static readonly TimeSpan HelloPatience = TimeSpan.FromSeconds(5);
+
+    private readonly GatewayContexts _contexts;
+    private readonly Socket _listener;
+    private readonly Welcome _welcome;
+    private readonly ILogger _logger;
+    private readonly DescriptorSockets _sockets = new();
+    private volatile bool _isStopping;
+
+    public DescriptorListener(GatewayContexts contexts, Socket listener, Welcome welcome, ILogger logger)
+    {
+        (_contexts, _listener, _welcome, _logger) = (contexts, listener, welcome, logger);
+        listener.Listen(Backlog);
+        _ = AcceptAsync();
+    }
+
+    /// <summary>From now on, what programs have open stays open when their connections end: the silo stops, and the service closes it when the leases expire.</summary>
+    public void Stop()
+    {
+        _isStopping = true;
+        _listener.Dispose();
+    }
+
+    public void Dispose()
+    {
+        Stop();
+        _sockets.Dispose();
+    }
+
+    private async Task AcceptAsync()
+    {
+        while (true)
+        {
+            try
+            {
+                _ = ServeAsync(new DescriptorSocket(await _listener.AcceptAsync()));
+            }
+            catch (Exception) when (_isStopping)
+            {
+                return;
+            }
+            catch (SocketException exception)
+            {
+                // The program has gone before it was accepted, or this process has no descriptors left for a while.
+                _logger.DescriptorNotAccepted(exception.Message);
+                await Task.Delay(TimeSpan.FromMilliseconds(10));
+            }
+        }
+    }
+
+    private async Task ServeAsync(DescriptorSocket socket)
+    {
+        var opening = new TaskCompletionSource<(Hello Hello, Opening Opening)>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var greeting = new Greeting(opening, _welcome, socket);
+        socket.OnFrame = greeting.Handle;
+        try
+        {
+            _contexts.Connections.Enter(socket.Peer.Identity);
+            _sockets.Add(socket);
+            await Task.WhenAny(opening.Task, socket.Over).WaitAsync(HelloPatience);
+            if (opening.Task.IsCompletedSuccessfully)
+            {
+                var (hello, first) = await opening.Task;
+                await ServeAsync(socket, greeting, hello, first);
+            }
+        }
+        catch (TimeoutException)
+        {
+            // It has not said what it is.
+        }
+        catch (FrameException exception)
+        {
+            _logger.ConnectionEnded(socket.Peer.Identity, socket.Peer.Process, exception.Message);
+            var writer = new FrameWriter();
+            Bye.Write(writer, 0, exception.Reason, exception.Message);
+            socket.Send(writer.Written.Span);
+        }
+        finally
+        {
+            socket.Dispose();
+            _contexts.Connections.Leave(socket.Peer.Identity);
+        }
+    }
+
+    private async Task ServeAsync(DescriptorSocket socket, Greeting greeting, Hello hello, Opening first)
+    {
+        var (descriptor, errno, text) = await OpenAsync(socket, hello, first);
+        if (descriptor is not null)
+        {
+            greeting.OnProof = nonce => _contexts.Prove(nonce, descriptor);
+            _contexts.Add(descriptor);
+        }
+
+        WriteOpened(socket, first, descriptor, errno, text);
+        if (descriptor is null)
+        {
+            return;
+        }
+
+        descriptor.Start();
+        await socket.Over;
+        if (!_isStopping)
+        {
+            await _contexts.RemoveAsync(descriptor);
+        }
+    }
+
+    private static void WriteOpened(DescriptorSocket socket, Opening first, Descriptor? descriptor, Errno errno, string? text)
+    {
+        var writer = new FrameWriter();
+        var at = writer.Begin(first.Kind | FrameKind.Answer, first.Tag);
+        var words = FrameWriter.Utf8(text, Hello.MaxBody);
+        writer.UInt32((uint)errno);
+        writer.UInt32((uint)words.Length);
+        writer.Name(descriptor?.Ticket ?? default);
+        if (first.Kind == FrameKind.Claim)
+        {
+            writer.Byte(descriptor?.Kind ?? 0);
+            writer.Reserved(7);
+        }
+
+        writer.Bytes(words);
+        writer.Finish(at);
+        socket.Send(writer.Written.Span);
+    }
+
+    private async Task<(Descriptor? Descriptor, Errno Errno, string? Text)> OpenAsync(DescriptorSocket socket, Hello hello, Opening first)
+    {
+        if (first.Kind == FrameKind.Claim)
+        {
+            return _contexts.Take(first.Claim) is var (opened, file)
+                ? (new Descriptor(socket, opened, file, socket.Peer.Identity), Errno.None, null)
+                : (null, Errno.ENOENT, "nothing waits for this claim");
+        }
+
+        try
+        {
+            var opened = await _contexts.OpenAsync(socket.Peer, socket.Peer.Describe(hello.Name), first.Mode);
+            return (new Descriptor(socket, opened, null, socket.Peer.Identity), Errno.None, null);
+        }
+        catch (IommufdException exception)
+        {
+            return (null, exception.Errno, exception.Message);
+        }
+        catch (IommufdTransportException exception)
+        {
+            return (null, Errno.EIO, exception.Message);
+        }
+    }
+
+    /// <summary>OPEN or CLAIM.</summary>
+    private readonly record struct Opening(FrameKind Kind, uint Tag, ContextMode? Mode, Guid Claim)
+    {
+        public static Opening Read(FrameKind kind, uint tag, ReadOnlySpan<byte> body)
+        {
+            var reader = new FrameReader(body);
+            switch (kind)
+            {
+                case FrameKind.Open:
+                    var mode = reader.Choice(2) switch { 1 => ContextMode.Volatile, 2 => ContextMode.Durable, _ => default(ContextMode?) };
+                    reader.Reserved(7);
+                    reader.End();
+                    return new Opening(kind, tag, mode, default);
+                case FrameKind.Claim:
+                    var claim = reader.Name();
+                    reader.End();
+                    return new Opening(kind, tag, null, claim);
+                default:
+                    throw FrameException.Malformed($"a descriptor begins with OPEN or CLAIM, not with 0x{(byte)kind:X2}");
+            }
+        }
+    }
+
+    /// <summary>What a descriptor says, in order: HELLO, OPEN or CLAIM, and proofs.</summary>
+    private sealed class Greeting(TaskCompletionSource<(Hello Hello, Opening Opening)> opening, Welcome welcome, DescriptorSocket socket)
+    {
+        private Hello? _hello;
+
+        /// <summary>Gets the nonces. A program that has no answer yet has no descriptor to prove.</summary>
+        public Action<Guid>? OnProof { get; set; }
+
+        public void Handle(FrameKind kind, uint tag, ReadOnlyMemory<byte> body)
+        {
+            if (_hello is null)
+            {
+                Greet(kind, tag, body);
+            }
+            else if (!opening.Task.IsCompleted)
+            {
+                opening.SetResult((_hello, Opening.Read(kind, tag, body.Span)));
+            }
+            else if (kind == FrameKind.Prove)
+            {
+                var reader = new FrameReader(body.Span);
+                var nonce = reader.Name();
+                reader.End();
+                OnProof?.Invoke(nonce);
+            }
+            else
+            {
+                throw FrameException.Malformed($"a descriptor has no frames of kind 0x{(byte)kind:X2}");
+            }
+        }
+
+        private void Greet(FrameKind kind, uint tag, ReadOnlyMemory<byte> body)
+        {
+            _hello = kind == FrameKind.Hello ? Hello.Read(body.Span) : throw FrameException.Malformed("the first frame is not HELLO");
+            _hello.Check();
+            if (_hello.Role != ConnectionRole.Descriptor)
+            {
+                throw FrameException.Malformed("calls connect to the path itself");
+            }
+
+            var writer = new FrameWriter();
+            welcome.Write(writer, tag);
+            socket.Send(writer.Written.Span);
+        }
+    }
+}
