@@ -47,4 +47,16 @@ internal static partial class LogMessages
 
     [LoggerMessage(2045, LogLevel.Debug, "The cluster did not answer the dashboard: {Problem}")]
     public static partial void ClusterSilent(this ILogger logger, string problem);
+
+    [LoggerMessage(2051, LogLevel.Information, "{Program} of {Identity} opened context {Context} by the gateway")]
+    public static partial void ContextOpened(this ILogger logger, string program, string identity, ContextTag context);
+
+    [LoggerMessage(2052, LogLevel.Information, "{Identity} has closed the last descriptor of context {Context}")]
+    public static partial void ContextClosed(this ILogger logger, string identity, ContextTag context);
+
+    [LoggerMessage(2053, LogLevel.Warning, "A file of context {Context} got no descriptor, and what opened it could not be undone: {Problem}")]
+    public static partial void FileLeft(this ILogger logger, ContextTag context, string problem);
+
+    [LoggerMessage(2054, LogLevel.Warning, "Ended a connection of {Identity} (process {Process}): {Problem}")]
+    public static partial void ConnectionEnded(this ILogger logger, string identity, int process, string problem);
 }

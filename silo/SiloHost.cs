@@ -4,6 +4,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Silo.Clustering;
 using IommuFd.Silo.Dashboard;
+using IommuFd.Silo.Gateway;
 using IommuFd.Silo.Journals;
 using IommuFd.Silo.Security;
 using IommuFd.Silo.Telemetry;
@@ -36,7 +37,9 @@ public static class SiloHost
         Bind(builder.Configuration, DashboardSettings.Section, dashboard);
         var telemetry = new TelemetrySettings();
         Bind(builder.Configuration, TelemetrySettings.Section, telemetry);
-        Configure(builder, settings, contexts, journal, telemetry, dashboard, ConnectionSecurity.SecretOf);
+        var gateway = new GatewaySettings();
+        Bind(builder.Configuration, GatewaySettings.Section, gateway);
+        Configure(builder, settings, contexts, journal, telemetry, dashboard, gateway, ConnectionSecurity.SecretOf);
         if (configure is not null)
         {
             builder.UseOrleans(configure);
@@ -50,9 +53,11 @@ public static class SiloHost
     /// <param name="contexts">The options of its contexts; null for the defaults, which make contexts volatile unless the opener asks otherwise.</param>
     /// <param name="journal">Where it stores journals; null for no journal.</param>
     /// <param name="dashboard">Its dashboard; null for none.</param>
+    /// <param name="gateway">Its gateway for programs outside .NET; null for none.</param>
     /// <param name="cancellationToken">Cancels the start.</param>
     public static async Task<IHost> StartInProcessAsync(
-        Action<ISiloBuilder>? configure = null, ContextOptions? contexts = null, JournalSettings? journal = null, DashboardSettings? dashboard = null, CancellationToken cancellationToken = default)
+        Action<ISiloBuilder>? configure = null, ContextOptions? contexts = null, JournalSettings? journal = null, DashboardSettings? dashboard = null, GatewaySettings? gateway = null,
+        CancellationToken cancellationToken = default)
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
 
@@ -60,6 +65,7 @@ public static class SiloHost
         builder.Logging.AddConsole().SetMinimumLevel(LogLevel.Warning).AddFilter("Orleans", LogLevel.Error);
         Configure(
             builder, new SiloSettings { SiloPort = 0, GatewayPort = 0, ClusterId = $"in-process-{Environment.ProcessId}" }, contexts ?? new(), journal ?? new(), new TelemetrySettings(), dashboard,
+            gateway ?? new(),
             _ => ConnectionSecurity.OwnSecret());
         if (configure is not null)
         {
@@ -110,7 +116,7 @@ public static class SiloHost
 
     private static void Configure(
         HostApplicationBuilder builder, SiloSettings settings, ContextOptions contexts, JournalSettings journal, TelemetrySettings telemetry, DashboardSettings? dashboard,
-        Func<SiloSettings, byte[]?> secretOf)
+        GatewaySettings gateway, Func<SiloSettings, byte[]?> secretOf)
     {
         SettingsValidation.Validate(settings, SiloSettings.Section);
         PostgresDatabase.ReadPasswordFile();
@@ -150,5 +156,6 @@ public static class SiloHost
         }
 
         DashboardServer.AddTo(builder, dashboard);
+        GatewayServer.AddTo(builder, gateway);
     }
 }

@@ -143,14 +143,7 @@ public sealed partial class IommuContext : IAsyncDisposable
         var fileDescriptor = memory?.InstallFile(file) ?? -1;
         if (memory is null || fileDescriptor < 0)
         {
-            await file.DisposeAsync();
-
-            // An access goes with its file, a queue does not.
-            if (file.Target.Type != ObjectType.Access)
-            {
-                await SendAsync(Request(IommuCommand.Destroy, new IommuDestroy { Id = file.Target.Id.Value }), CancellationToken.None);
-            }
-
+            await UndoFileAsync(file);
             return new IoctlReply { Errno = Errno.EMFILE, Diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.NoFreeDescriptor } };
         }
 
@@ -160,6 +153,24 @@ public sealed partial class IommuContext : IAsyncDisposable
         return reply;
     }
 
+    /// <summary>Undoes the ioctl that has opened a file.</summary>
+    internal async Task UndoFileAsync(IommuFile file)
+    {
+        await file.DisposeAsync();
+
+        // An access goes with its file, a queue does not.
+        if (file.Target.Type != ObjectType.Access)
+        {
+            await SendAsync(Request(IommuCommand.Destroy, new IommuDestroy { Id = file.Target.Id.Value }), CancellationToken.None);
+        }
+    }
+
+    /// <summary>Sends an ioctl that was copied in elsewhere.</summary>
+    internal ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken) => SendAsync(request, null, cancellationToken);
+
+    /// <summary>The file that an ioctl of this context has opened.</summary>
+    internal IommuFile FileOf(NewFile opened) => new(opened.File, _grain, _core, _reference.Lease);
+
     internal ValueTask<IoctlBatchReply> SendBatchAsync(IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
         => TracedCalls.IsWanted
             ? _traced.BatchAsync(requests.Length, (this, requests, stopAtFirstError, cancellationToken), static call => call.Item1.SendBatchAsync(isTraced: true, call.requests, call.stopAtFirstError, call.cancellationToken))
@@ -167,8 +178,6 @@ public sealed partial class IommuContext : IAsyncDisposable
 
     /// <summary>Begins what the ioctls of a batch do to what is pinned.</summary>
     internal PinEffect?[] BeginEffects(IoctlRequest[] requests) => Array.ConvertAll(requests, _pins.Begin);
-
-    private IommuFile FileOf(NewFile opened) => new(opened.File, _grain, _core, _reference.Lease);
 
     private async ValueTask<IoctlBatchReply> SendBatchAsync(bool isTraced, IoctlRequest[] requests, bool stopAtFirstError, CancellationToken cancellationToken)
     {
@@ -179,7 +188,7 @@ public sealed partial class IommuContext : IAsyncDisposable
         return await call.StartAsync(cancellationToken);
     }
 
-    private ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken, PinEffect? effect = null)
+    private ValueTask<IoctlReply> SendAsync(IoctlRequest request, PinEffect? effect, CancellationToken cancellationToken)
         => TracedCalls.IsWanted
             ? _traced.IoctlAsync(
                 request.Command, (this, request, effect, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, call.request, call.effect, call.cancellationToken))

@@ -108,10 +108,10 @@ internal static class WireSize
             {
                 bytes += buffer.Answer switch
                 {
-                    UserBufferAnswer.Bytes => Flat + (long)Math.Min(buffer.Length(argument), IoctlLimits.MaxBufferBytes),
+                    UserBufferAnswer.Bytes => Flat + (long)Math.Min(buffer.LengthIn(argument), IoctlLimits.MaxBufferBytes),
 
                     // A piece of memory has at least a byte.
-                    _ => Flat * (long)Math.Min(buffer.Length(argument), IoctlLimits.MaxAccessPieces),
+                    _ => Flat * (long)Math.Min(buffer.LengthIn(argument), IoctlLimits.MaxAccessPieces),
                 };
             }
         }

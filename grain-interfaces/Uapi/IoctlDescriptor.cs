@@ -85,9 +85,7 @@ public sealed class IoctlDescriptor
     /// <param name="argument">The argument.</param>
     /// <returns>The descriptor, or null.</returns>
     public int? FileDescriptor(ReadOnlySpan<byte> argument)
-        => File?.Offset(argument) is { } offset && offset + sizeof(int) <= argument.Length
-            ? BinaryPrimitives.ReadInt32LittleEndian(argument[offset..])
-            : null;
+        => File is { } file && file.IsIn(argument) ? BinaryPrimitives.ReadInt32LittleEndian(argument[file.Offset..]) : null;
 
     /// <inheritdoc/>
     public override string ToString() => $"{Name} (0x{(uint)Command:X})";
@@ -111,7 +109,7 @@ public sealed class IoctlDescriptor
         {
             if (field.FieldType.IsPrimitive)
             {
-                fields.Add(new UapiField(KernelName(field.Name), OffsetOf<T>(field.Name), Marshal.SizeOf(field.FieldType), field.FieldType == typeof(int)));
+                fields.Add(Field<T>(field.Name));
             }
         }
 
@@ -119,15 +117,23 @@ public sealed class IoctlDescriptor
         return new IoctlDescriptor(command, name, Unsafe.SizeOf<T>(), last.Offset + last.Size, [.. fields], buffers, file);
     }
 
-    /// <summary>Describes a buffer whose pointer and length are in the argument <typeparamref name="T"/>.</summary>
-    internal static UserBufferDescriptor Buffer<T>(string pointer, UserBufferAccess access, Func<T, UInt128> length)
+    /// <summary>Describes a buffer whose pointer and length are in the argument <typeparamref name="T"/>: a field times a number of bytes.</summary>
+    internal static UserBufferDescriptor Buffer<T>(string pointer, UserBufferAccess access, string length, int factor = 1)
         where T : unmanaged
-        => Buffer(KernelName(pointer), OffsetOf<T>(pointer), access, length);
+        => new(KernelName(pointer), OffsetOf<T>(pointer), access, new UserBufferLength(UserBufferRule.Factor, Field<T>(length), Factor: factor));
 
-    /// <summary>Describes a buffer whose pointer is at a given offset of <typeparamref name="T"/>, as in a union.</summary>
-    internal static UserBufferDescriptor Buffer<T>(string pointerField, int pointerOffset, UserBufferAccess access, Func<T, UInt128> length)
+    /// <summary>Describes a buffer whose length two fields of the argument <typeparamref name="T"/> make.</summary>
+    internal static UserBufferDescriptor Buffer<T>(string pointer, UserBufferAccess access, UserBufferRule rule, string a, string b)
         where T : unmanaged
-        => new(pointerField, pointerOffset, access, argument => (ulong)UInt128.Min(length(UapiStruct.Read<T>(argument)), ulong.MaxValue));
+        => new(KernelName(pointer), OffsetOf<T>(pointer), access, new UserBufferLength(rule, Field<T>(a), Field<T>(b)));
+
+    /// <summary>A field of a struct that stands at an offset in the argument.</summary>
+    internal static UapiField Field<T>(string name, int at = 0)
+        where T : unmanaged
+    {
+        var type = typeof(T).GetField(name)!.FieldType;
+        return new UapiField(KernelName(name), at + OffsetOf<T>(name), Marshal.SizeOf(type), type == typeof(int));
+    }
 
     private static int OffsetOf<T>(string field) => (int)Marshal.OffsetOf<T>(field);
 

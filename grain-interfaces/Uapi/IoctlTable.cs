@@ -22,14 +22,18 @@ public static class IoctlTable
 
     private static readonly int TestIdField = (int)Marshal.OffsetOf<IommuTestCmd>(nameof(IommuTestCmd.Id));
 
+    private static readonly int TestOpField = (int)Marshal.OffsetOf<IommuTestCmd>(nameof(IommuTestCmd.Op));
+
+    private static readonly int TestUnion = (int)Marshal.OffsetOf<IommuTestCmd>(nameof(IommuTestCmd.Fields));
+
     // The buffers of IOMMU_TEST_CMD, at most one per op.
-    private static readonly (IommuTestOp Op, int PointerOffset, UserBufferAccess Access, Func<IommuTestCmd, UInt128> Length)[] TestBuffers =
+    private static readonly (IommuTestOp Op, UserBufferDescriptor Buffer)[] TestBuffers =
     [
-        (IommuTestOp.MdCheckMap, 32, UserBufferAccess.Probe, cmd => cmd.Fields.As<IommuTestCheckMap>().Length),
-        (IommuTestOp.MdCheckRefs, 24, UserBufferAccess.Probe, cmd => cmd.Fields.As<IommuTestCheckRefs>().Length),
-        (IommuTestOp.AccessPages, 40, UserBufferAccess.Probe, cmd => cmd.Fields.As<IommuTestAccessPages>().Length),
-        (IommuTestOp.AccessRw, 32, UserBufferAccess.Probe, cmd => cmd.Fields.As<IommuTestAccessRw>().Length),
-        (IommuTestOp.Dirty, 48, UserBufferAccess.In, cmd => DirtyBytes(cmd.Fields.As<IommuTestDirty>())),
+        TestBuffer<IommuTestCheckMap>(IommuTestOp.MdCheckMap, nameof(IommuTestCheckMap.Uptr), UserBufferAccess.Probe, nameof(IommuTestCheckMap.Length)),
+        TestBuffer<IommuTestCheckRefs>(IommuTestOp.MdCheckRefs, nameof(IommuTestCheckRefs.Uptr), UserBufferAccess.Probe, nameof(IommuTestCheckRefs.Length)),
+        TestBuffer<IommuTestAccessPages>(IommuTestOp.AccessPages, nameof(IommuTestAccessPages.Uptr), UserBufferAccess.Probe, nameof(IommuTestAccessPages.Length)),
+        TestBuffer<IommuTestAccessRw>(IommuTestOp.AccessRw, nameof(IommuTestAccessRw.Uptr), UserBufferAccess.Probe, nameof(IommuTestAccessRw.Length)),
+        TestBuffer<IommuTestDirty>(IommuTestOp.Dirty, nameof(IommuTestDirty.Uptr), UserBufferAccess.In, nameof(IommuTestDirty.Length), nameof(IommuTestDirty.PageSize)),
     ];
 
     private static readonly IoctlDescriptor?[] Descriptors = Build();
@@ -71,34 +75,34 @@ public static class IoctlTable
             Of<IommuDestroy>(IommuCommand.Destroy, "IOMMU_DESTROY", nameof(IommuDestroy.Id)),
             Of<IommuIoasAlloc>(IommuCommand.IoasAlloc, "IOMMU_IOAS_ALLOC", nameof(IommuIoasAlloc.OutIoasId)),
             Of<IommuIoasAllowIovas>(IommuCommand.IoasAllowIovas, "IOMMU_IOAS_ALLOW_IOVAS", nameof(IommuIoasAllowIovas.AllowedIovas),
-                Buffer<IommuIoasAllowIovas>(nameof(IommuIoasAllowIovas.AllowedIovas), UserBufferAccess.In, cmd => (UInt128)cmd.NumIovas * 16)),
+                Buffer<IommuIoasAllowIovas>(nameof(IommuIoasAllowIovas.AllowedIovas), UserBufferAccess.In, nameof(IommuIoasAllowIovas.NumIovas), 16)),
             Of<IommuIoasCopy>(IommuCommand.IoasCopy, "IOMMU_IOAS_COPY", nameof(IommuIoasCopy.SrcIova)),
             Of<IommuIoasIovaRanges>(IommuCommand.IoasIovaRanges, "IOMMU_IOAS_IOVA_RANGES", nameof(IommuIoasIovaRanges.OutIovaAlignment),
-                Buffer<IommuIoasIovaRanges>(nameof(IommuIoasIovaRanges.AllowedIovas), UserBufferAccess.Out, cmd => (UInt128)cmd.NumIovas * 16)),
+                Buffer<IommuIoasIovaRanges>(nameof(IommuIoasIovaRanges.AllowedIovas), UserBufferAccess.Out, nameof(IommuIoasIovaRanges.NumIovas), 16)),
             Of<IommuIoasMap>(IommuCommand.IoasMap, "IOMMU_IOAS_MAP", nameof(IommuIoasMap.Iova),
-                Buffer<IommuIoasMap>(nameof(IommuIoasMap.UserVa), UserBufferAccess.Probe, cmd => cmd.Length)),
+                Buffer<IommuIoasMap>(nameof(IommuIoasMap.UserVa), UserBufferAccess.Probe, nameof(IommuIoasMap.Length))),
             Of<IommuIoasUnmap>(IommuCommand.IoasUnmap, "IOMMU_IOAS_UNMAP", nameof(IommuIoasUnmap.Length)),
             Of<IommuOption>(IommuCommand.Option, "IOMMU_OPTION", nameof(IommuOption.Val64)),
             Of<IommuVfioIoas>(IommuCommand.VfioIoas, "IOMMU_VFIO_IOAS", nameof(IommuVfioIoas.Reserved)),
             Of<IommuHwptAlloc>(IommuCommand.HwptAlloc, "IOMMU_HWPT_ALLOC", nameof(IommuHwptAlloc.Reserved),
-                Buffer<IommuHwptAlloc>(nameof(IommuHwptAlloc.DataUptr), UserBufferAccess.In, cmd => cmd.DataLen)),
+                Buffer<IommuHwptAlloc>(nameof(IommuHwptAlloc.DataUptr), UserBufferAccess.In, nameof(IommuHwptAlloc.DataLen))),
             Of<IommuHwInfo>(IommuCommand.GetHwInfo, "IOMMU_GET_HW_INFO", nameof(IommuHwInfo.Reserved2),
-                Buffer<IommuHwInfo>(nameof(IommuHwInfo.DataUptr), UserBufferAccess.Out, cmd => cmd.DataLen)),
+                Buffer<IommuHwInfo>(nameof(IommuHwInfo.DataUptr), UserBufferAccess.Out, nameof(IommuHwInfo.DataLen))),
             Of<IommuHwptSetDirtyTracking>(IommuCommand.HwptSetDirtyTracking, "IOMMU_HWPT_SET_DIRTY_TRACKING", nameof(IommuHwptSetDirtyTracking.Reserved)),
             Of<IommuHwptGetDirtyBitmap>(IommuCommand.HwptGetDirtyBitmap, "IOMMU_HWPT_GET_DIRTY_BITMAP", nameof(IommuHwptGetDirtyBitmap.Data),
-                Buffer<IommuHwptGetDirtyBitmap>(nameof(IommuHwptGetDirtyBitmap.Data), UserBufferAccess.Probe, cmd => BitmapBytes(cmd.Length, cmd.PageSize)) with { Answer = UserBufferAnswer.Bytes }),
+                Buffer<IommuHwptGetDirtyBitmap>(nameof(IommuHwptGetDirtyBitmap.Data), UserBufferAccess.Probe, UserBufferRule.BitmapWords, nameof(IommuHwptGetDirtyBitmap.Length), nameof(IommuHwptGetDirtyBitmap.PageSize)) with { Answer = UserBufferAnswer.Bytes }),
             Of<IommuHwptInvalidate>(IommuCommand.HwptInvalidate, "IOMMU_HWPT_INVALIDATE", nameof(IommuHwptInvalidate.Reserved),
-                Buffer<IommuHwptInvalidate>(nameof(IommuHwptInvalidate.DataUptr), UserBufferAccess.In, cmd => (UInt128)cmd.EntryLen * cmd.EntryNum)),
+                Buffer<IommuHwptInvalidate>(nameof(IommuHwptInvalidate.DataUptr), UserBufferAccess.In, UserBufferRule.Product, nameof(IommuHwptInvalidate.EntryLen), nameof(IommuHwptInvalidate.EntryNum))),
             Of<IommuFaultAlloc>(IommuCommand.FaultQueueAlloc, "IOMMU_FAULT_QUEUE_ALLOC", nameof(IommuFaultAlloc.OutFaultFd)),
-            Of<IommuIoasMapFile>(IommuCommand.IoasMapFile, "IOMMU_IOAS_MAP_FILE", nameof(IommuIoasMapFile.Iova), new UserFileDescriptor(_ => MapFileField, IsActedOn: false)),
+            Of<IommuIoasMapFile>(IommuCommand.IoasMapFile, "IOMMU_IOAS_MAP_FILE", nameof(IommuIoasMapFile.Iova), new UserFileDescriptor(MapFileField, IsActedOn: false)),
             Of<IommuViommuAlloc>(IommuCommand.ViommuAlloc, "IOMMU_VIOMMU_ALLOC", nameof(IommuViommuAlloc.OutViommuId),
-                Buffer<IommuViommuAlloc>(nameof(IommuViommuAlloc.DataUptr), UserBufferAccess.InOut, cmd => cmd.DataLen)),
+                Buffer<IommuViommuAlloc>(nameof(IommuViommuAlloc.DataUptr), UserBufferAccess.InOut, nameof(IommuViommuAlloc.DataLen))),
             Of<IommuVdeviceAlloc>(IommuCommand.VdeviceAlloc, "IOMMU_VDEVICE_ALLOC", nameof(IommuVdeviceAlloc.VirtId)),
             Of<IommuIoasChangeProcess>(IommuCommand.IoasChangeProcess, "IOMMU_IOAS_CHANGE_PROCESS", nameof(IommuIoasChangeProcess.Reserved)),
             Of<IommuVeventqAlloc>(IommuCommand.VeventqAlloc, "IOMMU_VEVENTQ_ALLOC", nameof(IommuVeventqAlloc.OutVeventqFd)),
             Of<IommuHwQueueAlloc>(IommuCommand.HwQueueAlloc, "IOMMU_HW_QUEUE_ALLOC", nameof(IommuHwQueueAlloc.Length)),
-            Of<IommuTestCmd>(IommuCommand.TestCmd, "IOMMU_TEST_CMD", nameof(IommuTestCmd.Last), new UserFileDescriptor(AccessFileField, IsActedOn: true),
-                [.. TestBuffers.Select(buffer => TestBuffer(buffer.Op, buffer.PointerOffset, buffer.Access, buffer.Length))]),
+            Of<IommuTestCmd>(IommuCommand.TestCmd, "IOMMU_TEST_CMD", nameof(IommuTestCmd.Last), AccessFile,
+                [.. TestBuffers.Select(buffer => buffer.Buffer)]),
         ];
 
         var table = new IoctlDescriptor?[Length];
@@ -110,24 +114,24 @@ public static class IoctlTable
         return table;
     }
 
-    private static UserBufferDescriptor TestBuffer(IommuTestOp op, int pointerOffset, UserBufferAccess access, Func<IommuTestCmd, UInt128> length)
-    {
-        var buffer = Buffer<IommuTestCmd>($"{op}.uptr", pointerOffset, access, cmd => cmd.Op == (uint)op ? length(cmd) : 0);
-        return op == IommuTestOp.AccessRw ? buffer with { Answer = UserBufferAnswer.Pieces } : buffer;
-    }
-
     // Ops on an access carry its file descriptor in the field that is an object's id for all other ops.
-    private static int? AccessFileField(ReadOnlySpan<byte> argument) => (IommuTestOp)UapiStruct.Read<IommuTestCmd>(argument).Op switch
+    private static UserFileDescriptor AccessFile => new(TestIdField, IsActedOn: true)
     {
-        IommuTestOp.AccessPages or IommuTestOp.DestroyAccessPages or IommuTestOp.AccessRw or IommuTestOp.AccessReplaceIoas => TestIdField,
-        _ => null,
+        Selectors =
+        [
+            Selector(IommuTestOp.AccessPages), Selector(IommuTestOp.DestroyAccessPages), Selector(IommuTestOp.AccessRw), Selector(IommuTestOp.AccessReplaceIoas),
+        ],
     };
 
-    // One bit a page, in whole bytes.
-    private static UInt128 DirtyBytes(IommuTestDirty dirty)
-        => dirty.PageSize == 0 ? 0 : ((UInt128)(dirty.Length / dirty.PageSize) + 7) / 8;
+    private static UapiSelector Selector(IommuTestOp op) => new(TestOpField, (uint)op);
 
-    // One bit a page, in whole 64-bit words.
-    private static UInt128 BitmapBytes(ulong length, ulong pageSize)
-        => pageSize == 0 ? 0 : ((((UInt128)length + pageSize - 1) / pageSize) + 63) / 64 * 8;
+    // The length is a field in bytes, or with a size of pages one bit for each.
+    private static (IommuTestOp Op, UserBufferDescriptor Buffer) TestBuffer<T>(IommuTestOp op, string pointer, UserBufferAccess access, string length, string? pageSize = null)
+        where T : unmanaged
+    {
+        var bytes = Field<T>(length, TestUnion);
+        var rule = pageSize is null ? new UserBufferLength(UserBufferRule.Factor, bytes) : new UserBufferLength(UserBufferRule.BitmapBytes, bytes, Field<T>(pageSize, TestUnion));
+        var buffer = new UserBufferDescriptor($"{op}.uptr", Field<T>(pointer, TestUnion).Offset, access, rule, Selector(op));
+        return (op, op == IommuTestOp.AccessRw ? buffer with { Answer = UserBufferAnswer.Pieces } : buffer);
+    }
 }

@@ -29,19 +29,19 @@ public enum UserBufferAnswer
     Pieces,
 }
 
-/// <summary>
-/// Computes a buffer's length from the argument that points to it. Returns bytes, saturated at 2^64 - 1; 0 if the argument has no such
-/// buffer.
-/// </summary>
-public delegate ulong UserBufferLength(ReadOnlySpan<byte> argument);
-
 /// <summary>One buffer of the caller's that a command's argument points to.</summary>
 /// <param name="PointerField">The kernel's name of the field that holds the address.</param>
 /// <param name="PointerOffset">Offset of the 64-bit address in the argument, in bytes.</param>
 /// <param name="Access">What the command does with it.</param>
-/// <param name="Length">Computes its length.</param>
-public sealed record UserBufferDescriptor(string PointerField, int PointerOffset, UserBufferAccess Access, UserBufferLength Length)
+/// <param name="Length">How its length follows from the argument.</param>
+/// <param name="Selector">What the argument must say to have this buffer; null if every argument has it.</param>
+public sealed record UserBufferDescriptor(string PointerField, int PointerOffset, UserBufferAccess Access, UserBufferLength Length, UapiSelector? Selector = null)
 {
     /// <summary>What the reply carries for it: so a reply's size is known before the command runs.</summary>
     public UserBufferAnswer Answer { get; init; } = Access is UserBufferAccess.Out or UserBufferAccess.InOut ? UserBufferAnswer.Bytes : UserBufferAnswer.None;
+
+    /// <summary>The length of this buffer in an argument.</summary>
+    /// <param name="argument">The argument.</param>
+    /// <returns>Bytes, saturated at 2^64 - 1; 0 if the argument has no such buffer.</returns>
+    public ulong LengthIn(ReadOnlySpan<byte> argument) => Selector is { } selector && !selector.Selects(argument) ? 0 : Length.Of(argument);
 }

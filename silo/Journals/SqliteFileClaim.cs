@@ -23,8 +23,8 @@ internal sealed class SqliteFileClaim : IDisposable
         var owner = $"{path}-owner";
         try
         {
-            SqliteSession.CreateFile($"{path}-lock");
-            SqliteSession.CreateFile(owner);
+            PrivateFile.Create($"{path}-lock");
+            PrivateFile.Create(owner);
             var file = new FileStream($"{path}-lock", FileMode.Open, FileAccess.ReadWrite, FileShare.None);
             File.WriteAllText(owner, claimant);
             return new SqliteFileClaim(file);

@@ -8,14 +8,13 @@ namespace IommuFd.Silo.Journals;
 /// <summary>One connection to a SQLite store, with its statements prepared once. Used by one thread at a time.</summary>
 internal sealed class SqliteSession : IDisposable
 {
-    private static readonly Lock Creating = new();
 
     private readonly SqliteConnection _connection;
     private readonly Dictionary<string, SqliteCommand> _prepared = [];
 
     public SqliteSession(string path, JournalSynchronous synchronous, TimeSpan timeout)
     {
-        CreateFile(path);
+        PrivateFile.Create(path);
         _connection = new SqliteConnection(new SqliteConnectionStringBuilder
         {
             DataSource = path,
@@ -127,38 +126,5 @@ internal sealed class SqliteSession : IDisposable
         }
 
         return command;
-    }
-
-    // Creates a file for this user alone, with its folder. SQLite would create its file readable for all users; its companions (-wal, -shm) inherit its permissions. One thread at a time: closing
-    // a file drops all locks that this process has on it, so no other thread may open it as a database while it is open here.
-    internal static void CreateFile(string path)
-    {
-        lock (Creating)
-        {
-            if (File.Exists(path))
-            {
-                return;
-            }
-
-            if (Path.GetDirectoryName(Path.GetFullPath(path)) is { } folder)
-            {
-                Directory.CreateDirectory(folder);
-            }
-
-            var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
-            if (!OperatingSystem.IsWindows())
-            {
-                options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-            }
-
-            try
-            {
-                File.Open(path, options).Dispose();
-            }
-            catch (IOException) when (File.Exists(path))
-            {
-                // Another process was first.
-            }
-        }
     }
 }

@@ -140,7 +140,8 @@ public sealed class IommuFile : IAsyncDisposable
     /// <returns>Completes when the file is closed.</returns>
     public ValueTask DisposeAsync() => _release.DisposeAsync();
 
-    private ValueTask<FileReply> RunAsync(FileRequest request, CancellationToken cancellationToken)
+    /// <summary>Sends a read or a write that was copied in elsewhere.</summary>
+    internal ValueTask<FileReply> RunAsync(FileRequest request, CancellationToken cancellationToken)
         => TracedCalls.IsWanted
             ? _traced.RunAsync(
                 CallSpan.Context(request is WriteFileRequest ? "write" : "read"),

@@ -76,12 +76,12 @@ internal static class IoctlMarshaller
         var buffers = new List<UserBuffer>();
         for (var i = 0; i < descriptor.Buffers.Count; i++)
         {
-            var (_, pointerOffset, access, lengthOf) = descriptor.Buffers[i];
-            if (lengthOf(argument) is var length && length > 0)
+            var described = descriptor.Buffers[i];
+            if (described.LengthIn(argument) is var length && length > 0)
             {
                 // The argument of an older caller may end before the pointer or within it. Like every field, the pointer is zero-extended then.
-                var pointer = UapiStruct.Read<ulong>(argument.AsSpan(Math.Min(pointerOffset, argument.Length)));
-                buffers.Add(CopyInBuffer(i, pointer, length, access, memory));
+                var pointer = UapiStruct.Read<ulong>(argument.AsSpan(Math.Min(described.PointerOffset, argument.Length)));
+                buffers.Add(CopyInBuffer(i, pointer, length, described.Access, memory));
             }
         }
 

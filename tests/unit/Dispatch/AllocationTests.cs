@@ -63,7 +63,7 @@ public sealed class AllocationTests
             sum += (ulong)index + Decode(call, (IommuCommand)request.Command);
             foreach (var buffer in (UserBufferDescriptor[])IoctlTable.Get((IommuCommand)request.Command).Buffers)
             {
-                sum += buffer.Length(request.Argument);
+                sum += buffer.LengthIn(request.Argument);
             }
         }
 

@@ -144,19 +144,19 @@ public sealed class UserBufferTests
     {
         var argument = UapiStruct.ToBytes(new IommuHwptAlloc { DataLen = 100, DataUptr = 0x1000 });
         var buffer = IoctlTable.Get(IommuCommand.HwptAlloc).Buffers[0];
-        Expect.Equal(0UL, buffer.Length(argument.AsSpan(0, 24)), "data_len of an argument of 24 bytes, which ends before it");
-        Expect.Equal(100UL, buffer.Length(argument.AsSpan(0, 32)), "data_len of an argument of 32 bytes, which ends behind it");
+        Expect.Equal(0UL, buffer.LengthIn(argument.AsSpan(0, 24)), "data_len of an argument of 24 bytes, which ends before it");
+        Expect.Equal(100UL, buffer.LengthIn(argument.AsSpan(0, 32)), "data_len of an argument of 32 bytes, which ends behind it");
     }
 
     private static ulong LengthOf<T>(IommuCommand command, T argument)
         where T : unmanaged
-        => Assert.Single(IoctlTable.Get(command).Buffers).Length(UapiStruct.ToBytes(argument));
+        => Assert.Single(IoctlTable.Get(command).Buffers).LengthIn(UapiStruct.ToBytes(argument));
 
     private static ulong[] TestLengths(uint op, ulong[] words)
     {
         var argument = new IommuTestCmd { Op = op };
         words.CopyTo(argument.Fields);
         var bytes = UapiStruct.ToBytes(argument);
-        return [.. IoctlTable.Get(IommuCommand.TestCmd).Buffers.Select(buffer => buffer.Length(bytes))];
+        return [.. IoctlTable.Get(IommuCommand.TestCmd).Buffers.Select(buffer => buffer.LengthIn(bytes))];
     }
 }

@@ -1,0 +1,167 @@
+namespace IommuFd.GrainInterfaces.Wire;
+
+/// <summary>What an ioctl, a read or a write begins with: the descriptor, and the request's name.</summary>
+internal readonly record struct CallStart(Guid Ticket, OperationId Operation)
+{
+    private const byte WantsText = 1, WasSent = 2;
+
+    /// <summary>Whether the answer is to say in words why it failed.</summary>
+    public bool IsVerbose { get; init; }
+
+    public static (Guid Ticket, long Session, long Sequence, long Settled) ReadNames(ref FrameReader reader)
+        => (reader.Name(), (long)reader.UInt64(), (long)reader.UInt64(), (long)reader.UInt64());
+
+    /// <summary>Joins the names with the flags, which stand further behind.</summary>
+    public static CallStart Of((Guid Ticket, long Session, long Sequence, long Settled) names, byte flags)
+    {
+        if (names.Session == 0 ? names.Sequence != 0 || names.Settled != 0 : names.Settled < 0 || names.Sequence <= names.Settled)
+        {
+            throw FrameException.Malformed("the request's number is not above those that are settled");
+        }
+
+        return new CallStart(names.Ticket, new OperationId(names.Session, names.Sequence, names.Settled, (flags & WasSent) != 0)) { IsVerbose = (flags & WantsText) != 0 };
+    }
+}
+
+/// <summary>An ioctl as the gateway gets it.</summary>
+/// <param name="Start">Descriptor and name.</param>
+/// <param name="Request">The ioctl, without a file that is the gateway's own and without its memory's name.</param>
+/// <param name="FileTicket">The gateway's descriptor that the argument names; null for none.</param>
+internal sealed record IoctlFrame(CallStart Start, IoctlRequest Request, Guid? FileTicket)
+{
+    private const byte NoFile = 0, FileOfProgram = 1, FileOfGateway = 2;
+
+    public static IoctlFrame Read(ReadOnlySpan<byte> body)
+    {
+        var reader = new FrameReader(body);
+        var names = CallStart.ReadNames(ref reader);
+        var (command, writable) = (reader.UInt32(), reader.UInt32());
+        var (tail, buffers, file, flags) = (reader.Choice((byte)ArgumentTail.Faulted), reader.Byte(), reader.Choice(FileOfGateway), reader.Choice(3));
+        var argument = reader.Bytes(reader.Length(IoctlLimits.MaxArgumentBytes));
+        var request = new IoctlRequest
+        {
+            Command = command,
+            Argument = argument,
+            Tail = (ArgumentTail)tail,
+            WritableBytes = writable,
+            Buffers = ReadBuffers(ref reader, buffers),
+            File = file == FileOfProgram ? ReadFile(ref reader) : null,
+        };
+        var ticket = file == FileOfGateway ? reader.Name() : default(Guid?);
+        reader.End();
+        return new IoctlFrame(CallStart.Of(names, flags), request, ticket);
+    }
+
+    private static UserBuffer[]? ReadBuffers(ref FrameReader reader, int count)
+    {
+        if (count == 0)
+        {
+            return null;
+        }
+
+        var buffers = new UserBuffer[count];
+        for (var i = 0; i < count; i++)
+        {
+            var (index, isMapping) = (reader.Byte(), reader.Choice(1) == 1);
+            var (identityLength, contentLength) = (reader.ShortLength(IoctlLimits.MaxIdentityLength), reader.Length(IoctlLimits.MaxBufferBytes));
+            var (address, length, readable, writable) = (reader.UInt64(), reader.UInt64(), reader.UInt64(), reader.UInt64());
+            var (offset, mapped) = (reader.UInt64(), reader.UInt64());
+            var identity = reader.Text(identityLength);
+            if ((i > 0 && index <= buffers[i - 1].Index) || readable > length || writable > length || mapped > length || (ulong)contentLength > readable)
+            {
+                throw FrameException.Malformed($"buffer {index} is out of order, or has more bytes than its length");
+            }
+
+            buffers[i] = new UserBuffer
+            {
+                Index = index,
+                Address = address,
+                Length = length,
+                ReadableBytes = readable,
+                WritableBytes = writable,
+                Content = reader.Bytes(contentLength),
+                Mapping = isMapping ? new FileMapping(new MappedFile(identity), offset, mapped) : null,
+            };
+        }
+
+        return buffers;
+    }
+
+    private static UserFile ReadFile(ref FrameReader reader)
+    {
+        var isMemfd = reader.Choice(1) == 1;
+        reader.Reserved(1);
+        var identityLength = reader.ShortLength(IoctlLimits.MaxIdentityLength);
+        reader.Reserved(4);
+        var length = reader.UInt64();
+        return new UserFile(reader.Text(identityLength), isMemfd, length);
+    }
+}
+
+/// <summary>The answer to an ioctl.</summary>
+internal static class IoctlAnswer
+{
+    private const int MaxText = 64 * 1024;
+
+    /// <param name="writer">Where it goes.</param>
+    /// <param name="tag">The request's tag.</param>
+    /// <param name="reply">The answer.</param>
+    /// <param name="claim">The name of the file that the ioctl has opened; null for none.</param>
+    /// <param name="text">Why it failed; null for no words.</param>
+    public static void Write(FrameWriter writer, uint tag, IoctlReply reply, Guid? claim, string? text)
+    {
+        var at = writer.Begin(FrameKind.Ioctl | FrameKind.Answer, tag);
+        var words = FrameWriter.Utf8(text, MaxText);
+        writer.UInt32((uint)reply.Errno);
+        writer.UInt32((uint)reply.ReturnValue);
+        writer.UInt32((uint)(reply.Argument?.Length ?? 0));
+        writer.UInt16(reply.Buffers?.Length ?? 0);
+        writer.Byte((byte)(reply.Copy is null ? 0 : 1));
+        writer.Byte((byte)(claim is null ? 0 : 1));
+        writer.UInt16((int)(reply.Diagnostic?.Reason ?? DiagnosticReason.None));
+        writer.Reserved(2);
+        writer.UInt32((uint)words.Length);
+        writer.Bytes(reply.Argument);
+        foreach (var write in reply.Buffers ?? [])
+        {
+            writer.UInt64(write.Address);
+            writer.UInt32((uint)write.Content.Length);
+            writer.UInt32(write.ZeroBytes);
+            writer.Byte((byte)(write.IsOr ? 1 : 0));
+            writer.Reserved(7);
+            writer.Bytes(write.Content);
+        }
+
+        if (reply.Copy is { } copy)
+        {
+            Write(writer, copy);
+        }
+
+        if (claim is { } name)
+        {
+            writer.UInt16(reply.File!.Offset);
+            writer.Reserved(6);
+            writer.Name(name);
+        }
+
+        writer.Bytes(words);
+        writer.Finish(at);
+    }
+
+    private static void Write(FrameWriter writer, UserCopy copy)
+    {
+        writer.UInt64(copy.Buffer);
+        writer.Byte((byte)(copy.IsWrite ? 1 : 0));
+        writer.Reserved(3);
+        writer.UInt32((uint)copy.Memory.Length);
+        foreach (var piece in copy.Memory)
+        {
+            var identity = FrameWriter.Utf8(piece.File?.Identity, IoctlLimits.MaxIdentityLength);
+            writer.UInt64(piece.Address);
+            writer.UInt64(piece.Length);
+            writer.UInt16(identity.Length);
+            writer.Reserved(6);
+            writer.Bytes(identity);
+        }
+    }
+}

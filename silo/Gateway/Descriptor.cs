@@ -1,0 +1,220 @@
+using System.Net.Sockets;
+using IommuFd.Client;
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+using Microsoft.AspNetCore.Connections;
+
+namespace IommuFd.Silo.Gateway;
+
+/// <summary>A context that a program has opened, with the queues of which files are open.</summary>
+internal sealed class OpenedContext(IommuContext context, string owner)
+{
+    private readonly Lock _lock = new();
+    private Descriptor[] _queues = [];
+
+    public IommuContext Context => context;
+
+    /// <summary>The identity whose quota it counts in.</summary>
+    public string Owner => owner;
+
+    /// <summary>The descriptors of its queues.</summary>
+    public Descriptor[] Queues => Volatile.Read(ref _queues);
+
+    public void Add(Descriptor queue)
+    {
+        lock (_lock)
+        {
+            Volatile.Write(ref _queues, [.. _queues, queue]);
+        }
+    }
+
+    public void Remove(Descriptor queue)
+    {
+        lock (_lock)
+        {
+            Volatile.Write(ref _queues, Array.FindAll(_queues, other => other != queue));
+        }
+    }
+}
+
+/// <summary>A program's file descriptor: a connection that the kernel closes with its last copy.</summary>
+internal sealed class Descriptor : IAsyncDisposable
+{
+    private readonly ConnectionContext _connection;
+    private readonly OpenedContext _opened;
+    private readonly IommuFile? _file;
+    private readonly HashSet<string> _users;
+    private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly CancellationTokenSource _end = new();
+    private readonly CancellationToken _ended;
+    private readonly SemaphoreSlim _taken = new(0);
+    private readonly Lock _lock = new();
+    private bool _isMarked;
+
+    /// <param name="connection">The connection that it is.</param>
+    /// <param name="opened">The context.</param>
+    /// <param name="file">The file that an ioctl has opened; null for the context's own.</param>
+    /// <param name="opener">The identity that may use it without having proved that it has it.</param>
+    public Descriptor(ConnectionContext connection, OpenedContext opened, IommuFile? file, string opener)
+    {
+        (_connection, _opened, _file, _users) = (connection, opened, file, [opener]);
+        _ended = _end.Token;
+    }
+
+    /// <summary>Its name on calls connections.</summary>
+    public Guid Ticket { get; } = ContextHandle.NewRandom().Value;
+
+    public OpenedContext Opened => _opened;
+
+    /// <summary>The file that an ioctl has opened; null for the context's own.</summary>
+    public IommuFile? File => _file;
+
+    /// <summary>What it is, as RESOLVE answers.</summary>
+    public byte Kind => (byte)(_file is null ? 1 : IsQueue ? 2 : 3);
+
+    /// <summary>Whether it can be read.</summary>
+    public bool IsQueue => _file is { Target.Type: not ObjectType.Access };
+
+    /// <summary>Completes when the file is closed.</summary>
+    public Task Released => _released.Task;
+
+    /// <summary>Whether every copy of the descriptor is closed.</summary>
+    public bool IsOver
+    {
+        get
+        {
+            try
+            {
+                var socket = GatewayPeer.SocketOf(_connection);
+                return _ended.IsCancellationRequested || (socket.Poll(0, SelectMode.SelectRead) && socket.Available == 0);
+            }
+            catch (Exception exception) when (exception is ObjectDisposedException or SocketException)
+            {
+                return true;
+            }
+        }
+    }
+
+    public bool IsFor(string identity)
+    {
+        lock (_lock)
+        {
+            return _users.Contains(identity);
+        }
+    }
+
+    /// <summary>Someone has proved that they have the descriptor.</summary>
+    public void Admit(string identity)
+    {
+        lock (_lock)
+        {
+            _users.Add(identity);
+        }
+    }
+
+    /// <summary>Makes the descriptor readable, if it is not yet.</summary>
+    public void Mark()
+    {
+        lock (_lock)
+        {
+            if (_isMarked)
+            {
+                return;
+            }
+
+            _isMarked = true;
+        }
+
+        try
+        {
+            // Not through the connection's pipe: who polls after the answer to an ioctl must see it.
+            GatewayPeer.SocketOf(_connection).Send([1], SocketFlags.None);
+        }
+        catch (Exception exception) when (exception is ObjectDisposedException or SocketException)
+        {
+            // It is closed.
+        }
+    }
+
+    /// <summary>Whether the mark is to be taken by one who has found the queue empty.</summary>
+    public bool IsMarked
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _isMarked;
+            }
+        }
+    }
+
+    /// <summary>A program has taken the mark.</summary>
+    public void Took()
+    {
+        lock (_lock)
+        {
+            _isMarked = false;
+        }
+
+        _taken.Release();
+    }
+
+    /// <summary>Marks the descriptor if there is something to read now.</summary>
+    public async Task LookAsync()
+    {
+        if (!IsMarked && await IsReadableAsync(TimeSpan.Zero))
+        {
+            Mark();
+        }
+    }
+
+    /// <summary>Whether there is something to read, at once or within a time.</summary>
+    public async Task<bool> IsReadableAsync(TimeSpan wait)
+    {
+        try
+        {
+            return (await _file!.PollAsync(wait, _ended)).HasFlag(PollEvents.In);
+        }
+        catch (Exception exception) when (exception is IommufdException or IommufdTransportException or OperationCanceledException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Marks the descriptor whenever there is something to read, until it is closed.</summary>
+    public async Task WatchAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                if (IsMarked)
+                {
+                    await _taken.WaitAsync(_ended);
+                }
+                else if (await IsReadableAsync(TimeSpan.FromMinutes(1)))
+                {
+                    Mark();
+                }
+                else
+                {
+                    // Where the context does not answer, the wait was none.
+                    await Task.Delay(TimeSpan.FromMilliseconds(100), _ended);
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // It is closed.
+        }
+    }
+
+    /// <summary>Closes what the descriptor leads to.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _end.CancelAsync();
+        await (_file is null ? _opened.Context.DisposeAsync() : _file.DisposeAsync());
+        _released.SetResult();
+        _end.Dispose();
+    }
+}

@@ -1,0 +1,110 @@
+using IommuFd.GrainInterfaces.Wire;
+using Microsoft.AspNetCore.Connections;
+
+namespace IommuFd.Silo.Gateway;
+
+// Answers become ready on any thread, while the last ones are still being written. They collect in one buffer while the other is on its way.
+
+/// <summary>Sends frames on a connection. Thread-safe. A client that does not read is cut off: it slows nobody, and what waits for it is bounded.</summary>
+internal sealed class FrameOutput(ConnectionContext connection)
+{
+    private const int MaxWaiting = 64 << 20;
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    private readonly Lock _lock = new();
+    private FrameWriter _next = new();
+    private FrameWriter _other = new();
+    private Task _sending = Task.CompletedTask;
+    private bool _isSending;
+    private bool _isClosed;
+
+    /// <summary>Writes frames and sends them.</summary>
+    public void Send<TState>(TState state, Action<FrameWriter, TState> write)
+    {
+        lock (_lock)
+        {
+            if (_isClosed)
+            {
+                return;
+            }
+
+            write(_next, state);
+            if (_next.Written.Length > MaxWaiting)
+            {
+                Cut("too much waits for a client that does not read");
+                return;
+            }
+
+            if (_isSending)
+            {
+                return;
+            }
+
+            _isSending = true;
+        }
+
+        _sending = SendAsync();
+    }
+
+    /// <summary>Sends a last frame, and ends.</summary>
+    public async Task ByeAsync(uint tag, ByeReason reason, string text)
+    {
+        Send((tag, reason, text), static (writer, bye) => Bye.Write(writer, bye.tag, bye.reason, bye.text));
+        Close();
+        await _sending;
+    }
+
+    /// <summary>From now on, sends nothing more.</summary>
+    public void Close()
+    {
+        lock (_lock)
+        {
+            _isClosed = true;
+        }
+    }
+
+    private async Task SendAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                FrameWriter full;
+                lock (_lock)
+                {
+                    if (_next.Written.IsEmpty)
+                    {
+                        _isSending = false;
+                        return;
+                    }
+
+                    (full, _next, _other) = (_next, _other, _next);
+                }
+
+                var written = connection.Transport.Output.WriteAsync(full.Written);
+                if (!written.IsCompletedSuccessfully)
+                {
+                    await written.AsTask().WaitAsync(Patience);
+                }
+
+                full.Clear();
+            }
+        }
+        catch (TimeoutException)
+        {
+            Cut($"a client did not read its answers for {Patience.TotalSeconds} s");
+        }
+        catch (Exception exception) when (exception is IOException or InvalidOperationException or OperationCanceledException)
+        {
+            // The client has gone.
+            Close();
+        }
+    }
+
+    private void Cut(string why)
+    {
+        Close();
+        connection.Abort(new ConnectionAbortedException(why));
+    }
+}

@@ -1,0 +1,164 @@
+using System.Collections.Concurrent;
+using IommuFd.Client;
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+using Microsoft.Extensions.Logging;
+
+namespace IommuFd.Silo.Gateway;
+
+/// <summary>What the gateway's programs have open.</summary>
+internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings settings, ILogger<GatewayContexts> logger)
+{
+    private static readonly TimeSpan ClaimPatience = TimeSpan.FromSeconds(10);
+
+    private const int MaxProofs = 4096;
+
+    private readonly ConcurrentDictionary<Guid, Descriptor> _descriptors = new();
+    private readonly ConcurrentDictionary<Guid, (OpenedContext Opened, IommuFile File)> _claims = new();
+    private readonly ConcurrentDictionary<Guid, TaskCompletionSource<Descriptor>> _proofs = new();
+    private readonly ConcurrentDictionary<string, int> _openedBy = new();
+    private readonly IommufdClient _client = new(grains);
+
+    public GatewaySettings Settings => settings;
+
+    public GatewayPrograms Programs { get; } = new(grains);
+
+    /// <summary>Every descriptor.</summary>
+    public ICollection<Descriptor> All => _descriptors.Values;
+
+    /// <summary>The descriptor of a ticket.</summary>
+    public Descriptor? Find(Guid ticket) => _descriptors.GetValueOrDefault(ticket);
+
+    /// <summary>Opens a context for a program.</summary>
+    /// <exception cref="IommufdException">EMFILE where the user has too many; otherwise as the service answers.</exception>
+    public async Task<OpenedContext> OpenAsync(GatewayPeer peer, string program, ContextMode? mode)
+    {
+        if (_openedBy.AddOrUpdate(peer.Identity, 1, static (_, count) => count + 1) > settings.MaxContexts)
+        {
+            Leave(peer.Identity);
+            throw new IommufdException("open", Errno.EMFILE, null);
+        }
+
+        try
+        {
+            var context = await _client.OpenAsync(program, mode);
+            logger.ContextOpened(program, peer.Identity, context.Handle.Key.Tag);
+            return new OpenedContext(context, peer.Identity);
+        }
+        catch
+        {
+            Leave(peer.Identity);
+            throw;
+        }
+    }
+
+    public void Add(Descriptor descriptor)
+    {
+        _descriptors[descriptor.Ticket] = descriptor;
+        if (descriptor.IsQueue)
+        {
+            descriptor.Opened.Add(descriptor);
+            _ = descriptor.WatchAsync();
+        }
+        else
+        {
+            // As for every file of Linux that has no poll.
+            descriptor.Mark();
+        }
+    }
+
+    /// <summary>Closes what a descriptor leads to, whose last copy was closed.</summary>
+    public async Task RemoveAsync(Descriptor descriptor)
+    {
+        descriptor.Opened.Remove(descriptor);
+        await descriptor.DisposeAsync();
+        _descriptors.TryRemove(descriptor.Ticket, out _);
+        if (descriptor.File is null)
+        {
+            Leave(descriptor.Opened.Owner);
+            logger.ContextClosed(descriptor.Opened.Owner, descriptor.Opened.Context.Handle.Key.Tag);
+        }
+    }
+
+    /// <summary>Keeps a file that an ioctl has opened until its descriptor claims it.</summary>
+    /// <returns>The claim.</returns>
+    public Guid Hold(OpenedContext opened, NewFile file)
+    {
+        var claim = ContextHandle.NewRandom().Value;
+        _claims[claim] = (opened, opened.Context.FileOf(file));
+        _ = DiscardLateAsync(claim);
+        return claim;
+    }
+
+    /// <summary>Takes the file of a claim.</summary>
+    public (OpenedContext Opened, IommuFile File)? Take(Guid claim) => _claims.TryRemove(claim, out var held) ? held : null;
+
+    /// <summary>Undoes the ioctl that has opened a file which gets no descriptor.</summary>
+    /// <returns>False without such a claim.</returns>
+    public async Task<bool> DiscardAsync(Guid claim)
+    {
+        if (Take(claim) is not var (opened, file))
+        {
+            return false;
+        }
+
+        try
+        {
+            await opened.Context.UndoFileAsync(file);
+        }
+        catch (Exception exception) when (exception is IommufdTransportException or IommufdException)
+        {
+            // What is left goes with the context.
+            logger.FileLeft(opened.Context.Handle.Key.Tag, exception.Message);
+        }
+
+        return true;
+    }
+
+    /// <summary>A nonce has come by a descriptor.</summary>
+    public void Prove(Guid nonce, Descriptor descriptor)
+    {
+        if (_proofs.Count < MaxProofs)
+        {
+            ProofOf(nonce).TrySetResult(descriptor);
+        }
+    }
+
+    /// <summary>The descriptor by which a nonce comes within a time; null for none.</summary>
+    public async Task<Descriptor?> ProvedAsync(Guid nonce, TimeSpan wait)
+    {
+        try
+        {
+            return await ProofOf(nonce).Task.WaitAsync(wait);
+        }
+        catch (TimeoutException)
+        {
+            return null;
+        }
+        finally
+        {
+            _proofs.TryRemove(nonce, out _);
+        }
+    }
+
+    // What nobody asks about within twice the time is forgotten: proofs cost their sender nothing.
+    private TaskCompletionSource<Descriptor> ProofOf(Guid nonce) => _proofs.GetOrAdd(nonce, added =>
+    {
+        _ = ForgetAsync(added);
+        return new TaskCompletionSource<Descriptor>(TaskCreationOptions.RunContinuationsAsynchronously);
+    });
+
+    private async Task ForgetAsync(Guid nonce)
+    {
+        await Task.Delay(TimeSpan.FromSeconds(2));
+        _proofs.TryRemove(nonce, out _);
+    }
+
+    private async Task DiscardLateAsync(Guid claim)
+    {
+        await Task.Delay(ClaimPatience);
+        await DiscardAsync(claim);
+    }
+
+    private void Leave(string identity) => _openedBy.AddOrUpdate(identity, 0, static (_, count) => count - 1);
+}
