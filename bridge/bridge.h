@@ -160,7 +160,7 @@ struct named_file {
 bool file_name(int fd, struct named_file *file);
 void file_remember(int fd, const struct named_file *file);
 /* The number under which a file is remembered, or -1. */
-int file_find(const void *identity, size_t length);
+int file_find(const void *identity, size_t length, bool *memfd);
 uint16_t identity_of(char identity[MAX_IDENTITY], uint32_t major, uint32_t minor, uint64_t inode);
 
 /* ---- memory.c ---- */

@@ -38,6 +38,7 @@ struct entry {
 struct remembered {
     _Atomic uint32_t version;
     _Atomic int fd;
+    bool memfd;
     uint16_t length;
     char identity[MAX_IDENTITY];
 };
@@ -370,7 +371,7 @@ bool file_name(int fd, struct named_file *file)
     return true;
 }
 
-int file_find(const void *identity, size_t length)
+int file_find(const void *identity, size_t length, bool *memfd)
 {
     struct process *books = process();
     for (uint32_t i = 0; books != NULL && i < NAMED_FILES; i++) {
@@ -378,8 +379,10 @@ int file_find(const void *identity, size_t length)
         uint32_t version = atomic_load(&named->version);
         int fd = atomic_load(&named->fd);
         if (version != 0 && version % 2 == 0 && named->length == length && memcmp(named->identity, identity, length) == 0
-            && atomic_load(&named->version) == version && fd_is_hidden(fd))
+            && atomic_load(&named->version) == version && fd_is_hidden(fd)) {
+            *memfd = named->memfd;
             return fd;
+        }
     }
     return -1;
 }
@@ -388,7 +391,8 @@ int file_find(const void *identity, size_t length)
 void file_remember(int fd, const struct named_file *file)
 {
     struct process *books = process();
-    if (books == NULL || file_find(file->identity, file->identity_length) >= 0)
+    bool memfd;
+    if (books == NULL || file_find(file->identity, file->identity_length, &memfd) >= 0)
         return;
     struct remembered *named = &books->named[atomic_fetch_add(&books->next_named, 1) % NAMED_FILES];
     uint32_t version = atomic_load(&named->version);
@@ -396,6 +400,7 @@ void file_remember(int fd, const struct named_file *file)
         return;
     if (version != 0)
         fd_unhide(&named->fd, 0);
+    named->memfd = file->memfd;
     named->length = file->identity_length;
     memcpy(named->identity, file->identity, MAX_IDENTITY);
     if (fd_hide_copy(fd, 0, &named->fd) < 0)

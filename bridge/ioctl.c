@@ -283,7 +283,7 @@ static bool move(int fd, uint64_t at, uint8_t *chunk, size_t bytes, bool reading
 static bool take_copy(struct reader *answer, struct writer *scratch)
 {
     uint64_t buffer = get_u64(answer);
-    bool from_buffer = (get_u8(answer) & 1) != 0, whole = true;
+    bool from_buffer = (get_u8(answer) & 1) != 0, whole = true, memfd;
     get(answer, 3);
     uint32_t pieces = get_u32(answer);
     scratch->used = 0;
@@ -293,7 +293,7 @@ static bool take_copy(struct reader *answer, struct writer *scratch)
         uint16_t identity_length = get_u16(answer);
         get(answer, 6);
         const uint8_t *identity = get(answer, identity_length);
-        int fd = identity_length > 0 && identity != NULL ? file_find(identity, identity_length) : -1;
+        int fd = identity_length > 0 && identity != NULL ? file_find(identity, identity_length, &memfd) : -1;
         whole = whole && chunk != NULL && identity != NULL && (fd >= 0 || identity_length == 0);
         for (uint64_t done = 0, part; whole && done < length; done += part) {
             part = length - done < CHUNK ? length - done : CHUNK;
@@ -388,18 +388,19 @@ int bridge_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, 
 
 /* ---- what the gateway asks while an ioctl is under way ---- */
 
-/* How much of a piece is there, from its start. */
+/* How much of a piece is there, from its start. Of files, only a memfd's pages can be pinned, and the one it ends in can't. */
 static uint64_t there(uint64_t start, uint64_t length, uint8_t flags, const void *identity, uint16_t identity_length, bool *known)
 {
     struct range range;
     if ((flags & 2) != 0) {
-        int fd = file_find(identity, identity_length);
-        uint64_t end = fd < 0 ? 0 : (file_length(fd) + PAGE - 1) & ~(PAGE - 1);
+        bool memfd = false;
+        int fd = file_find(identity, identity_length, &memfd);
+        uint64_t end = memfd ? file_length(fd) : 0;
         *known = *known && fd >= 0;
         return end <= start ? 0 : end - start < length ? end - start : length;
     }
     memory_probe(start, length, &range);
-    return (flags & 1) != 0 ? range.writable : range.readable;
+    return (flags & 1) != 0 && range.writable < range.readable ? range.writable : range.readable;
 }
 
 void answer_look(struct channel *channel, struct reader *question)
