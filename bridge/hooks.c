@@ -470,8 +470,9 @@ static ssize_t vector(transfer *call, int fd, const struct descriptor *descripto
         return -1;
     }
     for (int i = 0; i < 2 * count; i++) {
-        if (memory_read((uint64_t)(vector + i % count), &part, sizeof part) < sizeof part || (ssize_t)part.iov_len < 0) {
-            errno = (ssize_t)part.iov_len < 0 ? EINVAL : EFAULT;
+        bool readable = memory_read((uint64_t)(vector + i % count), &part, sizeof part) == sizeof part;
+        if (!readable || (ssize_t)part.iov_len < 0) {
+            errno = readable ? EINVAL : EFAULT;
             return -1;
         }
         if (i < count)

@@ -22,7 +22,7 @@ static int receive_fd(int from)
 
 static void send_fd(int to, int fd)
 {
-    union rights rights;
+    union rights rights = {0};
     char byte = 'x';
     struct iovec part = {&byte, 1};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof rights};
