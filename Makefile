@@ -17,7 +17,7 @@ build = $(if $(wildcard artifacts/bin),,echo "Building $(1), which takes about a
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run cluster build test setup format api bench chaos screenshots clean sdk postgres chromium compose
+.PHONY: help demo run cluster build bridge test setup format api bench chaos screenshots clean sdk postgres chromium compose
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,9 +35,12 @@ cluster: sdk postgres ## Starts three silos and their database on this machine u
 	@$(call build,client/cli)
 	@SILO=$${SILO:-$(call built,IommuFd.Silo)/iommufd-silo.dll} exec deploy/cluster
 
-build: sdk ## Builds everything.
+build: sdk bridge ## Builds everything.
 	@$(call restore,IommuFd.Actors.sln)
 	dotnet build IommuFd.Actors.sln -c $(CONFIGURATION) --no-restore -v quiet -nologo
+
+bridge: ## Builds the library by which C programs use an emulated /dev/iommu.
+	@$(MAKE) --no-print-directory -s -C bridge
 
 test: setup build ## Checks the format and runs every test. Installs what they need (make setup).
 	dotnet format IommuFd.Actors.sln --no-restore --verify-no-changes

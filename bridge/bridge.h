@@ -1,0 +1,224 @@
+/*
+ * libiommufd-bridge: /dev/iommu for unmodified C programs, served by a gateway (docs/protocol.md).
+ *
+ *   hooks.c        the functions of libc that are replaced: which call is ours
+ *   files.c        open and stat of the emulated path; read, write and close of our descriptors
+ *   ioctl.c        an ioctl as a request, and its answer as changes of memory
+ *   memory.c       access to the program's memory that can't crash, and what is mapped where
+ *   descriptors.c  which of the program's descriptors are ours, and our own hidden ones
+ *   wire.c         frames and connections
+ *   trace.c        what the program did, for who watches it
+ *
+ * Rules of all files: nothing here allocates from the heap, takes a lock that a fork could leave taken, is a point of
+ * cancellation, or follows a pointer of the program's. So each function works in signal handlers, after fork and vfork,
+ * and wherever libc's own would.
+ */
+#ifndef BRIDGE_H
+#define BRIDGE_H
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && sizeof(void *) == 8, "frames are written as memory has them");
+
+#define PAGE 4096UL
+#define TICKET_BYTES 16
+#define MAX_ARGUMENT 4096U
+#define MAX_BUFFER (1U << 20)
+#define MAX_IDENTITY 64
+
+/* ---- settings: the environment at the program's start ---- */
+
+struct settings {
+    bool active;      /* IOMMUFD_SOCKET is set: else everything goes to libc */
+    uint8_t mode;     /* IOMMUFD_MODE */
+    char socket[108]; /* IOMMUFD_SOCKET */
+    char device[256]; /* IOMMUFD_DEVICE */
+    char trace[108];  /* IOMMUFD_TRACE */
+};
+
+const struct settings *settings(void);
+
+/* ---- wire.c ---- */
+
+enum kind {
+    HELLO = 0x01, OPEN = 0x02, CLAIM = 0x03, PROVE = 0x04,
+    IOCTL = 0x10, READ = 0x11, WRITE = 0x12, TOOK = 0x13, RESOLVE = 0x14, CLOSED = 0x15, DISCARD = 0x16,
+    LOOK = 0x20, ANSWER = 0x80, BYE = 0xFF,
+};
+
+/* A body being written. It grows; 'failed' if memory was short or the body is too long. */
+struct writer {
+    uint8_t *data;
+    size_t used, size;
+    bool failed;
+};
+
+/* A body being read. 'failed' once it was shorter than asked for. */
+struct reader {
+    const uint8_t *at, *end;
+    bool failed;
+};
+
+/* A calls connection. One thread uses it at a time. */
+struct channel {
+    _Atomic int fd;
+    bool busy;         /* a call is under way: a signal handler that finds this takes another channel */
+    bool temporary;
+    uint64_t cookie;   /* of our socket, by which it is known whatever the program does with its number */
+    uint64_t program;  /* whose it is: another one than the process's after a fork */
+    uint32_t tag, max_body;
+    size_t received;   /* bytes in 'in', from the frame that is read now on */
+    size_t frame;      /* bytes of that frame */
+    struct writer out, in;
+    uint32_t table_bytes;
+    uint8_t table[16384];
+};
+
+void *put(struct writer *w, size_t bytes);
+void put_bytes(struct writer *w, const void *bytes, size_t count);
+void put_u8(struct writer *w, uint8_t value);
+void put_u16(struct writer *w, uint16_t value);
+void put_u32(struct writer *w, uint32_t value);
+void put_u64(struct writer *w, uint64_t value);
+const uint8_t *get(struct reader *r, size_t bytes);
+uint8_t get_u8(struct reader *r);
+uint16_t get_u16(struct reader *r);
+uint32_t get_u32(struct reader *r);
+uint64_t get_u64(struct reader *r);
+
+/* The thread's channel, connected; null if the gateway can't be reached. It is given back by channel_give. */
+struct channel *channel_take(void);
+void channel_give(struct channel *channel);
+/* Begins a request, sends it, and waits for its answer. A call that fails (-1) is EIO: the gateway is gone. */
+struct writer *request_begin(struct channel *channel, enum kind kind);
+int request_send(struct channel *channel);
+int request_call(struct channel *channel, struct reader *answer);
+/* Opens a descriptor of the program's: the lowest free number, close-on-exec. -1 and errno on failure. */
+int descriptor_connect(const uint8_t *claim, uint8_t ticket[TICKET_BYTES], uint64_t *cookie);
+/* Sends a nonce on a descriptor. */
+int descriptor_prove(int fd, const uint8_t nonce[16]);
+void say_gone(void);
+void say(const char *const words[]);
+
+/* ---- descriptors.c ---- */
+
+/* What is known about a number. Only a hint: our descriptors are known by the cookies of their sockets. */
+enum fd_state { FD_UNKNOWN, FD_OTHER, FD_OURS, FD_HIDDEN };
+
+enum file_kind { FILE_CONTEXT = 1, FILE_QUEUE = 2, FILE_OTHER = 3 };
+
+/* One of the program's descriptors that lead to the gateway. */
+struct descriptor {
+    uint64_t cookie;
+    uint8_t ticket[TICKET_BYTES];
+    uint8_t kind;
+};
+
+#define FD_STATES 65536
+extern _Atomic uint8_t fd_states[FD_STATES];
+
+static inline bool fd_is_other(int fd)
+{
+    return (unsigned int)fd < FD_STATES && (atomic_load_explicit(&fd_states[fd], memory_order_relaxed) & 3) == FD_OTHER;
+}
+
+enum fd_state fd_state(int fd);
+void fd_note(int fd, enum fd_state state);
+/* Whether a number is one of our own. */
+bool fd_is_hidden(int fd);
+/* Moves a descriptor of our own out of the program's way. 'slot' has its number, wherever it moves. */
+int fd_hide(int fd, uint64_t mark, _Atomic int *slot);
+int fd_hide_copy(int fd, uint64_t mark, _Atomic int *slot);
+void fd_unhide(_Atomic int *slot, uint64_t mark);
+void fd_evict(int fd);
+uint64_t socket_cookie(int fd);
+
+/* Finds what a number leads to; false if it is none of ours. */
+bool descriptor_find(int fd, struct descriptor *found);
+void descriptor_add(int fd, const struct descriptor *added);
+void descriptor_over(const struct descriptor *gone);
+/* This address space's number: another one after a fork. */
+uint64_t program_number(void);
+_Atomic int *maps_slot(void);
+
+/* A file that the program named for a mapping. */
+struct named_file {
+    bool memfd;
+    uint64_t length;
+    uint16_t identity_length;
+    char identity[MAX_IDENTITY];
+};
+
+bool file_name(int fd, struct named_file *file);
+void file_remember(int fd, const struct named_file *file);
+/* The number under which a file is remembered, or -1. */
+int file_find(const void *identity, size_t length, bool *memfd);
+uint16_t identity_of(char identity[MAX_IDENTITY], uint32_t major, uint32_t minor, uint64_t inode);
+
+/* ---- memory.c ---- */
+
+/* Both return how many leading bytes they could copy. */
+size_t memory_read(uint64_t address, void *into, size_t bytes);
+size_t memory_write(uint64_t address, const void *from, size_t bytes);
+/* Leading bytes of an argument that can be written. Changes nothing. */
+uint64_t memory_writable(uint64_t address, uint64_t bytes);
+
+/* What is known about a range: leading bytes that can be read and written, and the file that is mapped there. */
+struct range {
+    uint64_t readable, writable, mapped, file_offset;
+    uint16_t identity_length;
+    char identity[MAX_IDENTITY];
+};
+
+void memory_probe(uint64_t address, uint64_t bytes, struct range *range);
+
+/* ---- ioctl.c, files.c ---- */
+
+int bridge_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, uint64_t argument);
+void answer_look(struct channel *channel, struct reader *question);
+int bridge_open(int flags);
+void bridge_closed(const struct descriptor *descriptor);
+ssize_t bridge_read(int fd, const struct descriptor *descriptor, uint64_t address, size_t count);
+ssize_t bridge_write(int fd, const struct descriptor *descriptor, uint64_t address, size_t count);
+
+/* ---- trace.c ---- */
+
+/*
+ * With IOMMUFD_TRACE, each call on our descriptors sends one datagram to that Unix socket, without waiting; what the
+ * socket has no room for is lost. All integers are little-endian:
+ *
+ *   u32 kind (1 ioctl, 2 open, 3 close, 4 read, 5 write)   u32 process   u32 thread   i32 errno
+ *   u64 start (CLOCK_MONOTONIC, ns)   u64 duration (ns)   i32 descriptor   u32 command
+ *   u64 the caller's return address   u32 bytes in   u32 bytes out   u32 bytes of text   u32 reserved
+ *   in: the argument before the call (at most 512 bytes)   out: the same after it   text: why it failed
+ */
+enum trace_kind { TRACE_IOCTL = 1, TRACE_OPEN, TRACE_CLOSE, TRACE_READ, TRACE_WRITE };
+
+#define TRACE_BYTES 512
+
+struct trace {
+    bool on;
+    enum trace_kind kind;
+    int fd;
+    uint32_t command;
+    uint64_t start, caller, argument;
+    uint32_t in_bytes;
+    uint8_t in[TRACE_BYTES];
+};
+
+extern __thread char trace_text[256];
+extern __thread uint16_t trace_text_length;
+
+void trace_begin(struct trace *trace, enum trace_kind kind, int fd, uint32_t command, uint64_t argument, const void *caller);
+void trace_end(struct trace *trace, int error);
+void trace_why(const uint8_t *text, size_t length);
+
+#endif

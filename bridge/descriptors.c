@@ -1,0 +1,409 @@
+/*
+ * Which numbers are ours. A descriptor of the program's is known by the cookie of its socket, which all its copies share
+ * and which the kernel never gives again; the table leads from the cookie to the ticket. What a number is, is only a
+ * hint beside it: it lets calls on other files pass at once.
+ *
+ * All that a forked child must not share with its parent lies in one mapping that the kernel empties in the child.
+ */
+#define _GNU_SOURCE
+#include "bridge.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+#define ENTRIES 32768U
+#define WINDOW 256U /* an entry lies at most this far behind its place */
+#define HIDDEN_LIMIT 16384
+#define NAMED_FILES 256U
+
+/* An entry of the table: free (0) or over (1), being written (2), or a cookie. */
+#define ENTRY_OVER 1U
+#define ENTRY_BUSY 2U
+
+struct entry {
+    _Atomic uint64_t cookie;
+    uint8_t ticket[TICKET_BYTES];
+    uint8_t kind;
+};
+
+/* A file that a mapping named: 'version' is odd while it is written. */
+struct remembered {
+    _Atomic uint32_t version;
+    _Atomic int fd;
+    bool memfd;
+    uint16_t length;
+    char identity[MAX_IDENTITY];
+};
+
+struct process {
+    _Atomic uint64_t program;
+    _Atomic int chooser; /* the thread that begins this process's books */
+    _Atomic int maps;    /* the number of /proc/self/maps, plus 1 */
+    _Atomic uint32_t next_named;
+    struct remembered named[NAMED_FILES];
+    struct entry entries[ENTRIES];
+};
+
+/* Who owns a hidden number, and by what it is recognized. */
+struct hidden {
+    _Atomic uint64_t mark;
+    _Atomic(_Atomic int *) slot;
+};
+
+_Atomic uint8_t fd_states[FD_STATES];
+static struct hidden hidden[HIDDEN_LIMIT];
+static _Atomic(struct process *) the_process;
+
+/* ---- what a number is ---- */
+
+enum fd_state fd_state(int fd)
+{
+    return (unsigned int)fd < FD_STATES ? (enum fd_state)(atomic_load(&fd_states[fd]) & 3) : FD_UNKNOWN;
+}
+
+/* The upper bits count changes, so that a late finding about what the number was before is not noted. */
+void fd_note(int fd, enum fd_state state)
+{
+    if ((unsigned int)fd >= FD_STATES)
+        return;
+    uint8_t before = atomic_load(&fd_states[fd]);
+    while (!atomic_compare_exchange_weak(&fd_states[fd], &before, (uint8_t)(((before & ~3U) + 4U) | state)))
+        ;
+}
+
+static void note_other(int fd, uint8_t before)
+{
+    if ((unsigned int)fd < FD_STATES && (before & 3) != FD_HIDDEN)
+        atomic_compare_exchange_strong(&fd_states[fd], &before, (uint8_t)((before & ~3U) | FD_OTHER));
+}
+
+uint64_t socket_cookie(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t size = sizeof cookie;
+    return syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+/* ---- numbers of our own ---- */
+
+/* A socket is recognized by its cookie, another file by its device and inode. */
+static uint64_t mark_of(int fd)
+{
+    uint64_t cookie = socket_cookie(fd);
+    struct stat status;
+    if (cookie == 0 && syscall(SYS_fstat, fd, &status) == 0)
+        cookie = ((uint64_t)status.st_dev << 40 ^ (uint64_t)status.st_ino) | 1ULL << 63;
+    return cookie;
+}
+
+bool fd_is_hidden(int fd)
+{
+    if (fd_state(fd) != FD_HIDDEN)
+        return false;
+    if (mark_of(fd) == atomic_load(&hidden[fd].mark))
+        return true;
+    fd_note(fd, FD_UNKNOWN); /* closed or replaced behind our back */
+    return false;
+}
+
+/* A copy at a high number, below which the program's own come and go. */
+static int dup_high(int fd)
+{
+    struct rlimit limit = {.rlim_cur = 1024};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    int top = limit.rlim_cur > HIDDEN_LIMIT ? HIDDEN_LIMIT : (int)limit.rlim_cur;
+    for (int room = 256; room <= top; room *= 2) {
+        long high = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top - room);
+        if (high >= 0 && high < HIDDEN_LIMIT)
+            return (int)high;
+        if (high >= 0)
+            syscall(SYS_close, high);
+    }
+    return -1;
+}
+
+int fd_hide_copy(int fd, uint64_t mark, _Atomic int *slot)
+{
+    int high = dup_high(fd);
+    if (high < 0)
+        return -1;
+    atomic_store(&hidden[high].mark, mark != 0 ? mark : mark_of(high));
+    atomic_store(&hidden[high].slot, slot);
+    atomic_store(slot, high);
+    fd_note(high, FD_HIDDEN);
+    return high;
+}
+
+int fd_hide(int fd, uint64_t mark, _Atomic int *slot)
+{
+    int high = fd_hide_copy(fd, mark, slot);
+    if (high >= 0)
+        syscall(SYS_close, fd);
+    return high;
+}
+
+void fd_unhide(_Atomic int *slot, uint64_t mark)
+{
+    int fd = atomic_exchange(slot, -1);
+    if (fd >= 0 && fd_is_hidden(fd) && (mark == 0 || atomic_load(&hidden[fd].mark) == mark)) {
+        fd_note(fd, FD_UNKNOWN);
+        syscall(SYS_close, fd);
+    }
+}
+
+/* The program takes a number of ours for its own: ours moves on. */
+void fd_evict(int fd)
+{
+    if (!fd_is_hidden(fd))
+        return;
+    _Atomic int *slot = atomic_load(&hidden[fd].slot);
+    int moved = dup_high(fd);
+    if (moved >= 0) {
+        atomic_store(&hidden[moved].mark, atomic_load(&hidden[fd].mark));
+        atomic_store(&hidden[moved].slot, slot);
+        fd_note(moved, FD_HIDDEN);
+    }
+    atomic_store(slot, moved);
+    fd_note(fd, FD_UNKNOWN);
+}
+
+/* ---- the process ---- */
+
+static struct process *process(void)
+{
+    struct process *process = atomic_load_explicit(&the_process, memory_order_acquire);
+    if (process != NULL)
+        return process;
+    struct process *made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (made == MAP_FAILED)
+        return NULL;
+    madvise(made, sizeof *made, MADV_WIPEONFORK);
+    if (atomic_compare_exchange_strong(&the_process, &process, made))
+        return made;
+    munmap(made, sizeof *made);
+    return process;
+}
+
+/* Numbers that the parent hid are copies of its connections: while they are open, the gateway would not see it end. */
+static void close_inherited(void)
+{
+    for (int fd = 0; fd < HIDDEN_LIMIT; fd++) {
+        if (fd_is_hidden(fd)) {
+            fd_note(fd, FD_UNKNOWN);
+            syscall(SYS_close, fd);
+        }
+    }
+}
+
+uint64_t program_number(void)
+{
+    struct process *books = process();
+    if (books == NULL)
+        return 1;
+    uint64_t program;
+    int self = 0;
+    while ((program = atomic_load(&books->program)) == 0) {
+        int chooser = 0;
+        if (self == 0)
+            self = (int)syscall(SYS_gettid);
+        if (atomic_compare_exchange_strong(&books->chooser, &chooser, self) || chooser == self) {
+            uint64_t chosen = 0;
+            close_inherited();
+            while (chosen == 0)
+                if (syscall(SYS_getrandom, &chosen, sizeof chosen, 0) < 0)
+                    chosen = (uint64_t)self << 32 | (uint64_t)time(NULL);
+            atomic_store(&books->program, chosen);
+        } else {
+            sched_yield();
+        }
+    }
+    return program;
+}
+
+_Atomic int *maps_slot(void)
+{
+    struct process *books = process();
+    return books == NULL ? NULL : &books->maps;
+}
+
+/* ---- the program's descriptors ---- */
+
+static bool table_find(uint64_t cookie, struct descriptor *found)
+{
+    struct process *books = process();
+    for (uint32_t i = 0; books != NULL && i < WINDOW; i++) {
+        struct entry *entry = &books->entries[(cookie + i) % ENTRIES];
+        uint64_t there = atomic_load_explicit(&entry->cookie, memory_order_acquire);
+        if (there == 0)
+            return false;
+        if (there == cookie) {
+            *found = (struct descriptor){.cookie = cookie, .kind = entry->kind};
+            memcpy(found->ticket, entry->ticket, TICKET_BYTES);
+            return atomic_load(&entry->cookie) == cookie;
+        }
+    }
+    return false;
+}
+
+void descriptor_add(int fd, const struct descriptor *added)
+{
+    struct process *books = process();
+    for (uint32_t i = 0; books != NULL && i < WINDOW; i++) {
+        struct entry *entry = &books->entries[(added->cookie + i) % ENTRIES];
+        uint64_t there = atomic_load(&entry->cookie);
+        if (there <= ENTRY_OVER && atomic_compare_exchange_strong(&entry->cookie, &there, ENTRY_BUSY)) {
+            memcpy(entry->ticket, added->ticket, TICKET_BYTES);
+            entry->kind = added->kind;
+            atomic_store_explicit(&entry->cookie, added->cookie, memory_order_release);
+            break;
+        }
+    }
+    fd_note(fd, FD_OURS);
+}
+
+void descriptor_over(const struct descriptor *gone)
+{
+    struct process *books = process();
+    for (uint32_t i = 0; books != NULL && i < WINDOW; i++) {
+        struct entry *entry = &books->entries[(gone->cookie + i) % ENTRIES];
+        uint64_t cookie = gone->cookie;
+        if (atomic_compare_exchange_strong(&entry->cookie, &cookie, ENTRY_OVER))
+            return;
+    }
+}
+
+/* Whether a socket is connected to the gateway: to the same path, or to the same socket by another. */
+static bool leads_to_gateway(int fd)
+{
+    struct sockaddr_un peer = {0};
+    socklen_t size = sizeof peer - 1;
+    struct stat one, other;
+    if (syscall(SYS_getpeername, fd, &peer, &size) < 0 || peer.sun_family != AF_UNIX || peer.sun_path[0] == '\0')
+        return false;
+    return strncmp(peer.sun_path, settings()->socket, sizeof peer.sun_path) == 0
+        || (syscall(SYS_newfstatat, AT_FDCWD, peer.sun_path, &one, 0) == 0
+            && syscall(SYS_newfstatat, AT_FDCWD, settings()->socket, &other, 0) == 0
+            && one.st_dev == other.st_dev && one.st_ino == other.st_ino);
+}
+
+/* Asks the gateway about a descriptor that was inherited or received. */
+static bool resolve(int fd, struct descriptor *found)
+{
+    uint8_t nonce[16];
+    struct reader answer;
+    bool known = false;
+    if (syscall(SYS_getrandom, nonce, sizeof nonce, 0) != sizeof nonce)
+        return false;
+    struct channel *channel = channel_take();
+    if (channel == NULL)
+        return false;
+    struct writer *out = request_begin(channel, RESOLVE);
+    put_bytes(out, nonce, sizeof nonce);
+    if (descriptor_prove(fd, nonce) == 0 && request_call(channel, &answer) == 0 && get_u32(&answer) == 0) {
+        uint32_t kind = get_u32(&answer);
+        const uint8_t *ticket = get(&answer, TICKET_BYTES);
+        if (ticket != NULL) {
+            found->kind = (uint8_t)kind;
+            memcpy(found->ticket, ticket, TICKET_BYTES);
+            known = true;
+        }
+    }
+    channel_give(channel);
+    return known;
+}
+
+bool descriptor_find(int fd, struct descriptor *found)
+{
+    if (fd < 0 || fd_is_other(fd))
+        return false;
+    uint8_t before = fd < FD_STATES ? atomic_load(&fd_states[fd]) : 0;
+    if (!settings()->active) {
+        note_other(fd, before);
+        return false;
+    }
+    uint64_t cookie = socket_cookie(fd);
+    if (cookie == 0) {
+        if (errno == ENOTSOCK)
+            note_other(fd, before);
+        return false;
+    }
+    program_number();
+    if (table_find(cookie, found))
+        return true;
+    if ((before & 3) == FD_HIDDEN && fd_is_hidden(fd))
+        return false;
+    if (!leads_to_gateway(fd)) {
+        if (errno != ENOTCONN)
+            note_other(fd, before);
+        return false;
+    }
+    found->cookie = cookie;
+    if (!resolve(fd, found))
+        return false;
+    descriptor_add(fd, found);
+    return true;
+}
+
+/* ---- files that mappings name ---- */
+
+uint16_t identity_of(char identity[MAX_IDENTITY], uint32_t major, uint32_t minor, uint64_t inode)
+{
+    return (uint16_t)snprintf(identity, MAX_IDENTITY, "%x:%x:%llx", major, minor, (unsigned long long)inode);
+}
+
+bool file_name(int fd, struct named_file *file)
+{
+    struct stat status;
+    if (fd < 0 || fd_is_hidden(fd) || syscall(SYS_fstat, fd, &status) < 0)
+        return false;
+    uint64_t device = status.st_dev;
+    file->memfd = syscall(SYS_fcntl, fd, F_GET_SEALS) >= 0;
+    file->length = (uint64_t)status.st_size;
+    file->identity_length = identity_of(file->identity, (uint32_t)(device >> 8 & 0xFFF), (uint32_t)((device & 0xFF) | (device >> 12 & 0xFFF00)), status.st_ino);
+    return true;
+}
+
+int file_find(const void *identity, size_t length, bool *memfd)
+{
+    struct process *books = process();
+    for (uint32_t i = 0; books != NULL && i < NAMED_FILES; i++) {
+        struct remembered *named = &books->named[i];
+        uint32_t version = atomic_load(&named->version);
+        int fd = atomic_load(&named->fd);
+        if (version != 0 && version % 2 == 0 && named->length == length && memcmp(named->identity, identity, length) == 0
+            && atomic_load(&named->version) == version && fd_is_hidden(fd)) {
+            *memfd = named->memfd;
+            return fd;
+        }
+    }
+    return -1;
+}
+
+/* Keeps a copy, so that the file is there when the service asks about it, as Linux keeps it for the mapping. */
+void file_remember(int fd, const struct named_file *file)
+{
+    struct process *books = process();
+    bool memfd;
+    if (books == NULL || file_find(file->identity, file->identity_length, &memfd) >= 0)
+        return;
+    struct remembered *named = &books->named[atomic_fetch_add(&books->next_named, 1) % NAMED_FILES];
+    uint32_t version = atomic_load(&named->version);
+    if (version % 2 != 0 || !atomic_compare_exchange_strong(&named->version, &version, version + 1))
+        return;
+    if (version != 0)
+        fd_unhide(&named->fd, 0);
+    named->memfd = file->memfd;
+    named->length = file->identity_length;
+    memcpy(named->identity, file->identity, MAX_IDENTITY);
+    if (fd_hide_copy(fd, 0, &named->fd) < 0)
+        atomic_store(&named->fd, -1);
+    atomic_store(&named->version, version + 2);
+}

@@ -1,0 +1,430 @@
+/*
+ * An ioctl as one request, and its answer as changes of the program's memory. The bridge describes memory and decides
+ * nothing: what an argument has beside its bytes is in the gateway's table of commands, and errnos are the service's.
+ */
+#define _GNU_SOURCE
+#include "bridge.h"
+
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+__extension__ typedef unsigned __int128 wide;
+
+#define CHUNK 65536UL
+
+/* A command's rows in the table. */
+struct command {
+    uint16_t minimum;
+    uint8_t buffers, files;
+    struct reader rows;
+};
+
+struct argument {
+    uint64_t address;
+    uint32_t size; /* as its first u32 says */
+    size_t bytes;  /* that could be read, of at most MAX_ARGUMENT */
+    uint8_t data[MAX_ARGUMENT + 8];
+};
+
+static bool find_command(struct channel *channel, uint32_t number, struct command *command)
+{
+    struct reader table = {.at = channel->table, .end = channel->table + channel->table_bytes};
+    uint16_t count = get_u16(&table);
+    get(&table, 6);
+    for (uint16_t i = 0; i < count && !table.failed; i++) {
+        uint32_t there = get_u32(&table);
+        command->minimum = get_u16(&table);
+        command->buffers = get_u8(&table);
+        command->files = get_u8(&table);
+        command->rows = table;
+        if (there == number)
+            return !table.failed;
+        get(&table, 20U * command->buffers + 8U * command->files);
+    }
+    return false;
+}
+
+/* A field of the argument. Behind the argument's bytes is zero, as for the kernel. */
+static uint64_t field(const struct argument *argument, size_t offset, size_t bytes)
+{
+    uint64_t value = 0;
+    if (offset < argument->bytes && bytes <= sizeof value)
+        memcpy(&value, argument->data + offset, bytes < argument->bytes - offset ? bytes : argument->bytes - offset);
+    return value;
+}
+
+static bool selected(const struct argument *argument, uint16_t selector, uint32_t value)
+{
+    return selector == 0xFFFF || field(argument, selector, 4) == value;
+}
+
+static uint64_t buffer_length(uint8_t rule, uint64_t a, uint64_t b, uint16_t factor)
+{
+    wide length = 0;
+    if (rule == 0)
+        length = (wide)a * factor;
+    else if (rule == 1)
+        length = (wide)a * b;
+    else if (rule == 2 && b != 0)
+        length = (((wide)a + b - 1) / b + 63) / 64 * 8;
+    else if (rule == 3 && b != 0)
+        length = ((wide)(a / b) + 7) / 8;
+    return length > UINT64_MAX ? UINT64_MAX : (uint64_t)length;
+}
+
+/* ---- copy in ---- */
+
+/* Reads the argument: mostly one system call, in which its size is found too. */
+static void read_argument(struct argument *argument, uint64_t address)
+{
+    size_t first = PAGE - address % PAGE;
+    first = first > 256 ? 256 : first < 4 ? 4 : first;
+    argument->address = address;
+    argument->bytes = memory_read(address, argument->data, first);
+    if (argument->bytes < sizeof argument->size)
+        return;
+    memcpy(&argument->size, argument->data, sizeof argument->size);
+    size_t wanted = argument->size < 4 ? 4 : argument->size > MAX_ARGUMENT ? MAX_ARGUMENT : argument->size;
+    if (wanted <= argument->bytes)
+        argument->bytes = wanted;
+    else if (argument->bytes == first)
+        argument->bytes += memory_read(address + first, argument->data + first, wanted - first);
+}
+
+/* What lies behind the bytes that travel: 0 zeros, 1 a byte that is not zero, 2 one that can't be read. */
+static uint8_t scan_tail(const struct argument *argument, struct writer *scratch)
+{
+    size_t wanted = argument->size > MAX_ARGUMENT ? MAX_ARGUMENT : argument->size;
+    if (argument->bytes < sizeof argument->size || argument->bytes < wanted)
+        return 2;
+    for (uint64_t done = argument->bytes; done < argument->size; done += wanted) {
+        wanted = argument->size - done < CHUNK ? (size_t)(argument->size - done) : CHUNK;
+        scratch->used = 0;
+        uint8_t *chunk = put(scratch, CHUNK);
+        size_t got = chunk == NULL ? 0 : memory_read(argument->address + done, chunk, wanted);
+        if (got > 0 && (chunk[0] != 0 || memcmp(chunk, chunk + 1, got - 1) != 0))
+            return 1;
+        if (got < wanted)
+            return 2;
+    }
+    return 0;
+}
+
+static void put_buffer(struct writer *out, uint8_t index, uint8_t access, uint64_t address, uint64_t length)
+{
+    struct range range = {0};
+    uint32_t content = 0;
+    size_t head = out->used;
+    /* A buffer that is only read is known by reading it, if all of it travels. */
+    if (access != 0 || length > MAX_BUFFER)
+        memory_probe(address, length, &range);
+    if (access != 3)
+        range.identity_length = 0;
+    put_u8(out, index);
+    put_u8(out, range.identity_length > 0);
+    put_u16(out, range.identity_length);
+    put_u32(out, 0);
+    put_u64(out, address);
+    put_u64(out, length);
+    put_u64(out, 0);
+    put_u64(out, access == 0 ? 0 : range.writable);
+    put_u64(out, range.identity_length > 0 ? range.file_offset : 0);
+    put_u64(out, range.identity_length > 0 ? range.mapped : 0);
+    put_bytes(out, range.identity, range.identity_length);
+    if (access == 0 || access == 2) {
+        size_t wanted = length < MAX_BUFFER ? (size_t)length : MAX_BUFFER;
+        void *into = put(out, wanted);
+        content = into == NULL ? 0 : (uint32_t)memory_read(address, into, wanted);
+        if (into != NULL)
+            out->used -= wanted - content;
+        if (content < wanted || length <= MAX_BUFFER)
+            range.readable = content;
+    }
+    if (!out->failed) {
+        uint64_t readable = access == 1 ? 0 : range.readable;
+        memcpy(out->data + head + 4, &content, sizeof content);
+        memcpy(out->data + head + 24, &readable, sizeof readable);
+    }
+}
+
+static uint8_t put_buffers(struct writer *out, struct command *command, const struct argument *argument)
+{
+    uint8_t count = 0;
+    for (uint8_t i = 0; i < command->buffers; i++) {
+        uint8_t access = get_u8(&command->rows), rule = get_u8(&command->rows);
+        uint16_t pointer = get_u16(&command->rows), offset_a = get_u16(&command->rows), offset_b = get_u16(&command->rows);
+        uint8_t bytes_a = get_u8(&command->rows), bytes_b = get_u8(&command->rows);
+        uint16_t factor = get_u16(&command->rows), selector = get_u16(&command->rows);
+        get_u16(&command->rows);
+        uint32_t value = get_u32(&command->rows);
+        uint64_t length = buffer_length(rule, field(argument, offset_a, bytes_a), field(argument, offset_b, bytes_b), factor);
+        if (argument->bytes >= command->minimum && selected(argument, selector, value) && length > 0) {
+            put_buffer(out, i, access, field(argument, pointer, 8), length);
+            count++;
+        }
+    }
+    return count;
+}
+
+/* The file that the argument names. Returns what it is: 0 none, 1 the program's, 2 a descriptor of the gateway's. */
+static uint8_t put_file(struct writer *out, struct command *command, const struct argument *argument)
+{
+    struct descriptor ours;
+    struct named_file file;
+    for (uint8_t i = 0; i < command->files; i++) {
+        uint16_t offset = get_u16(&command->rows), selector = get_u16(&command->rows);
+        uint32_t value = get_u32(&command->rows);
+        if (!selected(argument, selector, value) || offset + 4U > argument->bytes)
+            continue;
+        int fd = (int)field(argument, offset, 4);
+        if (descriptor_find(fd, &ours)) {
+            put_bytes(out, ours.ticket, TICKET_BYTES);
+            return 2;
+        }
+        if (!file_name(fd, &file))
+            return 0;
+        file_remember(fd, &file);
+        put_u8(out, file.memfd);
+        put_u8(out, 0);
+        put_u16(out, file.identity_length);
+        put_u32(out, 0);
+        put_u64(out, file.length);
+        put_bytes(out, file.identity, file.identity_length);
+        return 1;
+    }
+    return 0;
+}
+
+static void put_request(struct channel *channel, const struct descriptor *descriptor, uint32_t number, const struct argument *argument)
+{
+    struct writer *out = request_begin(channel, IOCTL);
+    struct command command = {0};
+    uint32_t writable = 0;
+    uint8_t counts[3] = {scan_tail(argument, &channel->in), 0, 0};
+    if (argument->bytes >= sizeof argument->size)
+        writable = (uint32_t)memory_writable(argument->address, argument->size);
+    put_bytes(out, descriptor->ticket, TICKET_BYTES);
+    put_u64(out, 0);
+    put_u64(out, 0);
+    put_u64(out, 0);
+    put_u32(out, number);
+    put_u32(out, writable);
+    size_t head = out->used;
+    put_u32(out, 0);
+    put_u32(out, (uint32_t)argument->bytes);
+    put_bytes(out, argument->data, argument->bytes);
+    if (find_command(channel, number, &command)) {
+        counts[1] = put_buffers(out, &command, argument);
+        counts[2] = put_file(out, &command, argument);
+    }
+    if (!out->failed) {
+        memcpy(out->data + head, counts, sizeof counts);
+        out->data[head + 3] = settings()->trace[0] != '\0';
+    }
+}
+
+/* ---- copy out ---- */
+
+/* Leaves out what can't be accessed, page by page. */
+static void or_bits(uint64_t address, const uint8_t *bits, size_t bytes)
+{
+    uint8_t there[PAGE];
+    for (size_t done = 0; done < bytes;) {
+        size_t part = PAGE - (address + done) % PAGE < bytes - done ? PAGE - (address + done) % PAGE : bytes - done;
+        if (memory_read(address + done, there, part) == part) {
+            for (size_t i = 0; i < part; i++)
+                there[i] |= bits[done + i];
+            memory_write(address + done, there, part);
+        }
+        done += part;
+    }
+}
+
+static void take_write(struct reader *answer)
+{
+    static const uint8_t zeros[PAGE];
+    uint64_t address = get_u64(answer);
+    uint32_t length = get_u32(answer), behind = get_u32(answer);
+    uint8_t flags = get_u8(answer);
+    get(answer, 7);
+    const uint8_t *content = get(answer, length);
+    if (content == NULL)
+        return;
+    if ((flags & 1) != 0) {
+        or_bits(address, content, length);
+        return;
+    }
+    if (memory_write(address, content, length) < length)
+        return;
+    for (uint64_t at = address + length; behind > 0;) {
+        size_t part = behind < sizeof zeros ? behind : sizeof zeros;
+        if (memory_write(at, zeros, part) < part)
+            return;
+        at += part;
+        behind -= (uint32_t)part;
+    }
+}
+
+static uint64_t file_length(int fd)
+{
+    struct stat status;
+    return syscall(SYS_fstat, fd, &status) == 0 ? (uint64_t)status.st_size : 0;
+}
+
+/* A place that a copy reads or writes: the program's memory, or a file that a mapping named, which does not grow by it. */
+static bool move(int fd, uint64_t at, uint8_t *chunk, size_t bytes, bool reading)
+{
+    if (fd < 0)
+        return (reading ? memory_read(at, chunk, bytes) : memory_write(at, chunk, bytes)) == bytes;
+    return (at + bytes >= at && at + bytes <= file_length(fd)
+            && syscall(reading ? SYS_pread64 : SYS_pwrite64, fd, chunk, bytes, at) == (long)bytes);
+}
+
+static bool take_copy(struct reader *answer, struct writer *scratch)
+{
+    uint64_t buffer = get_u64(answer);
+    bool from_buffer = (get_u8(answer) & 1) != 0, whole = true, memfd;
+    get(answer, 3);
+    uint32_t pieces = get_u32(answer);
+    scratch->used = 0;
+    uint8_t *chunk = put(scratch, CHUNK);
+    for (uint32_t i = 0; i < pieces && !answer->failed; i++) {
+        uint64_t at = get_u64(answer), length = get_u64(answer);
+        uint16_t identity_length = get_u16(answer);
+        get(answer, 6);
+        const uint8_t *identity = get(answer, identity_length);
+        int fd = identity_length > 0 && identity != NULL ? file_find(identity, identity_length, &memfd) : -1;
+        whole = whole && chunk != NULL && identity != NULL && (fd >= 0 || identity_length == 0);
+        for (uint64_t done = 0, part; whole && done < length; done += part) {
+            part = length - done < CHUNK ? length - done : CHUNK;
+            /* What can be copied of a chunk is copied page by page, as the kernel does. */
+            if (part > PAGE - (at + done) % PAGE)
+                part = PAGE - (at + done) % PAGE;
+            whole = from_buffer ? move(-1, buffer + done, chunk, part, true) && move(fd, at + done, chunk, part, false)
+                                : move(fd, at + done, chunk, part, true) && move(-1, buffer + done, chunk, part, false);
+        }
+        buffer += length;
+    }
+    return whole;
+}
+
+/* Gives the file that an ioctl has opened a number, or has it undone. */
+static bool take_opened(struct channel *channel, uint64_t address, uint16_t offset, const uint8_t claim[TICKET_BYTES])
+{
+    struct descriptor opened = {.kind = FILE_QUEUE};
+    struct reader answer;
+    int fd = descriptor_connect(claim, opened.ticket, &opened.cookie);
+    if (fd < 0) {
+        put_bytes(request_begin(channel, DISCARD), claim, TICKET_BYTES);
+        request_call(channel, &answer);
+        return false;
+    }
+    descriptor_add(fd, &opened);
+    memory_write(address + offset, &fd, sizeof fd);
+    return true;
+}
+
+static int take_answer(struct channel *channel, struct reader *answer, uint64_t address)
+{
+    uint32_t error = get_u32(answer);
+    int result = (int)get_u32(answer);
+    uint32_t length = get_u32(answer);
+    uint16_t writes = get_u16(answer);
+    bool copies = get_u8(answer) != 0, opened = get_u8(answer) != 0;
+    uint8_t claim[TICKET_BYTES];
+    get_u32(answer);
+    uint32_t text_length = get_u32(answer);
+    const uint8_t *argument = get(answer, length);
+    if (argument != NULL)
+        memory_write(address, argument, length);
+    for (uint16_t i = 0; i < writes && !answer->failed; i++)
+        take_write(answer);
+    if (copies && !take_copy(answer, &channel->out))
+        error = EFAULT;
+    uint16_t offset = 0;
+    if (opened) {
+        offset = get_u16(answer);
+        get(answer, 6);
+        const uint8_t *given = get(answer, TICKET_BYTES);
+        if (given != NULL)
+            memcpy(claim, given, TICKET_BYTES);
+    }
+    const uint8_t *text = get(answer, text_length);
+    if (text != NULL)
+        trace_why(text, text_length);
+    if (answer->failed)
+        error = EIO;
+    else if (opened && !take_opened(channel, address, offset, claim))
+        error = EMFILE;
+    if (error != 0) {
+        errno = (int)error;
+        return -1;
+    }
+    return result;
+}
+
+int bridge_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, uint64_t address)
+{
+    struct argument argument;
+    struct reader answer;
+    int result = -1;
+    (void)fd;
+    if (descriptor->kind != FILE_CONTEXT) {
+        errno = ENOTTY;
+        return -1;
+    }
+    struct channel *channel = channel_take();
+    if (channel == NULL)
+        return -1;
+    read_argument(&argument, address);
+    put_request(channel, descriptor, command, &argument);
+    if (request_call(channel, &answer) == 0)
+        result = take_answer(channel, &answer, address);
+    int error = errno;
+    channel_give(channel);
+    errno = error;
+    return result;
+}
+
+/* ---- what the gateway asks while an ioctl is under way ---- */
+
+/* How much of a piece is there, from its start. Of files, only a memfd's pages can be pinned, and the one it ends in can't. */
+static uint64_t there(uint64_t start, uint64_t length, uint8_t flags, const void *identity, uint16_t identity_length, bool *known)
+{
+    struct range range;
+    if ((flags & 2) != 0) {
+        bool memfd = false;
+        int fd = file_find(identity, identity_length, &memfd);
+        uint64_t end = memfd ? file_length(fd) : 0;
+        *known = *known && fd >= 0;
+        return end <= start ? 0 : end - start < length ? end - start : length;
+    }
+    memory_probe(start, length, &range);
+    return (flags & 1) != 0 && range.writable < range.readable ? range.writable : range.readable;
+}
+
+void answer_look(struct channel *channel, struct reader *question)
+{
+    uint32_t pieces = get_u32(question), whole = 0;
+    uint64_t offset = 0;
+    bool known = true;
+    get(question, 4);
+    for (; whole < pieces && !question->failed; whole++) {
+        uint64_t start = get_u64(question), length = get_u64(question);
+        uint8_t flags = get_u8(question);
+        get(question, 1);
+        uint16_t identity_length = get_u16(question);
+        get(question, 4);
+        const uint8_t *identity = get(question, identity_length);
+        if (identity == NULL)
+            break;
+        offset = there(start, length, flags, identity, identity_length, &known);
+        if (!known || offset < length)
+            break;
+        offset = 0;
+    }
+    put_u8(&channel->out, known);
+    put_bytes(&channel->out, (const uint8_t[3]){0}, 3);
+    put_u32(&channel->out, whole);
+    put_u64(&channel->out, offset);
+}
