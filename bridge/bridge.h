@@ -33,13 +33,15 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && sizeof(void *) == 8,
 #define MAX_ARGUMENT 4096U
 #define MAX_BUFFER (1U << 20)
 #define MAX_IDENTITY 64
+#define SOCKET_PATH 108
 
 /* ---- settings: the environment at the program's start ---- */
 
 struct settings {
     bool active;      /* IOMMUFD_SOCKET is set: else everything goes to libc */
     uint8_t mode;     /* IOMMUFD_MODE */
-    char socket[108]; /* IOMMUFD_SOCKET */
+    char socket[SOCKET_PATH];      /* IOMMUFD_SOCKET: where calls go */
+    char descriptors[SOCKET_PATH]; /* the same with -fd: where descriptors connect */
     char device[256]; /* IOMMUFD_DEVICE */
     char trace[108];  /* IOMMUFD_TRACE */
 };
@@ -49,7 +51,7 @@ const struct settings *settings(void);
 /* ---- wire.c ---- */
 
 enum kind {
-    HELLO = 0x01, OPEN = 0x02, CLAIM = 0x03, PROVE = 0x04,
+    HELLO = 0x01, OPEN = 0x02, CLAIM = 0x03, PROVE = 0x04, PAD = 0x05,
     IOCTL = 0x10, READ = 0x11, WRITE = 0x12, TOOK = 0x13, RESOLVE = 0x14, CLOSED = 0x15, DISCARD = 0x16,
     LOOK = 0x20, ANSWER = 0x80, BYE = 0xFF,
 };
@@ -113,7 +115,7 @@ void say(const char *const words[]);
 /* What is known about a number. Only a hint: our descriptors are known by the cookies of their sockets. */
 enum fd_state { FD_UNKNOWN, FD_OTHER, FD_OURS, FD_HIDDEN };
 
-enum file_kind { FILE_CONTEXT = 1, FILE_QUEUE = 2, FILE_OTHER = 3 };
+enum file_kind { FILE_CONTEXT = 1, FILE_FAULTS = 2, FILE_ACCESS = 3, FILE_EVENTS = 4 };
 
 /* One of the program's descriptors that lead to the gateway. */
 struct descriptor {

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 
 #define HEADER_BYTES 12
+#define PAD_BYTES 65536U
 #define HANDSHAKE_BODY 32768U
 #define HANDSHAKE_MS 30000
 
@@ -43,6 +44,8 @@ const struct settings *settings(void)
         copy_setting(the_settings.trace, sizeof the_settings.trace, "IOMMUFD_TRACE", "");
         the_settings.mode = mode == NULL ? 0 : strcmp(mode, "volatile") == 0 ? 1 : strcmp(mode, "durable") == 0 ? 2 : 0;
         the_settings.active = the_settings.socket[0] != '\0';
+        snprintf(the_settings.descriptors, sizeof the_settings.descriptors, "%.*s-fd", (int)(sizeof the_settings.descriptors - sizeof "-fd"),
+            the_settings.socket);
         atomic_store_explicit(&settings_ready, 1, memory_order_release);
     }
     return &the_settings;
@@ -234,11 +237,11 @@ static int receive_frame(int fd, struct writer *in, uint8_t *kind, struct reader
     return 0;
 }
 
-static int connect_socket(void)
+static int connect_socket(const char path[SOCKET_PATH])
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval limit = {.tv_sec = HANDSHAKE_MS / 1000};
-    memcpy(address.sun_path, settings()->socket, sizeof address.sun_path);
+    memcpy(address.sun_path, path, sizeof address.sun_path);
     int fd = (int)syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
@@ -290,13 +293,25 @@ static void say_bye(struct reader *body)
 
 /* ---- descriptors ---- */
 
+/* More than a quarter of the send buffer, which the gateway leaves unread: the descriptor is not writable then. */
+static void descriptor_pad(int fd)
+{
+    static const uint8_t zeros[PAD_BYTES];
+    uint8_t header[HEADER_BYTES] = {0, 0, 0, 0, PAD};
+    uint32_t length = PAD_BYTES;
+    memcpy(header, &length, sizeof length);
+    if (send_all(fd, header, sizeof header) == 0)
+        send_all(fd, zeros, sizeof zeros);
+}
+
 int descriptor_connect(const uint8_t *claim, uint8_t ticket[TICKET_BYTES], uint64_t *cookie)
 {
     struct writer out = {0}, in = {0};
     struct reader body = {0};
     uint8_t kind = 0;
+    bool pad = false;
     int64_t deadline = now_ms() + HANDSHAKE_MS;
-    int fd = connect_socket();
+    int fd = connect_socket(settings()->descriptors);
     if (fd < 0) {
         int why = errno;
         if (why == EMFILE || why == ENFILE || why == ENOENT)
@@ -325,11 +340,13 @@ int descriptor_connect(const uint8_t *claim, uint8_t ticket[TICKET_BYTES], uint6
         error = get_u32(&body);
         uint32_t length = get_u32(&body);
         const uint8_t *given = get(&body, TICKET_BYTES);
+        uint64_t what = claim == NULL ? FILE_CONTEXT : get_u64(&body);
         const uint8_t *text = get(&body, length);
         if (given == NULL || text == NULL)
             error = EIO;
         else
             memcpy(ticket, given, TICKET_BYTES);
+        pad = what == FILE_EVENTS;
         if (error != 0 && text != NULL)
             trace_why(text, length);
     }
@@ -342,6 +359,8 @@ int descriptor_connect(const uint8_t *claim, uint8_t ticket[TICKET_BYTES], uint6
         errno = (int)error;
         return -1;
     }
+    if (pad)
+        descriptor_pad(fd);
     *cookie = socket_cookie(fd);
     return fd;
 }
@@ -401,7 +420,7 @@ static int channel_connect(struct channel *channel)
 {
     struct reader body = {0};
     uint8_t kind = 0;
-    int fd = connect_socket();
+    int fd = connect_socket(settings()->socket);
     if (fd < 0)
         return -1;
     channel->program = program_number();
