@@ -47,8 +47,7 @@ static struct writer *begin_transfer(struct channel *channel, enum kind kind, co
     return out;
 }
 
-/* The queue is empty: its descriptor is not readable any more. */
-static void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor)
+void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor)
 {
     uint8_t mark;
     long taken = syscall(SYS_recvfrom, fd, &mark, 1, MSG_DONTWAIT, NULL, NULL);
