@@ -81,7 +81,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
     {
         var program = connection.Features.Get<IConnectionSocketFeature>()!.Socket;
         var peer = GatewayPeer.Of(program);
-        var output = new FrameOutput(connection, program);
+        var output = new FrameOutput(program, why => connection.Abort(new ConnectionAbortedException(why)));
         var input = new FrameInput(connection.Transport.Input);
         _outputs.TryAdd(output, 0);
         try
