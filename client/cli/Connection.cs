@@ -3,6 +3,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using IommuFd.Client;
 using IommuFd.GrainInterfaces.Security;
 using IommuFd.Silo;
 using IommuFd.Silo.Clustering;
@@ -11,30 +12,34 @@ using Microsoft.Extensions.Hosting;
 
 namespace IommuFd.Cli;
 
-/// <summary>A connection to grains: as a client of a running cluster, or to a silo in this process.</summary>
+/// <summary>A connection to a service: by a silo's gateway for programs, as a client of a running cluster, or to a silo in this process.</summary>
 internal sealed class Connection : IAsyncDisposable
 {
     private static readonly TimeSpan ConnectPatience = TimeSpan.FromSeconds(15);
 
-    private readonly IHost _host;
+    private readonly IHost? _host;
+    private readonly string? _socket;
 
-    private Connection(IHost host, string target)
-    {
-        _host = host;
-        Target = target;
-    }
+    private Connection(IHost? host, string? socket, string target) => (_host, _socket, Target) = (host, socket, target);
 
-    public IGrainFactory Grains => _host.Services.GetRequiredService<IGrainFactory>();
+    /// <summary>The service's grains, which programs can't reach by a gateway.</summary>
+    public IGrainFactory Grains => _host?.Services.GetRequiredService<IGrainFactory>() ?? throw new CliException(
+        "This command looks at all contexts of the cluster, and programs' gateway shows none but one's own: name a silo's port for Orleans clients with --gateway, or the cluster's database with --cluster. The dashboard shows the same.");
 
     /// <summary>What it connects to, for people.</summary>
     public string Target { get; }
 
     public static async Task<Connection> OpenAsync(ParseResult options, CancellationToken cancellationToken)
     {
+        if (ConnectionOptions.SocketOf(options) is { } path)
+        {
+            return new Connection(null, path, $"the silo at {path}");
+        }
+
         var (database, gateways) = (ConnectionOptions.DatabaseOf(options), ConnectionOptions.GatewaysOf(options));
         if (database is null && gateways.Length == 0)
         {
-            return new Connection(await SiloHost.StartInProcessAsync(cancellationToken: cancellationToken), "a silo in this process");
+            return new Connection(await SiloHost.StartInProcessAsync(cancellationToken: cancellationToken), null, "a silo in this process");
         }
 
         var cluster = $"cluster '{ConnectionOptions.ClusterIdOf(options)}'";
@@ -71,13 +76,19 @@ internal sealed class Connection : IAsyncDisposable
             throw new CliException($"{failure}: {exception.GetBaseException().Message} 'make run' starts one.");
         }
 
-        return new Connection(host, target);
+        return new Connection(host, null, target);
     }
+
+    /// <summary>Makes a client of the service.</summary>
+    public IommufdClient CreateClient(IommufdClientOptions? options = null) => _socket is null ? new IommufdClient(Grains, options) : new IommufdClient(_socket, options);
 
     public async ValueTask DisposeAsync()
     {
-        await _host.StopAsync();
-        _host.Dispose();
+        if (_host is not null)
+        {
+            await _host.StopAsync();
+            _host.Dispose();
+        }
     }
 
     /// <summary>

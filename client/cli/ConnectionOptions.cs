@@ -18,9 +18,19 @@ internal static class ConnectionOptions
 {
     private const string TlsPasswordVariable = "IOMMUFD_TLS_PASSWORD";
 
+    /// <summary>Where 'make run' listens.</summary>
+    private const string DefaultSocket = ".state/iommufd.sock";
+
+    private const string SocketVariable = "IOMMUFD_SOCKET";
+
+    private static readonly Option<string?> SocketOption = new("--socket")
+    {
+        Description = $"The Unix socket of a running silo's gateway for programs. Without it and the options below: {SocketVariable}, or ./{DefaultSocket} if it is there.",
+    };
+
     private static readonly Option<string[]> GatewayOption = new("--gateway")
     {
-        Description = "ADDRESS:PORT of a running silo's gateway; may be repeated. Without --gateway and --cluster, the command runs a silo of its own until it ends.",
+        Description = "ADDRESS:PORT of a running silo's port for Orleans clients; may be repeated. Without a service, the command runs a silo of its own until it ends.",
     };
 
     private static readonly Option<string?> ClusterOption = new("--cluster")
@@ -57,7 +67,7 @@ internal static class ConnectionOptions
     {
         foreach (var option in (Option[])
             [
-                GatewayOption, ClusterOption, ClusterIdOption, ServiceIdOption, ResponseTimeoutOption, GatewayRefreshOption,
+                SocketOption, GatewayOption, ClusterOption, ClusterIdOption, ServiceIdOption, ResponseTimeoutOption, GatewayRefreshOption,
                 TlsCaOption, TlsCertificateOption, TlsKeyOption, TlsServerNameOption, NoSecretOption,
             ])
         {
@@ -69,7 +79,22 @@ internal static class ConnectionOptions
     public static ContextMode ModeOf(ParseResult options) => options.GetValue(DurableOption) ? ContextMode.Durable : ContextMode.Volatile;
 
     /// <summary>Whether the options name a running service.</summary>
-    public static bool NamesService(ParseResult options) => options.GetValue(GatewayOption) is { Length: > 0 } || options.GetValue(ClusterOption) is not null;
+    public static bool NamesService(ParseResult options) => NamesCluster(options) || SocketOf(options) is not null;
+
+    /// <summary>The socket of a silo's gateway for programs; null if the service is named otherwise, or not at all.</summary>
+    public static string? SocketOf(ParseResult options)
+    {
+        if (options.GetValue(SocketOption) is { } named)
+        {
+            return NamesCluster(options) ? throw new CliException("--socket can't be combined with --gateway or --cluster: each names a service.") : named;
+        }
+
+        var variable = Environment.GetEnvironmentVariable(SocketVariable);
+        return NamesCluster(options) ? null
+            : !string.IsNullOrEmpty(variable) ? variable
+            : File.Exists(DefaultSocket) ? DefaultSocket
+            : null;
+    }
 
     /// <summary>The cluster's id.</summary>
     public static string ClusterIdOf(ParseResult options) => options.GetValue(ClusterIdOption)!;
@@ -128,6 +153,8 @@ internal static class ConnectionOptions
 
     /// <summary>Whether the options switch TLS on.</summary>
     public static bool UsesTls(ParseResult options) => options.GetValue(TlsCaOption) is not null || options.GetValue(TlsCertificateOption) is not null;
+
+    private static bool NamesCluster(ParseResult options) => options.GetValue(GatewayOption) is { Length: > 0 } || options.GetValue(ClusterOption) is not null;
 
     private static void AddTls(ParseResult options, IClientBuilder client)
     {

@@ -11,7 +11,7 @@ internal sealed class ContextTarget : IAsyncDisposable
 
     private readonly Connection _connection;
 
-    private ContextTarget(ContextHandle handle, Connection connection) => (Handle, _connection, Client) = (handle, connection, new IommufdClient(connection.Grains));
+    private ContextTarget(ContextHandle handle, Connection connection) => (Handle, _connection, Client) = (handle, connection, connection.CreateClient());
 
     public ContextHandle Handle { get; }
 
@@ -42,7 +42,7 @@ internal sealed class ContextTarget : IAsyncDisposable
     {
         if (!ConnectionOptions.NamesService(options))
         {
-            throw new CliException("This command needs a running service: name a silo with --gateway, for example 127.0.0.1:30000, or the cluster's database with --cluster.");
+            throw new CliException("This command needs a running service: 'make run' starts one in .state/iommufd.sock, or name its socket with --socket, its port for Orleans clients with --gateway, or the cluster's database with --cluster.");
         }
     }
 

@@ -28,7 +28,7 @@ internal static class DemoCommand
 
             await using var connection = await Connection.OpenAsync(options, cancellationToken);
             AnsiConsole.MarkupLineInterpolated($"Against {connection.Target}.\n");
-            var client = new IommufdClient(connection.Grains);
+            var client = connection.CreateClient();
             await new Demo(client, AnsiConsole.Console).RunAsync(ConnectionOptions.ModeOf(options), options.GetValue(keep), cancellationToken);
             return 0;
         });

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 
 namespace IommuFd.GrainInterfaces.Wire;
@@ -11,6 +12,7 @@ internal static class WireJson
     private static readonly JsonSerializerOptions Options = new()
     {
         IgnoreReadOnlyProperties = true,
+        Converters = { new NewFileConverter() },
         TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { NameForms } },
     };
 
@@ -40,8 +42,23 @@ internal static class WireJson
         type.PolymorphismOptions = new JsonPolymorphismOptions { TypeDiscriminatorPropertyName = "$form" };
         foreach (var form in type.Type.Assembly.GetTypes().Where(form => form.BaseType == type.Type))
         {
-            var alias = (AliasAttribute)Attribute.GetCustomAttribute(form, typeof(AliasAttribute))!;
+            var alias = (AliasAttribute)Attribute.GetCustomAttribute(form, typeof(AliasAttribute), inherit: false)!;
             type.PolymorphismOptions.DerivedTypes.Add(new(form, alias.Alias[Prefix.Length..]));
         }
+    }
+
+    // A new file is what it leads to.
+    private sealed class NewFileConverter : JsonConverter<NewFile>
+    {
+        public override NewFile Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+        {
+            var form = JsonSerializer.Deserialize<Form>(ref reader, options);
+            return form?.Target is { } target ? new NewFile(form.Offset, target) : throw new JsonException("A new file leads nowhere.");
+        }
+
+        public override void Write(Utf8JsonWriter writer, NewFile value, JsonSerializerOptions options)
+            => JsonSerializer.Serialize(writer, new Form(value.Offset, value.File.Target!), options);
+
+        private sealed record Form(int Offset, FileTarget Target);
     }
 }

@@ -179,7 +179,7 @@ internal sealed class GatewayConnection : IDisposable
             }
             catch (FrameException exception)
             {
-                Fail(new IOException($"The gateway's answer breaks the protocol: {exception.Message}", exception));
+                Fail(new InvalidDataException($"The gateway's answer breaks the protocol: {exception.Message}", exception));
             }
         }
 
