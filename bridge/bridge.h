@@ -40,6 +40,7 @@ struct settings {
     bool active;      /* IOMMUFD_SOCKET is set: else everything goes to libc */
     uint8_t mode;     /* IOMMUFD_MODE */
     char socket[108]; /* IOMMUFD_SOCKET */
+    char descriptors[108]; /* the same for descriptors: with '-fd' behind it */
     char device[256]; /* IOMMUFD_DEVICE */
     char trace[108];  /* IOMMUFD_TRACE */
 };
@@ -49,7 +50,7 @@ const struct settings *settings(void);
 /* ---- wire.c ---- */
 
 enum kind {
-    HELLO = 0x01, OPEN = 0x02, CLAIM = 0x03, PROVE = 0x04,
+    HELLO = 0x01, OPEN = 0x02, CLAIM = 0x03, PROVE = 0x04, PAD = 0x05,
     IOCTL = 0x10, READ = 0x11, WRITE = 0x12, TOOK = 0x13, RESOLVE = 0x14, CLOSED = 0x15, DISCARD = 0x16,
     LOOK = 0x20, ANSWER = 0x80, BYE = 0xFF,
 };
@@ -82,6 +83,15 @@ struct channel {
     uint8_t table[16384];
 };
 
+enum file_kind { FILE_CONTEXT = 1, FILE_FAULT_QUEUE, FILE_ACCESS, FILE_EVENT_QUEUE };
+
+/* One of the program's descriptors that lead to the gateway. */
+struct descriptor {
+    uint64_t cookie;
+    uint8_t ticket[TICKET_BYTES];
+    uint8_t kind;
+};
+
 void *put(struct writer *w, size_t bytes);
 void put_bytes(struct writer *w, const void *bytes, size_t count);
 void put_u8(struct writer *w, uint8_t value);
@@ -101,8 +111,8 @@ void channel_give(struct channel *channel);
 struct writer *request_begin(struct channel *channel, enum kind kind);
 int request_send(struct channel *channel);
 int request_call(struct channel *channel, struct reader *answer);
-/* Opens a descriptor of the program's: the lowest free number, close-on-exec. -1 and errno on failure. */
-int descriptor_connect(const uint8_t *claim, uint8_t ticket[TICKET_BYTES], uint64_t *cookie);
+/* Opens a descriptor of the program's: the lowest free number, close-on-exec. Without a claim it is a new context's. */
+int descriptor_connect(const uint8_t *claim, struct descriptor *opened);
 /* Sends a nonce on a descriptor. */
 int descriptor_prove(int fd, const uint8_t nonce[16]);
 void say_gone(void);
@@ -112,15 +122,6 @@ void say(const char *const words[]);
 
 /* What is known about a number. Only a hint: our descriptors are known by the cookies of their sockets. */
 enum fd_state { FD_UNKNOWN, FD_OTHER, FD_OURS, FD_HIDDEN };
-
-enum file_kind { FILE_CONTEXT = 1, FILE_QUEUE = 2, FILE_OTHER = 3 };
-
-/* One of the program's descriptors that lead to the gateway. */
-struct descriptor {
-    uint64_t cookie;
-    uint8_t ticket[TICKET_BYTES];
-    uint8_t kind;
-};
 
 #define FD_STATES 65536
 extern _Atomic uint8_t fd_states[FD_STATES];

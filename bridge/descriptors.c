@@ -288,9 +288,9 @@ static bool leads_to_gateway(int fd)
     struct stat one, other;
     if (syscall(SYS_getpeername, fd, &peer, &size) < 0 || peer.sun_family != AF_UNIX || peer.sun_path[0] == '\0')
         return false;
-    return strncmp(peer.sun_path, settings()->socket, sizeof peer.sun_path) == 0
+    return strncmp(peer.sun_path, settings()->descriptors, sizeof peer.sun_path) == 0
         || (syscall(SYS_newfstatat, AT_FDCWD, peer.sun_path, &one, 0) == 0
-            && syscall(SYS_newfstatat, AT_FDCWD, settings()->socket, &other, 0) == 0
+            && syscall(SYS_newfstatat, AT_FDCWD, settings()->descriptors, &other, 0) == 0
             && one.st_dev == other.st_dev && one.st_ino == other.st_ino);
 }
 

@@ -10,8 +10,8 @@
 
 int bridge_open(int flags)
 {
-    struct descriptor opened = {.kind = FILE_CONTEXT};
-    int fd = descriptor_connect(NULL, opened.ticket, &opened.cookie);
+    struct descriptor opened;
+    int fd = descriptor_connect(NULL, &opened);
     if (fd < 0)
         return -1;
     descriptor_add(fd, &opened);

@@ -311,9 +311,9 @@ static bool take_copy(struct reader *answer, struct writer *scratch)
 /* Gives the file that an ioctl has opened a number, or has it undone. */
 static bool take_opened(struct channel *channel, uint64_t address, uint16_t offset, const uint8_t claim[TICKET_BYTES])
 {
-    struct descriptor opened = {.kind = FILE_QUEUE};
+    struct descriptor opened;
     struct reader answer;
-    int fd = descriptor_connect(claim, opened.ticket, &opened.cookie);
+    int fd = descriptor_connect(claim, &opened);
     if (fd < 0) {
         put_bytes(request_begin(channel, DISCARD), claim, TICKET_BYTES);
         request_call(channel, &answer);

@@ -19,6 +19,7 @@
 #define HEADER_BYTES 12
 #define HANDSHAKE_BODY 32768U
 #define HANDSHAKE_MS 30000
+#define PAD_BYTES 61440
 
 static struct settings the_settings;
 static _Atomic int settings_ready;
@@ -42,7 +43,10 @@ const struct settings *settings(void)
         copy_setting(the_settings.device, sizeof the_settings.device, "IOMMUFD_DEVICE", "/dev/iommu");
         copy_setting(the_settings.trace, sizeof the_settings.trace, "IOMMUFD_TRACE", "");
         the_settings.mode = mode == NULL ? 0 : strcmp(mode, "volatile") == 0 ? 1 : strcmp(mode, "durable") == 0 ? 2 : 0;
-        the_settings.active = the_settings.socket[0] != '\0';
+        size_t length = strlen(the_settings.socket);
+        the_settings.active = length > 0 && length + 3 < sizeof the_settings.descriptors;
+        if (the_settings.active)
+            memcpy(mempcpy(the_settings.descriptors, the_settings.socket, length), "-fd", 4);
         atomic_store_explicit(&settings_ready, 1, memory_order_release);
     }
     return &the_settings;
@@ -234,11 +238,11 @@ static int receive_frame(int fd, struct writer *in, uint8_t *kind, struct reader
     return 0;
 }
 
-static int connect_socket(void)
+static int connect_socket(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval limit = {.tv_sec = HANDSHAKE_MS / 1000};
-    memcpy(address.sun_path, settings()->socket, sizeof address.sun_path);
+    memcpy(address.sun_path, path, sizeof address.sun_path);
     int fd = (int)syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
@@ -290,13 +294,28 @@ static void say_bye(struct reader *body)
 
 /* ---- descriptors ---- */
 
-int descriptor_connect(const uint8_t *claim, uint8_t ticket[TICKET_BYTES], uint64_t *cookie)
+/* Bytes that the gateway leaves unread: with more than a quarter of the room taken, a socket is not writable for poll. */
+static void pad(int fd, struct writer *out)
+{
+    int room = PAD_BYTES * 7 / 4; /* which the kernel doubles */
+    syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    out->used = 0;
+    size_t start = frame_begin(out, PAD, 0);
+    void *zeros = put(out, PAD_BYTES);
+    if (zeros != NULL)
+        memset(zeros, 0, PAD_BYTES);
+    frame_end(out, start);
+    if (!out->failed)
+        send_all(fd, out->data, out->used);
+}
+
+int descriptor_connect(const uint8_t *claim, struct descriptor *opened)
 {
     struct writer out = {0}, in = {0};
     struct reader body = {0};
     uint8_t kind = 0;
     int64_t deadline = now_ms() + HANDSHAKE_MS;
-    int fd = connect_socket();
+    int fd = connect_socket(settings()->descriptors);
     if (fd < 0) {
         int why = errno;
         if (why == EMFILE || why == ENFILE || why == ENOENT)
@@ -324,12 +343,19 @@ int descriptor_connect(const uint8_t *claim, uint8_t ticket[TICKET_BYTES], uint6
     } else {
         error = get_u32(&body);
         uint32_t length = get_u32(&body);
-        const uint8_t *given = get(&body, TICKET_BYTES);
+        const uint8_t *ticket = get(&body, TICKET_BYTES);
+        opened->kind = FILE_CONTEXT;
+        if (claim != NULL) {
+            opened->kind = get_u8(&body);
+            get(&body, 7);
+        }
         const uint8_t *text = get(&body, length);
-        if (given == NULL || text == NULL)
+        if (text == NULL)
             error = EIO;
         else
-            memcpy(ticket, given, TICKET_BYTES);
+            memcpy(opened->ticket, ticket, TICKET_BYTES);
+        if (error == 0 && opened->kind == FILE_EVENT_QUEUE)
+            pad(fd, &out);
         if (error != 0 && text != NULL)
             trace_why(text, length);
     }
@@ -342,16 +368,16 @@ int descriptor_connect(const uint8_t *claim, uint8_t ticket[TICKET_BYTES], uint6
         errno = (int)error;
         return -1;
     }
-    *cookie = socket_cookie(fd);
+    opened->cookie = socket_cookie(fd);
     return fd;
 }
 
-/* The whole frame in one send: others may send on the same socket. */
+/* The whole frame in one send: others may send on the same socket. What does not fit behind a pad at once never will. */
 int descriptor_prove(int fd, const uint8_t nonce[16])
 {
     uint8_t frame[HEADER_BYTES + 16] = {16, 0, 0, 0, PROVE};
     memcpy(frame + HEADER_BYTES, nonce, 16);
-    return send_all(fd, frame, sizeof frame);
+    return syscall(SYS_sendto, fd, frame, sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0) == sizeof frame ? 0 : -1;
 }
 
 /* ---- calls ---- */
@@ -401,7 +427,7 @@ static int channel_connect(struct channel *channel)
 {
     struct reader body = {0};
     uint8_t kind = 0;
-    int fd = connect_socket();
+    int fd = connect_socket(settings()->socket);
     if (fd < 0)
         return -1;
     channel->program = program_number();
