@@ -25,7 +25,6 @@ int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);
 int __openat_2(int at, const char *path, int flags);
 int __openat64_2(int at, const char *path, int flags);
-int ioctl(int fd, unsigned long command, ...);
 ssize_t __read_chk(int fd, void *buffer, size_t count, size_t size);
 int __xstat(int version, const char *path, struct stat *status);
 int __xstat64(int version, const char *path, struct stat64 *status);
@@ -61,7 +60,8 @@ static inline void *libc(_Atomic(void *) *slot, const char *name)
     return __builtin_expect(function != NULL, 1) ? function : find_libc(slot, name);
 }
 
-#define LIBC(name) ((__typeof__(&(name)))libc(&libc_##name, #name))
+#define LIBC_AS(type, name) ((__typeof__(&(type)))libc(&libc_##name, #name))
+#define LIBC(name) LIBC_AS(name, name)
 
 __attribute__((constructor)) static void find_all(void)
 {
@@ -425,25 +425,35 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int fl
 
 /* ---- calls on a number ---- */
 
-EXPORT int ioctl(int fd, unsigned long command, ...)
+/* FIONCLEX, FIOCLEX, FIONBIO and FIOASYNC: the kernel does them itself, for every file. */
+static bool is_for_any_file(unsigned long command)
+{
+    return command == 0x5450 || command == 0x5451 || command == 0x5421 || command == 0x5452;
+}
+
+/* Declared without '...', so that a call that is not ours is passed on with its registers as they are. */
+int hook_ioctl(int fd, unsigned long command, void *argument) __asm__("ioctl");
+
+static __attribute__((noinline)) int slow_ioctl(int fd, unsigned long command, void *argument, const void *caller)
 {
     struct descriptor descriptor;
-    va_list more;
-    va_start(more, command);
-    void *argument = va_arg(more, void *);
-    va_end(more);
-    /* These the kernel does for every file itself. */
-    bool any_file = command == 0x5450 || command == 0x5451 || command == 0x5421 || command == 0x5452;
-    if (fd_is_other(fd) || any_file || !find_quietly(fd, &descriptor))
-        return LIBC(ioctl)(fd, command, argument);
     struct trace trace;
+    if (is_for_any_file(command) || !find_quietly(fd, &descriptor))
+        return LIBC_AS(hook_ioctl, ioctl)(fd, command, argument);
     int error = errno;
-    trace_begin(&trace, TRACE_IOCTL, fd, (uint32_t)command, (uint64_t)argument, __builtin_return_address(0));
+    trace_begin(&trace, TRACE_IOCTL, fd, (uint32_t)command, (uint64_t)argument, caller);
     int result = bridge_ioctl(fd, &descriptor, (uint32_t)command, (uint64_t)argument);
     trace_end(&trace, result < 0 ? errno : 0);
     if (result >= 0)
         errno = error;
     return result;
+}
+
+EXPORT int hook_ioctl(int fd, unsigned long command, void *argument)
+{
+    if (__builtin_expect(fd_is_other(fd), 1))
+        return LIBC_AS(hook_ioctl, ioctl)(fd, command, argument);
+    return slow_ioctl(fd, command, argument, __builtin_return_address(0));
 }
 
 typedef ssize_t transfer(int fd, const struct descriptor *descriptor, uint64_t address, size_t count);
