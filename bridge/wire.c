@@ -7,7 +7,6 @@
 #include "bridge.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +17,7 @@
 
 #define HEADER_BYTES 12
 #define HANDSHAKE_BODY 32768U
-#define HANDSHAKE_MS 30000
+#define HANDSHAKE_SECONDS 30
 #define PAD_BYTES 61440
 
 static struct settings the_settings;
@@ -106,6 +105,12 @@ void *put(struct writer *w, size_t bytes)
     return at;
 }
 
+static void writer_free(struct writer *w)
+{
+    if (w->data != NULL)
+        munmap(w->data, w->size);
+}
+
 void put_bytes(struct writer *w, const void *bytes, size_t count)
 {
     void *at = put(w, count);
@@ -165,101 +170,93 @@ static void frame_end(struct writer *w, size_t start)
 
 /* ---- sockets ---- */
 
-static int send_all(int fd, const uint8_t *data, size_t bytes)
+/* How long a socket's calls wait: without a limit for 0. */
+static void set_patience(int fd, int seconds)
 {
-    while (bytes > 0) {
-        ssize_t sent = syscall(SYS_sendto, fd, data, bytes, MSG_NOSIGNAL, NULL, 0);
-        if (sent < 0 && errno == EAGAIN) {
-            struct pollfd wait = {.fd = fd, .events = POLLOUT};
-            syscall(SYS_ppoll, &wait, 1, NULL, NULL, 8);
-        } else if (sent < 0 && errno != EINTR) {
+    struct timeval limit = {.tv_sec = seconds};
+    syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+}
+
+static int send_all(int fd, const struct writer *frames)
+{
+    for (size_t done = 0; done < frames->used;) {
+        ssize_t sent = syscall(SYS_sendto, fd, frames->data + done, frames->used - done, MSG_NOSIGNAL, NULL, 0);
+        if (sent < 0 && errno != EINTR)
             return -1;
-        } else if (sent > 0) {
-            data += sent;
-            bytes -= (size_t)sent;
-        }
+        done += sent > 0 ? (size_t)sent : 0;
     }
-    return 0;
+    return frames->failed ? -1 : 0;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Receives at least 'least' and at most 'most' bytes; before a deadline, if one is given. */
-static ssize_t receive(int fd, uint8_t *into, size_t least, size_t most, int64_t deadline)
+/* Receives at least 'least' and at most 'most' bytes. */
+static ssize_t receive(int fd, uint8_t *into, size_t least, size_t most)
 {
     size_t done = 0;
     while (done < least) {
-        if (deadline != 0) {
-            int64_t left = deadline - now_ms();
-            struct timespec wait = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
-            struct pollfd readable = {.fd = fd, .events = POLLIN};
-            if (left <= 0) {
-                errno = ETIMEDOUT;
-                return -1;
-            }
-            if (syscall(SYS_ppoll, &readable, 1, &wait, NULL, 8) <= 0)
-                continue;
-        }
         ssize_t got = syscall(SYS_recvfrom, fd, into + done, most - done, 0, NULL, NULL);
-        if (got == 0) {
+        if (got == 0)
             errno = ECONNRESET;
-            return -1;
-        }
-        if (got < 0 && errno != EINTR && errno != EAGAIN)
+        if (got == 0 || (got < 0 && errno != EINTR))
             return -1;
         done += got > 0 ? (size_t)got : 0;
     }
     return (ssize_t)done;
 }
 
+/* Says what the gateway has sent for people. */
+static void say_text(struct reader *body, size_t length)
+{
+    char text[256] = "";
+    const uint8_t *from = get(body, length);
+    if (from != NULL)
+        memcpy(text, from, length < sizeof text ? length : sizeof text - 1);
+    say_unreachable(text);
+}
+
+static void say_bye(struct reader *body)
+{
+    get_u16(body);
+    say_text(body, get_u16(body));
+}
+
 /* Receives exactly one frame of a handshake, and not the byte behind it. */
-static int receive_frame(int fd, struct writer *in, uint8_t *kind, struct reader *body, int64_t deadline)
+static bool receive_frame(int fd, struct writer *in, uint8_t expected, struct reader *body)
 {
     uint32_t length;
     in->used = 0;
     uint8_t *header = put(in, HEADER_BYTES);
-    if (header == NULL || receive(fd, header, HEADER_BYTES, HEADER_BYTES, deadline) < 0)
-        return -1;
+    if (header == NULL || receive(fd, header, HEADER_BYTES, HEADER_BYTES) < 0)
+        return false;
     memcpy(&length, header, sizeof length);
-    *kind = header[4];
-    if (length > HANDSHAKE_BODY) {
-        errno = EPROTO;
-        return -1;
-    }
-    uint8_t *data = put(in, length);
-    if (data == NULL || receive(fd, data, length, length, deadline) < 0)
-        return -1;
+    uint8_t kind = header[4];
+    uint8_t *data = length > HANDSHAKE_BODY ? NULL : put(in, length);
+    if (data == NULL || receive(fd, data, length, length) < 0)
+        return false;
     *body = (struct reader){.at = data, .end = data + length};
-    return 0;
+    if (kind == BYE)
+        say_bye(body);
+    return kind == expected;
 }
 
 static int connect_socket(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval limit = {.tv_sec = HANDSHAKE_MS / 1000};
     memcpy(address.sun_path, path, sizeof address.sun_path);
     int fd = (int)syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    set_patience(fd, HANDSHAKE_SECONDS);
     long connected;
     do
         connected = syscall(SYS_connect, fd, &address, sizeof address);
     while (connected < 0 && errno == EINTR);
-    if (connected < 0) {
-        int why = errno;
-        syscall(SYS_close, fd);
-        errno = why;
-        return -1;
-    }
-    limit.tv_sec = 0;
-    syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    return fd;
+    if (connected == 0)
+        return fd;
+    int why = errno;
+    syscall(SYS_close, fd);
+    errno = why;
+    return -1;
 }
 
 static void put_hello(struct writer *w, uint8_t role)
@@ -280,18 +277,6 @@ static void put_hello(struct writer *w, uint8_t role)
     frame_end(w, start);
 }
 
-/* Why the gateway ended a connection, in its words. */
-static void say_bye(struct reader *body)
-{
-    char text[256] = "";
-    get_u16(body);
-    uint16_t length = get_u16(body);
-    const uint8_t *from = get(body, length);
-    if (from != NULL)
-        memcpy(text, from, length < sizeof text ? length : sizeof text - 1);
-    say_unreachable(text);
-}
-
 /* ---- descriptors ---- */
 
 /* Bytes that the gateway leaves unread: with more than a quarter of the room taken, a socket is not writable for poll. */
@@ -305,42 +290,28 @@ static void pad(int fd, struct writer *out)
     if (zeros != NULL)
         memset(zeros, 0, PAD_BYTES);
     frame_end(out, start);
-    if (!out->failed)
-        send_all(fd, out->data, out->used);
+    send_all(fd, out);
 }
 
 int descriptor_connect(const uint8_t *claim, struct descriptor *opened)
 {
     struct writer out = {0}, in = {0};
     struct reader body = {0};
-    uint8_t kind = 0;
-    int64_t deadline = now_ms() + HANDSHAKE_MS;
+    enum kind first = claim == NULL ? OPEN : CLAIM;
+    uint32_t error = EIO;
     int fd = connect_socket(settings()->descriptors);
     if (fd < 0) {
-        int why = errno;
-        if (why == EMFILE || why == ENFILE || why == ENOENT)
-            return -1;
-        say_unreachable(strerrordesc_np(why));
-        errno = EIO;
+        if (errno != EMFILE && errno != ENFILE && errno != ENOENT) {
+            say_unreachable(strerrordesc_np(errno));
+            errno = EIO;
+        }
         return -1;
     }
     put_hello(&out, 2);
-    size_t start = frame_begin(&out, claim == NULL ? OPEN : CLAIM, 2);
-    if (claim == NULL)
-        put_bytes(&out, (const uint8_t[8]){settings()->mode}, 8);
-    else
-        put_bytes(&out, claim, TICKET_BYTES);
+    size_t start = frame_begin(&out, first, 2);
+    put_bytes(&out, claim == NULL ? (const uint8_t[8]){settings()->mode} : claim, claim == NULL ? 8 : TICKET_BYTES);
     frame_end(&out, start);
-    uint32_t error = EIO;
-    if (out.failed || send_all(fd, out.data, out.used) < 0 || receive_frame(fd, &in, &kind, &body, deadline) < 0) {
-        say_unreachable(strerrordesc_np(errno));
-    } else if (kind == BYE) {
-        say_bye(&body);
-    } else if (kind != HELLO + ANSWER || receive_frame(fd, &in, &kind, &body, deadline) < 0) {
-        say_unreachable(strerrordesc_np(errno));
-    } else if (kind == BYE) {
-        say_bye(&body);
-    } else {
+    if (send_all(fd, &out) == 0 && receive_frame(fd, &in, HELLO + ANSWER, &body) && receive_frame(fd, &in, (uint8_t)(first + ANSWER), &body)) {
         error = get_u32(&body);
         uint32_t length = get_u32(&body);
         const uint8_t *ticket = get(&body, TICKET_BYTES);
@@ -349,25 +320,25 @@ int descriptor_connect(const uint8_t *claim, struct descriptor *opened)
             opened->kind = get_u8(&body);
             get(&body, 7);
         }
-        const uint8_t *text = get(&body, length);
-        if (text == NULL)
+        if (body.failed)
             error = EIO;
         else
             memcpy(opened->ticket, ticket, TICKET_BYTES);
+        if (error != 0)
+            say_text(&body, length);
         if (error == 0 && opened->kind == FILE_EVENT_QUEUE)
             pad(fd, &out);
-        if (error != 0 && text != NULL)
-            trace_why(text, length);
+    } else {
+        say_unreachable(strerrordesc_np(errno));
     }
-    if (out.data != NULL)
-        munmap(out.data, out.size);
-    if (in.data != NULL)
-        munmap(in.data, in.size);
+    writer_free(&out);
+    writer_free(&in);
     if (error != 0) {
         syscall(SYS_close, fd);
         errno = (int)error;
         return -1;
     }
+    set_patience(fd, 0);
     opened->cookie = socket_cookie(fd);
     return fd;
 }
@@ -388,10 +359,8 @@ static pthread_once_t at_thread_end_once = PTHREAD_ONCE_INIT;
 
 static void channel_free(struct channel *channel)
 {
-    if (channel->out.data != NULL)
-        munmap(channel->out.data, channel->out.size);
-    if (channel->in.data != NULL)
-        munmap(channel->in.data, channel->in.size);
+    writer_free(&channel->out);
+    writer_free(&channel->in);
     munmap(channel, sizeof *channel);
 }
 
@@ -426,7 +395,6 @@ static struct channel *channel_make(void)
 static int channel_connect(struct channel *channel)
 {
     struct reader body = {0};
-    uint8_t kind = 0;
     int fd = connect_socket(settings()->socket);
     if (fd < 0)
         return -1;
@@ -434,28 +402,21 @@ static int channel_connect(struct channel *channel)
     channel->out.used = 0;
     channel->out.failed = channel->in.failed = false;
     put_hello(&channel->out, 1);
-    if (channel->out.failed || send_all(fd, channel->out.data, channel->out.used) < 0
-        || receive_frame(fd, &channel->in, &kind, &body, now_ms() + HANDSHAKE_MS) < 0)
-        goto failed;
-    if (kind == BYE)
-        say_bye(&body);
-    if (kind != HELLO + ANSWER)
-        goto failed;
-    get_u32(&body);
-    channel->max_body = get_u32(&body);
-    get_u32(&body);
-    channel->table_bytes = get_u32(&body);
-    get_u64(&body);
-    const uint8_t *table = get(&body, channel->table_bytes);
-    if (table == NULL || channel->table_bytes > sizeof channel->table)
-        goto failed;
-    memcpy(channel->table, table, channel->table_bytes);
-    channel->received = channel->frame = 0;
-    channel->cookie = socket_cookie(fd);
-    if (fd_hide(fd, channel->cookie, &channel->fd) < 0)
-        goto failed;
-    return 0;
-failed:
+    if (send_all(fd, &channel->out) == 0 && receive_frame(fd, &channel->in, HELLO + ANSWER, &body)) {
+        get_u32(&body);
+        channel->max_body = get_u32(&body);
+        get_u32(&body);
+        channel->table_bytes = get_u32(&body);
+        get_u64(&body);
+        const uint8_t *table = get(&body, channel->table_bytes);
+        channel->received = channel->frame = 0;
+        channel->cookie = socket_cookie(fd);
+        set_patience(fd, 0);
+        if (table != NULL && channel->table_bytes <= sizeof channel->table && fd_hide(fd, channel->cookie, &channel->fd) >= 0) {
+            memcpy(channel->table, table, channel->table_bytes);
+            return 0;
+        }
+    }
     syscall(SYS_close, fd);
     return -1;
 }
@@ -516,8 +477,7 @@ struct writer *request_begin(struct channel *channel, enum kind kind)
 int request_send(struct channel *channel)
 {
     frame_end(&channel->out, 0);
-    if (!channel->out.failed && channel->out.used - HEADER_BYTES <= channel->max_body
-        && send_all(atomic_load(&channel->fd), channel->out.data, channel->out.used) == 0)
+    if (channel->out.used - HEADER_BYTES <= channel->max_body && send_all(atomic_load(&channel->fd), &channel->out) == 0)
         return 0;
     errno = EIO;
     return -1;
@@ -546,7 +506,7 @@ static int next_frame(struct channel *channel, uint8_t header[HEADER_BYTES], str
         in->used = channel->received;
         if (put(in, whole - channel->received) == NULL)
             return -1;
-        ssize_t got = receive(atomic_load(&channel->fd), in->data + channel->received, 1, in->size - channel->received, 0);
+        ssize_t got = receive(atomic_load(&channel->fd), in->data + channel->received, 1, in->size - channel->received);
         if (got < 0)
             return -1;
         channel->received += (size_t)got;
@@ -566,13 +526,10 @@ int request_call(struct channel *channel, struct reader *answer)
             uint32_t answered;
             memcpy(&answered, header + 8, sizeof answered);
             if (header[4] == LOOK && answered == tag) {
-                size_t start = 0;
                 channel->out.used = 0;
-                channel->out.failed = false;
-                start = frame_begin(&channel->out, LOOK + ANSWER, tag);
+                frame_begin(&channel->out, LOOK + ANSWER, tag);
                 answer_look(channel, answer);
-                frame_end(&channel->out, start);
-                if (channel->out.failed || send_all(atomic_load(&channel->fd), channel->out.data, channel->out.used) < 0)
+                if (request_send(channel) < 0)
                     break;
             } else if (header[4] == expected && answered == tag) {
                 return 0;
