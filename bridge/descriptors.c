@@ -120,14 +120,15 @@ static int dup_high(int fd)
     struct rlimit limit = {.rlim_cur = 1024};
     getrlimit(RLIMIT_NOFILE, &limit);
     int top = limit.rlim_cur > HIDDEN_LIMIT ? HIDDEN_LIMIT : (int)limit.rlim_cur;
-    for (int room = 256; room <= top; room *= 2) {
-        long high = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top - room);
+    for (int least = top > 512 ? top - 256 : top / 2;; least /= 2) {
+        long high = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, least);
         if (high >= 0 && high < HIDDEN_LIMIT)
             return (int)high;
         if (high >= 0)
             syscall(SYS_close, high);
+        if (least == 0)
+            return -1;
     }
-    return -1;
 }
 
 int fd_hide_copy(int fd, uint64_t mark, _Atomic int *slot)
