@@ -1,84 +1,20 @@
 /*
- * Frames, and the two kinds of connections that carry them. A thread has one calls connection, opened by its first call
- * and kept until it ends. Its number lies high and is the bridge's own; since a program may close or reuse any number,
- * each call first asks the kernel whether the socket is still the one.
+ * Frames, and how a connection begins. A descriptor of the program's is a connection, on which the bridge sends nothing
+ * after that but proofs.
  */
 #define _GNU_SOURCE
 #include "bridge.h"
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
-#define HEADER_BYTES 12
 #define HANDSHAKE_BODY 32768U
 #define HANDSHAKE_SECONDS 30
 #define PAD_BYTES 61440
-
-static struct settings the_settings;
-static _Atomic int settings_ready;
-
-static void copy_setting(char *to, size_t size, const char *name, const char *missing)
-{
-    const char *value = getenv(name);
-    if (value == NULL || value[0] == '\0')
-        value = missing;
-    size_t length = strnlen(value, size);
-    if (length < size)
-        memcpy(to, value, length + 1);
-}
-
-/* Two threads that come first at once write the same bytes. */
-const struct settings *settings(void)
-{
-    if (!atomic_load_explicit(&settings_ready, memory_order_acquire)) {
-        const char *mode = getenv("IOMMUFD_MODE");
-        copy_setting(the_settings.socket, sizeof the_settings.socket, "IOMMUFD_SOCKET", "");
-        copy_setting(the_settings.device, sizeof the_settings.device, "IOMMUFD_DEVICE", "/dev/iommu");
-        copy_setting(the_settings.trace, sizeof the_settings.trace, "IOMMUFD_TRACE", "");
-        the_settings.mode = mode == NULL ? 0 : strcmp(mode, "volatile") == 0 ? 1 : strcmp(mode, "durable") == 0 ? 2 : 0;
-        size_t length = strlen(the_settings.socket);
-        the_settings.active = length > 0 && length + 3 < sizeof the_settings.descriptors;
-        if (the_settings.active)
-            memcpy(mempcpy(the_settings.descriptors, the_settings.socket, length), "-fd", 4);
-        atomic_store_explicit(&settings_ready, 1, memory_order_release);
-    }
-    return &the_settings;
-}
-
-/* ---- words, on standard error ---- */
-
-void say(const char *const words[])
-{
-    char line[512] = "iommufd: ";
-    size_t used = strlen(line);
-    for (; *words != NULL; words++) {
-        size_t length = strnlen(*words, sizeof line - 1 - used);
-        memcpy(line + used, *words, length);
-        used += length;
-    }
-    line[used++] = '\n';
-    syscall(SYS_write, STDERR_FILENO, line, used);
-}
-
-void say_gone(void)
-{
-    static _Atomic int said;
-    if (atomic_exchange(&said, 1) == 0)
-        say((const char *[]){"the gateway at ", settings()->socket, " is gone: calls on its descriptors fail (EIO)", NULL});
-}
-
-static void say_unreachable(const char *why)
-{
-    static _Atomic int said;
-    if (atomic_exchange(&said, 1) == 0)
-        say((const char *[]){"can't open ", settings()->device, " at the gateway ", settings()->socket, ": ", why, NULL});
-}
 
 /* ---- bodies ---- */
 
@@ -105,7 +41,7 @@ void *put(struct writer *w, size_t bytes)
     return at;
 }
 
-static void writer_free(struct writer *w)
+void writer_free(struct writer *w)
 {
     if (w->data != NULL)
         munmap(w->data, w->size);
@@ -149,8 +85,7 @@ GET(get_u16, uint16_t)
 GET(get_u32, uint32_t)
 GET(get_u64, uint64_t)
 
-/* A frame's header in front of a body that follows; frame_end fills in the body's length. */
-static size_t frame_begin(struct writer *w, enum kind kind, uint32_t tag)
+size_t frame_begin(struct writer *w, enum kind kind, uint32_t tag)
 {
     size_t start = w->used;
     put_u32(w, 0);
@@ -161,7 +96,7 @@ static size_t frame_begin(struct writer *w, enum kind kind, uint32_t tag)
     return start;
 }
 
-static void frame_end(struct writer *w, size_t start)
+void frame_end(struct writer *w, size_t start)
 {
     uint32_t length = (uint32_t)(w->used - start - HEADER_BYTES);
     if (!w->failed)
@@ -171,14 +106,14 @@ static void frame_end(struct writer *w, size_t start)
 /* ---- sockets ---- */
 
 /* How long a socket's calls wait: without a limit for 0. */
-static void set_patience(int fd, int seconds)
+void set_patience(int fd, int seconds)
 {
     struct timeval limit = {.tv_sec = seconds};
     syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 }
 
-static int send_all(int fd, const struct writer *frames)
+int send_all(int fd, const struct writer *frames)
 {
     for (size_t done = 0; done < frames->used;) {
         ssize_t sent = syscall(SYS_sendto, fd, frames->data + done, frames->used - done, MSG_NOSIGNAL, NULL, 0);
@@ -190,7 +125,7 @@ static int send_all(int fd, const struct writer *frames)
 }
 
 /* Receives at least 'least' and at most 'most' bytes. */
-static ssize_t receive(int fd, uint8_t *into, size_t least, size_t most)
+ssize_t receive(int fd, uint8_t *into, size_t least, size_t most)
 {
     size_t done = 0;
     while (done < least) {
@@ -214,14 +149,14 @@ static void say_text(struct reader *body, size_t length)
     say_unreachable(text);
 }
 
-static void say_bye(struct reader *body)
+void say_bye(struct reader *body)
 {
     get_u16(body);
     say_text(body, get_u16(body));
 }
 
 /* Receives exactly one frame of a handshake, and not the byte behind it. */
-static bool receive_frame(int fd, struct writer *in, uint8_t expected, struct reader *body)
+bool receive_frame(int fd, struct writer *in, uint8_t expected, struct reader *body)
 {
     uint32_t length;
     in->used = 0;
@@ -239,7 +174,7 @@ static bool receive_frame(int fd, struct writer *in, uint8_t expected, struct re
     return kind == expected;
 }
 
-static int connect_socket(const char *path)
+int connect_socket(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, path, sizeof address.sun_path);
@@ -259,7 +194,7 @@ static int connect_socket(const char *path)
     return -1;
 }
 
-static void put_hello(struct writer *w, uint8_t role)
+void put_hello(struct writer *w, uint8_t role)
 {
     const char *name = program_invocation_short_name != NULL ? program_invocation_short_name : "";
     uint16_t length = (uint16_t)strnlen(name, 128);
@@ -349,199 +284,4 @@ int descriptor_prove(int fd, const uint8_t nonce[16])
     uint8_t frame[HEADER_BYTES + 16] = {16, 0, 0, 0, PROVE};
     memcpy(frame + HEADER_BYTES, nonce, 16);
     return syscall(SYS_sendto, fd, frame, sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0) == sizeof frame ? 0 : -1;
-}
-
-/* ---- calls ---- */
-
-static __thread struct channel *own_channel;
-static pthread_key_t at_thread_end;
-static pthread_once_t at_thread_end_once = PTHREAD_ONCE_INIT;
-
-static void channel_free(struct channel *channel)
-{
-    writer_free(&channel->out);
-    writer_free(&channel->in);
-    munmap(channel, sizeof *channel);
-}
-
-static void channel_disconnect(struct channel *channel)
-{
-    fd_unhide(&channel->fd, channel->cookie);
-    channel->received = channel->frame = 0;
-}
-
-static void thread_ended(void *ended)
-{
-    struct channel *channel = ended;
-    own_channel = NULL;
-    channel_disconnect(channel);
-    channel_free(channel);
-}
-
-static void make_key(void)
-{
-    pthread_key_create(&at_thread_end, thread_ended);
-}
-
-static struct channel *channel_make(void)
-{
-    struct channel *channel = mmap(NULL, sizeof *channel, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (channel == MAP_FAILED)
-        return NULL;
-    atomic_store(&channel->fd, -1);
-    return channel;
-}
-
-static int channel_connect(struct channel *channel)
-{
-    struct reader body = {0};
-    int fd = connect_socket(settings()->socket);
-    if (fd < 0)
-        return -1;
-    channel->program = program_number();
-    channel->out.used = 0;
-    channel->out.failed = channel->in.failed = false;
-    put_hello(&channel->out, 1);
-    if (send_all(fd, &channel->out) == 0 && receive_frame(fd, &channel->in, HELLO + ANSWER, &body)) {
-        get_u32(&body);
-        channel->max_body = get_u32(&body);
-        get_u32(&body);
-        channel->table_bytes = get_u32(&body);
-        get_u64(&body);
-        const uint8_t *table = get(&body, channel->table_bytes);
-        channel->received = channel->frame = 0;
-        channel->cookie = socket_cookie(fd);
-        set_patience(fd, 0);
-        if (table != NULL && channel->table_bytes <= sizeof channel->table && fd_hide(fd, channel->cookie, &channel->fd) >= 0) {
-            memcpy(channel->table, table, channel->table_bytes);
-            return 0;
-        }
-    }
-    syscall(SYS_close, fd);
-    return -1;
-}
-
-struct channel *channel_take(void)
-{
-    struct channel *channel = own_channel;
-    if (channel != NULL && channel->busy)
-        channel = NULL;
-    bool temporary = channel == NULL && own_channel != NULL;
-    if (channel == NULL) {
-        channel = channel_make();
-        if (channel == NULL) {
-            errno = ENOMEM;
-            return NULL;
-        }
-        channel->temporary = temporary;
-        if (!temporary) {
-            own_channel = channel;
-            pthread_once(&at_thread_end_once, make_key);
-            pthread_setspecific(at_thread_end, channel);
-        }
-    }
-    channel->busy = true;
-    atomic_signal_fence(memory_order_seq_cst);
-    int fd = atomic_load(&channel->fd);
-    if (fd >= 0 && (channel->program != program_number() || socket_cookie(fd) != channel->cookie)) {
-        channel_disconnect(channel);
-        fd = -1;
-    }
-    if (fd < 0 && channel_connect(channel) < 0) {
-        channel_give(channel);
-        say_gone();
-        errno = EIO;
-        return NULL;
-    }
-    return channel;
-}
-
-void channel_give(struct channel *channel)
-{
-    atomic_signal_fence(memory_order_seq_cst);
-    channel->busy = false;
-    if (channel->temporary) {
-        channel_disconnect(channel);
-        channel_free(channel);
-    }
-}
-
-struct writer *request_begin(struct channel *channel, enum kind kind)
-{
-    channel->out.used = 0;
-    channel->out.failed = false;
-    frame_begin(&channel->out, kind, ++channel->tag);
-    return &channel->out;
-}
-
-int request_send(struct channel *channel)
-{
-    frame_end(&channel->out, 0);
-    if (channel->out.used - HEADER_BYTES <= channel->max_body && send_all(atomic_load(&channel->fd), &channel->out) == 0)
-        return 0;
-    errno = EIO;
-    return -1;
-}
-
-/* Receives the next frame of a calls connection: often with one system call. */
-static int next_frame(struct channel *channel, uint8_t header[HEADER_BYTES], struct reader *body)
-{
-    struct writer *in = &channel->in;
-    uint32_t length = 0;
-    if (channel->frame > 0) {
-        channel->received -= channel->frame;
-        memmove(in->data, in->data + channel->frame, channel->received);
-        channel->frame = 0;
-    }
-    for (;;) {
-        size_t whole = HEADER_BYTES;
-        if (channel->received >= HEADER_BYTES) {
-            memcpy(&length, in->data, sizeof length);
-            if (length > channel->max_body)
-                return -1;
-            whole += length;
-            if (channel->received >= whole)
-                break;
-        }
-        in->used = channel->received;
-        if (put(in, whole - channel->received) == NULL)
-            return -1;
-        ssize_t got = receive(atomic_load(&channel->fd), in->data + channel->received, 1, in->size - channel->received);
-        if (got < 0)
-            return -1;
-        channel->received += (size_t)got;
-    }
-    memcpy(header, in->data, HEADER_BYTES);
-    channel->frame = HEADER_BYTES + length;
-    *body = (struct reader){.at = in->data + HEADER_BYTES, .end = in->data + channel->frame};
-    return 0;
-}
-
-int request_call(struct channel *channel, struct reader *answer)
-{
-    uint8_t header[HEADER_BYTES], expected = (uint8_t)(channel->out.data == NULL ? 0 : channel->out.data[4] + ANSWER);
-    uint32_t tag = channel->tag;
-    if (request_send(channel) == 0) {
-        while (next_frame(channel, header, answer) == 0) {
-            uint32_t answered;
-            memcpy(&answered, header + 8, sizeof answered);
-            if (header[4] == LOOK && answered == tag) {
-                channel->out.used = 0;
-                frame_begin(&channel->out, LOOK + ANSWER, tag);
-                answer_look(channel, answer);
-                if (request_send(channel) < 0)
-                    break;
-            } else if (header[4] == expected && answered == tag) {
-                return 0;
-            } else {
-                if (header[4] == BYE)
-                    say_bye(answer);
-                break;
-            }
-        }
-    }
-    channel_disconnect(channel);
-    say_gone();
-    errno = EIO;
-    return -1;
 }
