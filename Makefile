@@ -29,7 +29,7 @@ demo: sdk ## Drives a context with ioctls and prints each.
 run: sdk ## Starts a silo that stays up until Ctrl-C, with its dashboard on port 8080. Its contexts are durable: their journal is in .state/.
 	@$(call build,silo)
 	@mkdir -p .state
-	@Journal__Path=$${Journal__Path:-.state/iommufd-journal.db} exec dotnet $(call built,IommuFd.Silo)/iommufd-silo.dll
+	@Journal__Path=$${Journal__Path:-.state/iommufd-journal.db} Gateway__Path=$${Gateway__Path:-.state/iommufd.sock} exec dotnet $(call built,IommuFd.Silo)/iommufd-silo.dll
 
 cluster: sdk postgres ## Starts three silos and their database on this machine until Ctrl-C.
 	@$(call build,client/cli)

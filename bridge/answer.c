@@ -107,6 +107,15 @@ static bool take_opened(struct channel *channel, uint64_t address, uint16_t offs
     return true;
 }
 
+/* The ioctl has taken the last record of a queue away. */
+static void take_mark_of(struct channel *channel, const uint8_t *ticket)
+{
+    struct descriptor queue;
+    int fd = ticket == NULL ? -1 : descriptor_with(ticket, &queue);
+    if (fd >= 0)
+        take_mark(fd, channel, &queue);
+}
+
 int take_answer(struct channel *channel, struct reader *answer, uint64_t address)
 {
     uint32_t error = get_u32(answer);
@@ -115,7 +124,8 @@ int take_answer(struct channel *channel, struct reader *answer, uint64_t address
     uint16_t writes = get_u16(answer);
     bool copies = get_u8(answer) != 0, opened = get_u8(answer) != 0;
     uint8_t claim[TICKET_BYTES];
-    get_u32(answer);
+    get_u16(answer);
+    uint16_t emptied = get_u16(answer);
     uint32_t text_length = get_u32(answer);
     const uint8_t *argument = get(answer, length);
     if (argument != NULL)
@@ -132,6 +142,8 @@ int take_answer(struct channel *channel, struct reader *answer, uint64_t address
         if (given != NULL)
             memcpy(claim, given, TICKET_BYTES);
     }
+    for (uint16_t i = 0; i < emptied && !answer->failed; i++)
+        take_mark_of(channel, get(answer, TICKET_BYTES));
     const uint8_t *text = get(answer, text_length);
     if (text != NULL)
         trace_why(text, text_length);

@@ -173,6 +173,8 @@ uint64_t socket_cookie(int fd);
 bool descriptor_find(int fd, struct descriptor *found);
 void descriptor_add(int fd, const struct descriptor *added);
 void descriptor_over(const struct descriptor *gone);
+/* A number of this process that leads where a ticket does; -1 for none. */
+int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found);
 /* This address space's number: another one after a fork. */
 uint64_t program_number(void);
 _Atomic int *maps_slot(void);
@@ -217,6 +219,8 @@ int take_answer(struct channel *channel, struct reader *answer, uint64_t address
 void answer_look(struct channel *channel, struct reader *question);
 int bridge_open(int flags);
 void bridge_closed(const struct descriptor *descriptor);
+/* The queue is empty: its descriptor is not readable any more. */
+void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor);
 ssize_t bridge_read(int fd, const struct descriptor *descriptor, uint64_t address, size_t count);
 ssize_t bridge_write(int fd, const struct descriptor *descriptor, uint64_t address, size_t count);
 

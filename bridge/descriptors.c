@@ -134,6 +134,16 @@ void descriptor_add(int fd, const struct descriptor *added)
     fd_note(fd, FD_OURS);
 }
 
+int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found)
+{
+    for (int fd = 0; fd < FD_STATES; fd++) {
+        uint64_t cookie = fd_state(fd) == FD_OURS ? socket_cookie(fd) : 0;
+        if (cookie != 0 && table_find(cookie, found) && memcmp(found->ticket, ticket, TICKET_BYTES) == 0)
+            return fd;
+    }
+    return -1;
+}
+
 void descriptor_over(const struct descriptor *gone)
 {
     struct process *books = process();

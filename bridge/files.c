@@ -53,8 +53,7 @@ static struct channel *begin_transfer(enum kind kind, const struct descriptor *d
     return channel;
 }
 
-/* The queue is empty: its descriptor is not readable any more. */
-static void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor)
+void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor)
 {
     uint8_t mark;
     long taken = syscall(SYS_recvfrom, fd, &mark, 1, MSG_DONTWAIT, NULL, NULL);

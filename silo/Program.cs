@@ -4,6 +4,7 @@ using IommuFd.Grains.Journaling;
 using IommuFd.Silo;
 using IommuFd.Silo.Clustering;
 using IommuFd.Silo.Dashboard;
+using IommuFd.Silo.Gateway;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
@@ -19,7 +20,7 @@ try
     using (host)
     {
         await host.StartAsync();
-        Console.WriteLine(Banner.Of(settings, host.Services.GetRequiredService<IOptions<ContextOptions>>().Value, host.Services.GetService<IJournalStore>(), host.Services.GetService<DashboardSettings>()));
+        Console.WriteLine(Banner.Of(settings, host.Services.GetRequiredService<IOptions<ContextOptions>>().Value, host.Services.GetService<IJournalStore>(), host.Services.GetService<DashboardSettings>(), host.Services.GetService<GatewaySettings>()));
         await host.WaitForShutdownAsync();
         Console.WriteLine("IommuFd.Actors silo stopped.");
     }

@@ -107,8 +107,9 @@ internal static class IoctlAnswer
     /// <param name="tag">The request's tag.</param>
     /// <param name="reply">The answer.</param>
     /// <param name="claim">The name of the file that the ioctl has opened; null for none.</param>
+    /// <param name="emptied">The tickets of queues that have nothing to read any more, and whose marks are to be taken.</param>
     /// <param name="text">Why it failed; null for no words.</param>
-    public static void Write(FrameWriter writer, uint tag, IoctlReply reply, Guid? claim, string? text)
+    public static void Write(FrameWriter writer, uint tag, IoctlReply reply, Guid? claim, IReadOnlyCollection<Guid> emptied, string? text)
     {
         var at = writer.Begin(FrameKind.Ioctl | FrameKind.Answer, tag);
         var words = FrameWriter.Utf8(text, MaxText);
@@ -119,7 +120,7 @@ internal static class IoctlAnswer
         writer.Byte((byte)(reply.Copy is null ? 0 : 1));
         writer.Byte((byte)(claim is null ? 0 : 1));
         writer.UInt16((int)(reply.Diagnostic?.Reason ?? DiagnosticReason.None));
-        writer.Reserved(2);
+        writer.UInt16(emptied.Count);
         writer.UInt32((uint)words.Length);
         writer.Bytes(reply.Argument);
         foreach (var write in reply.Buffers ?? [])
@@ -142,6 +143,11 @@ internal static class IoctlAnswer
             writer.UInt16(reply.File!.Offset);
             writer.Reserved(6);
             writer.Name(name);
+        }
+
+        foreach (var ticket in emptied)
+        {
+            writer.Name(ticket);
         }
 
         writer.Bytes(words);

@@ -190,9 +190,10 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
         IoctlReply reply;
         string? text = null;
         var claim = default(Guid?);
+        List<Guid> emptied = [];
         try
         {
-            reply = await RunAsync(frame);
+            reply = await RunAsync(frame, emptied);
             if (reply.File is not null)
             {
                 claim = contexts.Hold(Find(frame.Start.Ticket)!.Opened, reply.File);
@@ -208,10 +209,12 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
         }
 
         text = frame.Start.IsVerbose ? text ?? reply.Diagnostic?.ToString() : null;
-        Finish(tag, bytes, (tag, reply, claim, text), static (writer, answer) => IoctlAnswer.Write(writer, answer.tag, answer.reply, answer.claim, answer.text));
+        Finish(
+            tag, bytes, (tag, reply, claim, emptied, text),
+            static (writer, answer) => IoctlAnswer.Write(writer, answer.tag, answer.reply, answer.claim, answer.emptied, answer.text));
     }
 
-    private async ValueTask<IoctlReply> RunAsync(IoctlFrame frame)
+    private async ValueTask<IoctlReply> RunAsync(IoctlFrame frame, List<Guid> emptied)
     {
         if (Find(frame.Start.Ticket) is not { } descriptor)
         {
@@ -241,12 +244,15 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
 
         var reply = await descriptor.Opened.Context.SendAsync(request, CancellationToken.None);
 
-        // Where an ioctl made an event, a poll after it sees it.
-        if ((IommuCommand)request.Command == IommuCommand.TestCmd && reply.Errno == Errno.None)
+        // Where an ioctl makes events or takes them away, a poll after it sees that.
+        if (reply.Errno == Errno.None && (IommuCommand)request.Command is IommuCommand.TestCmd or IommuCommand.Destroy)
         {
             foreach (var queue in descriptor.Opened.Queues)
             {
-                await queue.LookAsync();
+                if (await queue.LookAsync() is { } gone)
+                {
+                    emptied.Add(gone);
+                }
             }
         }
 

@@ -150,12 +150,16 @@ internal sealed class Descriptor : IAsyncDisposable
     }
 
     /// <summary>Marks the descriptor if there is something to read now.</summary>
-    public async Task LookAsync()
+    /// <returns>The ticket if there is nothing, and the mark is to be taken.</returns>
+    public async Task<Guid?> LookAsync()
     {
-        if (!IsMarked && await IsReadableAsync(TimeSpan.Zero))
+        var isReadable = await IsReadableAsync(TimeSpan.Zero);
+        if (isReadable)
         {
             Mark();
         }
+
+        return !isReadable && IsMarked ? Ticket : null;
     }
 
     /// <summary>Whether there is something to read, at once or within a time.</summary>

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using IommuFd.GrainInterfaces.Wire;
 using Microsoft.AspNetCore.Connections;
 
@@ -6,7 +7,7 @@ namespace IommuFd.Silo.Gateway;
 // Answers become ready on any thread, while the last ones are still being written. They collect in one buffer while the other is on its way.
 
 /// <summary>Sends frames on a connection. Thread-safe. A client that does not read is cut off: it slows nobody, and what waits for it is bounded.</summary>
-internal sealed class FrameOutput(ConnectionContext connection)
+internal sealed class FrameOutput(ConnectionContext connection, Socket socket)
 {
     private const int MaxWaiting = 64 << 20;
 
@@ -82,10 +83,11 @@ internal sealed class FrameOutput(ConnectionContext connection)
                     (full, _next, _other) = (_next, _other, _next);
                 }
 
-                var written = connection.Transport.Output.WriteAsync(full.Written);
-                if (!written.IsCompletedSuccessfully)
+                // Not through the connection's pipe: that is a thread more, and marks of descriptors would overtake the answer.
+                for (var left = full.Written; !left.IsEmpty;)
                 {
-                    await written.AsTask().WaitAsync(Patience);
+                    var sent = socket.SendAsync(left);
+                    left = left[(sent.IsCompletedSuccessfully ? sent.Result : await sent.AsTask().WaitAsync(Patience))..];
                 }
 
                 full.Clear();
@@ -95,7 +97,7 @@ internal sealed class FrameOutput(ConnectionContext connection)
         {
             Cut($"a client did not read its answers for {Patience.TotalSeconds} s");
         }
-        catch (Exception exception) when (exception is IOException or InvalidOperationException or OperationCanceledException)
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
             // The client has gone.
             Close();

@@ -79,8 +79,9 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
 
     private async Task ServeAsync(ConnectionContext connection)
     {
-        var peer = GatewayPeer.Of(connection.Features.Get<IConnectionSocketFeature>()!.Socket);
-        var output = new FrameOutput(connection);
+        var program = connection.Features.Get<IConnectionSocketFeature>()!.Socket;
+        var peer = GatewayPeer.Of(program);
+        var output = new FrameOutput(connection, program);
         var input = new FrameInput(connection.Transport.Input);
         _outputs.TryAdd(output, 0);
         try
