@@ -141,7 +141,10 @@ int descriptor_prove(int fd, const uint8_t nonce[16]);
 
 /* ---- numbers.c ---- */
 
-/* What is known about a number. Only a hint: our descriptors are known by the cookies of their sockets. */
+/*
+ * What is known about a number. Only a hint: our descriptors are known by the cookies of their sockets. A number that was
+ * closed keeps its state: whatever makes one of ours from it, notes that.
+ */
 enum fd_state { FD_UNKNOWN, FD_OTHER, FD_OURS, FD_HIDDEN };
 
 #define FD_STATES 65536
@@ -177,6 +180,8 @@ void descriptor_over(const struct descriptor *gone);
 int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found);
 /* This address space's number: another one after a fork. */
 uint64_t program_number(void);
+/* Whether the calling process is the one whose address space it is: a child of vfork is not. */
+bool program_is_own(void);
 _Atomic int *maps_slot(void);
 
 /* A file that the program named for a mapping. */

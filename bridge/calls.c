@@ -105,8 +105,12 @@ struct channel *channel_take(void)
         fd = -1;
     }
     if (fd < 0 && channel_connect(channel) < 0) {
+        int error = errno;
         channel_give(channel);
-        say_gone();
+        if (error == EMFILE || error == ENFILE)
+            say_unreachable(strerrordesc_np(error));
+        else
+            say_gone();
         errno = EIO;
         return NULL;
     }

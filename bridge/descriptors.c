@@ -42,6 +42,7 @@ struct remembered {
 
 struct process {
     _Atomic uint64_t program;
+    _Atomic pid_t owner; /* the process that chose it */
     _Atomic int chooser; /* the thread that begins this process's books */
     _Atomic int maps;    /* the number of /proc/self/maps, plus 1 */
     _Atomic uint32_t next_named;
@@ -85,12 +86,29 @@ uint64_t program_number(void)
             while (chosen == 0)
                 if (syscall(SYS_getrandom, &chosen, sizeof chosen, 0) < 0)
                     chosen = (uint64_t)self << 32 | (uint64_t)time(NULL);
+            atomic_store(&books->owner, (pid_t)syscall(SYS_getpid));
             atomic_store(&books->program, chosen);
         } else {
             sched_yield();
         }
     }
     return program;
+}
+
+bool program_is_own(void)
+{
+    if (!settings()->active)
+        return true;
+    program_number();
+    struct process *books = process();
+    return books != NULL && atomic_load(&books->owner) == (pid_t)syscall(SYS_getpid);
+}
+
+/* Before the program can start a child that would be taken for it. */
+__attribute__((constructor)) static void begin(void)
+{
+    if (settings()->active)
+        program_number();
 }
 
 _Atomic int *maps_slot(void)
@@ -210,7 +228,6 @@ bool descriptor_find(int fd, struct descriptor *found)
             fd_note_other(fd, before);
         return false;
     }
-    program_number();
     if (table_find(cookie, found))
         return true;
     if ((before & 3) == FD_HIDDEN && fd_is_hidden(fd))

@@ -47,16 +47,15 @@ EXPORT int close(int fd)
     if (ours)
         trace_begin(&trace, TRACE_CLOSE, fd, 0, 0, __builtin_return_address(0));
     int result = LIBC(close)(fd);
-    fd_note(fd, FD_UNKNOWN);
     if (ours)
         closed(&descriptor, &trace);
     return result;
 }
 
-/* A copy of a number is what the number is. */
+/* A copy of a number may be what the number may be. */
 static int copied(int from, int to)
 {
-    if (to >= 0)
+    if (to >= 0 && !fd_is_other(from))
         fd_note(to, fd_state(from));
     return to;
 }
@@ -123,9 +122,6 @@ EXPORT int close_range(unsigned int first, unsigned int last, int flags)
     }
     if (from <= last && LIBC(close_range)(from, last, 0) < 0)
         return -1;
-    for (unsigned int fd = first; fd <= end; fd++)
-        if (fd_state((int)fd) != FD_HIDDEN)
-            fd_note((int)fd, FD_UNKNOWN);
     errno = error;
     return 0;
 }

@@ -37,9 +37,10 @@ void fd_note(int fd, enum fd_state state)
         ;
 }
 
+/* A child of vfork has this memory, but numbers of its own: what it finds is not said of its parent's. */
 void fd_note_other(int fd, uint8_t before)
 {
-    if ((unsigned int)fd < FD_STATES && (before & 3) != FD_HIDDEN)
+    if ((unsigned int)fd < FD_STATES && (before & 3) != FD_HIDDEN && program_is_own())
         atomic_compare_exchange_strong(&fd_states[fd], &before, (uint8_t)((before & ~3U) | FD_OTHER));
 }
 

@@ -75,8 +75,8 @@ static int opened(int fd, const char *path, int flags, int error, const void *ca
             syscall(SYS_close, fd);
         return open_device(flags, error, caller);
     }
-    if (fd >= 0)
-        fd_note(fd, FD_OTHER);
+    if (fd >= 0 && fd < FD_STATES && !fd_is_other(fd))
+        fd_note_other(fd, atomic_load(&fd_states[fd]));
     return fd;
 }
 
