@@ -20,32 +20,6 @@ static void copy_setting(char *to, size_t size, const char *name, const char *mi
         memcpy(to, value, length + 1);
 }
 
-/* Before the program can change its environment. */
-__attribute__((constructor)) static void read_environment(void)
-{
-    settings();
-}
-
-/* Two threads that come first at once write the same bytes. */
-const struct settings *settings(void)
-{
-    if (!atomic_load_explicit(&settings_ready, memory_order_acquire)) {
-        const char *mode = getenv("IOMMUFD_MODE");
-        copy_setting(the_settings.socket, sizeof the_settings.socket, "IOMMUFD_SOCKET", "");
-        copy_setting(the_settings.device, sizeof the_settings.device, "IOMMUFD_DEVICE", "/dev/iommu");
-        copy_setting(the_settings.trace, sizeof the_settings.trace, "IOMMUFD_TRACE", "");
-        the_settings.mode = mode == NULL ? 0 : strcmp(mode, "volatile") == 0 ? 1 : strcmp(mode, "durable") == 0 ? 2 : 0;
-        size_t length = strlen(the_settings.socket);
-        the_settings.active = length > 0 && length + 3 < sizeof the_settings.descriptors;
-        if (the_settings.active)
-            memcpy(mempcpy(the_settings.descriptors, the_settings.socket, length), "-fd", 4);
-        atomic_store_explicit(&settings_ready, 1, memory_order_release);
-    }
-    return &the_settings;
-}
-
-/* ---- words, on standard error ---- */
-
 static void say(const char *const words[])
 {
     char line[512] = "iommufd: ";
@@ -57,6 +31,32 @@ static void say(const char *const words[])
     }
     line[used++] = '\n';
     syscall(SYS_write, STDERR_FILENO, line, used);
+}
+
+/* Before the program can change its environment. */
+__attribute__((constructor)) static void read_environment(void)
+{
+    settings();
+}
+
+/* Two threads that come first at once write the same bytes. */
+const struct settings *settings(void)
+{
+    if (!atomic_load_explicit(&settings_ready, memory_order_acquire)) {
+        const char *mode = getenv("IOMMUFD_MODE"), *socket = getenv("IOMMUFD_SOCKET");
+        copy_setting(the_settings.socket, sizeof the_settings.socket, "IOMMUFD_SOCKET", "");
+        copy_setting(the_settings.device, sizeof the_settings.device, "IOMMUFD_DEVICE", "/dev/iommu");
+        copy_setting(the_settings.trace, sizeof the_settings.trace, "IOMMUFD_TRACE", "");
+        the_settings.mode = mode == NULL ? 0 : strcmp(mode, "volatile") == 0 ? 1 : strcmp(mode, "durable") == 0 ? 2 : 0;
+        size_t length = strlen(the_settings.socket);
+        the_settings.active = length > 0 && length + 3 < sizeof the_settings.descriptors;
+        if (the_settings.active)
+            memcpy(mempcpy(the_settings.descriptors, the_settings.socket, length), "-fd", 4);
+        else if (socket != NULL && socket[0] != '\0')
+            say((const char *[]){"IOMMUFD_SOCKET is too long for a socket's path: ", socket, NULL});
+        atomic_store_explicit(&settings_ready, 1, memory_order_release);
+    }
+    return &the_settings;
 }
 
 void say_gone(void)
