@@ -156,6 +156,6 @@ public static class SiloHost
         }
 
         DashboardServer.AddTo(builder, dashboard);
-        GatewayServer.AddTo(builder, gateway);
+        GatewayServer.AddTo(builder, gateway, secret);
     }
 }

@@ -4,7 +4,7 @@ using IommuFd.Uapi;
 namespace IommuFd.Client;
 
 /// <summary>
-/// Opens contexts. Works with any grain factory: that of a silo's process, or of an Orleans client (<c>IClusterClient</c>) in another process.
+/// Opens contexts: by a silo's gateway, or by any grain factory, that of a silo's process or of an Orleans client (<c>IClusterClient</c>).
 /// Thread-safe; a process needs only one.
 /// </summary>
 /// <remarks>
@@ -25,6 +25,15 @@ public sealed class IommufdClient
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
     public IommufdClient(IGrainFactory grains, IommufdClientOptions? options = null)
         : this(new GrainChannel(grains ?? throw new ArgumentNullException(nameof(grains))), options)
+    {
+    }
+
+    /// <summary>Creates a client of a silo's gateway: no Orleans client is needed. Connects when it is used.</summary>
+    /// <param name="gateway">The path of the gateway's Unix socket (the silo's setting <c>Gateway:Path</c>).</param>
+    /// <param name="options">How to send requests; null for the defaults.</param>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+    public IommufdClient(string gateway, IommufdClientOptions? options = null)
+        : this(new GatewayChannel(gateway ?? throw new ArgumentNullException(nameof(gateway)), (options ?? new IommufdClientOptions()).Name), options)
     {
     }
 

@@ -18,6 +18,9 @@ internal enum FrameKind : byte
     Closed = 0x15,
     Discard = 0x16,
     Look = 0x20,
+    Call = 0x30,
+    HandleIoctl = 0x31,
+    HandleBatch = 0x32,
 
     /// <summary>The bit that makes an answer of a request.</summary>
     Answer = 0x80,

@@ -39,6 +39,15 @@ internal ref struct FrameReader(ReadOnlySpan<byte> body)
 
     public byte[] Bytes(int count) => Take(count).ToArray();
 
+    /// <summary>Bytes in place: valid as long as the body.</summary>
+    public ReadOnlySpan<byte> Span(int count) => Take(count);
+
+    /// <summary>How many bytes are left.</summary>
+    public readonly int Left => _left.Length;
+
+    /// <summary>All that is left.</summary>
+    public byte[] Rest() => Bytes(_left.Length);
+
     public string Text(int bytes)
     {
         try

@@ -13,6 +13,24 @@ internal sealed record Hello(ushort Lowest, ushort Highest, ConnectionRole Role,
 
     private const int MaxToken = 1024;
 
+    /// <summary>Writes a greeting without a token.</summary>
+    public static void Write(FrameWriter writer, ConnectionRole role, ulong program, string name)
+    {
+        var at = writer.Begin(FrameKind.Hello, 0);
+        var bytes = FrameWriter.Utf8(name, IoctlLimits.MaxNameLength);
+        writer.UInt32(Magic);
+        writer.UInt16(Version);
+        writer.UInt16(Version);
+        writer.Byte((byte)role);
+        writer.Reserved(7);
+        writer.UInt64(program);
+        writer.UInt16(bytes.Length);
+        writer.UInt16(0);
+        writer.Reserved(4);
+        writer.Bytes(bytes);
+        writer.Finish(at);
+    }
+
     public static Hello Read(ReadOnlySpan<byte> body)
     {
         var reader = new FrameReader(body);
@@ -60,12 +78,35 @@ internal sealed record Welcome(uint MaxBody, uint MaxUnderWay, ulong Instance, b
         writer.Bytes(Table);
         writer.Finish(at);
     }
+
+    /// <summary>Reads the answer to HELLO.</summary>
+    /// <returns>The most bytes of a body.</returns>
+    /// <exception cref="FrameException">The gateway refuses, or is none.</exception>
+    public static int Read(FrameKind kind, ReadOnlySpan<byte> body)
+    {
+        if (kind != (FrameKind.Hello | FrameKind.Answer))
+        {
+            throw FrameException.Malformed(kind == FrameKind.Bye ? Bye.Read(body) : "the answer to HELLO is another frame");
+        }
+
+        var reader = new FrameReader(body);
+        reader.UInt32();
+        return reader.Length(int.MaxValue);
+    }
 }
 
 /// <summary>BYE: the last frame of a connection that the gateway ends.</summary>
 internal static class Bye
 {
     private const int MaxText = 512;
+
+    /// <summary>Why the gateway ends a connection, in words.</summary>
+    public static string Read(ReadOnlySpan<byte> body)
+    {
+        var reader = new FrameReader(body);
+        reader.UInt16();
+        return reader.Text(reader.UInt16());
+    }
 
     public static void Write(FrameWriter writer, uint tag, ByeReason reason, string text)
     {

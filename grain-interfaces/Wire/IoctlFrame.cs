@@ -3,7 +3,7 @@ namespace IommuFd.GrainInterfaces.Wire;
 /// <summary>What an ioctl, a read or a write begins with: the descriptor, and the request's name.</summary>
 internal readonly record struct CallStart(Guid Ticket, OperationId Operation)
 {
-    private const byte WantsText = 1, WasSent = 2;
+    public const byte WantsText = 1, WasSent = 2;
 
     /// <summary>Whether the answer is to say in words why it failed.</summary>
     public bool IsVerbose { get; init; }
@@ -29,14 +29,25 @@ internal readonly record struct CallStart(Guid Ticket, OperationId Operation)
 /// <param name="FileTicket">The gateway's descriptor that the argument names; null for none.</param>
 internal sealed record IoctlFrame(CallStart Start, IoctlRequest Request, Guid? FileTicket)
 {
-    private const byte NoFile = 0, FileOfProgram = 1, FileOfGateway = 2;
+    private const byte NoFile = 0, FileOfProgram = 1, FileOfGateway = 2, FileInJson = 3;
 
-    public static IoctlFrame Read(ReadOnlySpan<byte> body)
+    /// <summary>Reads an ioctl.</summary>
+    /// <param name="body">The frame's body.</param>
+    /// <param name="byHandle">Whether it begins with a handle, and not with a ticket.</param>
+    public static IoctlFrame Read(ReadOnlySpan<byte> body, bool byHandle = false)
     {
         var reader = new FrameReader(body);
         var names = CallStart.ReadNames(ref reader);
+        var (request, ticket, flags) = ReadRequest(ref reader, byHandle);
+        reader.End();
+        return new IoctlFrame(CallStart.Of(names, flags), request, ticket);
+    }
+
+    /// <summary>Reads what an ioctl has behind its names.</summary>
+    public static (IoctlRequest Request, Guid? FileTicket, byte Flags) ReadRequest(ref FrameReader reader, bool byHandle)
+    {
         var (command, writable) = (reader.UInt32(), reader.UInt32());
-        var (tail, buffers, file, flags) = (reader.Choice((byte)ArgumentTail.Faulted), reader.Byte(), reader.Choice(FileOfGateway), reader.Choice(3));
+        var (tail, buffers, file, flags) = (reader.Choice((byte)ArgumentTail.Faulted), reader.Byte(), reader.Choice(byHandle ? FileInJson : FileOfGateway), reader.Choice(3));
         var argument = reader.Bytes(reader.Length(IoctlLimits.MaxArgumentBytes));
         var request = new IoctlRequest
         {
@@ -45,11 +56,58 @@ internal sealed record IoctlFrame(CallStart Start, IoctlRequest Request, Guid? F
             Tail = (ArgumentTail)tail,
             WritableBytes = writable,
             Buffers = ReadBuffers(ref reader, buffers),
-            File = file == FileOfProgram ? ReadFile(ref reader) : null,
+            File = file switch
+            {
+                FileOfProgram => ReadFile(ref reader),
+                FileInJson => WireJson.Read<UserFile>(reader.Span(reader.Length(MaxFileJson))),
+                _ => null,
+            },
         };
-        var ticket = file == FileOfGateway ? reader.Name() : default(Guid?);
-        reader.End();
-        return new IoctlFrame(CallStart.Of(names, flags), request, ticket);
+        return (request, file == FileOfGateway ? reader.Name() : null, flags);
+    }
+
+    /// <summary>Writes what an ioctl has behind its names, for one by handle.</summary>
+    public static void WriteRequest(FrameWriter writer, IoctlRequest request, byte flags)
+    {
+        writer.UInt32(request.Command);
+        writer.UInt32(request.WritableBytes);
+        writer.Byte((byte)request.Tail);
+        writer.Byte((byte)(request.Buffers?.Length ?? 0));
+        writer.Byte(request.File is null ? NoFile : FileInJson);
+        writer.Byte(flags);
+        writer.UInt32((uint)request.Argument.Length);
+        writer.Bytes(request.Argument);
+        foreach (var buffer in request.Buffers ?? [])
+        {
+            Write(writer, buffer);
+        }
+
+        if (request.File is { } file)
+        {
+            var json = WireJson.Write(file);
+            writer.UInt32((uint)json.Length);
+            writer.Bytes(json);
+        }
+    }
+
+    // A character has three bytes at most, or is one of two that have four. One identity that is too long for the service is so here too.
+    private const int MaxIdentityBytes = 3 * (IoctlLimits.MaxIdentityLength + 1), MaxFileJson = 16 * 1024;
+
+    private static void Write(FrameWriter writer, UserBuffer buffer)
+    {
+        var identity = FrameWriter.Utf8(buffer.Mapping?.File.Identity, MaxIdentityBytes);
+        writer.Byte(buffer.Index);
+        writer.Byte((byte)(buffer.Mapping is null ? 0 : 1));
+        writer.UInt16(identity.Length);
+        writer.UInt32((uint)buffer.Content.Length);
+        writer.UInt64(buffer.Address);
+        writer.UInt64(buffer.Length);
+        writer.UInt64(buffer.ReadableBytes);
+        writer.UInt64(buffer.WritableBytes);
+        writer.UInt64(buffer.Mapping?.Offset ?? 0);
+        writer.UInt64(buffer.Mapping?.Length ?? 0);
+        writer.Bytes(identity);
+        writer.Bytes(buffer.Content);
     }
 
     private static UserBuffer[]? ReadBuffers(ref FrameReader reader, int count)
@@ -63,7 +121,7 @@ internal sealed record IoctlFrame(CallStart Start, IoctlRequest Request, Guid? F
         for (var i = 0; i < count; i++)
         {
             var (index, isMapping) = (reader.Byte(), reader.Choice(1) == 1);
-            var (identityLength, contentLength) = (reader.ShortLength(IoctlLimits.MaxIdentityLength), reader.Length(IoctlLimits.MaxBufferBytes));
+            var (identityLength, contentLength) = (reader.ShortLength(MaxIdentityBytes), reader.Length(IoctlLimits.MaxBufferBytes));
             var (address, length, readable, writable) = (reader.UInt64(), reader.UInt64(), reader.UInt64(), reader.UInt64());
             var (offset, mapped) = (reader.UInt64(), reader.UInt64());
             var identity = reader.Text(identityLength);
@@ -91,7 +149,7 @@ internal sealed record IoctlFrame(CallStart Start, IoctlRequest Request, Guid? F
     {
         var isMemfd = reader.Choice(1) == 1;
         reader.Reserved(1);
-        var identityLength = reader.ShortLength(IoctlLimits.MaxIdentityLength);
+        var identityLength = reader.ShortLength(MaxIdentityBytes);
         reader.Reserved(4);
         var length = reader.UInt64();
         return new UserFile(reader.Text(identityLength), isMemfd, length);
@@ -125,12 +183,7 @@ internal static class IoctlAnswer
         writer.Bytes(reply.Argument);
         foreach (var write in reply.Buffers ?? [])
         {
-            writer.UInt64(write.Address);
-            writer.UInt32((uint)write.Content.Length);
-            writer.UInt32(write.ZeroBytes);
-            writer.Byte((byte)(write.IsOr ? 1 : 0));
-            writer.Reserved(7);
-            writer.Bytes(write.Content);
+            Write(writer, write);
         }
 
         if (reply.Copy is { } copy)
@@ -152,6 +205,17 @@ internal static class IoctlAnswer
 
         writer.Bytes(words);
         writer.Finish(at);
+    }
+
+    /// <summary>Writes the bytes for a buffer.</summary>
+    public static void Write(FrameWriter writer, UserBufferWrite write)
+    {
+        writer.UInt64(write.Address);
+        writer.UInt32((uint)write.Content.Length);
+        writer.UInt32(write.ZeroBytes);
+        writer.Byte((byte)(write.IsOr ? 1 : 0));
+        writer.Reserved(7);
+        writer.Bytes(write.Content);
     }
 
     private static void Write(FrameWriter writer, UserCopy copy)

@@ -9,7 +9,7 @@ namespace IommuFd.Silo.Gateway;
 // Requests begin in the order in which they arrive, and none waits for the one before: the context's session numbers them. Each answer is sent when it is there.
 
 /// <summary>A connection on which a program issues requests.</summary>
-internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContext connection, FrameOutput output, GatewayPeer peer, Hello hello)
+internal sealed class CallsConnection
 {
     private static readonly TimeSpan LookPatience = TimeSpan.FromMilliseconds(900);
 
@@ -18,22 +18,39 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
     private readonly Lock _lock = new();
     private readonly Dictionary<uint, TaskCompletionSource<MemoryAnswer>?> _underWay = [];
     private readonly HashSet<Guid> _claims = [];
+    private readonly HandleRequests _byHandle;
+    private readonly GatewayContexts _contexts;
+    private readonly ConnectionContext _connection;
+    private readonly FrameOutput _output;
+    private readonly GatewayPeer _peer;
+    private readonly Hello _hello;
     private GatewayProgram? _program;
     private long _bytesUnderWay;
 
+    /// <param name="contexts">What programs have open.</param>
+    /// <param name="connection">The connection.</param>
+    /// <param name="output">Where answers go.</param>
+    /// <param name="peer">Who has connected.</param>
+    /// <param name="hello">What the program said of itself.</param>
+    public CallsConnection(GatewayContexts contexts, ConnectionContext connection, FrameOutput output, GatewayPeer peer, Hello hello)
+    {
+        (_contexts, _connection, _output, _peer, _hello) = (contexts, connection, output, peer, hello);
+        _byHandle = new HandleRequests(contexts, this, peer);
+    }
+
     public async Task RunAsync(FrameInput input)
     {
-        _program = contexts.Programs.Join(peer, hello.Program, this);
+        _program = _contexts.Programs.Join(_peer, _hello.Program, this);
         try
         {
-            while (await input.ReadAsync(Handle, int.MaxValue, connection.ConnectionClosed))
+            while (await input.ReadAsync(Handle, int.MaxValue, _connection.ConnectionClosed))
             {
             }
         }
         finally
         {
-            contexts.Programs.Leave(peer.Identity, hello.Program, _program, this);
-            output.Close();
+            _contexts.Programs.Leave(_peer.Identity, _hello.Program, _program, this);
+            _output.Close();
             await DiscardAllAsync();
         }
     }
@@ -53,7 +70,7 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
             _underWay[tag = free] = asked;
         }
 
-        output.Send((tag, pieces), static (writer, question) => LookFrame.Write(writer, question.tag, question.pieces));
+        _output.Send((tag, pieces), static (writer, question) => LookFrame.Write(writer, question.tag, question.pieces));
         return AnswerAsync(tag, asked);
     }
 
@@ -119,6 +136,8 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
                 Begin(frame, isIoctl: false);
                 _ = DiscardAsync(frame.Tag, frame.Body.Length, claim);
                 return;
+            case var _ when _byHandle.TryHandle(frame):
+                return;
             default:
                 throw FrameException.Malformed($"a calls connection has no frames of kind 0x{(byte)frame.Kind:X2}");
         }
@@ -141,7 +160,8 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
         return name;
     }
 
-    private void Begin(Frame frame, bool isIoctl)
+    /// <summary>A request is under way from now on.</summary>
+    public void Begin(Frame frame, bool isIoctl)
     {
         lock (_lock)
         {
@@ -151,7 +171,7 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
             }
 
             _bytesUnderWay += frame.Body.Length;
-            if (_underWay.Count > contexts.Settings.MaxUnderWay || _bytesUnderWay > contexts.Settings.MaxBytesUnderWay)
+            if (_underWay.Count > _contexts.Settings.MaxUnderWay || _bytesUnderWay > _contexts.Settings.MaxBytesUnderWay)
             {
                 throw new FrameException(ByeReason.Limit, $"{_underWay.Count} requests with {_bytesUnderWay} bytes are under way, more than is permitted");
             }
@@ -161,7 +181,8 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
     // Only the thread of an ioctl listens for questions.
     private static readonly TaskCompletionSource<MemoryAnswer> NotAsked = new();
 
-    private void Finish<TState>(uint tag, int bytes, TState state, Action<FrameWriter, TState> write)
+    /// <summary>Answers a request.</summary>
+    public void Finish<TState>(uint tag, int bytes, TState state, Action<FrameWriter, TState> write)
     {
         lock (_lock)
         {
@@ -169,7 +190,7 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
             _bytesUnderWay -= bytes;
         }
 
-        output.Send(state, write);
+        _output.Send(state, write);
     }
 
     private void Answered(uint tag, MemoryAnswer answer)
@@ -183,7 +204,7 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
         }
     }
 
-    private Descriptor? Find(Guid ticket) => contexts.Find(ticket) is { } descriptor && descriptor.IsFor(peer.Identity) ? descriptor : null;
+    private Descriptor? Find(Guid ticket) => _contexts.Find(ticket) is { } descriptor && descriptor.IsFor(_peer.Identity) ? descriptor : null;
 
     private async Task IoctlAsync(uint tag, int bytes, IoctlFrame frame)
     {
@@ -196,7 +217,7 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
             reply = await RunAsync(frame, emptied);
             if (reply.File is not null)
             {
-                claim = contexts.Hold(Find(frame.Start.Ticket)!.Opened, reply.File);
+                claim = _contexts.Hold(Find(frame.Start.Ticket)!.Opened, reply.File);
                 lock (_lock)
                 {
                     _claims.Add(claim.Value);
@@ -288,8 +309,8 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
 
     private async Task ResolveAsync(uint tag, int bytes, Guid nonce)
     {
-        var descriptor = await contexts.ProvedAsync(nonce, ProofPatience);
-        descriptor?.Admit(peer.Identity);
+        var descriptor = await _contexts.ProvedAsync(nonce, ProofPatience);
+        descriptor?.Admit(_peer.Identity);
         Finish(tag, bytes, (tag, descriptor), static (writer, answer) =>
         {
             var at = writer.Begin(FrameKind.Resolve | FrameKind.Answer, answer.tag);
@@ -315,7 +336,7 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
 
     private async Task DiscardAsync(uint tag, int bytes, Guid claim)
     {
-        var isKnown = await contexts.DiscardAsync(claim);
+        var isKnown = await _contexts.DiscardAsync(claim);
         Finish(tag, bytes, (tag, isKnown), static (writer, answer) => WriteNumber(writer, FrameKind.Discard, answer.tag, (uint)(answer.isKnown ? Errno.None : Errno.ENOENT)));
     }
 
@@ -345,7 +366,7 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
 
         foreach (var claim in claims)
         {
-            await contexts.DiscardAsync(claim);
+            await _contexts.DiscardAsync(claim);
         }
     }
 }

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 namespace IommuFd.Silo.Gateway;
 
 /// <summary>What the gateway's programs have open.</summary>
-internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings settings, ILogger<GatewayContexts> logger)
+internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings settings, HandleSeal seal, ILogger<GatewayContexts> logger)
 {
     private static readonly TimeSpan ClaimPatience = TimeSpan.FromSeconds(10);
 
@@ -18,6 +18,7 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     private readonly ConcurrentDictionary<Guid, TaskCompletionSource<Descriptor>> _proofs = new();
     private readonly Quota _open = new(settings.MaxContexts, "open contexts");
     private readonly IommufdClient _client = new(grains);
+    private readonly GrainChannel _channel = new(grains);
 
     public GatewaySettings Settings => settings;
 
@@ -31,6 +32,12 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
 
     /// <summary>The descriptor of a ticket.</summary>
     public Descriptor? Find(Guid ticket) => _descriptors.GetValueOrDefault(ticket);
+
+    /// <summary>The calls of a context that a user knows by a handle.</summary>
+    public ContextCalls Calls(string identity, Guid handle) => _channel.Find(seal.Open(identity, handle));
+
+    /// <summary>A program has opened a context by a handle.</summary>
+    public void NoteOpened(GatewayPeer peer, ContextTag context) => logger.ContextOpened(peer.Describe("program"), peer.Identity, context);
 
     /// <summary>Opens a context for a program.</summary>
     /// <exception cref="IommufdException">EMFILE where the user has too many; otherwise as the service answers.</exception>

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Security.Cryptography;
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
 using Microsoft.AspNetCore.Builder;
@@ -14,11 +15,11 @@ namespace IommuFd.Silo.Gateway;
 // Kestrel accepts connections and moves their bytes; nothing here is HTTP. Like the dashboard it has a container of its own.
 
 /// <summary>The silo's door for programs outside .NET (docs/protocol.md).</summary>
-internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings settings, GatewaySocket socket) : IHostedService, IAsyncDisposable
+internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings settings, GatewaySocket socket, HandleSeal seal) : IHostedService, IAsyncDisposable
 {
     private static readonly TimeSpan HelloPatience = TimeSpan.FromSeconds(5);
 
-    private readonly GatewayContexts _contexts = new(silo.GetRequiredService<IGrainFactory>(), settings, silo.GetRequiredService<ILogger<GatewayContexts>>());
+    private readonly GatewayContexts _contexts = new(silo.GetRequiredService<IGrainFactory>(), settings, seal, silo.GetRequiredService<ILogger<GatewayContexts>>());
     private readonly ILogger _logger = silo.GetRequiredService<ILogger<GatewayServer>>();
     private readonly ConcurrentDictionary<FrameOutput, byte> _outputs = new();
     private readonly ulong _instance = BitConverter.ToUInt64(ContextHandle.NewRandom().Value.ToByteArray());
@@ -26,7 +27,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
     private DescriptorListener? _descriptors;
 
     /// <summary>Adds the gateway to a silo's host.</summary>
-    public static void AddTo(HostApplicationBuilder builder, GatewaySettings settings)
+    public static void AddTo(HostApplicationBuilder builder, GatewaySettings settings, byte[]? secret)
     {
         if (!settings.IsOn)
         {
@@ -38,6 +39,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         var socket = GatewaySocket.Claim(settings.Path);
         builder.Services.AddSingleton(settings);
         builder.Services.AddSingleton(socket);
+        builder.Services.AddSingleton(new HandleSeal(secret ?? RandomNumberGenerator.GetBytes(32)));
         builder.Services.AddSingleton<GatewayServer>();
         builder.Services.AddHostedService(services => services.GetRequiredService<GatewayServer>());
     }
@@ -81,7 +83,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
     {
         var program = connection.Features.Get<IConnectionSocketFeature>()!.Socket;
         var peer = GatewayPeer.Of(program);
-        var output = new FrameOutput(connection, program);
+        var output = new FrameOutput(program, why => connection.Abort(new ConnectionAbortedException(why)));
         var input = new FrameInput(connection.Transport.Input);
         _outputs.TryAdd(output, 0);
         try
@@ -136,8 +138,8 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         await new CallsConnection(_contexts, connection, output, peer, hello).RunAsync(input);
     }
 
-    /// <summary>Bytes of a body: an ioctl with its largest buffer, or a write.</summary>
-    private const int MaxBody = IoctlLimits.MaxBufferBytes * 4;
+    /// <summary>Bytes of a body: a batch of ioctls with some large buffers.</summary>
+    private const int MaxBody = 16 << 20;
 
     private Welcome Welcome(byte[] table) => new(MaxBody, (uint)settings.MaxUnderWay, _instance, table);
 }

@@ -2,40 +2,41 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Client;
 
-/// <summary>The calls of a context's grain, each with the handle. Those who call a context have this and not the grain.</summary>
-internal sealed class ContextCalls(IContextGrain grain, ContextHandle handle)
+/// <summary>The calls of a context, by its handle. Those who call a context have this, and not what reaches it.</summary>
+internal abstract class ContextCalls(ContextHandle handle)
 {
     public ContextHandle Handle => handle;
 
-    public ContextKey Key { get; } = handle.Key;
+    /// <summary>The context's name within the service. By a gateway it is known once the context has answered.</summary>
+    public abstract ContextKey Key { get; }
 
-    public Task<ReferenceReply> OpenAsync(OpenRequest request) => grain.OpenAsync(handle, request);
+    public abstract Task<ReferenceReply> OpenAsync(OpenRequest request);
 
-    public Task<ReferenceReply> GetAsync(GetRequest request) => grain.GetAsync(handle, request);
+    public abstract Task<ReferenceReply> GetAsync(GetRequest request);
 
-    public Task<PutReply> PutAsync(ReferenceId reference) => grain.PutAsync(handle, reference);
+    public abstract Task<PutReply> PutAsync(ReferenceId reference);
 
-    public Task<RenewReply> RenewAsync(ReferenceId[] references) => grain.RenewAsync(handle, references);
+    public abstract Task<RenewReply> RenewAsync(ReferenceId[] references);
 
-    public ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation) => grain.IoctlAsync(handle, request, operation);
+    public abstract ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation);
 
-    public ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation) => grain.IoctlBatchAsync(handle, request, operation);
+    public abstract ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation);
 
-    public ValueTask<IoctlBatchReply> IoctlBatchRestAsync(OperationId operation, int from) => grain.IoctlBatchRestAsync(handle, operation, from);
+    public abstract ValueTask<IoctlBatchReply> IoctlBatchRestAsync(OperationId operation, int from);
 
-    public ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation) => grain.DriverAsync(handle, reference, request, operation);
+    public abstract ValueTask<DriverReply> DriverAsync(ReferenceId reference, DriverRequest request, OperationId operation);
 
-    public ValueTask<FileReply> FileAsync(FileTarget target, FileRequest request, OperationId operation) => grain.FileAsync(handle, target, request, operation);
+    public abstract ValueTask<FileReply> FileAsync(FileTarget target, FileRequest request, OperationId operation);
 
-    public ValueTask<PollReply> PollFileAsync(FileTarget target, TimeSpan wait) => grain.PollFileAsync(handle, target, wait);
+    public abstract ValueTask<PollReply> PollFileAsync(FileTarget target, TimeSpan wait);
 
-    public Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken) => grain.InspectAsync(handle, request, cancellationToken);
+    public abstract Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken);
 
-    public Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page) => grain.InspectObjectAsync(handle, id, page);
+    public abstract Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page);
 
-    public Task<HolderGraph> InspectGraphAsync(GraphRequest request) => grain.InspectGraphAsync(handle, request);
+    public abstract Task<HolderGraph> InspectGraphAsync(GraphRequest request);
 
-    public Task<BusyExplanation> ExplainBusyAsync(ObjectId id) => grain.ExplainBusyAsync(handle, id);
+    public abstract Task<BusyExplanation> ExplainBusyAsync(ObjectId id);
 
-    public Task<TailReply> TailAsync(TailRequest request) => grain.TailAsync(handle, request);
+    public abstract Task<TailReply> TailAsync(TailRequest request);
 }

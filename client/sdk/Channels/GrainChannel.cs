@@ -13,5 +13,5 @@ internal sealed class GrainChannel(IGrainFactory grains) : IContextChannel
 
     public GrainId? Observe(IMemoryObserver observer) => grains.CreateObjectReference<IMemoryObserver>(observer).GetGrainId();
 
-    public ContextCalls Find(ContextHandle handle) => new(grains.GetGrain<IContextGrain>(handle.Key.Value), handle);
+    public ContextCalls Find(ContextHandle handle) => new GrainCalls(grains.GetGrain<IContextGrain>(handle.Key.Value), handle);
 }

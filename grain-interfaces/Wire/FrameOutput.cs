@@ -1,13 +1,13 @@
 using System.Net.Sockets;
-using IommuFd.GrainInterfaces.Wire;
-using Microsoft.AspNetCore.Connections;
 
-namespace IommuFd.Silo.Gateway;
+namespace IommuFd.GrainInterfaces.Wire;
 
 // Answers become ready on any thread, while the last ones are still being written. They collect in one buffer while the other is on its way.
 
 /// <summary>Sends frames on a connection. Thread-safe. A client that does not read is cut off: it slows nobody, and what waits for it is bounded.</summary>
-internal sealed class FrameOutput(ConnectionContext connection, Socket socket)
+/// <param name="socket">The connection.</param>
+/// <param name="cut">Ends it; gets why.</param>
+internal sealed class FrameOutput(Socket socket, Action<string> cut)
 {
     private const int MaxWaiting = 64 << 20;
 
@@ -83,7 +83,7 @@ internal sealed class FrameOutput(ConnectionContext connection, Socket socket)
                     (full, _next, _other) = (_next, _other, _next);
                 }
 
-                // Not through the connection's pipe: that is a thread more, and marks of descriptors would overtake the answer.
+                // On the socket itself, also where the connection has a pipe: that is a thread more, and marks of descriptors would overtake the answer.
                 for (var left = full.Written; !left.IsEmpty;)
                 {
                     var sent = socket.SendAsync(left);
@@ -107,6 +107,6 @@ internal sealed class FrameOutput(ConnectionContext connection, Socket socket)
     private void Cut(string why)
     {
         Close();
-        connection.Abort(new ConnectionAbortedException(why));
+        cut(why);
     }
 }

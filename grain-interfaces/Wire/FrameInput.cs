@@ -1,9 +1,8 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Pipelines;
-using IommuFd.GrainInterfaces.Wire;
 
-namespace IommuFd.Silo.Gateway;
+namespace IommuFd.GrainInterfaces.Wire;
 
 /// <summary>A frame that has arrived whole. Its body is valid until the next one is read.</summary>
 internal readonly ref struct Frame(FrameKind kind, uint tag, ReadOnlySpan<byte> body)

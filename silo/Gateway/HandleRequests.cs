@@ -1,0 +1,144 @@
+using System.Text;
+using IommuFd.Client;
+using IommuFd.GrainInterfaces;
+using IommuFd.GrainInterfaces.Wire;
+using IommuFd.Uapi;
+
+namespace IommuFd.Silo.Gateway;
+
+// The SDK at the other end names its requests, repeats them and renews its leases, as it does with Orleans' client. So here each request is one call of the context's
+// grain, under the name that it came with.
+
+/// <summary>The requests of one connection that name contexts by handle.</summary>
+internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection connection, GatewayPeer peer)
+{
+    private const int MaxKnown = 1024;
+
+    // Only the connection's reader looks here.
+    private readonly Dictionary<Guid, ContextCalls> _known = [];
+
+    /// <summary>Begins a request.</summary>
+    /// <returns>False for a frame that is none.</returns>
+    public bool TryHandle(Frame frame)
+    {
+        switch (frame.Kind)
+        {
+            case FrameKind.HandleIoctl:
+                var ioctl = IoctlFrame.Read(frame.Body, byHandle: true);
+                connection.Begin(frame, isIoctl: false);
+                Run(frame, (Calls: Find(ioctl.Start.Ticket), ioctl), static call => call.Calls.IoctlAsync(call.ioctl.Request, call.ioctl.Start.Operation).AsTask(), HandleIoctl.WriteAnswer);
+                return true;
+            case FrameKind.HandleBatch:
+                var (handle, batch, operation) = HandleIoctl.ReadBatch(frame.Body);
+                connection.Begin(frame, isIoctl: false);
+                Run(frame, (Calls: Find(handle.Value), batch, operation), static call => call.Calls.IoctlBatchAsync(call.batch, call.operation).AsTask(), HandleIoctl.WriteAnswer);
+                return true;
+            case FrameKind.Call:
+                var asked = CallFrame.Read(frame.Body);
+                connection.Begin(frame, isIoctl: false);
+                Call(frame, Find(asked.Handle), asked.Method, asked.Message);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private ContextCalls Find(Guid handle)
+    {
+        if (!_known.TryGetValue(handle, out var calls))
+        {
+            if (_known.Count == MaxKnown)
+            {
+                _known.Clear();
+            }
+
+            _known.Add(handle, calls = contexts.Calls(peer.Identity, handle));
+        }
+
+        return calls;
+    }
+
+    private void Call(Frame frame, ContextCalls calls, CallMethod method, byte[] message)
+    {
+        switch (method)
+        {
+            case CallMethod.Open:
+                Call<OpenRequest, Referred>(frame, calls, message, async static (calls, request) => new Referred(await calls.OpenAsync(request), calls.Key), opened => Opened(opened, calls));
+                break;
+            case CallMethod.Get:
+                Call<GetRequest, Referred>(frame, calls, message, async static (calls, request) => new Referred(await calls.GetAsync(request), calls.Key));
+                break;
+            case CallMethod.Put:
+                Call<PutCall, PutReply>(frame, calls, message, static (calls, put) => calls.PutAsync(put.Reference));
+                break;
+            case CallMethod.Renew:
+                Call<RenewCall, RenewReply>(frame, calls, message, static (calls, renew) => calls.RenewAsync(renew.References));
+                break;
+            case CallMethod.BatchRest:
+                Run(frame, (calls, WireJson.Read<RestCall>(message)), static call => call.calls.IoctlBatchRestAsync(call.Item2.Operation, call.Item2.From).AsTask(), static (writer, tag, batch) =>
+                    HandleIoctl.WriteAnswer(writer, tag, batch, FrameKind.Call));
+                break;
+            case CallMethod.Driver:
+                Call<DriverCallMessage, DriverReply>(frame, calls, message, static (calls, driver) => calls.DriverAsync(driver.Reference, driver.Request, driver.Operation).AsTask());
+                break;
+            case CallMethod.File:
+                Call<FileCallMessage, FileReply>(frame, calls, message, static (calls, file) => calls.FileAsync(file.Target, file.Request, file.Operation).AsTask());
+                break;
+            case CallMethod.Poll:
+                Call<PollCall, PollReply>(frame, calls, message, static (calls, poll) => calls.PollFileAsync(poll.Target, poll.Wait).AsTask());
+                break;
+            case CallMethod.Inspect:
+                Call<InspectRequest, ContextInspection>(frame, calls, message, static (calls, request) => calls.InspectAsync(request, CancellationToken.None));
+                break;
+            case CallMethod.InspectObject:
+                Call<ObjectCall, ObjectAnswer>(frame, calls, message, async static (calls, asked) => new ObjectAnswer(await calls.InspectObjectAsync(asked.Id, asked.Page)));
+                break;
+            case CallMethod.InspectGraph:
+                Call<GraphRequest, HolderGraph>(frame, calls, message, static (calls, request) => calls.InspectGraphAsync(request));
+                break;
+            case CallMethod.ExplainBusy:
+                Call<ExplainCall, BusyExplanation>(frame, calls, message, static (calls, asked) => calls.ExplainBusyAsync(asked.Id));
+                break;
+            case CallMethod.Tail:
+                Call<TailRequest, TailReply>(frame, calls, message, static (calls, request) => calls.TailAsync(request));
+                break;
+            default:
+                throw FrameException.Malformed($"there is no method {(byte)method}");
+        }
+    }
+
+    private void Opened(Referred opened, ContextCalls calls)
+    {
+        if (opened.Reply.Errno == Errno.None)
+        {
+            contexts.NoteOpened(peer, calls.Key.Tag);
+        }
+    }
+
+    private void Call<TRequest, TReply>(Frame frame, ContextCalls calls, byte[] message, Func<ContextCalls, TRequest, Task<TReply>> call, Action<TReply>? note = null)
+        => Run(frame, (calls, WireJson.Read<TRequest>(message), call, note), async static made =>
+            {
+                var reply = await made.call(made.calls, made.Item2);
+                made.note?.Invoke(reply);
+                return reply;
+            }, static (writer, tag, reply) => CallAnswer.Write(writer, FrameKind.Call, tag, CallStatus.Answered, WireJson.Write(reply)));
+
+    private void Run<TState, TReply>(Frame frame, TState state, Func<TState, Task<TReply>> call, Action<FrameWriter, uint, TReply> write)
+        => _ = RunAsync(frame.Kind, frame.Tag, frame.Body.Length, state, call, write);
+
+    private async Task RunAsync<TState, TReply>(FrameKind kind, uint tag, int bytes, TState state, Func<TState, Task<TReply>> call, Action<FrameWriter, uint, TReply> write)
+    {
+        try
+        {
+            var reply = await call(state);
+            connection.Finish(tag, bytes, (tag, reply, write), static (writer, answer) => answer.write(writer, answer.tag, answer.reply));
+        }
+        catch (Exception exception)
+        {
+            // Also what a context throws for a message that no client of ours makes.
+            var status = exception is ContextUnavailableException ? CallStatus.Unavailable : CallStatus.NoAnswer;
+            connection.Finish(tag, bytes, (kind, tag, status, exception), static (writer, failed) =>
+                CallAnswer.Write(writer, failed.kind, failed.tag, failed.status, Encoding.UTF8.GetBytes(failed.exception.Message)));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using System.Text;
+using IommuFd.GrainInterfaces;
+
+namespace IommuFd.Silo.Gateway;
+
+// A handle is 128 random bits that its opener chooses, and whoever knows it can use the context. By the gateway it is bound to the user: each user has a
+// permutation of all handles, which only the silo knows, and a handle stands for another context, which is none, when another user gives it. So nothing has to
+// be remembered of who opened what, and silos with the same secret agree.
+
+/// <summary>Turns the handles that a user knows into those of contexts.</summary>
+/// <param name="secret">What the permutations are made from: that of the silo's user, so that his other silos have the same.</param>
+internal sealed class HandleSeal(byte[] secret)
+{
+    private readonly ConcurrentDictionary<string, byte[]> _keys = new();
+
+    /// <summary>The context's handle.</summary>
+    /// <param name="identity">The user.</param>
+    /// <param name="known">The handle that the user knows.</param>
+    public ContextHandle Open(string identity, Guid known)
+    {
+        using var aes = Aes.Create();
+        aes.Key = _keys.GetOrAdd(identity, KeyOf);
+        return new ContextHandle(new Guid(aes.DecryptEcb(known.ToByteArray(), PaddingMode.None)));
+    }
+
+    /// <summary>The handle by which a user knows a context: what <see cref="Open"/> turns into the context's own.</summary>
+    public Guid Close(string identity, ContextHandle handle)
+    {
+        using var aes = Aes.Create();
+        aes.Key = _keys.GetOrAdd(identity, KeyOf);
+        return new Guid(aes.EncryptEcb(handle.Value.ToByteArray(), PaddingMode.None));
+    }
+
+    private byte[] KeyOf(string identity) => HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, 32, info: Encoding.UTF8.GetBytes($"iommufd gateway handles of {identity}"));
+}
