@@ -39,9 +39,10 @@ build: sdk bridge ## Builds everything.
 	@$(call restore,IommuFd.Actors.sln)
 	dotnet build IommuFd.Actors.sln -c $(CONFIGURATION) --no-restore -v quiet -nologo
 
+# (Not $(MAKE), which a dry run would start.)
 bridge: cc ## Builds the library by which C programs use an emulated /dev/iommu, its examples and its test programs.
-	@$(MAKE) --no-print-directory -s -C bridge
-	@$(MAKE) --no-print-directory -s -C tests/bridge
+	@make --no-print-directory -s -C bridge
+	@make --no-print-directory -s -C tests/bridge
 
 test: setup build ## Checks the format and runs every test. Installs what they need (make setup).
 	dotnet format IommuFd.Actors.sln --no-restore --verify-no-changes
