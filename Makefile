@@ -41,8 +41,8 @@ build: sdk bridge ## Builds everything.
 
 # (Not $(MAKE), which a dry run would start.)
 bridge: cc ## Builds the library by which C programs use an emulated /dev/iommu, its examples and its test programs.
-	@make --no-print-directory -s -C bridge
-	@make --no-print-directory -s -C tests/bridge
+	@MAKEFLAGS= make --no-print-directory -s -C bridge
+	@MAKEFLAGS= make --no-print-directory -s -C tests/bridge
 
 test: setup build ## Checks the format and runs every test. Installs what they need (make setup).
 	dotnet format IommuFd.Actors.sln --no-restore --verify-no-changes
