@@ -17,7 +17,7 @@ build = $(if $(wildcard artifacts/bin),,echo "Building $(1), which takes about a
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run cluster build bridge test setup format api bench chaos screenshots clean sdk postgres chromium compose
+.PHONY: help demo run cluster build bridge test setup format api bench chaos screenshots clean sdk cc postgres chromium compose
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,8 +39,10 @@ build: sdk bridge ## Builds everything.
 	@$(call restore,IommuFd.Actors.sln)
 	dotnet build IommuFd.Actors.sln -c $(CONFIGURATION) --no-restore -v quiet -nologo
 
-bridge: ## Builds the library by which C programs use an emulated /dev/iommu.
-	@$(MAKE) --no-print-directory -s -C bridge
+# (Not $(MAKE), which a dry run would start.)
+bridge: cc ## Builds the library by which C programs use an emulated /dev/iommu, its examples and its test programs.
+	@MAKEFLAGS= make --no-print-directory -s -C bridge
+	@MAKEFLAGS= make --no-print-directory -s -C tests/bridge
 
 test: setup build ## Checks the format and runs every test. Installs what they need (make setup).
 	dotnet format IommuFd.Actors.sln --no-restore --verify-no-changes
@@ -75,5 +77,5 @@ clean: ## Removes what was built.
 sdk:
 	@command -v dotnet >/dev/null || { echo "The .NET 10 SDK is needed: https://dotnet.microsoft.com/download/dotnet/10.0" >&2; exit 1; }
 
-postgres chromium compose:
+cc postgres chromium compose:
 	@tests/install $@

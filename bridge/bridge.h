@@ -1,13 +1,18 @@
 /*
  * libiommufd-bridge: /dev/iommu for unmodified C programs, served by a gateway (docs/protocol.md).
  *
- *   hooks.c        the functions of libc that are replaced: which call is ours
- *   files.c        open and stat of the emulated path; read, write and close of our descriptors
- *   ioctl.c        an ioctl as a request, and its answer as changes of memory
+ *   hooks.c        calls with a number: close, dup, ioctl, read, write, mmap
+ *   paths.c        calls with a path: open, stat, access
+ *   files.c        open, read, write and close of our descriptors
+ *   ioctl.c        an ioctl as a request
+ *   answer.c       its answer as changes of memory
  *   memory.c       access to the program's memory that can't crash, and what is mapped where
- *   descriptors.c  which of the program's descriptors are ours, and our own hidden ones
- *   wire.c         frames and connections
+ *   numbers.c      what is known about numbers of descriptors, and our own hidden ones
+ *   descriptors.c  which of the program's descriptors are ours; files that mappings name
+ *   calls.c        requests and answers on the connections of threads
+ *   wire.c         frames, and how a connection begins
  *   trace.c        what the program did, for who watches it
+ *   settings.c     the environment; words on standard error
  *
  * Rules of all files: nothing here allocates from the heap, takes a lock that a fork could leave taken, is a point of
  * cancellation, or follows a pointer of the program's. So each function works in signal handlers, after fork and vfork,
@@ -33,22 +38,25 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && sizeof(void *) == 8,
 #define MAX_ARGUMENT 4096U
 #define MAX_BUFFER (1U << 20)
 #define MAX_IDENTITY 64
-#define SOCKET_PATH 108
 
 /* ---- settings: the environment at the program's start ---- */
 
 struct settings {
     bool active;      /* IOMMUFD_SOCKET is set: else everything goes to libc */
     uint8_t mode;     /* IOMMUFD_MODE */
-    char socket[SOCKET_PATH];      /* IOMMUFD_SOCKET: where calls go */
-    char descriptors[SOCKET_PATH]; /* the same with -fd: where descriptors connect */
+    char socket[108]; /* IOMMUFD_SOCKET */
+    char descriptors[108]; /* the same for descriptors: with '-fd' behind it */
     char device[256]; /* IOMMUFD_DEVICE */
     char trace[108];  /* IOMMUFD_TRACE */
 };
 
 const struct settings *settings(void);
+void say_gone(void);
+void say_unreachable(const char *why);
 
 /* ---- wire.c ---- */
+
+#define HEADER_BYTES 12
 
 enum kind {
     HELLO = 0x01, OPEN = 0x02, CLAIM = 0x03, PROVE = 0x04, PAD = 0x05,
@@ -84,6 +92,15 @@ struct channel {
     uint8_t table[16384];
 };
 
+enum file_kind { FILE_CONTEXT = 1, FILE_FAULT_QUEUE, FILE_ACCESS, FILE_EVENT_QUEUE };
+
+/* One of the program's descriptors that lead to the gateway. */
+struct descriptor {
+    uint64_t cookie;
+    uint8_t ticket[TICKET_BYTES];
+    uint8_t kind;
+};
+
 void *put(struct writer *w, size_t bytes);
 void put_bytes(struct writer *w, const void *bytes, size_t count);
 void put_u8(struct writer *w, uint8_t value);
@@ -96,6 +113,20 @@ uint16_t get_u16(struct reader *r);
 uint32_t get_u32(struct reader *r);
 uint64_t get_u64(struct reader *r);
 
+/* A frame's header in front of a body that follows; frame_end fills in the body's length. */
+size_t frame_begin(struct writer *w, enum kind kind, uint32_t tag);
+void frame_end(struct writer *w, size_t start);
+void writer_free(struct writer *w);
+int send_all(int fd, const struct writer *frames);
+ssize_t receive(int fd, uint8_t *into, size_t least, size_t most);
+int connect_socket(const char *path);
+void set_patience(int fd, int seconds);
+void put_hello(struct writer *w, uint8_t role);
+bool receive_frame(int fd, struct writer *in, uint8_t expected, struct reader *body);
+void say_bye(struct reader *body);
+
+/* ---- calls.c ---- */
+
 /* The thread's channel, connected; null if the gateway can't be reached. It is given back by channel_give. */
 struct channel *channel_take(void);
 void channel_give(struct channel *channel);
@@ -103,26 +134,18 @@ void channel_give(struct channel *channel);
 struct writer *request_begin(struct channel *channel, enum kind kind);
 int request_send(struct channel *channel);
 int request_call(struct channel *channel, struct reader *answer);
-/* Opens a descriptor of the program's: the lowest free number, close-on-exec. -1 and errno on failure. */
-int descriptor_connect(const uint8_t *claim, uint8_t ticket[TICKET_BYTES], uint64_t *cookie);
+/* Opens a descriptor of the program's: the lowest free number, close-on-exec. Without a claim it is a new context's. */
+int descriptor_connect(const uint8_t *claim, struct descriptor *opened);
 /* Sends a nonce on a descriptor. */
 int descriptor_prove(int fd, const uint8_t nonce[16]);
-void say_gone(void);
-void say(const char *const words[]);
 
-/* ---- descriptors.c ---- */
+/* ---- numbers.c ---- */
 
-/* What is known about a number. Only a hint: our descriptors are known by the cookies of their sockets. */
+/*
+ * What is known about a number. Only a hint: our descriptors are known by the cookies of their sockets. A number that was
+ * closed keeps its state: whatever makes one of ours from it, notes that.
+ */
 enum fd_state { FD_UNKNOWN, FD_OTHER, FD_OURS, FD_HIDDEN };
-
-enum file_kind { FILE_CONTEXT = 1, FILE_FAULTS = 2, FILE_ACCESS = 3, FILE_EVENTS = 4 };
-
-/* One of the program's descriptors that lead to the gateway. */
-struct descriptor {
-    uint64_t cookie;
-    uint8_t ticket[TICKET_BYTES];
-    uint8_t kind;
-};
 
 #define FD_STATES 65536
 extern _Atomic uint8_t fd_states[FD_STATES];
@@ -134,6 +157,8 @@ static inline bool fd_is_other(int fd)
 
 enum fd_state fd_state(int fd);
 void fd_note(int fd, enum fd_state state);
+/* Notes a finding, unless the number has changed since it was 'before'. */
+void fd_note_other(int fd, uint8_t before);
 /* Whether a number is one of our own. */
 bool fd_is_hidden(int fd);
 /* Moves a descriptor of our own out of the program's way. 'slot' has its number, wherever it moves. */
@@ -141,7 +166,11 @@ int fd_hide(int fd, uint64_t mark, _Atomic int *slot);
 int fd_hide_copy(int fd, uint64_t mark, _Atomic int *slot);
 void fd_unhide(_Atomic int *slot, uint64_t mark);
 void fd_evict(int fd);
+/* Closes what a forked child has of its parent's. */
+void fd_close_inherited(void);
 uint64_t socket_cookie(int fd);
+
+/* ---- descriptors.c ---- */
 
 /* Finds what a number leads to; false if it is none of ours. */
 bool descriptor_find(int fd, struct descriptor *found);
@@ -151,6 +180,8 @@ void descriptor_over(const struct descriptor *gone);
 int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found);
 /* This address space's number: another one after a fork. */
 uint64_t program_number(void);
+/* Whether the calling process is the one whose address space it is: a child of vfork is not. */
+bool program_is_own(void);
 _Atomic int *maps_slot(void);
 
 /* A file that the program named for a mapping. */
@@ -184,9 +215,12 @@ struct range {
 
 void memory_probe(uint64_t address, uint64_t bytes, struct range *range);
 
-/* ---- ioctl.c, files.c ---- */
+/* ---- ioctl.c, answer.c, files.c ---- */
 
-int bridge_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, uint64_t argument);
+#define CHUNK 65536UL
+
+int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t argument);
+int take_answer(struct channel *channel, struct reader *answer, uint64_t address);
 void answer_look(struct channel *channel, struct reader *question);
 int bridge_open(int flags);
 void bridge_closed(const struct descriptor *descriptor);

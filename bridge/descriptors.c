@@ -1,7 +1,6 @@
 /*
  * Which numbers are ours. A descriptor of the program's is known by the cookie of its socket, which all its copies share
- * and which the kernel never gives again; the table leads from the cookie to the ticket. What a number is, is only a
- * hint beside it: it lets calls on other files pass at once.
+ * and which the kernel never gives again; the table leads from the cookie to the ticket.
  *
  * All that a forked child must not share with its parent lies in one mapping that the kernel empties in the child.
  */
@@ -13,7 +12,6 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -21,7 +19,6 @@
 
 #define ENTRIES 32768U
 #define WINDOW 256U /* an entry lies at most this far behind its place */
-#define HIDDEN_LIMIT 16384
 #define NAMED_FILES 256U
 
 /* An entry of the table: free (0) or over (1), being written (2), or a cookie. */
@@ -45,6 +42,7 @@ struct remembered {
 
 struct process {
     _Atomic uint64_t program;
+    _Atomic pid_t owner; /* the process that chose it */
     _Atomic int chooser; /* the thread that begins this process's books */
     _Atomic int maps;    /* the number of /proc/self/maps, plus 1 */
     _Atomic uint32_t next_named;
@@ -52,128 +50,7 @@ struct process {
     struct entry entries[ENTRIES];
 };
 
-/* Who owns a hidden number, and by what it is recognized. */
-struct hidden {
-    _Atomic uint64_t mark;
-    _Atomic(_Atomic int *) slot;
-};
-
-_Atomic uint8_t fd_states[FD_STATES];
-static struct hidden hidden[HIDDEN_LIMIT];
 static _Atomic(struct process *) the_process;
-
-/* ---- what a number is ---- */
-
-enum fd_state fd_state(int fd)
-{
-    return (unsigned int)fd < FD_STATES ? (enum fd_state)(atomic_load(&fd_states[fd]) & 3) : FD_UNKNOWN;
-}
-
-/* The upper bits count changes, so that a late finding about what the number was before is not noted. */
-void fd_note(int fd, enum fd_state state)
-{
-    if ((unsigned int)fd >= FD_STATES)
-        return;
-    uint8_t before = atomic_load(&fd_states[fd]);
-    while (!atomic_compare_exchange_weak(&fd_states[fd], &before, (uint8_t)(((before & ~3U) + 4U) | state)))
-        ;
-}
-
-static void note_other(int fd, uint8_t before)
-{
-    if ((unsigned int)fd < FD_STATES && (before & 3) != FD_HIDDEN)
-        atomic_compare_exchange_strong(&fd_states[fd], &before, (uint8_t)((before & ~3U) | FD_OTHER));
-}
-
-uint64_t socket_cookie(int fd)
-{
-    uint64_t cookie = 0;
-    socklen_t size = sizeof cookie;
-    return syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
-}
-
-/* ---- numbers of our own ---- */
-
-/* A socket is recognized by its cookie, another file by its device and inode. */
-static uint64_t mark_of(int fd)
-{
-    uint64_t cookie = socket_cookie(fd);
-    struct stat status;
-    if (cookie == 0 && syscall(SYS_fstat, fd, &status) == 0)
-        cookie = ((uint64_t)status.st_dev << 40 ^ (uint64_t)status.st_ino) | 1ULL << 63;
-    return cookie;
-}
-
-bool fd_is_hidden(int fd)
-{
-    if (fd_state(fd) != FD_HIDDEN)
-        return false;
-    if (mark_of(fd) == atomic_load(&hidden[fd].mark))
-        return true;
-    fd_note(fd, FD_UNKNOWN); /* closed or replaced behind our back */
-    return false;
-}
-
-/* A copy at a high number, below which the program's own come and go. */
-static int dup_high(int fd)
-{
-    struct rlimit limit = {.rlim_cur = 1024};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    int top = limit.rlim_cur > HIDDEN_LIMIT ? HIDDEN_LIMIT : (int)limit.rlim_cur;
-    for (int room = 256; room <= top; room *= 2) {
-        long high = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top - room);
-        if (high >= 0 && high < HIDDEN_LIMIT)
-            return (int)high;
-        if (high >= 0)
-            syscall(SYS_close, high);
-    }
-    return -1;
-}
-
-int fd_hide_copy(int fd, uint64_t mark, _Atomic int *slot)
-{
-    int high = dup_high(fd);
-    if (high < 0)
-        return -1;
-    atomic_store(&hidden[high].mark, mark != 0 ? mark : mark_of(high));
-    atomic_store(&hidden[high].slot, slot);
-    atomic_store(slot, high);
-    fd_note(high, FD_HIDDEN);
-    return high;
-}
-
-int fd_hide(int fd, uint64_t mark, _Atomic int *slot)
-{
-    int high = fd_hide_copy(fd, mark, slot);
-    if (high >= 0)
-        syscall(SYS_close, fd);
-    return high;
-}
-
-void fd_unhide(_Atomic int *slot, uint64_t mark)
-{
-    int fd = atomic_exchange(slot, -1);
-    if (fd >= 0 && fd_is_hidden(fd) && (mark == 0 || atomic_load(&hidden[fd].mark) == mark)) {
-        fd_note(fd, FD_UNKNOWN);
-        syscall(SYS_close, fd);
-    }
-}
-
-/* The program takes a number of ours for its own: ours moves on. */
-void fd_evict(int fd)
-{
-    if (!fd_is_hidden(fd))
-        return;
-    _Atomic int *slot = atomic_load(&hidden[fd].slot);
-    int moved = dup_high(fd);
-    if (moved >= 0) {
-        atomic_store(&hidden[moved].mark, atomic_load(&hidden[fd].mark));
-        atomic_store(&hidden[moved].slot, slot);
-        fd_note(moved, FD_HIDDEN);
-    }
-    atomic_store(slot, moved);
-    fd_note(fd, FD_UNKNOWN);
-}
 
 /* ---- the process ---- */
 
@@ -192,17 +69,6 @@ static struct process *process(void)
     return process;
 }
 
-/* Numbers that the parent hid are copies of its connections: while they are open, the gateway would not see it end. */
-static void close_inherited(void)
-{
-    for (int fd = 0; fd < HIDDEN_LIMIT; fd++) {
-        if (fd_is_hidden(fd)) {
-            fd_note(fd, FD_UNKNOWN);
-            syscall(SYS_close, fd);
-        }
-    }
-}
-
 uint64_t program_number(void)
 {
     struct process *books = process();
@@ -216,16 +82,33 @@ uint64_t program_number(void)
             self = (int)syscall(SYS_gettid);
         if (atomic_compare_exchange_strong(&books->chooser, &chooser, self) || chooser == self) {
             uint64_t chosen = 0;
-            close_inherited();
+            fd_close_inherited();
             while (chosen == 0)
                 if (syscall(SYS_getrandom, &chosen, sizeof chosen, 0) < 0)
                     chosen = (uint64_t)self << 32 | (uint64_t)time(NULL);
+            atomic_store(&books->owner, (pid_t)syscall(SYS_getpid));
             atomic_store(&books->program, chosen);
         } else {
             sched_yield();
         }
     }
     return program;
+}
+
+bool program_is_own(void)
+{
+    if (!settings()->active)
+        return true;
+    program_number();
+    struct process *books = process();
+    return books != NULL && atomic_load(&books->owner) == (pid_t)syscall(SYS_getpid);
+}
+
+/* Before the program can start a child that would be taken for it. */
+__attribute__((constructor)) static void begin(void)
+{
+    if (settings()->active)
+        program_number();
 }
 
 _Atomic int *maps_slot(void)
@@ -272,7 +155,7 @@ void descriptor_add(int fd, const struct descriptor *added)
 int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found)
 {
     for (int fd = 0; fd < FD_STATES; fd++) {
-        uint64_t cookie = (atomic_load(&fd_states[fd]) & 3) == FD_OURS ? socket_cookie(fd) : 0;
+        uint64_t cookie = fd_state(fd) == FD_OURS ? socket_cookie(fd) : 0;
         if (cookie != 0 && table_find(cookie, found) && memcmp(found->ticket, ticket, TICKET_BYTES) == 0)
             return fd;
     }
@@ -336,23 +219,22 @@ bool descriptor_find(int fd, struct descriptor *found)
         return false;
     uint8_t before = fd < FD_STATES ? atomic_load(&fd_states[fd]) : 0;
     if (!settings()->active) {
-        note_other(fd, before);
+        fd_note_other(fd, before);
         return false;
     }
     uint64_t cookie = socket_cookie(fd);
     if (cookie == 0) {
         if (errno == ENOTSOCK)
-            note_other(fd, before);
+            fd_note_other(fd, before);
         return false;
     }
-    program_number();
     if (table_find(cookie, found))
         return true;
     if ((before & 3) == FD_HIDDEN && fd_is_hidden(fd))
         return false;
     if (!leads_to_gateway(fd)) {
         if (errno != ENOTCONN)
-            note_other(fd, before);
+            fd_note_other(fd, before);
         return false;
     }
     found->cookie = cookie;

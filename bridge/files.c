@@ -10,8 +10,8 @@
 
 int bridge_open(int flags)
 {
-    struct descriptor opened = {.kind = FILE_CONTEXT};
-    int fd = descriptor_connect(NULL, opened.ticket, &opened.cookie);
+    struct descriptor opened;
+    int fd = descriptor_connect(NULL, &opened);
     if (fd < 0)
         return -1;
     descriptor_add(fd, &opened);
@@ -35,16 +35,22 @@ void bridge_closed(const struct descriptor *descriptor)
     channel_give(channel);
 }
 
-static struct writer *begin_transfer(struct channel *channel, enum kind kind, const struct descriptor *descriptor, size_t count)
+/* A channel with the beginning of a read or write; null and errno for a file that has neither. */
+static struct channel *begin_transfer(enum kind kind, const struct descriptor *descriptor, size_t count)
 {
-    struct writer *out = request_begin(channel, kind);
-    put_bytes(out, descriptor->ticket, TICKET_BYTES);
-    put_u64(out, 0);
-    put_u64(out, 0);
-    put_u64(out, 0);
-    put_u64(out, count);
-    put_u32(out, settings()->trace[0] != '\0');
-    return out;
+    struct channel *channel = NULL;
+    if (descriptor->kind == FILE_CONTEXT)
+        errno = EINVAL;
+    else
+        channel = channel_take();
+    if (channel != NULL) {
+        struct writer *out = request_begin(channel, kind);
+        put_bytes(out, descriptor->ticket, TICKET_BYTES);
+        put_bytes(out, (const uint8_t[24]){0}, 24); /* sent once */
+        put_u64(out, count);
+        put_u32(out, settings()->trace[0] != '\0');
+    }
+    return channel;
 }
 
 void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor)
@@ -88,24 +94,19 @@ static ssize_t transfer(int fd, struct channel *channel, const struct descriptor
 
 ssize_t bridge_read(int fd, const struct descriptor *descriptor, uint64_t address, size_t count)
 {
-    struct channel *channel = descriptor->kind == FILE_CONTEXT ? NULL : channel_take();
-    if (channel == NULL) {
-        errno = descriptor->kind == FILE_CONTEXT ? EINVAL : EIO;
+    struct channel *channel = begin_transfer(READ, descriptor, count);
+    if (channel == NULL)
         return -1;
-    }
-    struct writer *out = begin_transfer(channel, READ, descriptor, count);
-    put_u32(out, (uint32_t)memory_writable(address, count < UINT32_MAX ? count : UINT32_MAX));
+    put_u32(&channel->out, (uint32_t)memory_writable(address, count < UINT32_MAX ? count : UINT32_MAX));
     return transfer(fd, channel, descriptor, address);
 }
 
 ssize_t bridge_write(int fd, const struct descriptor *descriptor, uint64_t address, size_t count)
 {
-    struct channel *channel = descriptor->kind == FILE_CONTEXT ? NULL : channel_take();
-    if (channel == NULL) {
-        errno = descriptor->kind == FILE_CONTEXT ? EINVAL : EIO;
+    struct channel *channel = begin_transfer(WRITE, descriptor, count);
+    if (channel == NULL)
         return -1;
-    }
-    struct writer *out = begin_transfer(channel, WRITE, descriptor, count);
+    struct writer *out = &channel->out;
     size_t wanted = count < MAX_BUFFER ? count : MAX_BUFFER, head = out->used;
     put_u32(out, 0);
     void *content = put(out, wanted);

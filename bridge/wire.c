@@ -1,84 +1,20 @@
 /*
- * Frames, and the two kinds of connections that carry them. A thread has one calls connection, opened by its first call
- * and kept until it ends. Its number lies high and is the bridge's own; since a program may close or reuse any number,
- * each call first asks the kernel whether the socket is still the one.
+ * Frames, and how a connection begins. A descriptor of the program's is a connection, on which the bridge sends nothing
+ * after that but proofs.
  */
 #define _GNU_SOURCE
 #include "bridge.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
-#define HEADER_BYTES 12
-#define PAD_BYTES 65536U
 #define HANDSHAKE_BODY 32768U
-#define HANDSHAKE_MS 30000
-
-static struct settings the_settings;
-static _Atomic int settings_ready;
-
-static void copy_setting(char *to, size_t size, const char *name, const char *missing)
-{
-    const char *value = getenv(name);
-    if (value == NULL || value[0] == '\0')
-        value = missing;
-    size_t length = strnlen(value, size);
-    if (length < size)
-        memcpy(to, value, length + 1);
-}
-
-/* Two threads that come first at once write the same bytes. */
-const struct settings *settings(void)
-{
-    if (!atomic_load_explicit(&settings_ready, memory_order_acquire)) {
-        const char *mode = getenv("IOMMUFD_MODE");
-        copy_setting(the_settings.socket, sizeof the_settings.socket, "IOMMUFD_SOCKET", "");
-        copy_setting(the_settings.device, sizeof the_settings.device, "IOMMUFD_DEVICE", "/dev/iommu");
-        copy_setting(the_settings.trace, sizeof the_settings.trace, "IOMMUFD_TRACE", "");
-        the_settings.mode = mode == NULL ? 0 : strcmp(mode, "volatile") == 0 ? 1 : strcmp(mode, "durable") == 0 ? 2 : 0;
-        the_settings.active = the_settings.socket[0] != '\0';
-        snprintf(the_settings.descriptors, sizeof the_settings.descriptors, "%.*s-fd", (int)(sizeof the_settings.descriptors - sizeof "-fd"),
-            the_settings.socket);
-        atomic_store_explicit(&settings_ready, 1, memory_order_release);
-    }
-    return &the_settings;
-}
-
-/* ---- words, on standard error ---- */
-
-void say(const char *const words[])
-{
-    char line[512] = "iommufd: ";
-    size_t used = strlen(line);
-    for (; *words != NULL; words++) {
-        size_t length = strnlen(*words, sizeof line - 1 - used);
-        memcpy(line + used, *words, length);
-        used += length;
-    }
-    line[used++] = '\n';
-    syscall(SYS_write, STDERR_FILENO, line, used);
-}
-
-void say_gone(void)
-{
-    static _Atomic int said;
-    if (atomic_exchange(&said, 1) == 0)
-        say((const char *[]){"the gateway at ", settings()->socket, " is gone: calls on its descriptors fail (EIO)", NULL});
-}
-
-static void say_unreachable(const char *why)
-{
-    static _Atomic int said;
-    if (atomic_exchange(&said, 1) == 0)
-        say((const char *[]){"can't open ", settings()->device, " at the gateway ", settings()->socket, ": ", why, NULL});
-}
+#define HANDSHAKE_SECONDS 30
+#define PAD_BYTES 61440
 
 /* ---- bodies ---- */
 
@@ -103,6 +39,12 @@ void *put(struct writer *w, size_t bytes)
     void *at = w->data + w->used;
     w->used += bytes;
     return at;
+}
+
+void writer_free(struct writer *w)
+{
+    if (w->data != NULL)
+        munmap(w->data, w->size);
 }
 
 void put_bytes(struct writer *w, const void *bytes, size_t count)
@@ -143,8 +85,7 @@ GET(get_u16, uint16_t)
 GET(get_u32, uint32_t)
 GET(get_u64, uint64_t)
 
-/* A frame's header in front of a body that follows; frame_end fills in the body's length. */
-static size_t frame_begin(struct writer *w, enum kind kind, uint32_t tag)
+size_t frame_begin(struct writer *w, enum kind kind, uint32_t tag)
 {
     size_t start = w->used;
     put_u32(w, 0);
@@ -155,7 +96,7 @@ static size_t frame_begin(struct writer *w, enum kind kind, uint32_t tag)
     return start;
 }
 
-static void frame_end(struct writer *w, size_t start)
+void frame_end(struct writer *w, size_t start)
 {
     uint32_t length = (uint32_t)(w->used - start - HEADER_BYTES);
     if (!w->failed)
@@ -164,104 +105,96 @@ static void frame_end(struct writer *w, size_t start)
 
 /* ---- sockets ---- */
 
-static int send_all(int fd, const uint8_t *data, size_t bytes)
+/* How long a socket's calls wait: without a limit for 0. */
+void set_patience(int fd, int seconds)
 {
-    while (bytes > 0) {
-        ssize_t sent = syscall(SYS_sendto, fd, data, bytes, MSG_NOSIGNAL, NULL, 0);
-        if (sent < 0 && errno == EAGAIN) {
-            struct pollfd wait = {.fd = fd, .events = POLLOUT};
-            syscall(SYS_ppoll, &wait, 1, NULL, NULL, 8);
-        } else if (sent < 0 && errno != EINTR) {
+    struct timeval limit = {.tv_sec = seconds};
+    syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+}
+
+int send_all(int fd, const struct writer *frames)
+{
+    for (size_t done = 0; done < frames->used;) {
+        ssize_t sent = syscall(SYS_sendto, fd, frames->data + done, frames->used - done, MSG_NOSIGNAL, NULL, 0);
+        if (sent < 0 && errno != EINTR)
             return -1;
-        } else if (sent > 0) {
-            data += sent;
-            bytes -= (size_t)sent;
-        }
+        done += sent > 0 ? (size_t)sent : 0;
     }
-    return 0;
+    return frames->failed ? -1 : 0;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Receives at least 'least' and at most 'most' bytes; before a deadline, if one is given. */
-static ssize_t receive(int fd, uint8_t *into, size_t least, size_t most, int64_t deadline)
+/* Receives at least 'least' and at most 'most' bytes. */
+ssize_t receive(int fd, uint8_t *into, size_t least, size_t most)
 {
     size_t done = 0;
     while (done < least) {
-        if (deadline != 0) {
-            int64_t left = deadline - now_ms();
-            struct timespec wait = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
-            struct pollfd readable = {.fd = fd, .events = POLLIN};
-            if (left <= 0) {
-                errno = ETIMEDOUT;
-                return -1;
-            }
-            if (syscall(SYS_ppoll, &readable, 1, &wait, NULL, 8) <= 0)
-                continue;
-        }
         ssize_t got = syscall(SYS_recvfrom, fd, into + done, most - done, 0, NULL, NULL);
-        if (got == 0) {
+        if (got == 0)
             errno = ECONNRESET;
-            return -1;
-        }
-        if (got < 0 && errno != EINTR && errno != EAGAIN)
+        if (got == 0 || (got < 0 && errno != EINTR))
             return -1;
         done += got > 0 ? (size_t)got : 0;
     }
     return (ssize_t)done;
 }
 
+/* Says what the gateway has sent for people. */
+static void say_text(struct reader *body, size_t length)
+{
+    char text[256] = "";
+    const uint8_t *from = get(body, length);
+    if (from != NULL)
+        memcpy(text, from, length < sizeof text ? length : sizeof text - 1);
+    say_unreachable(text);
+}
+
+void say_bye(struct reader *body)
+{
+    get_u16(body);
+    say_text(body, get_u16(body));
+}
+
 /* Receives exactly one frame of a handshake, and not the byte behind it. */
-static int receive_frame(int fd, struct writer *in, uint8_t *kind, struct reader *body, int64_t deadline)
+bool receive_frame(int fd, struct writer *in, uint8_t expected, struct reader *body)
 {
     uint32_t length;
     in->used = 0;
     uint8_t *header = put(in, HEADER_BYTES);
-    if (header == NULL || receive(fd, header, HEADER_BYTES, HEADER_BYTES, deadline) < 0)
-        return -1;
+    if (header == NULL || receive(fd, header, HEADER_BYTES, HEADER_BYTES) < 0)
+        return false;
     memcpy(&length, header, sizeof length);
-    *kind = header[4];
-    if (length > HANDSHAKE_BODY) {
-        errno = EPROTO;
-        return -1;
-    }
-    uint8_t *data = put(in, length);
-    if (data == NULL || receive(fd, data, length, length, deadline) < 0)
-        return -1;
+    uint8_t kind = header[4];
+    uint8_t *data = length > HANDSHAKE_BODY ? NULL : put(in, length);
+    if (data == NULL || receive(fd, data, length, length) < 0)
+        return false;
     *body = (struct reader){.at = data, .end = data + length};
-    return 0;
+    if (kind == BYE)
+        say_bye(body);
+    return kind == expected;
 }
 
-static int connect_socket(const char path[SOCKET_PATH])
+int connect_socket(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval limit = {.tv_sec = HANDSHAKE_MS / 1000};
     memcpy(address.sun_path, path, sizeof address.sun_path);
     int fd = (int)syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    set_patience(fd, HANDSHAKE_SECONDS);
     long connected;
     do
         connected = syscall(SYS_connect, fd, &address, sizeof address);
     while (connected < 0 && errno == EINTR);
-    if (connected < 0) {
-        int why = errno;
-        syscall(SYS_close, fd);
-        errno = why;
-        return -1;
-    }
-    limit.tv_sec = 0;
-    syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    return fd;
+    if (connected == 0)
+        return fd;
+    int why = errno;
+    syscall(SYS_close, fd);
+    errno = why;
+    return -1;
 }
 
-static void put_hello(struct writer *w, uint8_t role)
+void put_hello(struct writer *w, uint8_t role)
 {
     const char *name = program_invocation_short_name != NULL ? program_invocation_short_name : "";
     uint16_t length = (uint16_t)strnlen(name, 128);
@@ -279,305 +212,76 @@ static void put_hello(struct writer *w, uint8_t role)
     frame_end(w, start);
 }
 
-/* Why the gateway ended a connection, in its words. */
-static void say_bye(struct reader *body)
-{
-    char text[256] = "";
-    get_u16(body);
-    uint16_t length = get_u16(body);
-    const uint8_t *from = get(body, length);
-    if (from != NULL)
-        memcpy(text, from, length < sizeof text ? length : sizeof text - 1);
-    say_unreachable(text);
-}
-
 /* ---- descriptors ---- */
 
-/* More than a quarter of the send buffer, which the gateway leaves unread: the descriptor is not writable then. */
-static void descriptor_pad(int fd)
+/* Bytes that the gateway leaves unread: with more than a quarter of the room taken, a socket is not writable for poll. */
+static void pad(int fd, struct writer *out)
 {
-    static const uint8_t zeros[PAD_BYTES];
-    uint8_t header[HEADER_BYTES] = {0, 0, 0, 0, PAD};
-    uint32_t length = PAD_BYTES;
-    memcpy(header, &length, sizeof length);
-    if (send_all(fd, header, sizeof header) == 0)
-        send_all(fd, zeros, sizeof zeros);
+    int room = PAD_BYTES * 7 / 4; /* which the kernel doubles */
+    syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    out->used = 0;
+    size_t start = frame_begin(out, PAD, 0);
+    void *zeros = put(out, PAD_BYTES);
+    if (zeros != NULL)
+        memset(zeros, 0, PAD_BYTES);
+    frame_end(out, start);
+    send_all(fd, out);
 }
 
-int descriptor_connect(const uint8_t *claim, uint8_t ticket[TICKET_BYTES], uint64_t *cookie)
+int descriptor_connect(const uint8_t *claim, struct descriptor *opened)
 {
     struct writer out = {0}, in = {0};
     struct reader body = {0};
-    uint8_t kind = 0;
-    bool pad = false;
-    int64_t deadline = now_ms() + HANDSHAKE_MS;
+    enum kind first = claim == NULL ? OPEN : CLAIM;
+    uint32_t error = EIO;
     int fd = connect_socket(settings()->descriptors);
     if (fd < 0) {
-        int why = errno;
-        if (why == EMFILE || why == ENFILE || why == ENOENT)
-            return -1;
-        say_unreachable(strerrordesc_np(why));
-        errno = EIO;
+        if (errno != EMFILE && errno != ENFILE && errno != ENOENT) {
+            say_unreachable(strerrordesc_np(errno));
+            errno = EIO;
+        }
         return -1;
     }
     put_hello(&out, 2);
-    size_t start = frame_begin(&out, claim == NULL ? OPEN : CLAIM, 2);
-    if (claim == NULL)
-        put_bytes(&out, (const uint8_t[8]){settings()->mode}, 8);
-    else
-        put_bytes(&out, claim, TICKET_BYTES);
+    size_t start = frame_begin(&out, first, 2);
+    put_bytes(&out, claim == NULL ? (const uint8_t[8]){settings()->mode} : claim, claim == NULL ? 8 : TICKET_BYTES);
     frame_end(&out, start);
-    uint32_t error = EIO;
-    if (out.failed || send_all(fd, out.data, out.used) < 0 || receive_frame(fd, &in, &kind, &body, deadline) < 0) {
-        say_unreachable(strerrordesc_np(errno));
-    } else if (kind == BYE) {
-        say_bye(&body);
-    } else if (kind != HELLO + ANSWER || receive_frame(fd, &in, &kind, &body, deadline) < 0) {
-        say_unreachable(strerrordesc_np(errno));
-    } else if (kind == BYE) {
-        say_bye(&body);
-    } else {
+    if (send_all(fd, &out) == 0 && receive_frame(fd, &in, HELLO + ANSWER, &body) && receive_frame(fd, &in, (uint8_t)(first + ANSWER), &body)) {
         error = get_u32(&body);
         uint32_t length = get_u32(&body);
-        const uint8_t *given = get(&body, TICKET_BYTES);
-        uint64_t what = claim == NULL ? FILE_CONTEXT : get_u64(&body);
-        const uint8_t *text = get(&body, length);
-        if (given == NULL || text == NULL)
+        const uint8_t *ticket = get(&body, TICKET_BYTES);
+        opened->kind = FILE_CONTEXT;
+        if (claim != NULL) {
+            opened->kind = get_u8(&body);
+            get(&body, 7);
+        }
+        if (body.failed)
             error = EIO;
         else
-            memcpy(ticket, given, TICKET_BYTES);
-        pad = what == FILE_EVENTS;
-        if (error != 0 && text != NULL)
-            trace_why(text, length);
+            memcpy(opened->ticket, ticket, TICKET_BYTES);
+        if (error != 0)
+            say_text(&body, length);
+        if (error == 0 && opened->kind == FILE_EVENT_QUEUE)
+            pad(fd, &out);
+    } else {
+        say_unreachable(strerrordesc_np(errno));
     }
-    if (out.data != NULL)
-        munmap(out.data, out.size);
-    if (in.data != NULL)
-        munmap(in.data, in.size);
+    writer_free(&out);
+    writer_free(&in);
     if (error != 0) {
         syscall(SYS_close, fd);
         errno = (int)error;
         return -1;
     }
-    if (pad)
-        descriptor_pad(fd);
-    *cookie = socket_cookie(fd);
+    set_patience(fd, 0);
+    opened->cookie = socket_cookie(fd);
     return fd;
 }
 
-/* The whole frame in one send: others may send on the same socket. */
+/* The whole frame in one send: others may send on the same socket. What does not fit behind a pad at once never will. */
 int descriptor_prove(int fd, const uint8_t nonce[16])
 {
     uint8_t frame[HEADER_BYTES + 16] = {16, 0, 0, 0, PROVE};
     memcpy(frame + HEADER_BYTES, nonce, 16);
-    return send_all(fd, frame, sizeof frame);
-}
-
-/* ---- calls ---- */
-
-static __thread struct channel *own_channel;
-static pthread_key_t at_thread_end;
-static pthread_once_t at_thread_end_once = PTHREAD_ONCE_INIT;
-
-static void channel_free(struct channel *channel)
-{
-    if (channel->out.data != NULL)
-        munmap(channel->out.data, channel->out.size);
-    if (channel->in.data != NULL)
-        munmap(channel->in.data, channel->in.size);
-    munmap(channel, sizeof *channel);
-}
-
-static void channel_disconnect(struct channel *channel)
-{
-    fd_unhide(&channel->fd, channel->cookie);
-    channel->received = channel->frame = 0;
-}
-
-static void thread_ended(void *ended)
-{
-    struct channel *channel = ended;
-    own_channel = NULL;
-    channel_disconnect(channel);
-    channel_free(channel);
-}
-
-static void make_key(void)
-{
-    pthread_key_create(&at_thread_end, thread_ended);
-}
-
-static struct channel *channel_make(void)
-{
-    struct channel *channel = mmap(NULL, sizeof *channel, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (channel == MAP_FAILED)
-        return NULL;
-    atomic_store(&channel->fd, -1);
-    return channel;
-}
-
-static int channel_connect(struct channel *channel)
-{
-    struct reader body = {0};
-    uint8_t kind = 0;
-    int fd = connect_socket(settings()->socket);
-    if (fd < 0)
-        return -1;
-    channel->program = program_number();
-    channel->out.used = 0;
-    channel->out.failed = channel->in.failed = false;
-    put_hello(&channel->out, 1);
-    if (channel->out.failed || send_all(fd, channel->out.data, channel->out.used) < 0
-        || receive_frame(fd, &channel->in, &kind, &body, now_ms() + HANDSHAKE_MS) < 0)
-        goto failed;
-    if (kind == BYE)
-        say_bye(&body);
-    if (kind != HELLO + ANSWER)
-        goto failed;
-    get_u32(&body);
-    channel->max_body = get_u32(&body);
-    get_u32(&body);
-    channel->table_bytes = get_u32(&body);
-    get_u64(&body);
-    const uint8_t *table = get(&body, channel->table_bytes);
-    if (table == NULL || channel->table_bytes > sizeof channel->table)
-        goto failed;
-    memcpy(channel->table, table, channel->table_bytes);
-    channel->received = channel->frame = 0;
-    channel->cookie = socket_cookie(fd);
-    if (fd_hide(fd, channel->cookie, &channel->fd) < 0)
-        goto failed;
-    return 0;
-failed:
-    syscall(SYS_close, fd);
-    return -1;
-}
-
-struct channel *channel_take(void)
-{
-    struct channel *channel = own_channel;
-    if (channel != NULL && channel->busy)
-        channel = NULL;
-    bool temporary = channel == NULL && own_channel != NULL;
-    if (channel == NULL) {
-        channel = channel_make();
-        if (channel == NULL) {
-            errno = ENOMEM;
-            return NULL;
-        }
-        channel->temporary = temporary;
-        if (!temporary) {
-            own_channel = channel;
-            pthread_once(&at_thread_end_once, make_key);
-            pthread_setspecific(at_thread_end, channel);
-        }
-    }
-    channel->busy = true;
-    atomic_signal_fence(memory_order_seq_cst);
-    int fd = atomic_load(&channel->fd);
-    if (fd >= 0 && (channel->program != program_number() || socket_cookie(fd) != channel->cookie)) {
-        channel_disconnect(channel);
-        fd = -1;
-    }
-    if (fd < 0 && channel_connect(channel) < 0) {
-        channel_give(channel);
-        say_gone();
-        errno = EIO;
-        return NULL;
-    }
-    return channel;
-}
-
-void channel_give(struct channel *channel)
-{
-    atomic_signal_fence(memory_order_seq_cst);
-    channel->busy = false;
-    if (channel->temporary) {
-        channel_disconnect(channel);
-        channel_free(channel);
-    }
-}
-
-struct writer *request_begin(struct channel *channel, enum kind kind)
-{
-    channel->out.used = 0;
-    channel->out.failed = false;
-    frame_begin(&channel->out, kind, ++channel->tag);
-    return &channel->out;
-}
-
-int request_send(struct channel *channel)
-{
-    frame_end(&channel->out, 0);
-    if (!channel->out.failed && channel->out.used - HEADER_BYTES <= channel->max_body
-        && send_all(atomic_load(&channel->fd), channel->out.data, channel->out.used) == 0)
-        return 0;
-    errno = EIO;
-    return -1;
-}
-
-/* Receives the next frame of a calls connection: often with one system call. */
-static int next_frame(struct channel *channel, uint8_t header[HEADER_BYTES], struct reader *body)
-{
-    struct writer *in = &channel->in;
-    uint32_t length = 0;
-    if (channel->frame > 0) {
-        channel->received -= channel->frame;
-        memmove(in->data, in->data + channel->frame, channel->received);
-        channel->frame = 0;
-    }
-    for (;;) {
-        size_t whole = HEADER_BYTES;
-        if (channel->received >= HEADER_BYTES) {
-            memcpy(&length, in->data, sizeof length);
-            if (length > channel->max_body)
-                return -1;
-            whole += length;
-            if (channel->received >= whole)
-                break;
-        }
-        in->used = channel->received;
-        if (put(in, whole - channel->received) == NULL)
-            return -1;
-        ssize_t got = receive(atomic_load(&channel->fd), in->data + channel->received, 1, in->size - channel->received, 0);
-        if (got < 0)
-            return -1;
-        channel->received += (size_t)got;
-    }
-    memcpy(header, in->data, HEADER_BYTES);
-    channel->frame = HEADER_BYTES + length;
-    *body = (struct reader){.at = in->data + HEADER_BYTES, .end = in->data + channel->frame};
-    return 0;
-}
-
-int request_call(struct channel *channel, struct reader *answer)
-{
-    uint8_t header[HEADER_BYTES], expected = (uint8_t)(channel->out.data == NULL ? 0 : channel->out.data[4] + ANSWER);
-    uint32_t tag = channel->tag;
-    if (request_send(channel) == 0) {
-        while (next_frame(channel, header, answer) == 0) {
-            uint32_t answered;
-            memcpy(&answered, header + 8, sizeof answered);
-            if (header[4] == LOOK && answered == tag) {
-                size_t start = 0;
-                channel->out.used = 0;
-                channel->out.failed = false;
-                start = frame_begin(&channel->out, LOOK + ANSWER, tag);
-                answer_look(channel, answer);
-                frame_end(&channel->out, start);
-                if (channel->out.failed || send_all(atomic_load(&channel->fd), channel->out.data, channel->out.used) < 0)
-                    break;
-            } else if (header[4] == expected && answered == tag) {
-                return 0;
-            } else {
-                if (header[4] == BYE)
-                    say_bye(answer);
-                break;
-            }
-        }
-    }
-    channel_disconnect(channel);
-    say_gone();
-    errno = EIO;
-    return -1;
+    return syscall(SYS_sendto, fd, frame, sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0) == sizeof frame ? 0 : -1;
 }

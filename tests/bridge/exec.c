@@ -44,6 +44,18 @@ int main(int count, char **arguments)
     EXPECT(destroy(fd, 1), 0, "destroy after a child of vfork has closed its copy");
     EXPECT(alloc_ioas(fd), 1, "an IOAS for the next program");
 
+    /* A child of vfork shares the parent's memory, but not its numbers. */
+    child = vfork();
+    if (child == 0) {
+        close(fd);
+        int other = open("/dev/null", O_RDONLY);
+        _exit(other != fd || ioctl(other, IOMMU_IOAS_ALLOC, NULL) == 0 || dup2(other, private) != private || ioctl(private, 0, NULL) == 0);
+    }
+    EXPECT(exit_status(child), 0, "exit status of a child of vfork that uses its parent's numbers for other files");
+    EXPECT(alloc_ioas(private), 1, "an IOAS by a number that a child of vfork has used for another file");
+    EXPECT(alloc_ioas(fd), 2, "an IOAS by the other such number");
+    EXPECT(destroy(fd, 2), 0, "destroy by it");
+
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, fd, 100);

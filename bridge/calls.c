@@ -1,0 +1,208 @@
+/*
+ * Requests and their answers. A thread has one calls connection, opened by its first call and kept until it ends. Its
+ * number lies high and is the bridge's own; since a program may close or reuse any number, each call first asks the
+ * kernel whether the socket is still the one.
+ */
+#define _GNU_SOURCE
+#include "bridge.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+static __thread struct channel *own_channel;
+static pthread_key_t at_thread_end;
+static pthread_once_t at_thread_end_once = PTHREAD_ONCE_INIT;
+
+static void channel_free(struct channel *channel)
+{
+    writer_free(&channel->out);
+    writer_free(&channel->in);
+    munmap(channel, sizeof *channel);
+}
+
+static void channel_disconnect(struct channel *channel)
+{
+    fd_unhide(&channel->fd, channel->cookie);
+    channel->received = channel->frame = 0;
+}
+
+static void thread_ended(void *ended)
+{
+    struct channel *channel = ended;
+    own_channel = NULL;
+    channel_disconnect(channel);
+    channel_free(channel);
+}
+
+static void make_key(void)
+{
+    pthread_key_create(&at_thread_end, thread_ended);
+}
+
+static struct channel *channel_make(void)
+{
+    struct channel *channel = mmap(NULL, sizeof *channel, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (channel == MAP_FAILED)
+        return NULL;
+    atomic_store(&channel->fd, -1);
+    return channel;
+}
+
+static int channel_connect(struct channel *channel)
+{
+    struct reader body = {0};
+    int fd = connect_socket(settings()->socket);
+    if (fd < 0)
+        return -1;
+    channel->program = program_number();
+    channel->out.used = 0;
+    channel->out.failed = channel->in.failed = false;
+    put_hello(&channel->out, 1);
+    if (send_all(fd, &channel->out) == 0 && receive_frame(fd, &channel->in, HELLO + ANSWER, &body)) {
+        get_u32(&body);
+        channel->max_body = get_u32(&body);
+        get_u32(&body);
+        channel->table_bytes = get_u32(&body);
+        get_u64(&body);
+        const uint8_t *table = get(&body, channel->table_bytes);
+        channel->received = channel->frame = 0;
+        channel->cookie = socket_cookie(fd);
+        set_patience(fd, 0);
+        if (table != NULL && channel->table_bytes <= sizeof channel->table && fd_hide(fd, channel->cookie, &channel->fd) >= 0) {
+            memcpy(channel->table, table, channel->table_bytes);
+            return 0;
+        }
+    }
+    syscall(SYS_close, fd);
+    return -1;
+}
+
+struct channel *channel_take(void)
+{
+    struct channel *channel = own_channel;
+    if (channel != NULL && channel->busy)
+        channel = NULL;
+    bool temporary = channel == NULL && own_channel != NULL;
+    if (channel == NULL) {
+        channel = channel_make();
+        if (channel == NULL) {
+            errno = ENOMEM;
+            return NULL;
+        }
+        channel->temporary = temporary;
+        if (!temporary) {
+            own_channel = channel;
+            pthread_once(&at_thread_end_once, make_key);
+            pthread_setspecific(at_thread_end, channel);
+        }
+    }
+    channel->busy = true;
+    atomic_signal_fence(memory_order_seq_cst);
+    int fd = atomic_load(&channel->fd);
+    if (fd >= 0 && (channel->program != program_number() || socket_cookie(fd) != channel->cookie)) {
+        channel_disconnect(channel);
+        fd = -1;
+    }
+    if (fd < 0 && channel_connect(channel) < 0) {
+        int error = errno;
+        channel_give(channel);
+        if (error == EMFILE || error == ENFILE)
+            say_unreachable(strerrordesc_np(error));
+        else
+            say_gone();
+        errno = EIO;
+        return NULL;
+    }
+    return channel;
+}
+
+void channel_give(struct channel *channel)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    channel->busy = false;
+    if (channel->temporary) {
+        channel_disconnect(channel);
+        channel_free(channel);
+    }
+}
+
+struct writer *request_begin(struct channel *channel, enum kind kind)
+{
+    channel->out.used = 0;
+    channel->out.failed = false;
+    frame_begin(&channel->out, kind, ++channel->tag);
+    return &channel->out;
+}
+
+int request_send(struct channel *channel)
+{
+    frame_end(&channel->out, 0);
+    if (channel->out.used - HEADER_BYTES <= channel->max_body && send_all(atomic_load(&channel->fd), &channel->out) == 0)
+        return 0;
+    errno = EIO;
+    return -1;
+}
+
+/* Receives the next frame of a calls connection: often with one system call. */
+static int next_frame(struct channel *channel, uint8_t header[HEADER_BYTES], struct reader *body)
+{
+    struct writer *in = &channel->in;
+    uint32_t length = 0;
+    if (channel->frame > 0) {
+        channel->received -= channel->frame;
+        memmove(in->data, in->data + channel->frame, channel->received);
+        channel->frame = 0;
+    }
+    for (;;) {
+        size_t whole = HEADER_BYTES;
+        if (channel->received >= HEADER_BYTES) {
+            memcpy(&length, in->data, sizeof length);
+            if (length > channel->max_body)
+                return -1;
+            whole += length;
+            if (channel->received >= whole)
+                break;
+        }
+        in->used = channel->received;
+        if (put(in, whole - channel->received) == NULL)
+            return -1;
+        ssize_t got = receive(atomic_load(&channel->fd), in->data + channel->received, 1, in->size - channel->received);
+        if (got < 0)
+            return -1;
+        channel->received += (size_t)got;
+    }
+    memcpy(header, in->data, HEADER_BYTES);
+    channel->frame = HEADER_BYTES + length;
+    *body = (struct reader){.at = in->data + HEADER_BYTES, .end = in->data + channel->frame};
+    return 0;
+}
+
+int request_call(struct channel *channel, struct reader *answer)
+{
+    uint8_t header[HEADER_BYTES], expected = (uint8_t)(channel->out.data == NULL ? 0 : channel->out.data[4] + ANSWER);
+    uint32_t tag = channel->tag;
+    if (request_send(channel) == 0) {
+        while (next_frame(channel, header, answer) == 0) {
+            uint32_t answered;
+            memcpy(&answered, header + 8, sizeof answered);
+            if (header[4] == LOOK && answered == tag) {
+                channel->out.used = 0;
+                frame_begin(&channel->out, LOOK + ANSWER, tag);
+                answer_look(channel, answer);
+                if (request_send(channel) < 0)
+                    break;
+            } else if (header[4] == expected && answered == tag) {
+                return 0;
+            } else {
+                if (header[4] == BYE)
+                    say_bye(answer);
+                break;
+            }
+        }
+    }
+    channel_disconnect(channel);
+    say_gone();
+    errno = EIO;
+    return -1;
+}

@@ -1,0 +1,225 @@
+/*
+ * Calls with a path: open, stat, access. A path is compared after libc's own call: then the kernel has read it, so that a
+ * bad pointer was its answer, not a crash here. Only a call that could create the file is decided before.
+ */
+#define _GNU_SOURCE
+#include "hooks.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+int __open_2(const char *path, int flags);
+int __open64_2(const char *path, int flags);
+int __openat_2(int at, const char *path, int flags);
+int __openat64_2(int at, const char *path, int flags);
+int __xstat(int version, const char *path, struct stat *status);
+int __xstat64(int version, const char *path, struct stat64 *status);
+int __lxstat(int version, const char *path, struct stat *status);
+int __lxstat64(int version, const char *path, struct stat64 *status);
+int __fxstat(int version, int fd, struct stat *status);
+int __fxstat64(int version, int fd, struct stat64 *status);
+int __fxstatat(int version, int at, const char *path, struct stat *status, int flags);
+int __fxstatat64(int version, int at, const char *path, struct stat64 *status, int flags);
+
+#define FUNCTIONS(X) \
+    X(open) X(open64) X(openat) X(openat64) X(__open_2) X(__open64_2) X(__openat_2) X(__openat64_2) \
+    X(stat) X(stat64) X(lstat) X(lstat64) X(fstat) X(fstat64) X(fstatat) X(fstatat64) X(statx) \
+    X(__xstat) X(__xstat64) X(__lxstat) X(__lxstat64) X(__fxstat) X(__fxstat64) X(__fxstatat) X(__fxstatat64) \
+    X(access) X(faccessat) X(euidaccess) X(eaccess)
+
+REPLACED(FUNCTIONS)
+
+static bool gateway_exists(void)
+{
+    return settings()->active && syscall(SYS_faccessat, AT_FDCWD, settings()->socket, F_OK) == 0;
+}
+
+/* Whether a path that the kernel has just read, with this result, is the emulated one. */
+static bool was_device(const char *path, long result)
+{
+    if (!settings()->active)
+        return false;
+    if (result < 0 && errno != ENOENT && errno != EACCES && errno != EPERM && errno != ENOTDIR && errno != ENXIO && errno != ENODEV
+        && errno != EMFILE && errno != ENFILE)
+        return false;
+    return strcmp(path, settings()->device) == 0;
+}
+
+/* The same for a path that may lie anywhere. */
+static bool is_device(const char *path)
+{
+    char there[sizeof ((struct settings *)0)->device];
+    size_t length = strlen(settings()->device) + 1;
+    return settings()->active && memory_read((uint64_t)path, there, length) == length && memcmp(there, settings()->device, length) == 0;
+}
+
+static int open_device(int flags, int error, const void *caller)
+{
+    struct trace trace;
+    trace_begin(&trace, TRACE_OPEN, -1, 0, 0, caller);
+    int fd = bridge_open(flags);
+    trace.fd = fd;
+    trace_end(&trace, fd < 0 ? errno : 0);
+    if (fd >= 0)
+        errno = error;
+    return fd;
+}
+
+static int opened(int fd, const char *path, int flags, int error, const void *caller)
+{
+    if (was_device(path, fd)) {
+        if (fd >= 0)
+            syscall(SYS_close, fd);
+        return open_device(flags, error, caller);
+    }
+    if (fd >= 0 && fd < FD_STATES && !fd_is_other(fd))
+        fd_note_other(fd, atomic_load(&fd_states[fd]));
+    return fd;
+}
+
+#define CREATES(flags) (((flags) & O_CREAT) != 0 || ((flags) & O_TMPFILE) == O_TMPFILE)
+
+/* Four functions with a mode, and the four that programs built with _FORTIFY_SOURCE call without one. */
+#define OPENS(name, parameters, arguments) \
+    EXPORT int name parameters \
+    { \
+        int error = errno; \
+        mode_t mode = 0; \
+        if (CREATES(flags)) { \
+            va_list more; \
+            va_start(more, flags); \
+            mode = va_arg(more, mode_t); \
+            va_end(more); \
+            if (is_device(path)) \
+                return open_device(flags, error, __builtin_return_address(0)); \
+            errno = error; \
+        } \
+        return opened(LIBC(name) arguments, path, flags, error, __builtin_return_address(0)); \
+    }
+
+#define OPENS_2(name, parameters, arguments) \
+    EXPORT int name parameters \
+    { \
+        int error = errno; \
+        return opened(LIBC(name) arguments, path, flags, error, __builtin_return_address(0)); \
+    }
+
+OPENS(open, (const char *path, int flags, ...), (path, flags, mode))
+OPENS(open64, (const char *path, int flags, ...), (path, flags, mode))
+OPENS(openat, (int at, const char *path, int flags, ...), (at, path, flags, mode))
+OPENS(openat64, (int at, const char *path, int flags, ...), (at, path, flags, mode))
+OPENS_2(__open_2, (const char *path, int flags), (path, flags))
+OPENS_2(__open64_2, (const char *path, int flags), (path, flags))
+OPENS_2(__openat_2, (int at, const char *path, int flags), (at, path, flags))
+OPENS_2(__openat64_2, (int at, const char *path, int flags), (at, path, flags))
+
+/* ---- stat and access ---- */
+
+#define DEVICE_MODE (S_IFCHR | 0600)
+#define DEVICE_MAJOR 10
+#define DEVICE_MINOR 124
+
+static int give(void *status, const void *bytes, size_t size, int error)
+{
+    bool given = memory_write((uint64_t)status, bytes, size) == size;
+    errno = given ? error : EFAULT;
+    return given ? 0 : -1;
+}
+
+static int device_stat(void *status, int error)
+{
+    struct stat device = {
+        .st_mode = DEVICE_MODE, .st_rdev = makedev(DEVICE_MAJOR, DEVICE_MINOR), .st_ino = 1, .st_nlink = 1,
+        .st_uid = geteuid(), .st_gid = getegid(), .st_blksize = PAGE,
+    };
+    _Static_assert(sizeof(struct stat) == sizeof(struct stat64), "one layout for both");
+    return give(status, &device, sizeof device, error);
+}
+
+static bool is_ours(int fd)
+{
+    struct descriptor descriptor;
+    return find_quietly(fd, &descriptor);
+}
+
+/* Whether a call by path, of this result, was about the emulated path or one of our descriptors. */
+static bool was_ours(int at, const char *path, int flags, int result)
+{
+    if (was_device(path, result))
+        return gateway_exists();
+    return result == 0 && (flags & AT_EMPTY_PATH) != 0 && path[0] == '\0' && is_ours(at);
+}
+
+#define STATS(name, parameters, arguments, at, path, flags) \
+    EXPORT int name parameters \
+    { \
+        int error = errno, result = LIBC(name) arguments, failure = errno; \
+        if (was_ours(at, path, flags, result)) \
+            return device_stat(status, error); \
+        errno = failure; \
+        return result; \
+    }
+
+#define FSTATS(name, parameters, arguments) \
+    EXPORT int name parameters \
+    { \
+        int error = errno, result = LIBC(name) arguments; \
+        return result == 0 && !fd_is_other(fd) && is_ours(fd) ? device_stat(status, error) : result; \
+    }
+
+STATS(stat, (const char *path, struct stat *status), (path, status), AT_FDCWD, path, 0)
+STATS(stat64, (const char *path, struct stat64 *status), (path, status), AT_FDCWD, path, 0)
+STATS(lstat, (const char *path, struct stat *status), (path, status), AT_FDCWD, path, 0)
+STATS(lstat64, (const char *path, struct stat64 *status), (path, status), AT_FDCWD, path, 0)
+STATS(fstatat, (int at, const char *path, struct stat *status, int flags), (at, path, status, flags), at, path, flags)
+STATS(fstatat64, (int at, const char *path, struct stat64 *status, int flags), (at, path, status, flags), at, path, flags)
+STATS(__xstat, (int version, const char *path, struct stat *status), (version, path, status), AT_FDCWD, path, 0)
+STATS(__xstat64, (int version, const char *path, struct stat64 *status), (version, path, status), AT_FDCWD, path, 0)
+STATS(__lxstat, (int version, const char *path, struct stat *status), (version, path, status), AT_FDCWD, path, 0)
+STATS(__lxstat64, (int version, const char *path, struct stat64 *status), (version, path, status), AT_FDCWD, path, 0)
+STATS(__fxstatat, (int version, int at, const char *path, struct stat *status, int flags), (version, at, path, status, flags), at, path, flags)
+STATS(__fxstatat64, (int version, int at, const char *path, struct stat64 *status, int flags), (version, at, path, status, flags), at, path, flags)
+FSTATS(fstat, (int fd, struct stat *status), (fd, status))
+FSTATS(fstat64, (int fd, struct stat64 *status), (fd, status))
+FSTATS(__fxstat, (int version, int fd, struct stat *status), (version, fd, status))
+FSTATS(__fxstat64, (int version, int fd, struct stat64 *status), (version, fd, status))
+
+EXPORT int statx(int at, const char *path, int flags, unsigned int mask, struct statx *status)
+{
+    int error = errno, result = LIBC(statx)(at, path, flags, mask, status), failure = errno;
+    if (was_ours(at, path, flags, result)) {
+        struct statx device = {
+            .stx_mask = STATX_BASIC_STATS, .stx_mode = DEVICE_MODE, .stx_rdev_major = DEVICE_MAJOR, .stx_rdev_minor = DEVICE_MINOR,
+            .stx_ino = 1, .stx_nlink = 1, .stx_uid = geteuid(), .stx_gid = getegid(), .stx_blksize = PAGE,
+        };
+        return give(status, &device, sizeof device, error);
+    }
+    errno = failure;
+    return result;
+}
+
+static int accessed(const char *path, int mode, int result, int error)
+{
+    int failure = errno;
+    if (was_device(path, result) && gateway_exists()) {
+        result = (mode & X_OK) != 0 ? -1 : 0;
+        failure = result < 0 ? EACCES : error;
+    }
+    errno = failure;
+    return result;
+}
+
+#define ACCESSES(name, parameters, arguments) \
+    EXPORT int name parameters \
+    { \
+        int error = errno; \
+        return accessed(path, mode, LIBC(name) arguments, error); \
+    }
+
+ACCESSES(access, (const char *path, int mode), (path, mode))
+ACCESSES(euidaccess, (const char *path, int mode), (path, mode))
+ACCESSES(eaccess, (const char *path, int mode), (path, mode))
+ACCESSES(faccessat, (int at, const char *path, int mode, int flags), (at, path, mode, flags))
