@@ -220,7 +220,7 @@ void memory_probe(uint64_t address, uint64_t bytes, struct range *range);
 #define CHUNK 65536UL
 
 int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t argument);
-int take_answer(struct channel *channel, struct reader *answer, uint64_t address);
+int take_answer(struct channel *channel, struct reader *answer, uint64_t address, uint32_t *points);
 void answer_look(struct channel *channel, struct reader *question);
 int bridge_open(int flags);
 void bridge_closed(const struct descriptor *descriptor);
@@ -260,5 +260,20 @@ extern __thread uint16_t trace_text_length;
 void trace_begin(struct trace *trace, enum trace_kind kind, int fd, uint32_t command, uint64_t argument, const void *caller);
 void trace_end(struct trace *trace, int error);
 void trace_why(const uint8_t *text, size_t length);
+
+/* ---- faults.c ---- */
+
+/* Where a call is to fail. */
+struct fault {
+    uint32_t point, errno_;
+    int nth; /* the file that counts the points; -1 for none, -2 for the process's count */
+};
+
+void faults_read(const char *fail, const char *nth);
+/* Whether a call is to fail, at a point that it may not reach; then the service's count of points comes to fault_passed. */
+bool fault_of(uint32_t command, struct fault *fault);
+void fault_passed(const struct fault *fault, uint32_t points);
+bool fault_here(uint32_t command);
+int fault_open(int at, const char *path, int flags, bool failed);
 
 #endif

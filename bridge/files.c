@@ -11,6 +11,8 @@
 int bridge_open(int flags)
 {
     struct descriptor opened;
+    if (fault_here(0))
+        return -1;
     int fd = descriptor_connect(NULL, &opened);
     if (fd < 0)
         return -1;
