@@ -31,9 +31,7 @@ static int bad_number(void)
 static void closed(const struct descriptor *descriptor, struct trace *trace)
 {
     int error = errno;
-    bridge_closed(descriptor);
-    if (trace != NULL)
-        trace_end(trace, 0);
+    trace_end(trace, bridge_closed(descriptor), 0);
     errno = error;
 }
 
@@ -70,16 +68,19 @@ EXPORT int dup(int fd)
     EXPORT int name parameters \
     { \
         struct descriptor descriptor; \
+        struct trace trace; \
         if (fd_is_hidden(from)) \
             return bad_number(); \
         bool ours = from != to && !fd_is_other(to) && find_quietly(to, &descriptor); \
+        if (ours) \
+            trace_begin(&trace, TRACE_CLOSE, to, 0, 0, __builtin_return_address(0)); \
         if (from != to) \
             fd_evict(to); \
         int result = LIBC(name) arguments; \
         if (from != to) \
             copied(from, result); \
         if (ours && result >= 0) \
-            closed(&descriptor, NULL); \
+            closed(&descriptor, &trace); \
         return result; \
     }
 
@@ -182,7 +183,7 @@ static __attribute__((noinline)) int slow_ioctl(int fd, unsigned long command, v
     int error = errno;
     trace_begin(&trace, TRACE_IOCTL, fd, (uint32_t)command, (uint64_t)argument, caller);
     int result = bridge_ioctl(&descriptor, (uint32_t)command, (uint64_t)argument);
-    trace_end(&trace, result < 0 ? errno : 0);
+    trace_end(&trace, result, result < 0 ? errno : 0);
     if (result >= 0)
         errno = error;
     return result;
@@ -201,9 +202,9 @@ static ssize_t one(transfer *call, int fd, const struct descriptor *descriptor, 
 {
     struct trace trace;
     int error = errno;
-    trace_begin(&trace, call == bridge_read ? TRACE_READ : TRACE_WRITE, fd, 0, (uint64_t)buffer, caller);
+    trace_begin(&trace, call == bridge_read ? TRACE_READ : TRACE_WRITE, fd, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX, (uint64_t)buffer, caller);
     ssize_t result = call(fd, descriptor, (uint64_t)buffer, count);
-    trace_end(&trace, result < 0 ? errno : 0);
+    trace_end(&trace, result, result < 0 ? errno : 0);
     if (result >= 0)
         errno = error;
     return result;

@@ -62,7 +62,7 @@ static int open_device(int flags, int error, const void *caller)
     trace_begin(&trace, TRACE_OPEN, -1, 0, 0, caller);
     int fd = bridge_open(flags);
     trace.fd = fd;
-    trace_end(&trace, fd < 0 ? errno : 0);
+    trace_end(&trace, fd, fd < 0 ? errno : 0);
     if (fd >= 0)
         errno = error;
     return fd;
