@@ -38,6 +38,7 @@ public sealed class BridgeTests(GatewayFixture gateway)
     [InlineData("nest")]
     [InlineData("queue")]
     [InlineData("sparse")]
+    [InlineData("vfio")]
     public async Task A_C_program_gets_the_errno_and_the_bytes_that_Linux_gave(string group)
     {
         var outcome = await Programs.RunBridgedAsync(gateway.Socket, Programs.Built("replay"), Programs.FeedTraces(group));
