@@ -17,7 +17,6 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
 
     private readonly Lock _lock = new();
     private readonly Dictionary<uint, TaskCompletionSource<MemoryAnswer>?> _underWay = [];
-    private readonly HashSet<Guid> _claims = [];
     private GatewayProgram? _program;
     private long _bytesUnderWay;
 
@@ -33,8 +32,8 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
         finally
         {
             contexts.Programs.Leave(peer.Identity, hello.Program, _program, this);
-            output.Close();
-            await DiscardAllAsync();
+            Unasked();
+            await contexts.DiscardAllAsync(this);
         }
     }
 
@@ -191,16 +190,13 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
         string? text = null;
         var claim = default(Guid?);
         List<Guid> emptied = [];
+        var descriptor = Find(frame.Start.Ticket);
         try
         {
-            reply = await RunAsync(frame, emptied);
+            reply = await RunAsync(descriptor, frame, emptied);
             if (reply.File is not null)
             {
-                claim = contexts.Hold(Find(frame.Start.Ticket)!.Opened, reply.File);
-                lock (_lock)
-                {
-                    _claims.Add(claim.Value);
-                }
+                claim = contexts.Hold(descriptor!.Opened, reply.File, this);
             }
         }
         catch (Exception exception) when (exception is IommufdTransportException or IommufdException or OperationCanceledException)
@@ -214,9 +210,9 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
             static (writer, answer) => IoctlAnswer.Write(writer, answer.tag, answer.reply, answer.claim, answer.emptied, answer.text));
     }
 
-    private async ValueTask<IoctlReply> RunAsync(IoctlFrame frame, List<Guid> emptied)
+    private async ValueTask<IoctlReply> RunAsync(Descriptor? descriptor, IoctlFrame frame, List<Guid> emptied)
     {
-        if (Find(frame.Start.Ticket) is not { } descriptor)
+        if (descriptor is null)
         {
             return new IoctlReply { Errno = Errno.EBADF };
         }
@@ -238,7 +234,7 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
                 WritableBytes = request.WritableBytes,
                 Buffers = request.Buffers,
                 File = frame.FileTicket is { } named ? FileOf(Find(named)) : request.File,
-                Memory = IoctlTable.Find(request.Command) is { MapsMemory: true } ? _program!.Source : null,
+                Memory = IoctlTable.Find(request.Command) is { MapsMemory: true } ? _program!.Name() : null,
             };
         }
 
@@ -327,13 +323,11 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
         writer.Finish(at);
     }
 
-    // What was opened for a program that has gone before it took it.
-    private async Task DiscardAllAsync()
+    // The program has gone: nobody answers what it is asked.
+    private void Unasked()
     {
-        Guid[] claims;
         lock (_lock)
         {
-            claims = [.. _claims];
             foreach (var asked in _underWay.Values)
             {
                 if (asked != NotAsked)
@@ -341,11 +335,6 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
                     asked?.TrySetResult(new MemoryAnswer(IsKnown: false));
                 }
             }
-        }
-
-        foreach (var claim in claims)
-        {
-            await contexts.DiscardAsync(claim);
         }
     }
 }

@@ -143,6 +143,11 @@ internal sealed class Descriptor : IAsyncDisposable
     {
         lock (_lock)
         {
+            if (!_isMarked)
+            {
+                return;
+            }
+
             _isMarked = false;
         }
 

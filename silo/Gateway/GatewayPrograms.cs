@@ -8,9 +8,19 @@ internal sealed class GatewayProgram(GrainId observer, long number, int process)
     private readonly Lock _lock = new();
     private readonly List<CallsConnection> _connections = [];
     private readonly string? _life = process == 0 ? null : LifeOf(process);
+    private readonly MemorySource _source = new(observer, number);
+
+    public long Number => number;
+
+    /// <summary>Whether the service knows its memory, and may ask for it from now on.</summary>
+    public bool IsNamed { get; private set; }
 
     /// <summary>Its memory's name for the service.</summary>
-    public MemorySource Source { get; } = new(observer, number);
+    public MemorySource Name()
+    {
+        IsNamed = true;
+        return _source;
+    }
 
     /// <summary>Whether its process has ended, and its memory with it. Of another machine's that is not known.</summary>
     public bool IsGone => process != 0 && LifeOf(process) != _life;
@@ -79,7 +89,7 @@ internal sealed class GatewayPrograms : IMemoryObserver
     private readonly Lock _lock = new();
     private readonly Dictionary<(string Identity, ulong Program), GatewayProgram> _byName = [];
 
-    // Those with connections, and those that have none but may not have ended.
+    // Those with connections, and those that have none but have mapped memory and may not have ended.
     private readonly Dictionary<long, GatewayProgram> _byNumber = [];
     private readonly GrainId _observer;
     private long _lastNumber;
@@ -114,6 +124,10 @@ internal sealed class GatewayPrograms : IMemoryObserver
             if (program.Remove(connection))
             {
                 _byName.Remove((identity, name));
+                if (!program.IsNamed)
+                {
+                    _byNumber.Remove(program.Number);
+                }
             }
         }
     }

@@ -16,8 +16,6 @@ namespace IommuFd.Silo.Gateway;
 /// <summary>The silo's door for programs outside .NET (docs/protocol.md).</summary>
 internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings settings, GatewaySocket socket) : IHostedService, IAsyncDisposable
 {
-    private static readonly TimeSpan HelloPatience = TimeSpan.FromSeconds(5);
-
     private readonly GatewayContexts _contexts = new(silo.GetRequiredService<IGrainFactory>(), settings, silo.GetRequiredService<ILogger<GatewayContexts>>());
     private readonly ILogger _logger = silo.GetRequiredService<ILogger<GatewayServer>>();
     private readonly ConcurrentDictionary<FrameOutput, byte> _outputs = new();
@@ -71,6 +69,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
 
     public async ValueTask DisposeAsync()
     {
+        _descriptors?.Dispose();
         if (_application is not null)
         {
             await _application.DisposeAsync();
@@ -81,7 +80,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
     {
         var program = connection.Features.Get<IConnectionSocketFeature>()!.Socket;
         var peer = GatewayPeer.Of(program);
-        var output = new FrameOutput(connection, program);
+        var output = new FrameOutput(connection, program, settings.ReadPatience);
         var input = new FrameInput(connection.Transport.Input);
         _outputs.TryAdd(output, 0);
         try
@@ -100,6 +99,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         }
         finally
         {
+            output.Close();
             _outputs.TryRemove(output, out _);
             _contexts.Connections.Leave(peer.Identity);
         }
@@ -110,7 +110,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         Hello? hello = null;
         using (var patience = CancellationTokenSource.CreateLinkedTokenSource(connection.ConnectionClosed))
         {
-            patience.CancelAfter(HelloPatience);
+            patience.CancelAfter(settings.HelloPatience);
             try
             {
                 if (!await input.ReadAsync(frame => hello = frame.Kind == FrameKind.Hello ? Hello.Read(frame.Body) : throw FrameException.Malformed("the first frame is not HELLO"), 1, patience.Token))
@@ -120,7 +120,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
             }
             catch (OperationCanceledException) when (!connection.ConnectionClosed.IsCancellationRequested)
             {
-                throw FrameException.Malformed($"no HELLO within {HelloPatience.TotalSeconds} s");
+                throw FrameException.Malformed($"no HELLO within {settings.HelloPatience.TotalSeconds} s");
             }
         }
 
