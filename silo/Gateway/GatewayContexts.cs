@@ -80,6 +80,8 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
             _open.Leave(descriptor.Opened.Owner);
             logger.ContextClosed(descriptor.Opened.Owner, descriptor.Opened.Context.Handle.Key.Tag);
         }
+
+        descriptor.Release();
     }
 
     /// <summary>Keeps a file that an ioctl has opened until its descriptor claims it.</summary>
