@@ -1,4 +1,3 @@
-using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
 using IommuFd.Uapi;
@@ -6,10 +5,10 @@ using Microsoft.AspNetCore.Connections;
 
 namespace IommuFd.Silo.Gateway;
 
-// Requests begin in the order in which they arrive, and none waits for the one before: the context's session numbers them. Each answer is sent when it is there.
+// This file has the frames and which requests are under way. .Requests.cs has how those of a context run.
 
 /// <summary>A connection on which a program issues requests.</summary>
-internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContext connection, FrameOutput output, GatewayPeer peer, Hello hello)
+internal sealed partial class CallsConnection(GatewayContexts contexts, ConnectionContext connection, FrameOutput output, GatewayPeer peer, Hello hello)
 {
     private static readonly TimeSpan LookPatience = TimeSpan.FromMilliseconds(900);
 
@@ -85,12 +84,12 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
             case FrameKind.Ioctl:
                 var ioctl = IoctlFrame.Read(frame.Body);
                 Begin(frame, isIoctl: true);
-                _ = IoctlAsync(frame.Tag, frame.Body.Length, ioctl);
+                Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Find(ioctl.Start.Ticket), ioctl.Start.IsVerbose, ioctl, null));
                 return;
             case FrameKind.Read or FrameKind.Write:
                 var file = FileFrame.Read(frame.Body, frame.Kind == FrameKind.Write);
                 Begin(frame, isIoctl: false);
-                _ = FileAsync(frame.Kind, frame.Tag, frame.Body.Length, file);
+                Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Find(file.Start.Ticket), file.Start.IsVerbose, null, file.Request));
                 return;
             case FrameKind.Look | FrameKind.Answer:
                 Answered(frame.Tag, LookFrame.ReadAnswer(frame.Body));
@@ -183,104 +182,6 @@ internal sealed class CallsConnection(GatewayContexts contexts, ConnectionContex
     }
 
     private Descriptor? Find(Guid ticket) => contexts.Find(ticket) is { } descriptor && descriptor.IsFor(peer.Identity) ? descriptor : null;
-
-    private async Task IoctlAsync(uint tag, int bytes, IoctlFrame frame)
-    {
-        IoctlReply reply;
-        string? text = null;
-        var claim = default(Guid?);
-        List<Guid> emptied = [];
-        var descriptor = Find(frame.Start.Ticket);
-        try
-        {
-            reply = await RunAsync(descriptor, frame, emptied);
-            if (reply.File is not null)
-            {
-                claim = contexts.Hold(descriptor!.Opened, reply.File, this);
-            }
-        }
-        catch (Exception exception) when (exception is IommufdTransportException or IommufdException or OperationCanceledException)
-        {
-            (reply, text) = (new IoctlReply { Errno = exception is IommufdException { Errno: var errno } ? errno : Errno.EIO }, exception.Message);
-        }
-
-        text = frame.Start.IsVerbose ? text ?? reply.Diagnostic?.ToString() : null;
-        Finish(
-            tag, bytes, (tag, reply, claim, emptied, text),
-            static (writer, answer) => IoctlAnswer.Write(writer, answer.tag, answer.reply, answer.claim, answer.emptied, answer.text));
-    }
-
-    private async ValueTask<IoctlReply> RunAsync(Descriptor? descriptor, IoctlFrame frame, List<Guid> emptied)
-    {
-        if (descriptor is null)
-        {
-            return new IoctlReply { Errno = Errno.EBADF };
-        }
-
-        // A file that an ioctl has opened has no ioctls.
-        if (descriptor.File is not null)
-        {
-            return new IoctlReply { Errno = Errno.ENOTTY };
-        }
-
-        var request = frame.Request;
-        if (frame.FileTicket is { } ticket || IoctlTable.Find(request.Command) is { MapsMemory: true })
-        {
-            request = new IoctlRequest
-            {
-                Command = request.Command,
-                Argument = request.Argument,
-                Tail = request.Tail,
-                WritableBytes = request.WritableBytes,
-                Buffers = request.Buffers,
-                File = frame.FileTicket is { } named ? FileOf(Find(named)) : request.File,
-                Memory = IoctlTable.Find(request.Command) is { MapsMemory: true } ? _program!.Name() : null,
-            };
-        }
-
-        var reply = await descriptor.Opened.Context.SendAsync(request, CancellationToken.None);
-
-        // Where an ioctl makes events or takes them away, a poll after it sees that.
-        if (reply.Errno == Errno.None && (IommuCommand)request.Command is IommuCommand.TestCmd or IommuCommand.Destroy)
-        {
-            foreach (var queue in descriptor.Opened.Queues)
-            {
-                if (await queue.LookAsync() is { } gone)
-                {
-                    emptied.Add(gone);
-                }
-            }
-        }
-
-        return reply;
-    }
-
-    // A context's own descriptor is a file without pages.
-    private static UserFile? FileOf(Descriptor? descriptor) => descriptor is null ? null : descriptor.File?.File ?? new UserFile("iommufd", IsMemfd: false, 0);
-
-    private async Task FileAsync(FrameKind kind, uint tag, int bytes, FileFrame frame)
-    {
-        FileReply reply;
-        var takesMark = false;
-        string? text = null;
-        try
-        {
-            var descriptor = Find(frame.Start.Ticket);
-            reply = descriptor is null ? new FileReply(Errno.EBADF)
-                : descriptor.File is null ? new FileReply(Errno.EINVAL)
-                : await descriptor.File.RunAsync(frame.Request, CancellationToken.None);
-            takesMark = kind == FrameKind.Read && reply.Errno == Errno.None && descriptor!.IsMarked && !await descriptor.IsReadableAsync(TimeSpan.Zero);
-        }
-        catch (Exception exception) when (exception is IommufdTransportException or IommufdException or OperationCanceledException)
-        {
-            (reply, text) = (new FileReply(exception is IommufdException { Errno: var errno } ? errno : Errno.EIO), exception.Message);
-        }
-
-        text = frame.Start.IsVerbose ? text ?? reply.Diagnostic?.ToString() : null;
-        Finish(
-            tag, bytes, (kind, tag, reply, takesMark, text),
-            static (writer, answer) => FileFrame.WriteAnswer(writer, answer.kind, answer.tag, answer.reply, answer.takesMark, answer.text));
-    }
 
     private async Task ResolveAsync(uint tag, int bytes, Guid nonce)
     {

@@ -2,6 +2,7 @@ using IommuFd.Silo;
 using IommuFd.Silo.Gateway;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace IommuFd.ClusterTests.Gateway;
 
@@ -21,11 +22,15 @@ public sealed class GatewaySilo : IAsyncLifetime, IAsyncDisposable
         var silo = new GatewaySilo();
         var settings = new GatewaySettings { Path = silo.Path };
         configure(settings);
-        silo._host = await SiloHost.StartInProcessAsync(gateway: settings);
+        silo._host = await StartAsync(settings);
         return silo;
     }
 
-    public async Task InitializeAsync() => _host = await SiloHost.StartInProcessAsync(gateway: new GatewaySettings { Path = Path });
+    // What it says of each connection that it ends is not to be read among a test's output.
+    private static Task<IHost> StartAsync(GatewaySettings settings)
+        => SiloHost.StartInProcessAsync(silo => silo.ConfigureLogging(logging => logging.AddFilter("IommuFd.Silo.Gateway", LogLevel.Error)), gateway: settings);
+
+    public async Task InitializeAsync() => _host = await StartAsync(new GatewaySettings { Path = Path });
 
     /// <summary>How many contexts and objects are active in the silo.</summary>
     public async Task<int> ActivationsAsync()

@@ -75,6 +75,29 @@ internal sealed class WireConnection : IDisposable
     /// <summary>Closes the sending half: the gateway gets what was sent and then the end.</summary>
     public void EndSending() => _socket.Shutdown(SocketShutdown.Send);
 
+    /// <summary>The same, where the gateway may have ended the connection.</summary>
+    public void TryEndSending()
+    {
+        try
+        {
+            EndSending();
+        }
+        catch (SocketException)
+        {
+            // It has.
+        }
+    }
+
+    /// <summary>Receives until the connection's end, whatever comes.</summary>
+    public async Task DrainAsync()
+    {
+        using var limit = new CancellationTokenSource(Eventually.Limit);
+        var bytes = new byte[4096];
+        while (await ReceiveAsync(bytes, limit.Token) > 0)
+        {
+        }
+    }
+
     /// <summary>The next frame; null at the connection's end.</summary>
     public async Task<WireFrame?> ReceiveAsync()
     {
