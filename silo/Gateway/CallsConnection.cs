@@ -1,14 +1,13 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
 using IommuFd.Uapi;
-using Microsoft.AspNetCore.Connections;
 
 namespace IommuFd.Silo.Gateway;
 
 // This file has the frames and which requests are under way. .Requests.cs has how those of a context run.
 
 /// <summary>A connection on which a program issues requests.</summary>
-internal sealed partial class CallsConnection(GatewayContexts contexts, ConnectionContext connection, FrameOutput output, GatewayPeer peer, Hello hello)
+internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOutput output, GatewayPeer peer, Hello hello)
 {
     private static readonly TimeSpan LookPatience = TimeSpan.FromMilliseconds(900);
 
@@ -24,7 +23,7 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, Connecti
         _program = contexts.Programs.Join(peer, hello.Program, this);
         try
         {
-            while (await input.ReadAsync(Handle, int.MaxValue, connection.ConnectionClosed))
+            while (await input.ReadAsync(Handle, int.MaxValue, CancellationToken.None))
             {
             }
         }

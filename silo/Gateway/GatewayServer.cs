@@ -108,9 +108,8 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
     private async Task ServeAsync(ConnectionContext connection, GatewayPeer peer, FrameInput input, FrameOutput output)
     {
         Hello? hello = null;
-        using (var patience = CancellationTokenSource.CreateLinkedTokenSource(connection.ConnectionClosed))
+        using (var patience = new CancellationTokenSource(settings.HelloPatience))
         {
-            patience.CancelAfter(settings.HelloPatience);
             try
             {
                 if (!await input.ReadAsync(frame => hello = frame.Kind == FrameKind.Hello ? Hello.Read(frame.Body) : throw FrameException.Malformed("the first frame is not HELLO"), 1, patience.Token))
@@ -118,7 +117,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
                     return;
                 }
             }
-            catch (OperationCanceledException) when (!connection.ConnectionClosed.IsCancellationRequested)
+            catch (OperationCanceledException) when (patience.IsCancellationRequested)
             {
                 throw FrameException.Malformed($"no HELLO within {settings.HelloPatience.TotalSeconds} s");
             }
@@ -133,7 +132,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         var welcome = Welcome(CommandTable.Bytes);
         output.Send((welcome, input.Tag), static (writer, greeting) => greeting.welcome.Write(writer, greeting.Tag));
         input.MaxBody = MaxBody;
-        await new CallsConnection(_contexts, connection, output, peer, hello).RunAsync(input);
+        await new CallsConnection(_contexts, output, peer, hello).RunAsync(input);
     }
 
     /// <summary>Bytes of a body: an ioctl with its largest buffer, or a write.</summary>

@@ -11,6 +11,7 @@ public sealed class FuzzTests(ITestOutputHelper output)
 {
     private const string Frames = "IOMMUFD_FUZZ_FRAMES";
     private const int Workers = 4;
+    private const uint LastTag = 0xF0F0F0F0;
 
     // A connection whose frames are not malformed at once has a request that waits a second for a proof, at most.
     private static readonly TimeSpan MostForAConnection = TimeSpan.FromSeconds(20);
@@ -77,17 +78,19 @@ public sealed class FuzzTests(ITestOutputHelper output)
         var mutator = new FrameMutator(random, program.Ticket, opened.Claim!);
         using var calls = await WireConnection.ConnectAsync(path);
         using var descriptor = await WireConnection.ConnectAsync(path + "-fd");
-        byte[][] toCalls = mutator.Mutate(mutator.Calls()), toDescriptor = mutator.Mutate(mutator.Descriptor());
+        byte[][] toCalls = [.. mutator.Mutate(mutator.Calls()), WireFrames.Destroy(LastTag, program.Ticket, 1_000_000)], toDescriptor = mutator.Mutate(mutator.Descriptor());
         run.Frames += toCalls.Length + toDescriptor.Length;
         await calls.TrySendAsync(toCalls);
         await descriptor.TrySendAsync(toDescriptor);
-        foreach (var connection in (WireConnection[])[calls, descriptor])
+        if (random.Next(8) > 0)
         {
-            if (random.Next(8) > 0)
-            {
-                connection.TryEndSending();
-                await run.DrainAsync(connection, isDescriptor: connection == descriptor);
-            }
+            await run.DrainAsync(calls, LastTag);
+        }
+
+        if (random.Next(8) > 0)
+        {
+            descriptor.TryEndSending();
+            await descriptor.DrainAsync();
         }
     }
 
@@ -129,19 +132,25 @@ public sealed class FuzzTests(ITestOutputHelper output)
 
         public TimeSpan Longest { get; set; }
 
-        /// <summary>Receives until the gateway ends the connection. On a descriptor, marks come between.</summary>
-        public async Task DrainAsync(WireConnection connection, bool isDescriptor)
+        /// <summary>Receives until the last request is answered or the gateway ends the connection. A length that was changed may have swallowed that request.</summary>
+        public async Task DrainAsync(WireConnection connection, uint lastTag)
         {
-            if (isDescriptor)
-            {
-                await connection.DrainAsync();
-                return;
-            }
+            var drained = ReceiveAsync(connection, lastTag);
+            await Task.WhenAny(drained, Task.Delay(TimeSpan.FromMilliseconds(250)));
+            connection.TryEndSending();
+            await drained;
+        }
 
+        private async Task ReceiveAsync(WireConnection connection, uint lastTag)
+        {
             while (await connection.ReceiveAsync() is { } frame)
             {
                 Byes += frame.Kind == WireFrame.Bye ? 1 : 0;
                 Answers += frame.Kind == WireFrame.Bye ? 0 : 1;
+                if (frame.Tag == lastTag && frame.Kind == 0x90)
+                {
+                    return;
+                }
             }
         }
     }

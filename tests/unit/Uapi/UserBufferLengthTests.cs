@@ -1,4 +1,3 @@
-using IommuFd.UnitTests.Support;
 using IommuFd.Uapi;
 
 namespace IommuFd.UnitTests.Uapi;

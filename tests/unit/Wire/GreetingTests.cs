@@ -1,4 +1,3 @@
-using System.Text;
 using IommuFd.GrainInterfaces.Wire;
 using IommuFd.TestSupport;
 using IommuFd.UnitTests.Support;
@@ -60,7 +59,7 @@ public sealed class GreetingTests
         var writer = new FrameWriter();
         new Welcome(0x00400000, 256, 0x0102030405060708, [0xAA, 0xBB, 0xCC]).Write(writer, 9);
 
-        Expect.Sequence(
+        Expect.Sequence<byte>(
             [27, 0, 0, 0, 0x81, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0x40, 0, 0, 1, 0, 0, 3, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1, 0xAA, 0xBB, 0xCC],
             writer.Written.ToArray(), "WELCOME");
     }
@@ -70,23 +69,23 @@ public sealed class GreetingTests
     {
         var writer = new FrameWriter();
         Bye.Write(writer, 7, ByeReason.Limit, "no");
-        Expect.Sequence([6, 0, 0, 0, 0xFF, 0, 0, 0, 7, 0, 0, 0, 4, 0, 2, 0, (byte)'n', (byte)'o'], writer.Written.ToArray(), "BYE");
+        Expect.Sequence<byte>([6, 0, 0, 0, 0xFF, 0, 0, 0, 7, 0, 0, 0, 4, 0, 2, 0, (byte)'n', (byte)'o'], writer.Written.ToArray(), "BYE");
 
         writer.Clear();
         Bye.Write(writer, 7, ByeReason.Malformed, new string('x', 600));
-        Expect.Sequence(new WireBytes().U16(1, 512).U8(Encoding.UTF8.GetBytes(new string('x', 512))).Frame(0xFF, 7), writer.Written.ToArray(), "BYE with a long text");
+        Expect.Sequence(new WireBytes().U16(1, 512).Text(new string('x', 512)).Frame(0xFF, 7), writer.Written.ToArray(), "BYE with a long text");
     }
 
     [Fact]
     public void Kinds_and_reasons_have_the_pages_numbers()
     {
-        Expect.Sequence(
+        Expect.Sequence<int>(
             [0x01, 0x02, 0x03, 0x04, 0x05, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x20, 0x80, 0xFF],
             ((FrameKind[])[
                 FrameKind.Hello, FrameKind.Open, FrameKind.Claim, FrameKind.Prove, FrameKind.Pad, FrameKind.Ioctl, FrameKind.Read, FrameKind.Write, FrameKind.Took, FrameKind.Resolve,
                 FrameKind.Closed, FrameKind.Discard, FrameKind.Look, FrameKind.Answer, FrameKind.Bye]).Select(kind => (int)kind),
             "kinds of frames");
-        Expect.Sequence(
+        Expect.Sequence<int>(
             [1, 2, 3, 4, 5, 6],
             ((ByeReason[])[ByeReason.Malformed, ByeReason.NoCommonVersion, ByeReason.NotPermitted, ByeReason.Limit, ByeReason.TooSlow, ByeReason.Stopping]).Select(reason => (int)reason),
             "reasons of BYE");

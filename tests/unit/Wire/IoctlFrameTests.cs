@@ -24,11 +24,11 @@ public sealed class IoctlFrameTests
         Expect.That(frame.Start.IsVerbose, "bit 0 of the flags asks for words");
         var request = frame.Request;
         Expect.Equal((0x3B85u, 38UL, ArgumentTail.NonZero), (request.Command, (ulong)request.WritableBytes, request.Tail), "command, writable bytes and tail");
-        Expect.Sequence([0xA0, 0xA1, 0xA2, 0xA3, 0xA4, 0xA5], request.Argument, "the argument");
+        Expect.Sequence<byte>([0xA0, 0xA1, 0xA2, 0xA3, 0xA4, 0xA5], request.Argument, "the argument");
         var buffer = Assert.Single(request.Buffers!);
         Expect.Equal((2, 0x1000UL, 8UL, 7UL, 6UL), ((int)buffer.Index, buffer.Address, buffer.Length, buffer.ReadableBytes, buffer.WritableBytes), "the buffer");
         Expect.Equal(new FileMapping(new MappedFile("1:2"), 0x2000, 5), buffer.Mapping, "the buffer's mapping");
-        Expect.Sequence([0xB0, 0xB1, 0xB2, 0xB3], buffer.Content, "the buffer's content");
+        Expect.Sequence<byte>([0xB0, 0xB1, 0xB2, 0xB3], buffer.Content, "the buffer's content");
         Expect.Equal(new UserFile("77", IsMemfd: true, 0x3000), request.File, "the file");
         Expect.Equal(null, frame.FileTicket, "the gateway's descriptor");
     }

@@ -23,7 +23,7 @@ public sealed class OtherFrameTests
         Expect.Equal((false, true), (read.Start.IsVerbose, write.Start.IsVerbose), "who asks for words");
         var written = Assert.IsType<WriteFileRequest>(write.Request);
         Expect.Equal(100UL, written.Count, "the count of the write");
-        Expect.Sequence([7, 8, 9], written.Content, "the content of the write");
+        Expect.Sequence<byte>([7, 8, 9], written.Content, "the content of the write");
     }
 
     [Fact]
@@ -43,7 +43,7 @@ public sealed class OtherFrameTests
         FileFrame.WriteAnswer(writer, FrameKind.Read, 9, new FileReply(Errno.None, 2, [7, 8]), takesMark: true, null);
         FileFrame.WriteAnswer(writer, FrameKind.Write, 10, new FileReply(Errno.EINVAL), takesMark: false, "why");
 
-        Expect.Sequence(
+        Expect.Sequence<byte>(
             [
                 .. new WireBytes().U32(0, 2).U8(1).Zeros(3).U32(2, 0).Zeros(4).U8(7, 8).Frame(0x91, 9),
                 .. new WireBytes().U32(22, 0).U8(0).Zeros(3).U32(0, 3).Zeros(4).Text("why").Frame(0x92, 10),
