@@ -6,7 +6,7 @@ using IommuFd.Uapi;
 namespace IommuFd.Silo.Gateway;
 
 // The requests of a context run, and are answered, in the order in which they came. Orleans does not keep the order of calls whose grain it has yet to find, so one call of a
-// context is under way. What comes meanwhile waits, and then its ioctls go together in one call, which is one turn.
+// context is under way. What comes meanwhile, or at once, waits, and then its ioctls go together in one call, which is one turn, and their answers in one send.
 
 internal sealed partial class CallsConnection
 {
@@ -15,8 +15,11 @@ internal sealed partial class CallsConnection
     // A request's part of a call with others, in bytes: what is larger goes alone.
     private const int MaxBytesTogether = 64 * 1024;
 
-    // Those that wait, for each context that has a call under way; null for none.
-    private readonly Dictionary<OpenedContext, Queue<Request>?> _waiting = [];
+    // Those that wait, for each context that has some or a call under way.
+    private readonly Dictionary<OpenedContext, Queue<Request>> _waiting = [];
+
+    // The contexts that have some and no call under way. Only the connection's reader knows them.
+    private readonly List<OpenedContext> _toBegin = [];
 
     private void Queue(Request request)
     {
@@ -28,21 +31,29 @@ internal sealed partial class CallsConnection
 
         lock (_lock)
         {
-            if (_waiting.TryGetValue(descriptor.Opened, out var waiting))
+            if (!_waiting.TryGetValue(descriptor.Opened, out var waiting))
             {
-                (_waiting[descriptor.Opened] = waiting ?? new Queue<Request>()).Enqueue(request);
-                return;
+                _waiting.Add(descriptor.Opened, waiting = []);
+                _toBegin.Add(descriptor.Opened);
             }
 
-            _waiting.Add(descriptor.Opened, null);
+            waiting.Enqueue(request);
         }
-
-        _ = RunAsync(descriptor.Opened, request);
     }
 
-    private async Task RunAsync(OpenedContext opened, Request first)
+    /// <summary>Begins what has come together.</summary>
+    private void BeginQueued()
     {
-        await AloneAsync(first);
+        foreach (var opened in _toBegin)
+        {
+            _ = RunAsync(opened);
+        }
+
+        _toBegin.Clear();
+    }
+
+    private async Task RunAsync(OpenedContext opened)
+    {
         while (TakeNext(opened) is { } next)
         {
             await (next.Count == 1 ? AloneAsync(next[0]) : TogetherAsync(opened, next));
@@ -109,10 +120,15 @@ internal sealed partial class CallsConnection
             replies = [.. requests.Select(_ => new IoctlReply { Errno = ErrnoOf(exception) })];
         }
 
-        for (var i = 0; i < replies.Length; i++)
-        {
-            Answer(requests[i], replies[i], i == looks ? emptied : [], text);
-        }
+        Finish(
+            requests, replies.Select((reply, i) => OutcomeOf(requests[i], reply, i == looks ? emptied : [], text)).ToArray(),
+            static (writer, outcomes) =>
+            {
+                foreach (var outcome in outcomes)
+                {
+                    outcome.Write(writer);
+                }
+            });
     }
 
     private async Task IoctlAsync(Request request, IoctlFrame frame)
@@ -137,17 +153,12 @@ internal sealed partial class CallsConnection
             (reply, text) = (new IoctlReply { Errno = ErrnoOf(exception) }, exception.Message);
         }
 
-        Answer(request, reply, emptied, text);
+        Finish(request.Tag, request.Bytes, OutcomeOf(request, reply, emptied, text), static (writer, outcome) => outcome.Write(writer));
     }
 
-    private void Answer(Request request, IoctlReply reply, List<Guid> emptied, string? text)
-    {
-        var claim = reply.File is null ? default(Guid?) : contexts.Hold(request.Descriptor!.Opened, reply.File, this);
-        text = request.IsVerbose ? text ?? reply.Diagnostic?.ToString() : null;
-        Finish(
-            request.Tag, request.Bytes, (request.Tag, reply, claim, emptied, text),
-            static (writer, answer) => IoctlAnswer.Write(writer, answer.Tag, answer.reply, answer.claim, answer.emptied, answer.text));
-    }
+    private Outcome OutcomeOf(Request request, IoctlReply reply, List<Guid> emptied, string? text) => new(
+        request.Tag, reply, reply.File is null ? null : contexts.Hold(request.Descriptor!.Opened, reply.File, this), emptied,
+        request.IsVerbose ? text ?? reply.Diagnostic?.ToString() : null);
 
     private IoctlRequest RequestOf(IoctlFrame frame)
     {
@@ -209,6 +220,12 @@ internal sealed partial class CallsConnection
     private static bool IsAnswered(Exception exception) => exception is IommufdTransportException or IommufdException or OperationCanceledException;
 
     private static Errno ErrnoOf(Exception exception) => exception is IommufdException { Errno: var errno } ? errno : Errno.EIO;
+
+    /// <summary>What an ioctl is answered.</summary>
+    private readonly record struct Outcome(uint Tag, IoctlReply Reply, Guid? Claim, List<Guid> Emptied, string? Text)
+    {
+        public void Write(FrameWriter writer) => IoctlAnswer.Write(writer, Tag, Reply, Claim, Emptied, Text);
+    }
 
     /// <summary>An ioctl, a read or a write, with the descriptor that its ticket names; null for none that this client may use.</summary>
     private sealed record Request(FrameKind Kind, uint Tag, int Bytes, Descriptor? Descriptor, bool IsVerbose, IoctlFrame? Ioctl, FileRequest? File)

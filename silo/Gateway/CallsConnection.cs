@@ -25,10 +25,13 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
         {
             while (await input.ReadAsync(Handle, int.MaxValue, CancellationToken.None))
             {
+                BeginQueued();
             }
         }
         finally
         {
+            // What stands before a malformed frame.
+            BeginQueued();
             contexts.Programs.Leave(peer.Identity, hello.Program, _program, this);
             Unasked();
             await contexts.DiscardAllAsync(this);
@@ -164,6 +167,20 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
         {
             _underWay.Remove(tag);
             _bytesUnderWay -= bytes;
+        }
+
+        output.Send(state, write);
+    }
+
+    private void Finish<TState>(List<Request> requests, TState state, Action<FrameWriter, TState> write)
+    {
+        lock (_lock)
+        {
+            foreach (var request in requests)
+            {
+                _underWay.Remove(request.Tag);
+                _bytesUnderWay -= request.Bytes;
+            }
         }
 
         output.Send(state, write);
