@@ -3,6 +3,7 @@ using IommuFd.Silo.Gateway;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Orleans.Configuration;
 
 namespace IommuFd.ClusterTests.Gateway;
 
@@ -26,9 +27,10 @@ public sealed class GatewaySilo : IAsyncLifetime, IAsyncDisposable
         return silo;
     }
 
-    // What it says of each connection that it ends is not to be read among a test's output.
+    // What it says of each connection that it ends is not to be read among a test's output. Orleans remembers where a million grains were, also when they are no more.
     private static Task<IHost> StartAsync(GatewaySettings settings)
-        => SiloHost.StartInProcessAsync(silo => silo.ConfigureLogging(logging => logging.AddFilter("IommuFd.Silo.Gateway", LogLevel.Error)), gateway: settings);
+        => SiloHost.StartInProcessAsync(
+            silo => silo.ConfigureLogging(logging => logging.AddFilter("IommuFd.Silo.Gateway", LogLevel.Error)).Configure<GrainDirectoryOptions>(directory => directory.CacheSize = 1000), gateway: settings);
 
     public async Task InitializeAsync() => _host = await StartAsync(new GatewaySettings { Path = Path });
 
