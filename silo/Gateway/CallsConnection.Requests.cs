@@ -1,6 +1,7 @@
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
+using IommuFd.Silo.Gateway.Descriptors;
 using IommuFd.Uapi;
 
 namespace IommuFd.Silo.Gateway;

@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
+using IommuFd.Silo.Gateway.Descriptors;
 using IommuFd.Uapi;
 
 namespace IommuFd.Silo.Gateway;

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
+using IommuFd.Silo.Gateway.Descriptors;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
+using IommuFd.Silo.Gateway.Descriptors;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;

@@ -13,9 +13,9 @@ public sealed class CommandTableTests
     private static readonly Dictionary<uint, Entry> Table = Decode(CommandTable.Bytes);
 
     [Fact]
-    public void The_table_has_the_commands_with_buffers_or_files_and_no_other()
+    public void The_table_has_the_commands_with_buffers_files_or_another_argument_and_no_other()
         => Expect.Sequence(
-            IoctlTable.All.Where(command => command.Buffers.Count > 0 || command.File is not null).Select(command => (uint)command.Command), Table.Keys.Order(), "the commands of the table");
+            VfioTable.All.Concat(IoctlTable.All.Where(command => command.Buffers.Count > 0 || command.File is not null)).Select(command => command.Number), Table.Keys.Order(), "the commands of the table");
 
     [Fact]
     public void Each_buffer_is_described()
@@ -96,6 +96,8 @@ public sealed class CommandTableTests
         {
             var command = table.U32();
             var (minimum, buffers, files) = (table.U16(), table.U8(), table.U8());
+            Expect.Equal((int)IoctlTable.Find(command)!.Argument, (int)table.U8(), $"the kind of argument of 0x{command:X}");
+            Expect.Equal(0UL, table.Number(3), $"reserved bytes of 0x{command:X}");
             entries.Add(command, new Entry(minimum, [.. Enumerable.Range(0, buffers).Select(_ => ReadBuffer(table))], [.. Enumerable.Range(0, files).Select(_ => ((int)table.U16(), (int)table.U16(), table.U32()))]));
         }
 

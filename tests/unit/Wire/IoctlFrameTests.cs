@@ -67,7 +67,7 @@ public sealed class IoctlFrameTests
         ExpectMalformed(Content(4, 9, 8), "more readable bytes than the buffer has");
         ExpectMalformed(Buffer(0).U32(0).U64(0, 8, 8, 9, 0, 0), "more writable bytes than the buffer has");
         ExpectMalformed(Buffer(0).U32(0).U64(0, 8, 8, 8, 0, 9), "more mapped bytes than the buffer has");
-        ExpectMalformed(Buffer(1025).U32(0).U64(0, 8, 8, 8, 0, 8).Text(new string('i', 1025)), "an identity of 1,025 bytes");
+        ExpectMalformed(Buffer(3076).U32(0).U64(0, 8, 8, 8, 0, 8).Text(new string('i', 3076)), "an identity of more bytes than 1,025 characters have");
         ExpectMalformed(Buffer(1).U32(0).U64(0, 8, 8, 8, 0, 8).U8(0xFF), "an identity that is no UTF-8");
         ExpectMalformed(WireFrames.IoctlBody(Ticket, 1, new byte[8], file: 1).U8(2, 0).U16(0).U32(0).U64(0), "a memfd that is neither 0 nor 1");
         ExpectMalformed(WireFrames.IoctlBody(Ticket, 1, new byte[8], file: 1).U8(0, 1).U16(0).U32(0).U64(0), "a file with a reserved byte");
@@ -117,11 +117,12 @@ public sealed class IoctlFrameTests
             Buffers = [new UserBufferWrite(0x1000, [0xB0]) { IsOr = true, ZeroBytes = 3 }, new UserBufferWrite(0x2000, [])],
             Copy = new UserCopy(0x3000, [new UserMemoryPiece(null, 0x4000, 8), new UserMemoryPiece(new MappedFile("1:2"), 0x10, 4)], IsWrite: true),
             Diagnostic = new IoctlDiagnostic { Reason = (DiagnosticReason)5 },
+            FailurePoints = 4,
         };
         IoctlAnswer.Write(writer, 9, reply, null, [new Guid(Ticket)], "why");
 
         Expect.Sequence(
-            new WireBytes().U32(2, 7, 2).U16(2).U8(1, 0).U16(5, 1).U32(3).U8(0xA0, 0xA1)
+            new WireBytes().U32(2, 7, 2).U16(2).U8(1, 0).U16(5, 1).U32(3, 4).U8(0xA0, 0xA1)
                 .U64(0x1000).U32(1, 3).U8(1).Zeros(7).U8(0xB0)
                 .U64(0x2000).U32(0, 0).U8(0).Zeros(7)
                 .U64(0x3000).U8(1).Zeros(3).U32(2).U64(0x4000, 8).U16(0).Zeros(6).U64(0x10, 4).U16(3).Zeros(6).Text("1:2")
@@ -137,7 +138,7 @@ public sealed class IoctlFrameTests
         IoctlAnswer.Write(writer, 9, reply, new Guid(Ticket), [], null);
 
         Expect.Sequence(
-            new WireBytes().U32(0, 0, 1).U16(0).U8(0, 1).U16(0, 0).U32(0).U8(1).U16(12).Zeros(6).U8(Ticket).Frame(0x90, 9), writer.Written.ToArray(), "the answer with a claim");
+            new WireBytes().U32(0, 0, 1).U16(0).U8(0, 1).U16(0, 0).U32(0, 0).U8(1).U16(12).Zeros(6).U8(Ticket).Frame(0x90, 9), writer.Written.ToArray(), "the answer with a claim");
     }
 
     private static WireBytes Buffer(ushort identity) => WireFrames.IoctlBody(Ticket, 1, new byte[8], buffers: 1).U8(0, 1).U16(identity);

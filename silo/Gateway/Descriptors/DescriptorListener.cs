@@ -5,7 +5,7 @@ using IommuFd.GrainInterfaces.Wire;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
-namespace IommuFd.Silo.Gateway;
+namespace IommuFd.Silo.Gateway.Descriptors;
 
 /// <summary>Accepts descriptors: each connection is a file descriptor of a program's.</summary>
 internal sealed class DescriptorListener : IDisposable

@@ -2,7 +2,7 @@ using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
-namespace IommuFd.Silo.Gateway;
+namespace IommuFd.Silo.Gateway.Descriptors;
 
 /// <summary>A context that a program has opened, with the queues of which files are open.</summary>
 internal sealed class OpenedContext(IommuContext context, string owner)

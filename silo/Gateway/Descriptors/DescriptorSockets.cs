@@ -4,7 +4,7 @@ using System.Net.Sockets;
 using IommuFd.GrainInterfaces.Wire;
 using Microsoft.Win32.SafeHandles;
 
-namespace IommuFd.Silo.Gateway;
+namespace IommuFd.Silo.Gateway.Descriptors;
 
 // One thread hears of all descriptors. A descriptor costs it nothing while nothing happens, and none can hold it up: it takes some of what has arrived, goes on to
 // the next, never waits, and leaves every answer to tasks.
