@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using IommuFd.GrainInterfaces.Wire;
-using IommuFd.UnitTests.Support;
 using IommuFd.Uapi;
+using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Wire;
 

@@ -1,8 +1,8 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
 using IommuFd.TestSupport;
-using IommuFd.UnitTests.Support;
 using IommuFd.Uapi;
+using IommuFd.UnitTests.Support;
 
 namespace IommuFd.UnitTests.Wire;
 
