@@ -47,7 +47,8 @@ public sealed class MalformedTests(GatewaySilo silo) : IClassFixture<GatewaySilo
         { "an argument of 4,097 bytes", WireFrames.IoctlBody(Any, 0x3B80, new byte[4097]).Frame(0x10, 5) },
         { "tail 3", WireFrames.IoctlBody(Any, 0x3B80, new byte[8], tail: 3).Frame(0x10, 5) },
         { "file 3", WireFrames.IoctlBody(Any, 0x3B80, new byte[8], file: 3).Frame(0x10, 5) },
-        { "flag 4", WireFrames.IoctlBody(Any, 0x3B80, new byte[8], flags: 4).Frame(0x10, 5) },
+        { "flag 8", WireFrames.IoctlBody(Any, 0x3B80, new byte[8], flags: 8).Frame(0x10, 5) },
+        { "a fault that is missing", WireFrames.IoctlBody(Any, 0x3B80, [], flags: 4).Frame(0x10, 5) },
         { "a buffer that is missing", WireFrames.IoctlBody(Any, 0x3B85, new byte[40], buffers: 1).Frame(0x10, 5) },
         { "255 buffers that are missing", WireFrames.IoctlBody(Any, 0x3B85, new byte[40], buffers: 255).Frame(0x10, 5) },
         { "buffers out of order", WireFrames.IoctlBody(Any, 0x3B85, new byte[40], buffers: 2).Probed(1, 0, 1).Probed(0, 0, 1).Frame(0x10, 5) },
@@ -63,7 +64,7 @@ public sealed class MalformedTests(GatewaySilo silo) : IClassFixture<GatewaySilo
         { "DISCARD without a body", new WireBytes().Frame(0x16, 5) },
         { "LOOK", new WireBytes().U32(0, 0).Frame(0x20, 5) },
         { "an answer to LOOK that is short", new WireBytes().U8(1).Zeros(3).Frame(0xA0, 5) },
-        { "a body beyond the limit", [1, 0, 0x40, 0, 0x10, 0, 0, 0, 5, 0, 0, 0] },
+        { "a body beyond the limit", [1, 0, 0, 1, 0x10, 0, 0, 0, 5, 0, 0, 0] },
         { "a reserved byte in the header", [0, 0, 0, 0, 0x10, 0, 1, 0, 5, 0, 0, 0] },
     };
 

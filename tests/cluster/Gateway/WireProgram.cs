@@ -92,7 +92,7 @@ internal sealed record IoctlAnswer(uint Errno, byte[] Bytes, byte[]? Claim, byte
         using var reader = new BinaryReader(new MemoryStream(frame.Body));
         var (errno, _, length) = (reader.ReadUInt32(), reader.ReadUInt32(), reader.ReadInt32());
         var (writes, copies, opens) = (reader.ReadUInt16(), reader.ReadByte(), reader.ReadByte());
-        var (_, emptied, _) = (reader.ReadUInt16(), reader.ReadUInt16(), reader.ReadUInt32());
+        var (_, emptied, _, _) = (reader.ReadUInt16(), reader.ReadUInt16(), reader.ReadUInt32(), reader.ReadUInt32());
         var argument = reader.ReadBytes(length);
         for (var i = 0; i < writes; i++)
         {
