@@ -82,7 +82,7 @@ void trace_end(struct trace *trace, int error)
         uint64_t caller;
         uint32_t in_bytes, out_bytes, text_bytes, reserved;
     } record = {
-        .kind = trace->kind, .process = (uint32_t)syscall(SYS_getpid), .thread = (uint32_t)syscall(SYS_gettid), .error = error,
+        .kind = trace->kind, .process = (uint32_t)program_process(), .thread = (uint32_t)program_thread(), .error = error,
         .start = trace->start, .duration = now_ns() - trace->start, .fd = trace->fd, .command = trace->command, .caller = trace->caller,
         .in_bytes = trace->in_bytes, .text_bytes = trace_text_length,
     };
