@@ -9,7 +9,7 @@
  *
  * iommufd-supervise:
  *   supervise.c    the program's start and end, and the threads that take its calls
- *   calls_of.c     the system calls that matter, served
+ *   served.c       the system calls that matter, served
  *   target.c       the program is another process
  *
  * Both:
@@ -92,6 +92,7 @@ struct channel {
     _Atomic int fd;
     bool busy;         /* a call is under way: a signal handler that finds this takes another channel */
     bool temporary;
+    struct channel *spare; /* the next one that nobody uses, where a program has a list of them */
     uint64_t cookie;   /* of our socket, by which it is known whatever the program does with its number */
     uint64_t program;  /* whose it is: another one than the process's after a fork */
     uint32_t tag, max_body;
@@ -260,6 +261,7 @@ struct map_query {
 };
 
 #define MAP_QUERY _IOWR('f', 17, struct map_query)
+#define MAP_QUERY_THIS_OR_NEXT 0x10U
 
 /* What is known about a range: leading bytes that can be read and written, and the file that is mapped there. */
 struct range {
@@ -300,6 +302,7 @@ extern __thread uint16_t trace_text_length;
 
 void trace_begin(struct trace *trace, enum trace_kind kind, int fd, uint32_t command, uint64_t argument, const void *caller);
 void trace_end(struct trace *trace, int error);
+uint64_t now_ns(void);
 void trace_why(const uint8_t *text, size_t length);
 
 /* ---- ioctl.c, answer.c, files.c ---- */
@@ -309,7 +312,7 @@ void trace_why(const uint8_t *text, size_t length);
 int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t argument);
 int take_answer(struct channel *channel, struct reader *answer, uint64_t address);
 void answer_look(struct channel *channel, struct reader *question);
-void bridge_closed(const struct descriptor *descriptor);
+bool bridge_closed(const struct descriptor *descriptor);
 /* The queue is empty: its descriptor is not readable any more. */
 void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor);
 /* Calls of the program's, with their traces. errno stays where they succeed. */

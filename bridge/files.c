@@ -8,17 +8,24 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-/* Waits until the service has done what the close of the last copy does, as the program expects of close. */
-void bridge_closed(const struct descriptor *descriptor)
+/*
+ * Waits until the service has done what the close of the last copy does, as the program expects of close. Returns whether
+ * it was the last.
+ */
+bool bridge_closed(const struct descriptor *descriptor)
 {
     struct reader answer;
+    bool over = false;
     struct channel *channel = channel_take();
     if (channel == NULL)
-        return;
+        return false;
     put_bytes(request_begin(channel, CLOSED), descriptor->ticket, TICKET_BYTES);
-    if (request_call(channel, &answer) == 0 && get_u32(&answer) != 0)
+    if (request_call(channel, &answer) == 0 && get_u32(&answer) != 0) {
         descriptor_over(descriptor);
+        over = true;
+    }
     channel_give(channel);
+    return over;
 }
 
 /* A channel with the beginning of a read or write; null and errno for a file that has neither. */

@@ -15,7 +15,7 @@ __thread uint16_t trace_text_length;
 static _Atomic int trace_fd = -1;
 static _Atomic uint64_t trace_cookie;
 
-static uint64_t now_ns(void)
+uint64_t now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

@@ -1,0 +1,307 @@
+/*
+ * The system calls that matter, and how they are served: as hooks.c and paths.c do it for the library. A call that is not
+ * ours continues in the kernel; it can't be changed by what another thread makes of its arguments meanwhile, because
+ * nothing was permitted or forbidden.
+ *
+ * The kernel closes a number after the call has continued, so the gateway can't be waited for then. It is at the next call
+ * that concerns it: that finds all done which the close does.
+ */
+#define _GNU_SOURCE
+#include "supervise.h"
+
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/close_range.h>
+#include <linux/filter.h>
+#include <linux/openat2.h>
+#include <stddef.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#if defined(__x86_64__)
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
+#else
+#error "The numbers of system calls are known for x86-64 and arm64."
+#endif
+
+#define ARGUMENT(n) offsetof(struct seccomp_data, args[n])
+#define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offset))
+#define IF(value, then, otherwise) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, then, otherwise)
+#define RETURN(action) BPF_STMT(BPF_RET | BPF_K, action)
+
+typedef long server(const struct seccomp_notif *call);
+
+struct served {
+    int number;
+    server *serve;
+};
+
+/* What a server returns beside a result and -1. */
+#define CONTINUE (-2L)
+
+/* ---- what was closed ---- */
+
+#define CLOSINGS 64
+#define CLOSED_BY_THEN 10000000 /* ns, after which a call that has continued is over */
+
+struct closing {
+    pid_t thread;
+    uint64_t time;
+    struct descriptor descriptor;
+};
+
+static pthread_mutex_t closings_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct closing closings[CLOSINGS];
+static _Atomic size_t closings_count;
+
+static void remove_closing(size_t at)
+{
+    size_t count = atomic_fetch_sub(&closings_count, 1) - 1;
+    memmove(closings + at, closings + at + 1, (count - at) * sizeof *closings);
+}
+
+/* The thread will close a descriptor of ours. */
+static void closes(const struct descriptor *descriptor)
+{
+    pthread_mutex_lock(&closings_lock);
+    if (atomic_load(&closings_count) == CLOSINGS)
+        remove_closing(0);
+    closings[atomic_fetch_add(&closings_count, 1)] = (struct closing){.thread = program_thread(), .time = now_ns(), .descriptor = *descriptor};
+    pthread_mutex_unlock(&closings_lock);
+}
+
+/* Waits until the service has done what closes do. Of another thread's it is not known whether the kernel has come to it. */
+static void settle(void)
+{
+    struct closing copies[CLOSINGS];
+    if (atomic_load(&closings_count) == 0)
+        return;
+    pthread_mutex_lock(&closings_lock);
+    size_t count = atomic_load(&closings_count);
+    memcpy(copies, closings, count * sizeof *copies);
+    pthread_mutex_unlock(&closings_lock);
+    for (size_t i = 0; i < count; i++) {
+        bool is_past = copies[i].thread == program_thread() || now_ns() - copies[i].time > CLOSED_BY_THEN;
+        if (!bridge_closed(&copies[i].descriptor) && !is_past)
+            continue;
+        pthread_mutex_lock(&closings_lock);
+        for (size_t at = 0; at < atomic_load(&closings_count); at++)
+            if (closings[at].thread == copies[i].thread && closings[at].time == copies[i].time)
+                remove_closing(at);
+        pthread_mutex_unlock(&closings_lock);
+    }
+}
+
+/* ---- calls with a path ---- */
+
+#define ARG(n) (call->data.args[n])
+#define FD(n) ((int)ARG(n))
+#define CALLER ((const void *)call->data.instruction_pointer)
+
+static long open_with(const struct seccomp_notif *call, uint64_t path, uint64_t flags)
+{
+    if (!device_is(path))
+        return CONTINUE;
+    settle();
+    return call_open((int)flags, CALLER);
+}
+
+static bool is_ours(int fd)
+{
+    struct descriptor descriptor;
+    return descriptor_find(fd, &descriptor);
+}
+
+/* Whether a call is about the emulated path, or by an empty path about a descriptor of ours. */
+static bool is_about_ours(int at, uint64_t path, uint64_t flags)
+{
+    char first = 1;
+    if ((flags & AT_EMPTY_PATH) == 0)
+        return device_is(path) && device_exists();
+    return (path == 0 || memory_read(path, &first, 1) == 1) && (path == 0 || first == '\0') ? is_ours(at) : device_is(path) && device_exists();
+}
+
+static long status_of(int at, uint64_t path, uint64_t flags, uint64_t status)
+{
+    return is_about_ours(at, path, flags) ? device_stat(status) : CONTINUE;
+}
+
+static long access_of(uint64_t path, uint64_t mode)
+{
+    return device_is(path) && device_exists() ? device_access((int)mode) : CONTINUE;
+}
+
+static long serve_openat(const struct seccomp_notif *call) { return open_with(call, ARG(1), ARG(2)); }
+
+static long serve_openat2(const struct seccomp_notif *call)
+{
+    struct open_how how;
+    return memory_read(ARG(2), &how.flags, sizeof how.flags) == sizeof how.flags ? open_with(call, ARG(1), how.flags) : CONTINUE;
+}
+
+static long serve_newfstatat(const struct seccomp_notif *call) { return status_of(FD(0), ARG(1), ARG(3), ARG(2)); }
+static long serve_fstat(const struct seccomp_notif *call) { return status_of(FD(0), 0, AT_EMPTY_PATH, ARG(1)); }
+static long serve_faccessat(const struct seccomp_notif *call) { return access_of(ARG(1), ARG(2)); }
+
+static long serve_statx(const struct seccomp_notif *call)
+{
+    return is_about_ours(FD(0), ARG(1), ARG(2)) ? device_statx(ARG(4)) : CONTINUE;
+}
+
+#ifdef SYS_open
+static long serve_open(const struct seccomp_notif *call) { return open_with(call, ARG(0), ARG(1)); }
+static long serve_creat(const struct seccomp_notif *call) { return open_with(call, ARG(0), O_CREAT | O_WRONLY | O_TRUNC); }
+static long serve_stat(const struct seccomp_notif *call) { return status_of(-1, ARG(0), 0, ARG(1)); }
+static long serve_access(const struct seccomp_notif *call) { return access_of(ARG(0), ARG(1)); }
+#endif
+
+/* ---- calls on a number ---- */
+
+/* Finds a descriptor of ours, for a call that uses it. */
+static bool find(const struct seccomp_notif *call, struct descriptor *ours)
+{
+    bool found = descriptor_find(FD(0), ours);
+    if (found)
+        settle();
+    return found;
+}
+
+static long serve_ioctl(const struct seccomp_notif *call)
+{
+    struct descriptor ours;
+    return find(call, &ours) ? call_ioctl(FD(0), &ours, (uint32_t)ARG(1), ARG(2), CALLER) : CONTINUE;
+}
+
+static long transfer(const struct seccomp_notif *call, enum trace_kind kind)
+{
+    struct descriptor ours;
+    return find(call, &ours) ? call_transfer(kind, FD(0), &ours, ARG(1), ARG(2), CALLER) : CONTINUE;
+}
+
+static long vector(const struct seccomp_notif *call, enum trace_kind kind)
+{
+    struct descriptor ours;
+    return find(call, &ours) ? call_vector(kind, FD(0), &ours, ARG(1), FD(2), CALLER) : CONTINUE;
+}
+
+static long serve_read(const struct seccomp_notif *call) { return transfer(call, TRACE_READ); }
+static long serve_write(const struct seccomp_notif *call) { return transfer(call, TRACE_WRITE); }
+static long serve_readv(const struct seccomp_notif *call) { return vector(call, TRACE_READ); }
+static long serve_writev(const struct seccomp_notif *call) { return vector(call, TRACE_WRITE); }
+
+static long serve_close(const struct seccomp_notif *call)
+{
+    struct descriptor ours;
+    struct trace trace;
+    if (descriptor_find(FD(0), &ours)) {
+        trace_begin(&trace, TRACE_CLOSE, FD(0), 0, 0, CALLER);
+        closes(&ours);
+        trace_end(&trace, 0);
+    }
+    return CONTINUE;
+}
+
+static bool close_within(int fd, void *state)
+{
+    const struct seccomp_notif *call = state;
+    struct seccomp_notif one = *call;
+    one.data.args[0] = (uint32_t)fd;
+    if ((uint32_t)fd >= (uint32_t)ARG(0) && (uint32_t)fd <= (uint32_t)ARG(1))
+        serve_close(&one);
+    return false;
+}
+
+static long serve_close_range(const struct seccomp_notif *call)
+{
+    struct seccomp_notif copy = *call;
+    if ((ARG(2) & CLOSE_RANGE_CLOEXEC) == 0)
+        numbers_each(close_within, &copy);
+    return CONTINUE;
+}
+
+static long serve_dup3(const struct seccomp_notif *call)
+{
+    struct descriptor ours;
+    if (FD(0) != FD(1) && descriptor_find(FD(1), &ours))
+        closes(&ours);
+    return CONTINUE;
+}
+
+/* ---- which calls arrive ---- */
+
+static const struct served all_served[] = {
+    {SYS_ioctl, serve_ioctl},
+    {SYS_read, serve_read}, {SYS_write, serve_write}, {SYS_readv, serve_readv}, {SYS_writev, serve_writev},
+    {SYS_close, serve_close}, {SYS_close_range, serve_close_range}, {SYS_dup3, serve_dup3},
+    {SYS_openat, serve_openat}, {SYS_openat2, serve_openat2},
+    {SYS_newfstatat, serve_newfstatat}, {SYS_fstat, serve_fstat}, {SYS_statx, serve_statx},
+    {SYS_faccessat, serve_faccessat}, {SYS_faccessat2, serve_faccessat},
+#ifdef SYS_open
+    {SYS_dup2, serve_dup3}, {SYS_open, serve_open}, {SYS_creat, serve_creat},
+    {SYS_stat, serve_stat}, {SYS_lstat, serve_stat}, {SYS_access, serve_access},
+#endif
+};
+
+#define SERVED (sizeof all_served / sizeof *all_served)
+
+/*
+ * Of ioctls, those of iommufd's type; and since Linux looks at a command's number first, those of other types with its
+ * numbers, but for KVM and DRM, whose programs issue theirs often. All others a socket answers as iommufd does: ENOTTY.
+ */
+static const struct sock_filter ioctls[] = {
+    IF(SYS_ioctl, 0, 10),
+    LOAD(ARGUMENT(1)),
+    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xFF00),
+    IF(0x3B00, 5, 0),
+    IF(0xAE00, 5, 0),
+    IF(0x6400, 4, 0),
+    LOAD(ARGUMENT(1)),
+    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xFF),
+    BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x80, 0, 1),
+    RETURN(SECCOMP_RET_USER_NOTIF),
+    RETURN(SECCOMP_RET_ALLOW),
+};
+
+int filter_install(void)
+{
+    struct sock_filter filter[2 * SERVED + sizeof ioctls / sizeof *ioctls + 5];
+    unsigned short count = 0;
+    filter[count++] = (struct sock_filter)LOAD(offsetof(struct seccomp_data, arch));
+    filter[count++] = (struct sock_filter)IF(ARCHITECTURE, 1, 0);
+    filter[count++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
+    filter[count++] = (struct sock_filter)LOAD(offsetof(struct seccomp_data, nr));
+    memcpy(filter + count, ioctls, sizeof ioctls);
+    count += sizeof ioctls / sizeof *ioctls;
+    for (size_t i = 0; i < SERVED; i++) {
+        filter[count++] = (struct sock_filter)IF((uint32_t)all_served[i].number, 0, 1);
+        filter[count++] = (struct sock_filter)RETURN(SECCOMP_RET_USER_NOTIF);
+    }
+    filter[count++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
+    struct sock_fprog program = {.len = count, .filter = filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -1;
+    /* A signal must not make the kernel repeat a call that is being served: before Linux 5.19 it may. */
+    unsigned int flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &program);
+    return listener >= 0 || errno != EINVAL ? listener : (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+
+void serve(const struct seccomp_notif *call, struct seccomp_notif_resp *answer)
+{
+    const struct served *served = all_served;
+    while (served->number != call->data.nr)
+        served++;
+    serve_begin(call);
+    long result = served->serve(call);
+    int error = errno;
+    serve_end();
+    *answer = (struct seccomp_notif_resp){
+        .id = call->id,
+        .val = result >= 0 ? result : 0,
+        .error = result == -1 ? -error : 0,
+        .flags = result == CONTINUE ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0,
+    };
+}
