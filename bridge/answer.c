@@ -115,7 +115,7 @@ static void take_mark_of(struct channel *channel, const uint8_t *ticket)
         take_mark(fd, channel, &queue);
 }
 
-int take_answer(struct channel *channel, struct reader *answer, uint64_t address)
+int take_answer(struct channel *channel, struct reader *answer, uint64_t address, uint32_t *points)
 {
     uint32_t error = get_u32(answer);
     int result = (int)get_u32(answer);
@@ -126,6 +126,7 @@ int take_answer(struct channel *channel, struct reader *answer, uint64_t address
     get_u16(answer);
     uint16_t emptied = get_u16(answer);
     uint32_t text_length = get_u32(answer);
+    *points = get_u32(answer);
     const uint8_t *argument = get(answer, length);
     if (argument != NULL)
         memory_write(address, argument, length);

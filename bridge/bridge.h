@@ -48,6 +48,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && sizeof(void *) == 8,
 #define MAX_ARGUMENT 4096U
 #define MAX_BUFFER (1U << 20)
 #define MAX_IDENTITY 64
+#define MAX_PATH 256
 
 /* ---- settings: the environment at the program's start ---- */
 
@@ -56,7 +57,7 @@ struct settings {
     uint8_t mode;     /* IOMMUFD_MODE */
     char socket[108]; /* IOMMUFD_SOCKET */
     char descriptors[108]; /* the same for descriptors: with '-fd' behind it */
-    char device[256]; /* IOMMUFD_DEVICE */
+    char device[MAX_PATH]; /* IOMMUFD_DEVICE */
     char trace[108];  /* IOMMUFD_TRACE */
 };
 
@@ -175,8 +176,10 @@ int maps_open(void);
 bool descriptor_find(int fd, struct descriptor *found);
 /* A number of the program's that leads where a ticket does; -1 for none. */
 int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found);
-/* Gives the program a descriptor of ours, with O_CLOEXEC of the flags. Returns its number. */
+/* Gives the program a file of ours, with O_CLOEXEC of the flags, at the lowest free number. Returns it. */
 int descriptor_place(int fd, int flags);
+/* Where a number of the program's leads, as the kernel says it: without an end. Returns its length, or -1. */
+ssize_t fd_link(int fd, char *link, size_t size);
 /* A descriptor of the program's as one of this process, and the end of its use. */
 int fd_borrow(int fd);
 
@@ -310,7 +313,7 @@ void trace_why(const uint8_t *text, size_t length);
 #define CHUNK 65536UL
 
 int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t argument);
-int take_answer(struct channel *channel, struct reader *answer, uint64_t address);
+int take_answer(struct channel *channel, struct reader *answer, uint64_t address, uint32_t *points);
 void answer_look(struct channel *channel, struct reader *question);
 bool bridge_closed(const struct descriptor *descriptor);
 /* The queue is empty: its descriptor is not readable any more. */
@@ -323,11 +326,28 @@ ssize_t call_vector(enum trace_kind kind, int fd, const struct descriptor *descr
 
 /* ---- device.c ---- */
 
-/* Whether a path of the program's, which may lie anywhere, is the emulated one; and whether there is a gateway to it. */
+/* Reads a path of the program's, which may lie anywhere. */
+bool path_read(uint64_t address, char path[MAX_PATH]);
+/* Whether it is the emulated one; and whether there is a gateway to it. */
 bool device_is(uint64_t path);
 bool device_exists(void);
 int device_stat(uint64_t status);
 int device_statx(uint64_t status);
 int device_access(int mode);
+
+/* ---- faults.c ---- */
+
+/* Where a call is to fail. */
+struct fault {
+    uint32_t point, errno_;
+    int nth; /* the file that counts the points; -1 for none, -2 for the process's count */
+};
+
+void faults_read(const char *fail, const char *nth);
+/* Whether a call is to fail, at a point that it may not reach; then the service's count of points comes to fault_passed. */
+bool fault_of(uint32_t command, struct fault *fault);
+void fault_passed(const struct fault *fault, uint32_t points);
+bool fault_here(uint32_t command);
+int fault_open(int at, const char *path, int flags, bool failed);
 
 #endif

@@ -13,11 +13,16 @@
 #define DEVICE_MAJOR 10
 #define DEVICE_MINOR 124
 
+bool path_read(uint64_t address, char path[MAX_PATH])
+{
+    size_t length = memory_read(address, path, MAX_PATH);
+    return memchr(path, '\0', length) != NULL;
+}
+
 bool device_is(uint64_t path)
 {
-    char there[sizeof ((struct settings *)0)->device];
-    size_t length = strlen(settings()->device) + 1;
-    return settings()->active && memory_read(path, there, length) == length && memcmp(there, settings()->device, length) == 0;
+    char there[MAX_PATH];
+    return settings()->active && path_read(path, there) && strcmp(there, settings()->device) == 0;
 }
 
 bool device_exists(void)

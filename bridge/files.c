@@ -118,7 +118,7 @@ int call_open(int flags, const void *caller)
     struct trace trace;
     int error = errno;
     trace_begin(&trace, TRACE_OPEN, -1, 0, 0, caller);
-    int fd = descriptor_open(NULL, flags);
+    int fd = fault_here(0) ? -1 : descriptor_open(NULL, flags);
     trace.fd = fd;
     trace_end(&trace, fd < 0 ? errno : 0);
     if (fd >= 0)

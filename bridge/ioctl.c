@@ -192,7 +192,8 @@ static uint8_t put_file(struct writer *out, struct command *command, const struc
     return 0;
 }
 
-static void put_request(struct channel *channel, const struct descriptor *descriptor, uint32_t number, const struct argument *argument)
+static void put_request(struct channel *channel, const struct descriptor *descriptor, uint32_t number, const struct argument *argument,
+    const struct fault *fault)
 {
     struct writer *out = request_begin(channel, IOCTL);
     struct command command = {0};
@@ -207,6 +208,10 @@ static void put_request(struct channel *channel, const struct descriptor *descri
     size_t head = out->used;
     put_u32(out, 0);
     put_u32(out, (uint32_t)argument->bytes);
+    if (fault != NULL) {
+        put_u32(out, fault->point);
+        put_u32(out, fault->errno_);
+    }
     put_bytes(out, argument->data, argument->bytes);
     if (find_command(channel, number, &command)) {
         counts[1] = put_buffers(out, &command, argument);
@@ -214,7 +219,7 @@ static void put_request(struct channel *channel, const struct descriptor *descri
     }
     if (!out->failed) {
         memcpy(out->data + head, counts, sizeof counts);
-        out->data[head + 3] = settings()->trace[0] != '\0';
+        out->data[head + 3] = (uint8_t)((settings()->trace[0] != '\0' ? 1 : 0) | (fault != NULL ? 4 : 0));
     }
 }
 
@@ -222,6 +227,8 @@ int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t
 {
     struct argument argument;
     struct reader answer;
+    struct fault fault;
+    uint32_t points = 0;
     int result = -1;
     if (descriptor->kind != FILE_CONTEXT) {
         errno = ENOTTY;
@@ -230,11 +237,14 @@ int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t
     struct channel *channel = channel_take();
     if (channel == NULL)
         return -1;
+    bool fails = fault_of(command, &fault);
     read_argument(&argument, address);
-    put_request(channel, descriptor, command, &argument);
+    put_request(channel, descriptor, command, &argument, fails ? &fault : NULL);
     if (request_call(channel, &answer) == 0)
-        result = take_answer(channel, &answer, address);
+        result = take_answer(channel, &answer, address, &points);
     int error = errno;
+    if (fails)
+        fault_passed(&fault, points);
     channel_give(channel);
     errno = error;
     return result;

@@ -42,13 +42,21 @@ static bool was_device(const char *path, long result)
     return strcmp(path, settings()->device) == 0;
 }
 
-static int opened(int fd, const char *path, int flags, int error, const void *caller)
+static int opened(int fd, int at, const char *path, int flags, int error, const void *caller)
 {
     if (was_device(path, fd)) {
         if (fd >= 0)
             syscall(SYS_close, fd);
         errno = error;
         return call_open(flags, caller);
+    }
+    int instead = settings()->active && (fd >= 0 || errno == ENOENT) ? fault_open(at, path, flags, fd < 0) : -2;
+    if (instead != -2) {
+        if (fd >= 0)
+            syscall(SYS_close, fd);
+        fd = instead;
+        if (fd >= 0)
+            errno = error;
     }
     if (fd >= 0 && fd < FD_STATES && !fd_is_other(fd))
         fd_note_other(fd, atomic_load(&fd_states[fd]));
@@ -58,7 +66,7 @@ static int opened(int fd, const char *path, int flags, int error, const void *ca
 #define CREATES(flags) (((flags) & O_CREAT) != 0 || ((flags) & O_TMPFILE) == O_TMPFILE)
 
 /* Four functions with a mode, and the four that programs built with _FORTIFY_SOURCE call without one. */
-#define OPENS(name, parameters, arguments) \
+#define OPENS(name, where, parameters, arguments) \
     EXPORT int name parameters \
     { \
         int error = errno; \
@@ -73,24 +81,24 @@ static int opened(int fd, const char *path, int flags, int error, const void *ca
             if (ours) \
                 return call_open(flags, __builtin_return_address(0)); \
         } \
-        return opened(LIBC(name) arguments, path, flags, error, __builtin_return_address(0)); \
+        return opened(LIBC(name) arguments, where, path, flags, error, __builtin_return_address(0)); \
     }
 
-#define OPENS_2(name, parameters, arguments) \
+#define OPENS_2(name, where, parameters, arguments) \
     EXPORT int name parameters \
     { \
         int error = errno; \
-        return opened(LIBC(name) arguments, path, flags, error, __builtin_return_address(0)); \
+        return opened(LIBC(name) arguments, where, path, flags, error, __builtin_return_address(0)); \
     }
 
-OPENS(open, (const char *path, int flags, ...), (path, flags, mode))
-OPENS(open64, (const char *path, int flags, ...), (path, flags, mode))
-OPENS(openat, (int at, const char *path, int flags, ...), (at, path, flags, mode))
-OPENS(openat64, (int at, const char *path, int flags, ...), (at, path, flags, mode))
-OPENS_2(__open_2, (const char *path, int flags), (path, flags))
-OPENS_2(__open64_2, (const char *path, int flags), (path, flags))
-OPENS_2(__openat_2, (int at, const char *path, int flags), (at, path, flags))
-OPENS_2(__openat64_2, (int at, const char *path, int flags), (at, path, flags))
+OPENS(open, AT_FDCWD, (const char *path, int flags, ...), (path, flags, mode))
+OPENS(open64, AT_FDCWD, (const char *path, int flags, ...), (path, flags, mode))
+OPENS(openat, at, (int at, const char *path, int flags, ...), (at, path, flags, mode))
+OPENS(openat64, at, (int at, const char *path, int flags, ...), (at, path, flags, mode))
+OPENS_2(__open_2, AT_FDCWD, (const char *path, int flags), (path, flags))
+OPENS_2(__open64_2, AT_FDCWD, (const char *path, int flags), (path, flags))
+OPENS_2(__openat_2, at, (int at, const char *path, int flags), (at, path, flags))
+OPENS_2(__openat64_2, at, (int at, const char *path, int flags), (at, path, flags))
 
 /* ---- stat and access ---- */
 

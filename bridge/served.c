@@ -101,12 +101,18 @@ static void settle(void)
 #define FD(n) ((int)ARG(n))
 #define CALLER ((const void *)call->data.instruction_pointer)
 
-static long open_with(const struct seccomp_notif *call, uint64_t path, uint64_t flags)
+static long open_with(const struct seccomp_notif *call, int at, uint64_t address, uint64_t flags)
 {
-    if (!device_is(path))
+    char path[MAX_PATH];
+    if (!path_read(address, path))
         return CONTINUE;
-    settle();
-    return call_open((int)flags, CALLER);
+    if (strcmp(path, settings()->device) == 0) {
+        settle();
+        return call_open((int)flags, CALLER);
+    }
+    errno = ENOENT;
+    int instead = fault_open(at, path, (int)flags, true);
+    return instead == -2 ? CONTINUE : instead;
 }
 
 static bool is_ours(int fd)
@@ -134,12 +140,12 @@ static long access_of(uint64_t path, uint64_t mode)
     return device_is(path) && device_exists() ? device_access((int)mode) : CONTINUE;
 }
 
-static long serve_openat(const struct seccomp_notif *call) { return open_with(call, ARG(1), ARG(2)); }
+static long serve_openat(const struct seccomp_notif *call) { return open_with(call, FD(0), ARG(1), ARG(2)); }
 
 static long serve_openat2(const struct seccomp_notif *call)
 {
     struct open_how how;
-    return memory_read(ARG(2), &how.flags, sizeof how.flags) == sizeof how.flags ? open_with(call, ARG(1), how.flags) : CONTINUE;
+    return memory_read(ARG(2), &how.flags, sizeof how.flags) == sizeof how.flags ? open_with(call, FD(0), ARG(1), how.flags) : CONTINUE;
 }
 
 static long serve_newfstatat(const struct seccomp_notif *call) { return status_of(FD(0), ARG(1), ARG(3), ARG(2)); }
@@ -152,8 +158,8 @@ static long serve_statx(const struct seccomp_notif *call)
 }
 
 #ifdef SYS_open
-static long serve_open(const struct seccomp_notif *call) { return open_with(call, ARG(0), ARG(1)); }
-static long serve_creat(const struct seccomp_notif *call) { return open_with(call, ARG(0), O_CREAT | O_WRONLY | O_TRUNC); }
+static long serve_open(const struct seccomp_notif *call) { return open_with(call, AT_FDCWD, ARG(0), ARG(1)); }
+static long serve_creat(const struct seccomp_notif *call) { return open_with(call, AT_FDCWD, ARG(0), O_CREAT | O_WRONLY | O_TRUNC); }
 static long serve_stat(const struct seccomp_notif *call) { return status_of(-1, ARG(0), 0, ARG(1)); }
 static long serve_access(const struct seccomp_notif *call) { return access_of(ARG(0), ARG(1)); }
 #endif

@@ -54,6 +54,8 @@ const struct settings *settings(void)
             memcpy(mempcpy(the_settings.descriptors, the_settings.socket, length), "-fd", 4);
         else if (socket != NULL && socket[0] != '\0')
             say((const char *[]){"IOMMUFD_SOCKET is too long for a socket's path: ", socket, NULL});
+        if (the_settings.active)
+            faults_read(getenv("IOMMUFD_FAIL"), getenv("IOMMUFD_FAIL_NTH"));
         atomic_store_explicit(&settings_ready, 1, memory_order_release);
     }
     return &the_settings;

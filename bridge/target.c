@@ -265,13 +265,19 @@ uint64_t socket_cookie(int fd)
     return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) ? status.st_ino : 0;
 }
 
+ssize_t fd_link(int fd, char *link, size_t size)
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", program_thread(), fd);
+    return readlink(path, link, size);
+}
+
 /* The inode of the socket that a number leads to; 0 for none. */
 static uint64_t number_socket(int fd)
 {
-    char path[40], link[64];
+    char link[64];
     unsigned long long inode;
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", program_thread(), fd);
-    ssize_t length = readlink(path, link, sizeof link - 1);
+    ssize_t length = fd_link(fd, link, sizeof link - 1);
     link[length < 0 ? 0 : length] = '\0';
     return sscanf(link, "socket:[%llu]", &inode) == 1 ? inode : 0;
 }

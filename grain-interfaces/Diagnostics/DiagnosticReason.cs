@@ -440,4 +440,7 @@ public enum DiagnosticReason
 
     /// <summary>EBADF: the context belongs to another cluster, which has its journals in the same store.</summary>
     OwnedByOtherCluster,
+
+    /// <summary>The request asked that its failure point <c>Value</c> fail. The errno is the one that it asked for.</summary>
+    FaultInjected,
 }

@@ -164,6 +164,7 @@ public static class DiagnosticText
             DiagnosticReason.TooManyPieces => $"the {value:N0} bytes are in more than {limit:N0} areas",
             DiagnosticReason.TooManyRanges => $"the IOAS has {value:N0} ranges, a reply carries {limit:N0}",
             DiagnosticReason.OwnedByOtherCluster => $"the context belongs to another cluster, which has its journals in the same store",
+            DiagnosticReason.FaultInjected => $"failure point {value} of the ioctl was made to fail, as asked",
             _ => $"reason {(int)diagnostic.Reason}",
         };
         return text.ToString(CultureInfo.InvariantCulture);

@@ -62,6 +62,23 @@ public sealed class IoctlReply
     [Id(6)]
     public UserCopy? Copy { get; init; }
 
+    /// <summary>How many failure points the ioctl has passed, the one at which it failed included; 0 for a request without a fault.</summary>
+    [Id(7)]
+    public uint FailurePoints { get; init; }
+
+    /// <summary>The same, with the failure points that were passed.</summary>
+    internal IoctlReply With(uint failurePoints) => new()
+    {
+        Errno = Errno,
+        ReturnValue = ReturnValue,
+        Argument = Argument,
+        Buffers = Buffers,
+        Diagnostic = Diagnostic,
+        File = File,
+        Copy = Copy,
+        FailurePoints = failurePoints,
+    };
+
     /// <summary>The same, with another diagnostic.</summary>
     internal IoctlReply With(IoctlDiagnostic diagnostic) => new()
     {
@@ -72,5 +89,6 @@ public sealed class IoctlReply
         Diagnostic = diagnostic,
         File = File,
         Copy = Copy,
+        FailurePoints = FailurePoints,
     };
 }

@@ -43,6 +43,10 @@ public sealed class IoctlRequest
     [Id(7)]
     public MemorySource? Memory { get; init; }
 
+    /// <summary>Where the ioctl is to fail; null for nowhere.</summary>
+    [Id(8)]
+    public FaultInjection? Fault { get; init; }
+
     /// <summary>
     /// The request's name as earlier versions carried it: within the request. It is only read, from their journals and from their SDKs; now
     /// the name travels beside the request.

@@ -1,9 +1,11 @@
+using IommuFd.Uapi;
+
 namespace IommuFd.GrainInterfaces.Wire;
 
 /// <summary>What an ioctl, a read or a write begins with: the descriptor, and the request's name.</summary>
 internal readonly record struct CallStart(Guid Ticket, OperationId Operation)
 {
-    public const byte WantsText = 1, WasSent = 2;
+    public const byte WantsText = 1, WasSent = 2, HasFault = 4, AllFlags = 7;
 
     /// <summary>Whether the answer is to say in words why it failed.</summary>
     public bool IsVerbose { get; init; }
@@ -47,14 +49,17 @@ internal sealed record IoctlFrame(CallStart Start, IoctlRequest Request, Guid? F
     public static (IoctlRequest Request, Guid? FileTicket, byte Flags) ReadRequest(ref FrameReader reader, bool byHandle)
     {
         var (command, writable) = (reader.UInt32(), reader.UInt32());
-        var (tail, buffers, file, flags) = (reader.Choice((byte)ArgumentTail.Faulted), reader.Byte(), reader.Choice(byHandle ? FileInJson : FileOfGateway), reader.Choice(3));
-        var argument = reader.Bytes(reader.Length(IoctlLimits.MaxArgumentBytes));
+        var (tail, buffers, file, flags) = (reader.Choice((byte)ArgumentTail.Faulted), reader.Byte(), reader.Choice(byHandle ? FileInJson : FileOfGateway), reader.Choice(CallStart.AllFlags));
+        var argumentLength = reader.Length(IoctlLimits.MaxArgumentBytes);
+        var fault = (flags & CallStart.HasFault) == 0 ? null : new FaultInjection(reader.UInt32(), (Errno)reader.Length(MaxErrno));
+        var argument = reader.Bytes(argumentLength);
         var request = new IoctlRequest
         {
             Command = command,
             Argument = argument,
             Tail = (ArgumentTail)tail,
             WritableBytes = writable,
+            Fault = fault,
             Buffers = ReadBuffers(ref reader, buffers),
             File = file switch
             {
@@ -74,8 +79,14 @@ internal sealed record IoctlFrame(CallStart Start, IoctlRequest Request, Guid? F
         writer.Byte((byte)request.Tail);
         writer.Byte((byte)(request.Buffers?.Length ?? 0));
         writer.Byte(request.File is null ? NoFile : FileInJson);
-        writer.Byte(flags);
+        writer.Byte((byte)(flags | (request.Fault is null ? 0 : CallStart.HasFault)));
         writer.UInt32((uint)request.Argument.Length);
+        if (request.Fault is { } fault)
+        {
+            writer.UInt32(fault.Point);
+            writer.UInt32((uint)fault.Errno);
+        }
+
         writer.Bytes(request.Argument);
         foreach (var buffer in request.Buffers ?? [])
         {
@@ -92,6 +103,9 @@ internal sealed record IoctlFrame(CallStart Start, IoctlRequest Request, Guid? F
 
     // A character has three bytes at most, or is one of two that have four. One identity that is too long for the service is so here too.
     private const int MaxIdentityBytes = 3 * (IoctlLimits.MaxIdentityLength + 1), MaxFileJson = 16 * 1024;
+
+    // Linux keeps errnos below this.
+    private const uint MaxErrno = 4095;
 
     private static void Write(FrameWriter writer, UserBuffer buffer)
     {
@@ -161,6 +175,9 @@ internal static class IoctlAnswer
 {
     private const int MaxText = 64 * 1024;
 
+    // That one of the failure points has failed.
+    private const uint Failed = 1u << 31;
+
     /// <param name="writer">Where it goes.</param>
     /// <param name="tag">The request's tag.</param>
     /// <param name="reply">The answer.</param>
@@ -180,6 +197,7 @@ internal static class IoctlAnswer
         writer.UInt16((int)(reply.Diagnostic?.Reason ?? DiagnosticReason.None));
         writer.UInt16(emptied.Count);
         writer.UInt32((uint)words.Length);
+        writer.UInt32(reply.FailurePoints | (reply.Diagnostic?.Reason == DiagnosticReason.FaultInjected ? Failed : 0));
         writer.Bytes(reply.Argument);
         foreach (var write in reply.Buffers ?? [])
         {

@@ -12,6 +12,8 @@ internal readonly record struct IoctlScope(ContextModel Context, ObjectGrains Gr
     /// <summary>The programs that have mapped memory.</summary>
     public ProgramMemory Programs => Asked ?? ProgramMemory.Unasked;
 
+    /// <summary>ENOMEM where there is no room for more areas or ranges; success where there is.</summary>
+    public OperationResult CheckRoom(long more) => Context.Objects.FailurePoints.Pass() is { Succeeded: false } failed ? failed : Grains.CheckRoom(more);
 
     /// <summary>Ends an object that its driver, or its last holder, takes with it: out of the table with what it holds, and its grain.</summary>
     public ValueTask EndAsync(ObjectEntry entry)

@@ -64,9 +64,27 @@ internal static class IoctlDispatcher
         }
 
         var row = Table[index]!.Value;
-        return row.Handler is { } handler
-            ? handler(scope, new IoctlCommand(row.Descriptor, request))
-            : ValueTask.FromResult(Failure.Unsupported(DiagnosticReason.NotImplemented, request.Command));
+        return row.Handler is not { } handler ? ValueTask.FromResult(Failure.Unsupported(DiagnosticReason.NotImplemented, request.Command))
+            : request.Fault is null ? handler(scope, new IoctlCommand(row.Descriptor, request))
+            : FailSomewhereAsync(scope, handler, row.Descriptor, request);
+    }
+
+    // DESTROY needs no memory, as in Linux: a program must be able to give back what it has.
+    private static async ValueTask<IoctlReply> FailSomewhereAsync(IoctlScope scope, IoctlHandler handler, IoctlDescriptor descriptor, IoctlRequest request)
+    {
+        var points = scope.Context.Objects.FailurePoints;
+        points.Begin(request.Fault);
+        try
+        {
+            var reply = descriptor.Command != IommuCommand.Destroy && points.Pass() is { Succeeded: false } failed
+                ? failed.ToReply()
+                : await handler(scope, new IoctlCommand(descriptor, request));
+            return reply.With(points.Passed);
+        }
+        finally
+        {
+            points.Begin(null);
+        }
     }
 
     /// <summary>Whether an ioctl has changed the context, or may have, given its answer. Such an answer must be journaled.</summary>

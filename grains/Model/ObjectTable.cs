@@ -32,6 +32,9 @@ internal sealed partial class ObjectTable
     /// <summary>How many ids can be taken at once. A per-silo limit, not part of the context's state: replay and restore ignore it.</summary>
     public int MaxObjects { get; set; } = int.MaxValue;
 
+    /// <summary>Where the running ioctl may be made to fail.</summary>
+    public FailurePoints FailurePoints { get; } = new();
+
     /// <summary>Objects that requests can see.</summary>
     public int Count { get; private set; }
 
@@ -45,7 +48,7 @@ internal sealed partial class ObjectTable
     public T? Reserve<T>(Func<ObjectId, long, T> create)
         where T : ObjectEntry
     {
-        if (IsAtLimit || !_ids.TryAllocate(out var id))
+        if (!FailurePoints.Pass().Succeeded || IsAtLimit || !_ids.TryAllocate(out var id))
         {
             return null;
         }
@@ -61,8 +64,8 @@ internal sealed partial class ObjectTable
     }
 
     /// <summary>Why <see cref="Reserve"/> failed: ENOMEM where the context has as many objects as it can, EBUSY where every id is taken.</summary>
-    public OperationResult NoRoom() => IsAtLimit
-        ? new(Errno.ENOMEM, default, Failure.Because(DiagnosticReason.TooManyObjects, limit: (ulong)MaxObjects))
+    public OperationResult NoRoom() => !FailurePoints.Failed.Succeeded ? FailurePoints.Failed
+        : IsAtLimit ? new(Errno.ENOMEM, default, Failure.Because(DiagnosticReason.TooManyObjects, limit: (ulong)MaxObjects))
         : OperationResult.Fail(Errno.EBUSY, DiagnosticReason.NoFreeId);
 
     /// <summary>Makes a reserved object visible.</summary>

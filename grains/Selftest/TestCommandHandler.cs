@@ -72,7 +72,7 @@ internal static class TestCommandHandler
             return Failure.ObjectNotFound(scope.Context.Objects, cmd.Id);
         }
 
-        if (scope.Grains.CheckRoom(1) is { Succeeded: false } full)
+        if (scope.CheckRoom(1) is { Succeeded: false } full)
         {
             return full.ToReply();
         }

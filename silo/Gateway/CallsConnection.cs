@@ -257,6 +257,7 @@ internal sealed class CallsConnection
                 Argument = request.Argument,
                 Tail = request.Tail,
                 WritableBytes = request.WritableBytes,
+                Fault = request.Fault,
                 Buffers = request.Buffers,
                 File = frame.FileTicket is { } named ? FileOf(Find(named)) : request.File,
                 Memory = IoctlTable.Find(request.Command) is { MapsMemory: true } ? _program!.Source : null,

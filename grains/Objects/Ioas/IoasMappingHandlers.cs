@@ -22,7 +22,7 @@ internal static class IoasMappingHandlers
             return ValueTask.FromResult(CheckFailed(errno, flags, cmd.Reserved));
         }
 
-        if (scope.Grains.CheckRoom(1) is { Succeeded: false } full)
+        if (scope.CheckRoom(1) is { Succeeded: false } full)
         {
             return ValueTask.FromResult(full.ToReply());
         }
@@ -50,7 +50,7 @@ internal static class IoasMappingHandlers
             return ValueTask.FromResult(CheckFailed(errno, flags));
         }
 
-        if (scope.Grains.CheckRoom(1) is { Succeeded: false } full)
+        if (scope.CheckRoom(1) is { Succeeded: false } full)
         {
             return ValueTask.FromResult(full.ToReply());
         }
@@ -94,7 +94,7 @@ internal static class IoasMappingHandlers
             return Failure.Of(pages, source);
         }
 
-        if (scope.Grains.CheckRoom(pages.Slices.Length) is { Succeeded: false } full)
+        if (scope.CheckRoom(pages.Slices.Length) is { Succeeded: false } full)
         {
             return full.ToReply();
         }
@@ -167,7 +167,7 @@ internal static class IoasMappingHandlers
         }
 
         var array = call.Buffer(0);
-        if (scope.Grains.CheckRoom(array.Content.Length / Unsafe.SizeOf<IommuIovaRange>()) is { Succeeded: false } full)
+        if (scope.CheckRoom(array.Content.Length / Unsafe.SizeOf<IommuIovaRange>()) is { Succeeded: false } full)
         {
             return full.ToReply();
         }

@@ -21,7 +21,8 @@ internal static class IoasRunHandlers
         var maps = 0;
         foreach (var request in requests)
         {
-            if (!TryRead(request, out var ioasId, out var step) || (target is not null && target.Id.Value != ioasId))
+            // One that is to fail somewhere goes alone.
+            if (request?.Fault is not null || !TryRead(request, out var ioasId, out var step) || (target is not null && target.Id.Value != ioasId))
             {
                 break;
             }

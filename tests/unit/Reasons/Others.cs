@@ -30,6 +30,11 @@ internal static class Others
             w.Context.Objects.MaxObjects = 2;
             return w.Ioctl(IommuCommand.IoasAlloc, default(IommuIoasAlloc));
         }) { Limit = 2 },
+        new("IOAS_ALLOC that is to fail where it takes an id", Errno.ENOMEM, FaultInjected, "failure point 2 of the ioctl was made to fail, as asked", w =>
+        {
+            w.Fault = new FaultInjection(2, Errno.ENOMEM);
+            return w.Ioctl(IommuCommand.IoasAlloc, default(IommuIoasAlloc));
+        }) { Value = 2 },
         new("IOAS_ALLOC without a free id", Errno.EBUSY, NoFreeId, "every object id of the context is taken", w =>
         {
             Exhaustion.Exhaust(w.Context.Objects);

@@ -36,6 +36,12 @@ internal sealed class World
 
     public OpenContext Context { get; } = new();
 
+    /// <summary>Where the ioctls from now on are to fail; null for nowhere.</summary>
+    public FaultInjection? Fault { get; set; }
+
+    /// <summary>The failure points that the last of them has passed.</summary>
+    public uint FailurePoints { get; private set; }
+
     /// <summary>One object of each kind, from id 3 on.</summary>
     public Guest Guest => _guest ??= Context.Guest();
 
@@ -53,12 +59,14 @@ internal sealed class World
             WritableBytes = writable ?? (uint)bytes.Length,
             Buffers = buffer is null ? null : [buffer],
             File = file,
+            Fault = Fault,
         });
     }
 
     public (Errno Errno, IoctlDiagnostic? Diagnostic) Send(IoctlRequest request)
     {
         var reply = Context.Run(request);
+        FailurePoints = reply.FailurePoints;
         return (reply.Errno, reply.Diagnostic);
     }
 

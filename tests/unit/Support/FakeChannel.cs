@@ -8,5 +8,5 @@ internal sealed class FakeChannel(Func<ContextHandle, IContextGrain> contexts) :
 {
     public string ServerAddress => "test";
 
-    public ContextCalls Find(ContextHandle handle) => new(contexts(handle), handle);
+    public ContextCalls Find(ContextHandle handle) => new GrainCalls(contexts(handle), handle);
 }
