@@ -6,8 +6,10 @@
 #include <stdatomic.h>
 #include <sys/time.h>
 
-/* Under a supervisor the kernel itself ends a call with EINTR, unless it is to be restarted: there it is 0x10000000, SA_RESTART. */
-#ifndef HANDLER_FLAGS
+/* A signal that comes before the supervisor has received a call ends it with EINTR, but for handlers that say otherwise. */
+#ifdef SUPERVISED
+#define HANDLER_FLAGS SA_RESTART
+#else
 #define HANDLER_FLAGS 0
 #endif
 
