@@ -99,16 +99,15 @@ static void settle(void)
 
 #define ARG(n) (call->data.args[n])
 #define FD(n) ((int)ARG(n))
-#define CALLER ((const void *)call->data.instruction_pointer)
 
-static long open_with(const struct seccomp_notif *call, int at, uint64_t address, uint64_t flags)
+static long open_with(int at, uint64_t address, uint64_t flags)
 {
     char path[MAX_PATH];
     if (!path_read(address, path))
         return CONTINUE;
     if (strcmp(path, settings()->device) == 0) {
         settle();
-        return call_open((int)flags, CALLER);
+        return call_open((int)flags, program_caller());
     }
     errno = ENOENT;
     int instead = fault_open(at, path, (int)flags, true);
@@ -140,12 +139,12 @@ static long access_of(uint64_t path, uint64_t mode)
     return device_is(path) && device_exists() ? device_access((int)mode) : CONTINUE;
 }
 
-static long serve_openat(const struct seccomp_notif *call) { return open_with(call, FD(0), ARG(1), ARG(2)); }
+static long serve_openat(const struct seccomp_notif *call) { return open_with(FD(0), ARG(1), ARG(2)); }
 
 static long serve_openat2(const struct seccomp_notif *call)
 {
     struct open_how how;
-    return memory_read(ARG(2), &how.flags, sizeof how.flags) == sizeof how.flags ? open_with(call, FD(0), ARG(1), how.flags) : CONTINUE;
+    return memory_read(ARG(2), &how.flags, sizeof how.flags) == sizeof how.flags ? open_with(FD(0), ARG(1), how.flags) : CONTINUE;
 }
 
 static long serve_newfstatat(const struct seccomp_notif *call) { return status_of(FD(0), ARG(1), ARG(3), ARG(2)); }
@@ -158,8 +157,8 @@ static long serve_statx(const struct seccomp_notif *call)
 }
 
 #ifdef SYS_open
-static long serve_open(const struct seccomp_notif *call) { return open_with(call, AT_FDCWD, ARG(0), ARG(1)); }
-static long serve_creat(const struct seccomp_notif *call) { return open_with(call, AT_FDCWD, ARG(0), O_CREAT | O_WRONLY | O_TRUNC); }
+static long serve_open(const struct seccomp_notif *call) { return open_with(AT_FDCWD, ARG(0), ARG(1)); }
+static long serve_creat(const struct seccomp_notif *call) { return open_with(AT_FDCWD, ARG(0), O_CREAT | O_WRONLY | O_TRUNC); }
 static long serve_stat(const struct seccomp_notif *call) { return status_of(-1, ARG(0), 0, ARG(1)); }
 static long serve_access(const struct seccomp_notif *call) { return access_of(ARG(0), ARG(1)); }
 #endif
@@ -178,19 +177,19 @@ static bool find(const struct seccomp_notif *call, struct descriptor *ours)
 static long serve_ioctl(const struct seccomp_notif *call)
 {
     struct descriptor ours;
-    return find(call, &ours) ? call_ioctl(FD(0), &ours, (uint32_t)ARG(1), ARG(2), CALLER) : CONTINUE;
+    return find(call, &ours) ? call_ioctl(FD(0), &ours, (uint32_t)ARG(1), ARG(2), program_caller()) : CONTINUE;
 }
 
 static long transfer(const struct seccomp_notif *call, enum trace_kind kind)
 {
     struct descriptor ours;
-    return find(call, &ours) ? call_transfer(kind, FD(0), &ours, ARG(1), ARG(2), CALLER) : CONTINUE;
+    return find(call, &ours) ? call_transfer(kind, FD(0), &ours, ARG(1), ARG(2), program_caller()) : CONTINUE;
 }
 
 static long vector(const struct seccomp_notif *call, enum trace_kind kind)
 {
     struct descriptor ours;
-    return find(call, &ours) ? call_vector(kind, FD(0), &ours, ARG(1), FD(2), CALLER) : CONTINUE;
+    return find(call, &ours) ? call_vector(kind, FD(0), &ours, ARG(1), FD(2), program_caller()) : CONTINUE;
 }
 
 static long serve_read(const struct seccomp_notif *call) { return transfer(call, TRACE_READ); }
@@ -203,7 +202,7 @@ static long serve_close(const struct seccomp_notif *call)
     struct descriptor ours;
     struct trace trace;
     if (descriptor_find(FD(0), &ours)) {
-        trace_begin(&trace, TRACE_CLOSE, FD(0), 0, 0, CALLER);
+        trace_begin(&trace, TRACE_CLOSE, FD(0), 0, 0, program_caller());
         closes(&ours);
         trace_end(&trace, 0);
     }

@@ -25,6 +25,8 @@ void serve(const struct seccomp_notif *call, struct seccomp_notif_resp *answer);
 /* The call that this thread serves from now on, and its end. */
 void serve_begin(const struct seccomp_notif *call);
 void serve_end(void);
+/* Where the program has called, for traces. */
+const void *program_caller(void);
 /* A program's memory has ended. */
 void target_over(uint64_t program);
 /* Visits the numbers that are open, until a visit returns true. */

@@ -23,6 +23,7 @@
 
 #define THREAD_PIDFD O_EXCL /* PIDFD_THREAD */
 #define RECENT 4096
+#define WRAPPER_BYTES 256U /* from the beginning of a function of libc to its system call */
 
 struct target {
     struct target *next;
@@ -30,7 +31,7 @@ struct target {
     pid_t process;
     uint64_t program;
     int folder, maps, life; /* /proc/PID, its maps, and a pidfd */
-    char name[16];
+    char name[17];
     struct channel *channels; /* those that no call uses, by 'spare' */
 };
 
@@ -105,16 +106,22 @@ static bool has_memory(const struct target *target)
     return errno == ENOTTY && pread(target->maps, &byte, 1, 0) == 1;
 }
 
-/* A number of /proc/PID/status. */
-static pid_t status_of(pid_t thread, const char *field)
+static void read_text(pid_t thread, const char *name, char *text, size_t size)
 {
-    char path[32], text[2048];
-    snprintf(path, sizeof path, "/proc/%d/status", thread);
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/%s", thread, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
     if (fd >= 0)
         close(fd);
     text[got < 0 ? 0 : got] = '\0';
+}
+
+/* A number of /proc/PID/status. */
+static pid_t status_of(pid_t thread, const char *field)
+{
+    char text[2048];
+    read_text(thread, "status", text, sizeof text);
     const char *at = strstr(text, field);
     return at == NULL ? -1 : atoi(at + strlen(field));
 }
@@ -136,11 +143,8 @@ static struct target *make(pid_t process)
     made->folder = open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
     made->maps = open_at(made->folder, "maps", O_RDONLY);
     made->life = (int)syscall(SYS_pidfd_open, process, 0);
-    int name = open_at(made->folder, "comm", O_RDONLY);
-    ssize_t length = read(name, made->name, sizeof made->name);
-    close(name);
-    if (length > 0)
-        made->name[length - 1] = '\0';
+    read_text(process, "comm", made->name, sizeof made->name);
+    made->name[strcspn(made->name, "\n")] = '\0';
     while (made->program == 0)
         if (getrandom(&made->program, sizeof made->program, 0) < 0)
             made->program = (uint64_t)process;
@@ -217,6 +221,33 @@ pid_t program_thread(void) { return (pid_t)serving->pid; }
 pid_t program_process(void) { return target() == NULL ? 0 : target()->process; }
 
 uint64_t program_number(void) { return target() == NULL ? 1 : target()->program; }
+
+/*
+ * A system call's own address lies in libc's function mostly. The one that has called it is known by a return address on
+ * the stack behind a call of just that function; else the address stays.
+ */
+const void *program_caller(void)
+{
+    uint64_t address = serving->data.instruction_pointer;
+#ifdef __x86_64__
+    char text[256];
+    uint64_t words[32];
+    unsigned long long stack = 0;
+    if (settings()->trace[0] == '\0')
+        return (const void *)address;
+    read_text(program_thread(), "syscall", text, sizeof text);
+    sscanf(text, "%*d %*x %*x %*x %*x %*x %*x %llx", &stack);
+    size_t count = memory_read(stack, words, sizeof words) / sizeof *words;
+    for (size_t i = 0; i < count; i++) {
+        struct __attribute__((packed)) { uint8_t call; int32_t distance; } code;
+        if (memory_read(words[i] - sizeof code, &code, sizeof code) < sizeof code || code.call != 0xE8)
+            continue;
+        if (address - (words[i] + (uint64_t)(int64_t)code.distance) < WRAPPER_BYTES)
+            return (const void *)words[i];
+    }
+#endif
+    return (const void *)address;
+}
 
 const char *program_name(void) { return target() == NULL ? NULL : target()->name; }
 
