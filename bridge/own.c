@@ -144,7 +144,7 @@ void channel_give(struct channel *channel)
 
 int descriptor_place(int fd, int flags)
 {
-    fd_note(fd, FD_OURS); /* or not, of which a first look will tell */
+    fd_note(fd, FD_OURS); /* a hint: it need not be a socket */
     if ((flags & O_CLOEXEC) == 0)
         syscall(SYS_fcntl, fd, F_SETFD, 0);
     return fd;

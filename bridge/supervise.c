@@ -36,7 +36,7 @@
 /* What epoll says of, beside the numbers of programs. */
 enum { SIGNALS, LISTENER };
 
-static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH};
 
 int supervise_listener = -1;
 static int events = -1;
@@ -143,13 +143,22 @@ static _Noreturn void run(char **program)
 static _Noreturn void run_supervised(char **program, int socket, const sigset_t *signals)
 {
     int listener = filter_install();
-    if (listener < 0 || pass(socket, listener) < 0)
+    bool is_served = listener < 0 && errno == EBUSY; /* by a supervisor of this one */
+    if (!is_served && (listener < 0 || pass(socket, listener) < 0))
         _exit(give_up("the kernel does not let system calls be supervised"));
     sigprocmask(SIG_SETMASK, signals, NULL);
     run(program);
 }
 
-/* Signals that others send are for the program. Those of the terminal it has got already. */
+static int exit_status(int ended)
+{
+    return WIFEXITED(ended) ? WEXITSTATUS(ended) : 128 + WTERMSIG(ended);
+}
+
+/*
+ * Signals that others send are for the program. Those of the terminal it has got already; if one has stopped it, the
+ * supervisor stops too, so that the shell finds the job stopped.
+ */
 static void take_signal(int signals, pid_t program, int *status)
 {
     struct signalfd_siginfo signal;
@@ -161,9 +170,12 @@ static void take_signal(int signals, pid_t program, int *status)
         return;
     }
     int ended;
-    for (pid_t child; (child = waitpid(-1, &ended, WNOHANG)) > 0;)
-        if (child == program)
-            *status = WIFEXITED(ended) ? WEXITSTATUS(ended) : 128 + WTERMSIG(ended);
+    for (pid_t child; (child = waitpid(-1, &ended, WNOHANG | WUNTRACED)) > 0;) {
+        if (child == program && !WIFSTOPPED(ended))
+            *status = exit_status(ended);
+        else if (child == program && WSTOPSIG(ended) != SIGSTOP)
+            raise(SIGSTOP);
+    }
 }
 
 static int supervise(int signals, pid_t program)
@@ -218,8 +230,8 @@ int main(int count, char **arguments)
     supervise_listener = pass(sockets[0], -1);
     close(sockets[0]);
     if (supervise_listener < 0) {
-        waitpid(child, NULL, 0);
-        return CANT_SUPERVISE;
+        int ended;
+        return waitpid(child, &ended, 0) == child ? exit_status(ended) : CANT_SUPERVISE;
     }
 
     struct rlimit files;
