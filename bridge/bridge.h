@@ -1,7 +1,8 @@
 /*
- * libiommufd-bridge: /dev/iommu for unmodified C programs, served by a gateway (docs/protocol.md).
+ * /dev/iommu for unmodified programs, served by a gateway (docs/protocol.md): by a library that is preloaded, or by a
+ * supervisor that serves another process's system calls.
  *
- * The library:
+ * libiommufd-bridge:
  *   hooks.c        calls with a number: close, dup, ioctl, read, write, mmap
  *   paths.c        calls with a path: open, stat, access
  *   own.c          the program is this process
@@ -22,11 +23,12 @@
  *   calls.c        requests and answers
  *   wire.c         frames, and how a connection begins
  *   trace.c        what the program did, for who watches it
+ *   faults.c       calls that are to fail
  *   settings.c     the environment; words on standard error
  *
- * Rules of the library and of what both have: nothing here allocates from the heap, takes a lock that a fork could leave taken, is a point of
- * cancellation, or follows a pointer of the program's. So each function works in signal handlers, after fork and vfork,
- * and wherever libc's own would.
+ * Rules of all but the supervisor's own files: nothing allocates from the heap, takes a lock that a fork could leave taken,
+ * is a point of cancellation, or follows a pointer of the program's. So each function works in signal handlers, after fork
+ * and vfork, and wherever libc's own would.
  */
 #ifndef BRIDGE_H
 #define BRIDGE_H
@@ -139,11 +141,8 @@ void say_bye(struct reader *body);
 
 /* ---- calls.c ---- */
 
-/* The thread's channel, connected; null if the gateway can't be reached. It is given back by channel_give. */
-struct channel *channel_take(void);
-void channel_give(struct channel *channel);
-/* What these are made of. A channel that can't be connected fails with EIO, and says so. */
 struct channel *channel_make(void);
+/* A channel that can't be connected fails with EIO, and says so. */
 int channel_connect(struct channel *channel);
 void channel_disconnect(struct channel *channel);
 void channel_free(struct channel *channel);
@@ -165,6 +164,9 @@ uint64_t program_number(void);
 const char *program_name(void);
 pid_t program_process(void);
 pid_t program_thread(void);
+/* A channel for a call, connected; null if the gateway can't be reached. It is given back by channel_give. */
+struct channel *channel_take(void);
+void channel_give(struct channel *channel);
 /* Copies up to the first byte that can't be accessed, or less. */
 long program_copy(bool reading, void *local, uint64_t remote, size_t bytes);
 /* Whether the byte at an address can be written. Changes nothing. */

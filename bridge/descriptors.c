@@ -87,10 +87,10 @@ bool descriptor_known(uint64_t cookie, struct descriptor *found)
 void descriptor_note(const struct descriptor *added)
 {
     struct books *known = books();
-    for (uint32_t i = 0; known != NULL && i < WINDOW; i++) {
-        struct entry *entry = &known->entries[(added->cookie + i) % ENTRIES];
+    for (uint32_t i = 0; known != NULL && i <= WINDOW; i++) { /* where there is no room, the first one is asked about again */
+        struct entry *entry = &known->entries[(added->cookie + i % WINDOW) % ENTRIES];
         uint64_t there = atomic_load(&entry->cookie);
-        if (there <= ENTRY_OVER && atomic_compare_exchange_strong(&entry->cookie, &there, ENTRY_BUSY)) {
+        if ((there <= ENTRY_OVER || (i == WINDOW && there != ENTRY_BUSY)) && atomic_compare_exchange_strong(&entry->cookie, &there, ENTRY_BUSY)) {
             memcpy(entry->ticket, added->ticket, TICKET_BYTES);
             entry->kind = added->kind;
             atomic_store_explicit(&entry->cookie, added->cookie, memory_order_release);

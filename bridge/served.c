@@ -120,16 +120,16 @@ static bool is_ours(int fd)
     return descriptor_find(fd, &descriptor);
 }
 
-/* Whether a call is about the emulated path, or by an empty path about a descriptor of ours. */
+/* Whether a call is about the emulated path, or by an empty one about a descriptor of ours. */
 static bool is_about_ours(int at, uint64_t path, uint64_t flags)
 {
-    char first = 1;
-    if ((flags & AT_EMPTY_PATH) == 0)
-        return device_is(path) && device_exists();
-    return (path == 0 || memory_read(path, &first, 1) == 1) && (path == 0 || first == '\0') ? is_ours(at) : device_is(path) && device_exists();
+    char first = '\0';
+    if ((flags & AT_EMPTY_PATH) != 0 && (path == 0 || (memory_read(path, &first, 1) == 1 && first == '\0')))
+        return is_ours(at);
+    return device_is(path) && device_exists();
 }
 
-static long status_of(int at, uint64_t path, uint64_t flags, uint64_t status)
+static long stat_of(int at, uint64_t path, uint64_t flags, uint64_t status)
 {
     return is_about_ours(at, path, flags) ? device_stat(status) : CONTINUE;
 }
@@ -147,8 +147,8 @@ static long serve_openat2(const struct seccomp_notif *call)
     return memory_read(ARG(2), &how.flags, sizeof how.flags) == sizeof how.flags ? open_with(FD(0), ARG(1), how.flags) : CONTINUE;
 }
 
-static long serve_newfstatat(const struct seccomp_notif *call) { return status_of(FD(0), ARG(1), ARG(3), ARG(2)); }
-static long serve_fstat(const struct seccomp_notif *call) { return status_of(FD(0), 0, AT_EMPTY_PATH, ARG(1)); }
+static long serve_newfstatat(const struct seccomp_notif *call) { return stat_of(FD(0), ARG(1), ARG(3), ARG(2)); }
+static long serve_fstat(const struct seccomp_notif *call) { return stat_of(FD(0), 0, AT_EMPTY_PATH, ARG(1)); }
 static long serve_faccessat(const struct seccomp_notif *call) { return access_of(ARG(1), ARG(2)); }
 
 static long serve_statx(const struct seccomp_notif *call)
@@ -159,7 +159,7 @@ static long serve_statx(const struct seccomp_notif *call)
 #ifdef SYS_open
 static long serve_open(const struct seccomp_notif *call) { return open_with(AT_FDCWD, ARG(0), ARG(1)); }
 static long serve_creat(const struct seccomp_notif *call) { return open_with(AT_FDCWD, ARG(0), O_CREAT | O_WRONLY | O_TRUNC); }
-static long serve_stat(const struct seccomp_notif *call) { return status_of(-1, ARG(0), 0, ARG(1)); }
+static long serve_stat(const struct seccomp_notif *call) { return stat_of(-1, ARG(0), 0, ARG(1)); }
 static long serve_access(const struct seccomp_notif *call) { return access_of(ARG(0), ARG(1)); }
 #endif
 
