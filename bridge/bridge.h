@@ -182,6 +182,8 @@ int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found
 int descriptor_place(int fd, int flags);
 /* Where a number of the program's leads, as the kernel says it: without an end. Returns its length, or -1. */
 ssize_t fd_link(int fd, char *link, size_t size);
+/* The cookie of the socket that a number of the program's leads to; 0 for none. */
+uint64_t fd_cookie(int fd);
 /* A descriptor of the program's as one of this process, and the end of its use. */
 int fd_borrow(int fd);
 
@@ -276,37 +278,44 @@ struct range {
 };
 
 void memory_probe(uint64_t address, uint64_t bytes, struct range *range);
+/* The path of the file that is mapped at an address, without its end; 0 for none. The address becomes an offset in it. */
+size_t memory_file(uint64_t *address, char *path, size_t size);
 
 /* ---- trace.c ---- */
 
 /*
- * With IOMMUFD_TRACE, each call on our descriptors sends one datagram to that Unix socket, without waiting; what the
- * socket has no room for is lost. All integers are little-endian:
+ * With IOMMUFD_TRACE, each call on our descriptors sends one datagram to that Unix socket, and waits while the socket has
+ * no room: no record is lost while somebody listens. All integers are little-endian:
  *
  *   u32 kind (1 ioctl, 2 open, 3 close, 4 read, 5 write)   u32 process   u32 thread   i32 errno
- *   u64 start (CLOCK_MONOTONIC, ns)   u64 duration (ns)   i32 descriptor   u32 command
- *   u64 the caller's return address   u32 bytes in   u32 bytes out   u32 bytes of text   u32 reserved
- *   in: the argument before the call (at most 512 bytes)   out: the same after it   text: why it failed
+ *   u64 start (CLOCK_MONOTONIC, ns)   u64 duration (ns)   i32 descriptor
+ *   u32 command (read and write: the bytes asked for)   i32 result (close: 1 if it was the descriptor's last copy)
+ *   u32 bytes of the module   u64 the descriptor's socket cookie, which all of its copies share
+ *   u64 the caller's return address: its offset in the module's file, or the address itself without a module
+ *   u32 bytes in   u32 bytes out   u32 bytes of text   u32 reserved
+ *   in: the argument before the call (at most 512 bytes)   out: the same after it   text: why it failed (at most 1024)
+ *   module: the path of the file that the caller's code is mapped from
  */
 enum trace_kind { TRACE_IOCTL = 1, TRACE_OPEN, TRACE_CLOSE, TRACE_READ, TRACE_WRITE };
 
 #define TRACE_BYTES 512
+#define TRACE_TEXT 1024
 
 struct trace {
     bool on;
     enum trace_kind kind;
     int fd;
     uint32_t command;
-    uint64_t start, caller, argument;
+    uint64_t start, cookie, caller, argument;
     uint32_t in_bytes;
     uint8_t in[TRACE_BYTES];
 };
 
-extern __thread char trace_text[256];
+extern __thread char trace_text[TRACE_TEXT];
 extern __thread uint16_t trace_text_length;
 
 void trace_begin(struct trace *trace, enum trace_kind kind, int fd, uint32_t command, uint64_t argument, const void *caller);
-void trace_end(struct trace *trace, int error);
+void trace_end(struct trace *trace, long result, int error);
 uint64_t now_ns(void);
 void trace_why(const uint8_t *text, size_t length);
 
@@ -317,6 +326,7 @@ void trace_why(const uint8_t *text, size_t length);
 int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t argument);
 int take_answer(struct channel *channel, struct reader *answer, uint64_t address, uint32_t *points);
 void answer_look(struct channel *channel, struct reader *question);
+/* Whether the copy that was closed was the last. */
 bool bridge_closed(const struct descriptor *descriptor);
 /* The queue is empty: its descriptor is not readable any more. */
 void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor);

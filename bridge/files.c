@@ -8,22 +8,17 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-/*
- * Waits until the service has done what the close of the last copy does, as the program expects of close. Returns whether
- * it was the last.
- */
+/* Waits until the service has done what the close of the last copy does, as the program expects of close. */
 bool bridge_closed(const struct descriptor *descriptor)
 {
     struct reader answer;
-    bool over = false;
     struct channel *channel = channel_take();
     if (channel == NULL)
         return false;
     put_bytes(request_begin(channel, CLOSED), descriptor->ticket, TICKET_BYTES);
-    if (request_call(channel, &answer) == 0 && get_u32(&answer) != 0) {
+    bool over = request_call(channel, &answer) == 0 && get_u32(&answer) != 0;
+    if (over)
         descriptor_over(descriptor);
-        over = true;
-    }
     channel_give(channel);
     return over;
 }
@@ -120,7 +115,7 @@ int call_open(int flags, const void *caller)
     trace_begin(&trace, TRACE_OPEN, -1, 0, 0, caller);
     int fd = fault_here(0) ? -1 : descriptor_open(NULL, flags);
     trace.fd = fd;
-    trace_end(&trace, fd < 0 ? errno : 0);
+    trace_end(&trace, fd, fd < 0 ? errno : 0);
     if (fd >= 0)
         errno = error;
     return fd;
@@ -132,7 +127,7 @@ int call_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, ui
     int error = errno;
     trace_begin(&trace, TRACE_IOCTL, fd, command, argument, caller);
     int result = bridge_ioctl(descriptor, command, argument);
-    trace_end(&trace, result < 0 ? errno : 0);
+    trace_end(&trace, result, result < 0 ? errno : 0);
     if (result >= 0)
         errno = error;
     return result;
@@ -142,9 +137,9 @@ ssize_t call_transfer(enum trace_kind kind, int fd, const struct descriptor *des
 {
     struct trace trace;
     int error = errno;
-    trace_begin(&trace, kind, fd, 0, buffer, caller);
+    trace_begin(&trace, kind, fd, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX, buffer, caller);
     ssize_t result = (kind == TRACE_READ ? bridge_read : bridge_write)(fd, descriptor, buffer, count);
-    trace_end(&trace, result < 0 ? errno : 0);
+    trace_end(&trace, result, result < 0 ? errno : 0);
     if (result >= 0)
         errno = error;
     return result;

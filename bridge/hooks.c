@@ -31,9 +31,7 @@ static int bad_number(void)
 static void closed(const struct descriptor *descriptor, struct trace *trace)
 {
     int error = errno;
-    bridge_closed(descriptor);
-    if (trace != NULL)
-        trace_end(trace, 0);
+    trace_end(trace, bridge_closed(descriptor), 0);
     errno = error;
 }
 
@@ -70,16 +68,19 @@ EXPORT int dup(int fd)
     EXPORT int name parameters \
     { \
         struct descriptor descriptor; \
+        struct trace trace; \
         if (fd_is_hidden(from)) \
             return bad_number(); \
         bool ours = from != to && !fd_is_other(to) && find_quietly(to, &descriptor); \
+        if (ours) \
+            trace_begin(&trace, TRACE_CLOSE, to, 0, 0, __builtin_return_address(0)); \
         if (from != to) \
             fd_evict(to); \
         int result = LIBC(name) arguments; \
         if (from != to) \
             copied(from, result); \
         if (ours && result >= 0) \
-            closed(&descriptor, NULL); \
+            closed(&descriptor, &trace); \
         return result; \
     }
 

@@ -80,6 +80,11 @@ static bool parse_line(const char *line, uint64_t address, struct map_query *map
     map->minor = (uint32_t)number(&line, 16);
     line++;
     map->inode = number(&line, 10);
+    while (*line == ' ')
+        line++;
+    size_t length = strlen(line) + 1;
+    map->name_size = length > 1 && length <= map->name_size ? (uint32_t)length : 0;
+    memory_write(map->name_address, line, map->name_size);
     return true;
 }
 
@@ -114,16 +119,21 @@ static bool find_in_text(uint64_t address, struct map_query *map)
     return found;
 }
 
+/* The caller sets where the name goes, and nothing else. */
 static bool find_map(uint64_t address, struct map_query *map)
 {
     static _Atomic int unknown;
     for (int try = 0; try < 2 && !atomic_load(&unknown); try++) {
         int fd = maps_file(try > 0);
-        *map = (struct map_query){.size = sizeof *map, .address = address};
+        struct map_query query = *map;
+        query.size = sizeof query;
+        query.address = address;
         if (fd < 0)
             break;
-        if (syscall(SYS_ioctl, fd, MAP_QUERY, map) == 0)
+        if (syscall(SYS_ioctl, fd, MAP_QUERY, &query) == 0) {
+            *map = query;
             return true;
+        }
         if (errno == ENOENT)
             return false;
         if (try > 0 && errno == ENOTTY)
@@ -164,7 +174,7 @@ void memory_probe(uint64_t address, uint64_t bytes, struct range *range)
         return;
     if (last < address)
         last = UINT64_MAX;
-    while ((readable || writable) && find_map(at, &map)) {
+    while ((readable || writable) && (map = (struct map_query){0}, find_map(at, &map))) {
         uint64_t end = map.end - 1 < last ? map.end : last + 1, there = end;
         readable = readable && (map.permissions & MAP_READABLE) != 0;
         writable = writable && (map.permissions & MAP_WRITABLE) != 0;
@@ -188,4 +198,13 @@ void memory_probe(uint64_t address, uint64_t bytes, struct range *range)
             break;
         at = end;
     }
+}
+
+size_t memory_file(uint64_t *address, char *path, size_t size)
+{
+    struct map_query map = {.name_address = (uint64_t)path, .name_size = (uint32_t)size};
+    if (!find_map(*address, &map) || map.inode == 0 || map.name_size == 0)
+        return 0;
+    *address = *address - map.start + map.offset;
+    return map.name_size - 1;
 }

@@ -150,6 +150,8 @@ int descriptor_place(int fd, int flags)
     return fd;
 }
 
+uint64_t fd_cookie(int fd) { return socket_cookie(fd); }
+
 ssize_t fd_link(int fd, char *link, size_t size)
 {
     char path[32];

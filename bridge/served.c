@@ -48,51 +48,66 @@ struct served {
 #define CLOSED_BY_THEN 10000000 /* ns, after which a call that has continued is over */
 
 struct closing {
-    pid_t thread;
-    uint64_t time;
+    struct seccomp_notif call;
+    struct target *target;
     struct descriptor descriptor;
+    struct trace trace;
 };
 
 static pthread_mutex_t closings_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct closing closings[CLOSINGS];
 static _Atomic size_t closings_count;
 
-static void remove_closing(size_t at)
+static void end_closing(size_t at, bool last)
 {
-    size_t count = atomic_fetch_sub(&closings_count, 1) - 1;
-    memmove(closings + at, closings + at + 1, (count - at) * sizeof *closings);
+    struct closing *closing = &closings[at];
+    struct turn before = serve_turn((struct turn){&closing->call, closing->target});
+    trace_end(&closing->trace, last, 0);
+    turn_over(serve_turn(before));
+    size_t count = atomic_load(&closings_count) - 1;
+    memmove(closing, closing + 1, (count - at) * sizeof *closing);
+    atomic_store(&closings_count, count);
 }
 
-/* The thread will close a descriptor of ours. */
-static void closes(const struct descriptor *descriptor)
+/* The thread will close a number. */
+static void closes(const struct seccomp_notif *call, int fd)
 {
+    struct descriptor ours;
+    if (!descriptor_find(fd, &ours))
+        return;
     pthread_mutex_lock(&closings_lock);
     if (atomic_load(&closings_count) == CLOSINGS)
-        remove_closing(0);
-    closings[atomic_fetch_add(&closings_count, 1)] = (struct closing){.thread = program_thread(), .time = now_ns(), .descriptor = *descriptor};
+        end_closing(0, false);
+    struct closing *closing = &closings[atomic_load(&closings_count)];
+    closing->call = *call;
+    closing->descriptor = ours;
+    closing->target = target_keep();
+    trace_begin(&closing->trace, TRACE_CLOSE, fd, 0, 0, program_caller());
+    closing->trace.start = now_ns();
+    atomic_fetch_add(&closings_count, 1);
     pthread_mutex_unlock(&closings_lock);
+    supervise_settle_later();
 }
 
-/* Waits until the service has done what closes do. Of another thread's it is not known whether the kernel has come to it. */
-static void settle(void)
+/* Of another thread's call it is not known whether the kernel has come to it. */
+void settle(bool all)
 {
-    struct closing copies[CLOSINGS];
     if (atomic_load(&closings_count) == 0)
         return;
     pthread_mutex_lock(&closings_lock);
-    size_t count = atomic_load(&closings_count);
-    memcpy(copies, closings, count * sizeof *copies);
-    pthread_mutex_unlock(&closings_lock);
-    for (size_t i = 0; i < count; i++) {
-        bool is_past = copies[i].thread == program_thread() || now_ns() - copies[i].time > CLOSED_BY_THEN;
-        if (!bridge_closed(&copies[i].descriptor) && !is_past)
-            continue;
-        pthread_mutex_lock(&closings_lock);
-        for (size_t at = 0; at < atomic_load(&closings_count); at++)
-            if (closings[at].thread == copies[i].thread && closings[at].time == copies[i].time)
-                remove_closing(at);
-        pthread_mutex_unlock(&closings_lock);
+    for (size_t at = 0; at < atomic_load(&closings_count);) {
+        struct closing *closing = &closings[at];
+        bool is_past = all || now_ns() - closing->trace.start > CLOSED_BY_THEN;
+        struct turn before = serve_turn((struct turn){&closing->call, closing->target});
+        is_past = is_past || (before.call != NULL && before.call->pid == closing->call.pid);
+        bool last = bridge_closed(&closing->descriptor);
+        closing->target = serve_turn(before).target;
+        if (last || is_past)
+            end_closing(at, last);
+        else
+            at++;
     }
+    pthread_mutex_unlock(&closings_lock);
 }
 
 /* ---- calls with a path ---- */
@@ -106,7 +121,7 @@ static long open_with(int at, uint64_t address, uint64_t flags)
     if (!path_read(address, path))
         return CONTINUE;
     if (strcmp(path, settings()->device) == 0) {
-        settle();
+        settle(false);
         return call_open((int)flags, program_caller());
     }
     errno = ENOENT;
@@ -170,7 +185,7 @@ static bool find(const struct seccomp_notif *call, struct descriptor *ours)
 {
     bool found = descriptor_find(FD(0), ours);
     if (found)
-        settle();
+        settle(false);
     return found;
 }
 
@@ -199,23 +214,15 @@ static long serve_writev(const struct seccomp_notif *call) { return vector(call,
 
 static long serve_close(const struct seccomp_notif *call)
 {
-    struct descriptor ours;
-    struct trace trace;
-    if (descriptor_find(FD(0), &ours)) {
-        trace_begin(&trace, TRACE_CLOSE, FD(0), 0, 0, program_caller());
-        closes(&ours);
-        trace_end(&trace, 0);
-    }
+    closes(call, FD(0));
     return CONTINUE;
 }
 
 static bool close_within(int fd, void *state)
 {
     const struct seccomp_notif *call = state;
-    struct seccomp_notif one = *call;
-    one.data.args[0] = (uint32_t)fd;
     if ((uint32_t)fd >= (uint32_t)ARG(0) && (uint32_t)fd <= (uint32_t)ARG(1))
-        serve_close(&one);
+        closes(call, fd);
     return false;
 }
 
@@ -229,9 +236,9 @@ static long serve_close_range(const struct seccomp_notif *call)
 
 static long serve_dup3(const struct seccomp_notif *call)
 {
-    struct descriptor ours;
-    if (FD(0) != FD(1) && descriptor_find(FD(1), &ours))
-        closes(&ours);
+    char link[1];
+    if (FD(0) != FD(1) && fd_link(FD(0), link, sizeof link) > 0)
+        closes(call, FD(1));
     return CONTINUE;
 }
 
@@ -299,10 +306,10 @@ void serve(const struct seccomp_notif *call, struct seccomp_notif_resp *answer)
     const struct served *served = all_served;
     while (served->number != call->data.nr)
         served++;
-    serve_begin(call);
+    serve_turn((struct turn){.call = call});
     long result = served->serve(call);
     int error = errno;
-    serve_end();
+    turn_over(serve_turn((struct turn){0}));
     *answer = (struct seccomp_notif_resp){
         .id = call->id,
         .val = result >= 0 ? result : 0,

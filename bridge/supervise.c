@@ -21,6 +21,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 
 #define CANT_SUPERVISE 125
@@ -34,12 +35,12 @@
 #define WAKE_UP_HERE (1UL << 0)
 
 /* What epoll says of, beside the numbers of programs. */
-enum { SIGNALS, LISTENER };
+enum { SIGNALS, LISTENER, CLOSINGS };
 
 static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH};
 
 int supervise_listener = -1;
-static int events = -1;
+static int events = -1, timer = -1;
 static _Atomic int waiting, threads;
 
 static int give_up(const char *what)
@@ -52,6 +53,12 @@ static int watch(int fd, uint32_t what, uint64_t name)
 {
     struct epoll_event event = {.events = what, .data.u64 = name};
     return epoll_ctl(events, EPOLL_CTL_ADD, fd, &event);
+}
+
+void supervise_settle_later(void)
+{
+    struct itimerspec later = {.it_value = {.tv_nsec = 20000000}};
+    timerfd_settime(timer, 0, &later, NULL);
 }
 
 int supervise_watch(int life, uint64_t program)
@@ -191,10 +198,15 @@ static int supervise(int signals, pid_t program)
         } else if (event.data.u64 == LISTENER) {
             over = true;
             epoll_ctl(events, EPOLL_CTL_DEL, supervise_listener, NULL);
+        } else if (event.data.u64 == CLOSINGS) {
+            uint64_t times;
+            if (read(timer, &times, sizeof times) > 0)
+                settle(false);
         } else {
             target_over(event.data.u64);
         }
     }
+    settle(true);
     return status;
 }
 
@@ -240,8 +252,9 @@ int main(int count, char **arguments)
     setrlimit(RLIMIT_NOFILE, &files);
     ioctl(supervise_listener, SET_FLAGS, WAKE_UP_HERE);
     events = epoll_create1(EPOLL_CLOEXEC);
+    timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     int signals = signalfd(-1, &taken, SFD_CLOEXEC);
-    if (events < 0 || signals < 0 || watch(signals, EPOLLIN, SIGNALS) < 0 || watch(supervise_listener, 0, LISTENER) < 0) {
+    if (events < 0 || timer < 0 || signals < 0 || watch(timer, EPOLLIN, CLOSINGS) < 0 || watch(signals, EPOLLIN, SIGNALS) < 0 || watch(supervise_listener, 0, LISTENER) < 0) {
         kill(child, SIGKILL);
         return give_up("starting");
     }

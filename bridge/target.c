@@ -27,7 +27,7 @@
 
 struct target {
     struct target *next;
-    int users; /* calls under way, and 1 for being listed */
+    int users; /* turns, and 1 for being listed */
     pid_t process;
     uint64_t program;
     int folder, maps, life; /* /proc/PID, its maps, and a pidfd */
@@ -181,19 +181,20 @@ static struct target *target_of(pid_t thread)
 
 /* ---- the call that is served ---- */
 
-void serve_begin(const struct seccomp_notif *call)
+struct turn serve_turn(struct turn next)
 {
-    serving = call;
+    struct turn before = {serving, served};
+    serving = next.call;
+    served = next.target;
+    return before;
 }
 
-void serve_end(void)
+void turn_over(struct turn turn)
 {
-    if (served != NULL) {
-        pthread_mutex_lock(&lock);
-        drop(served);
-        pthread_mutex_unlock(&lock);
-    }
-    served = NULL;
+    pthread_mutex_lock(&lock);
+    if (turn.target != NULL)
+        drop(turn.target);
+    pthread_mutex_unlock(&lock);
 }
 
 /* The target of the call, which most calls do not need. */
@@ -207,6 +208,16 @@ static struct target *target(void)
         pthread_mutex_unlock(&lock);
     }
     return served;
+}
+
+struct target *target_keep(void)
+{
+    struct target *kept = target();
+    pthread_mutex_lock(&lock);
+    if (kept != NULL)
+        kept->users++;
+    pthread_mutex_unlock(&lock);
+    return kept;
 }
 
 /* Whether the thread still waits: what has its number otherwise may be another one. */
@@ -303,8 +314,7 @@ ssize_t fd_link(int fd, char *link, size_t size)
     return readlink(path, link, size);
 }
 
-/* The inode of the socket that a number leads to; 0 for none. */
-static uint64_t number_socket(int fd)
+uint64_t fd_cookie(int fd)
 {
     char link[64];
     unsigned long long inode;
@@ -315,7 +325,7 @@ static uint64_t number_socket(int fd)
 
 bool descriptor_find(int fd, struct descriptor *found)
 {
-    uint64_t socket = number_socket(fd);
+    uint64_t socket = fd_cookie(fd);
     if (socket == 0)
         return false;
     if (descriptor_known(socket, found))
@@ -349,7 +359,7 @@ struct search {
 static bool leads_there(int fd, void *state)
 {
     struct search *search = state;
-    if (!descriptor_known(number_socket(fd), search->found) || memcmp(search->found->ticket, search->ticket, TICKET_BYTES) != 0)
+    if (!descriptor_known(fd_cookie(fd), search->found) || memcmp(search->found->ticket, search->ticket, TICKET_BYTES) != 0)
         return false;
     search->fd = fd;
     return true;

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
-__thread char trace_text[256];
+__thread char trace_text[TRACE_TEXT];
 __thread uint16_t trace_text_length;
 
 /* The process's socket: without a name, so that sending needs no connection. */
@@ -45,6 +45,7 @@ void trace_begin(struct trace *trace, enum trace_kind kind, int fd, uint32_t com
         return;
     trace->kind = kind;
     trace->fd = fd;
+    trace->cookie = fd < 0 ? 0 : fd_cookie(fd);
     trace->command = command;
     trace->caller = (uint64_t)caller;
     trace->argument = argument;
@@ -69,7 +70,7 @@ static int trace_socket(void)
     return atomic_load(&trace_fd);
 }
 
-void trace_end(struct trace *trace, int error)
+void trace_end(struct trace *trace, long result, int error)
 {
     if (!trace->on)
         return;
@@ -79,24 +80,32 @@ void trace_end(struct trace *trace, int error)
         uint64_t start, duration;
         int32_t fd;
         uint32_t command;
-        uint64_t caller;
+        int32_t result;
+        uint32_t module_bytes;
+        uint64_t cookie, caller;
         uint32_t in_bytes, out_bytes, text_bytes, reserved;
     } record = {
         .kind = trace->kind, .process = (uint32_t)program_process(), .thread = (uint32_t)program_thread(), .error = error,
-        .start = trace->start, .duration = now_ns() - trace->start, .fd = trace->fd, .command = trace->command, .caller = trace->caller,
+        .start = trace->start, .duration = now_ns() - trace->start, .fd = trace->fd, .command = trace->command,
+        .result = (int32_t)result, .cookie = trace->cookie, .caller = trace->caller,
         .in_bytes = trace->in_bytes, .text_bytes = trace_text_length,
     };
     uint8_t out[TRACE_BYTES];
+    char module[PAGE];
     int before = errno, fd = trace_socket();
     if (trace->kind == TRACE_IOCTL)
         record.out_bytes = argument_bytes(trace->argument, out);
+    if (trace->kind == TRACE_OPEN && trace->fd >= 0)
+        record.cookie = fd_cookie(trace->fd);
+    record.module_bytes = (uint32_t)memory_file(&record.caller, module, sizeof module);
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     memcpy(to.sun_path, settings()->trace, sizeof to.sun_path);
     struct iovec parts[] = {
         {&record, sizeof record}, {trace->in, record.in_bytes}, {out, record.out_bytes}, {trace_text, record.text_bytes},
+        {module, record.module_bytes},
     };
-    struct msghdr message = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = parts, .msg_iovlen = 4};
-    if (fd >= 0)
-        syscall(SYS_sendmsg, fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    struct msghdr message = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = parts, .msg_iovlen = 5};
+    while (fd >= 0 && syscall(SYS_sendmsg, fd, &message, MSG_NOSIGNAL) < 0 && errno == EINTR)
+        ;
     errno = before;
 }

@@ -16,12 +16,13 @@ namespace IommuFd.Cli;
 /// <summary>The options that say how a command reaches its service.</summary>
 internal static class ConnectionOptions
 {
-    private const string TlsPasswordVariable = "IOMMUFD_TLS_PASSWORD";
-
     /// <summary>Where 'make run' listens.</summary>
-    private const string DefaultSocket = ".state/iommufd.sock";
+    public const string DefaultSocket = ".state/iommufd.sock";
 
-    private const string SocketVariable = "IOMMUFD_SOCKET";
+    /// <summary>The environment variable that names the socket.</summary>
+    public const string SocketVariable = "IOMMUFD_SOCKET";
+
+    private const string TlsPasswordVariable = "IOMMUFD_TLS_PASSWORD";
 
     private static readonly Option<string?> SocketOption = new("--socket")
     {

@@ -1,21 +1,30 @@
 using System.CommandLine;
 using IommuFd.Cli;
+using IommuFd.Cli.Running;
 using IommuFd.Client;
 
-var root = new RootCommand("iommufd: drives IommuFd.Actors, Linux's /dev/iommu as Orleans grains.")
+// A program that is run waits for its start: what is not needed for it is not loaded. Its signals are its own.
+var isRun = args is ["run" or Launcher.HandedOver, ..];
+if (args is ["run", ..])
 {
-    DemoCommand.Create(),
-    ConformanceCommand.Create(),
-    InspectCommand.Create(),
-    GraphCommand.Create(),
-    WhyCommand.Create(),
-    TailCommand.Create(),
-    TopCommand.Create(),
-};
+    Launcher.Become(args[1..]);
+}
+
+var root = new RootCommand("iommufd: drives IommuFd.Actors, Linux's /dev/iommu as Orleans grains.") { RunCommand.Create() };
+if (!isRun)
+{
+    AddOtherCommands(root);
+}
+
+var configuration = new InvocationConfiguration { EnableDefaultExceptionHandler = false };
+if (isRun)
+{
+    configuration.ProcessTerminationTimeout = null;
+}
 
 try
 {
-    return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    return await root.Parse(isRun ? ["run", .. args[1..]] : args).InvokeAsync(configuration);
 }
 catch (Exception exception) when (exception is IommufdException or IommufdTransportException or CliException)
 {
@@ -25,4 +34,15 @@ catch (Exception exception) when (exception is IommufdException or IommufdTransp
 catch (OperationCanceledException)
 {
     return 130;
+}
+
+static void AddOtherCommands(Command root)
+{
+    root.Subcommands.Add(DemoCommand.Create());
+    root.Subcommands.Add(ConformanceCommand.Create());
+    root.Subcommands.Add(InspectCommand.Create());
+    root.Subcommands.Add(GraphCommand.Create());
+    root.Subcommands.Add(WhyCommand.Create());
+    root.Subcommands.Add(TailCommand.Create());
+    root.Subcommands.Add(TopCommand.Create());
 }

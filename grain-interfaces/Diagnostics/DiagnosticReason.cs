@@ -443,4 +443,10 @@ public enum DiagnosticReason
 
     /// <summary>The request asked that its failure point <c>Value</c> fail. The errno is the one that it asked for.</summary>
     FaultInjected,
+
+    /// <summary>EINVAL: <c>Value</c> is no kind of IOMMU that <c>VFIO_SET_IOMMU</c> knows.</summary>
+    UnknownIommuType,
+
+    /// <summary>EINVAL: DMA may neither read nor write the area <c>Overlap</c>, which VFIO has mapped so, and no page table can map that.</summary>
+    AreaWithoutAccess,
 }

@@ -164,6 +164,8 @@ public static class DiagnosticText
             DiagnosticReason.TooManyPieces => $"the {value:N0} bytes are in more than {limit:N0} areas",
             DiagnosticReason.TooManyRanges => $"the IOAS has {value:N0} ranges, a reply carries {limit:N0}",
             DiagnosticReason.OwnedByOtherCluster => $"the context belongs to another cluster, which has its journals in the same store",
+            DiagnosticReason.AreaWithoutAccess => $"DMA may neither read nor write {diagnostic.Overlap}, and no page table can map that",
+            DiagnosticReason.UnknownIommuType => $"{value} is no kind of IOMMU that VFIO knows here: type1 is 1, type1v2 is 3",
             DiagnosticReason.FaultInjected => $"failure point {value} of the ioctl was made to fail, as asked",
             _ => $"reason {(int)diagnostic.Reason}",
         };

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using IommuFd.Uapi;
 
 namespace IommuFd.GrainInterfaces;
@@ -23,4 +24,15 @@ public sealed record DriverReply(
 /// <param name="Address">The caller's address, or the offset in the file.</param>
 /// <param name="Length">Bytes.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.UserMemoryPiece")]
-public readonly record struct UserMemoryPiece([property: Id(0)] MappedFile? File, [property: Id(1)] ulong Address, [property: Id(2)] ulong Length);
+public readonly record struct UserMemoryPiece([property: Id(0)] MappedFile? File, [property: Id(1)] ulong Address, [property: Id(2)] ulong Length)
+{
+    /// <summary>The program that has mapped it, which may be another than the one that asks; null where that is not known.</summary>
+    [Id(3)]
+    [JsonIgnore]
+    public MemorySource? Source { get; init; }
+
+    /// <summary>The file that the memory was a mapping of, from the piece's first byte on; null for other memory.</summary>
+    [Id(4)]
+    [JsonIgnore]
+    public FileMapping? Mapping { get; init; }
+}

@@ -41,9 +41,10 @@ public sealed record UapiField(string Name, int Offset, int Size, bool IsSigned)
 public sealed class IoctlDescriptor
 {
     private IoctlDescriptor(
-        IommuCommand command, string name, int size, int minSize, UapiField[] fields, UserBufferDescriptor[] buffers, UserFileDescriptor? file)
+        uint number, string name, int size, int minSize, UapiField[] fields, UserBufferDescriptor[] buffers, UserFileDescriptor? file, IoctlArgument argument = IoctlArgument.Sized)
     {
-        Command = command;
+        Number = number;
+        Argument = argument;
         Name = name;
         Size = size;
         MinSize = minSize;
@@ -55,7 +56,13 @@ public sealed class IoctlDescriptor
     }
 
     /// <summary>The full ioctl number.</summary>
-    public IommuCommand Command { get; }
+    public uint Number { get; }
+
+    /// <summary>The command; no member of the enum for one of the type1 interface.</summary>
+    public IommuCommand Command => (IommuCommand)Number;
+
+    /// <summary>What the ioctl's third argument is.</summary>
+    public IoctlArgument Argument { get; }
 
     /// <summary>The kernel's name, for example <c>IOMMU_IOAS_ALLOC</c>.</summary>
     public string Name { get; }
@@ -88,7 +95,7 @@ public sealed class IoctlDescriptor
         => File is { } file && file.IsIn(argument) ? BinaryPrimitives.ReadInt32LittleEndian(argument[file.Offset..]) : null;
 
     /// <inheritdoc/>
-    public override string ToString() => $"{Name} (0x{(uint)Command:X})";
+    public override string ToString() => $"{Name} (0x{Number:X})";
 
     /// <summary>Describes a command from its argument's struct.</summary>
     /// <typeparam name="T">The struct; its field names determine the kernel's.</typeparam>
@@ -104,17 +111,30 @@ public sealed class IoctlDescriptor
     internal static IoctlDescriptor Of<T>(IommuCommand command, string name, string lastRequired, UserFileDescriptor? file, params UserBufferDescriptor[] buffers)
         where T : unmanaged
     {
-        var fields = new List<UapiField>();
-        foreach (var field in typeof(T).GetFields(BindingFlags.Public | BindingFlags.Instance))
-        {
-            if (field.FieldType.IsPrimitive)
-            {
-                fields.Add(Field<T>(field.Name));
-            }
-        }
+        var fields = FieldsOf<T>();
+        return new IoctlDescriptor((uint)command, name, Unsafe.SizeOf<T>(), EndOf(fields, lastRequired), fields, buffers, file);
+    }
 
-        var last = fields.Single(field => field.Name == KernelName(lastRequired));
-        return new IoctlDescriptor(command, name, Unsafe.SizeOf<T>(), last.Offset + last.Size, [.. fields], buffers, file);
+    /// <summary>Describes a command of the type1 interface by its argument's struct.</summary>
+    internal static IoctlDescriptor OfVfio<T>(VfioCommand command, string name, string lastRead, params UserBufferDescriptor[] buffers)
+        where T : unmanaged
+    {
+        var fields = FieldsOf<T>();
+        return new IoctlDescriptor((uint)command, name, Unsafe.SizeOf<T>(), EndOf(fields, lastRead), fields, buffers, null, IoctlArgument.Fixed);
+    }
+
+    /// <summary>Describes a command of the type1 interface whose argument is an integer.</summary>
+    internal static IoctlDescriptor OfInteger(VfioCommand command, string name)
+        => new((uint)command, name, sizeof(ulong), sizeof(ulong), [new UapiField("arg", 0, sizeof(ulong), IsSigned: false)], [], null, IoctlArgument.Integer);
+
+    private static UapiField[] FieldsOf<T>()
+        where T : unmanaged
+        => [.. typeof(T).GetFields(BindingFlags.Public | BindingFlags.Instance).Where(field => field.FieldType.IsPrimitive).Select(field => Field<T>(field.Name))];
+
+    private static int EndOf(UapiField[] fields, string last)
+    {
+        var field = fields.Single(field => field.Name == KernelName(last));
+        return field.Offset + field.Size;
     }
 
     /// <summary>Describes a buffer whose pointer and length are in the argument <typeparamref name="T"/>: a field times a number of bytes.</summary>

@@ -47,11 +47,13 @@ public static class IoctlTable
     public static IoctlDescriptor Get(IommuCommand command)
         => Find((uint)command) ?? throw new ArgumentOutOfRangeException(nameof(command), command, "No such command.");
 
-    /// <summary>The descriptor with a full ioctl number, if any.</summary>
+    /// <summary>The descriptor with a full ioctl number, if any: of this table, or of <see cref="VfioTable"/>.</summary>
     /// <param name="command">A full ioctl number: anything that a program may pass.</param>
     /// <returns>The descriptor; null if the kernel answers ENOTTY.</returns>
     public static IoctlDescriptor? Find(uint command)
-        => TryIndex(command, out var index) && Descriptors[index] is { } descriptor && (uint)descriptor.Command == command ? descriptor : null;
+        => !TryIndex(command, out var index) ? VfioTable.Find(command)
+            : Descriptors[index] is { } descriptor && descriptor.Number == command ? descriptor
+            : null;
 
     /// <summary>Whether an ioctl's number (its low byte) lies in the table, whatever its other bits.</summary>
     /// <param name="command">A full ioctl number.</param>

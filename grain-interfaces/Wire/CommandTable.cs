@@ -12,16 +12,19 @@ internal static class CommandTable
     private static byte[] Build()
     {
         var writer = new FrameWriter();
-        var commands = IoctlTable.All.Where(command => command.Buffers.Count > 0 || command.File is not null).ToList();
+        var commands = IoctlTable.All.Concat(VfioTable.All)
+            .Where(command => command.Buffers.Count > 0 || command.File is not null || command.Argument != IoctlArgument.Sized).ToList();
         writer.UInt16(commands.Count);
         writer.Reserved(6);
         foreach (var command in commands)
         {
             var files = command.File is { } file ? file.Selectors.Count == 0 ? [null] : file.Selectors.Select(selector => (UapiSelector?)selector).ToArray() : [];
-            writer.UInt32((uint)command.Command);
+            writer.UInt32(command.Number);
             writer.UInt16(command.MinSize);
             writer.Byte((byte)command.Buffers.Count);
             writer.Byte((byte)files.Length);
+            writer.Byte((byte)command.Argument);
+            writer.Reserved(3);
             foreach (var buffer in command.Buffers)
             {
                 Write(writer, buffer);

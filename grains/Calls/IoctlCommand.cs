@@ -19,6 +19,20 @@ internal readonly struct IoctlCommand(IoctlDescriptor descriptor, IoctlRequest r
         where T : unmanaged
         => UapiStruct.Read<T>(request.Argument.AsSpan(0, (int)Math.Min((uint)request.Argument.Length, UserSize)));
 
+    /// <summary>Decodes an argument that does not say its size: all of it that was read.</summary>
+    public T ReadAll<T>()
+        where T : unmanaged
+        => UapiStruct.Read<T>(request.Argument);
+
+    /// <summary>The argument's bytes.</summary>
+    public ReadOnlySpan<byte> Argument => request.Argument;
+
+    /// <summary>The bytes of the argument that can be written.</summary>
+    public uint WritableBytes => request.WritableBytes;
+
+    /// <summary>The fewest bytes that the command reads.</summary>
+    public int MinSize => descriptor.MinSize;
+
     /// <summary>The open file that the argument names, if any.</summary>
     public UserFile? File => request.File;
 

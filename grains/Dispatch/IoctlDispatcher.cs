@@ -11,6 +11,7 @@ using IommuFd.Grains.Objects.Vdevices;
 using IommuFd.Grains.Objects.Veventqs;
 using IommuFd.Grains.Objects.Viommus;
 using IommuFd.Grains.Selftest;
+using IommuFd.Grains.Vfio.Compat;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Dispatch;
@@ -57,6 +58,11 @@ internal static class IoctlDispatcher
             return ValueTask.FromResult(Failure.Reply(Errno.EFAULT, DiagnosticReason.ArgumentUnreadable, 0, sizeof(uint)));
         }
 
+        if (!IoctlTable.TryIndex(request.Command, out _))
+        {
+            return CompatDispatcher.DispatchAsync(scope, request);
+        }
+
         var failure = Prevalidation.Check(request, out var index);
         if (failure.Errno != Errno.None)
         {
@@ -90,9 +96,9 @@ internal static class IoctlDispatcher
     /// <summary>Whether an ioctl has changed the context, or may have, given its answer. Such an answer must be journaled.</summary>
     public static bool Changes(IoctlRequest request, IoctlReply reply)
         => request is not null
-            && IoctlTable.TryIndex(request.Command, out var index)
-            && Table[index] is { Changes: { } changes }
-            && changes(request, reply.Errno);
+            && (IoctlTable.TryIndex(request.Command, out var index)
+                ? Table[index] is { Changes: { } changes } && changes(request, reply.Errno)
+                : CompatDispatcher.Changes(request, reply));
 
     private static Row?[] Build(params (IommuCommand Command, IoctlHandler Handler, ChangeRule<IoctlRequest> Changes)[] handlers)
     {

@@ -47,6 +47,13 @@ internal class IommuDomain
     /// <summary>Bytes of its smallest page: a power of two (the lowest bit of <c>pgsize_bitmap</c>).</summary>
     public ulong PageSize { get; }
 
+    /// <summary>All sizes of pages that it can map, a bit each (<c>pgsize_bitmap</c>). Not saved: it follows from the IOMMU.</summary>
+    public ulong PageSizeBitmap
+    {
+        get => field == 0 ? PageSize : field;
+        init;
+    }
+
     /// <summary>Whether it was allocated to track dirty pages (<c>dirty_ops</c>).</summary>
     public bool CanTrackDirty => _dirty is not null;
 

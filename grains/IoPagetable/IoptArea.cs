@@ -24,6 +24,13 @@ internal enum IommuProt : byte
     All = Read | Write | Cache,
 }
 
+/// <summary>What permissions permit.</summary>
+internal static class IommuProts
+{
+    /// <summary>Whether DMA may do anything at all: VFIO's type1 interface can map memory that it may not.</summary>
+    public static bool CanBeAccessed(this IommuProt prot) => (prot & (IommuProt.Read | IommuProt.Write)) != 0;
+}
+
 /// <summary>One mapped range of IOVAs.</summary>
 internal sealed class IoptArea(IovaRange range, IoptPages pages, ulong startByte, IommuProt prot)
 {

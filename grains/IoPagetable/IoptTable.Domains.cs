@@ -12,10 +12,14 @@ internal sealed partial class IoptTable
     private IommuDomain[] _domains = [];
     private int _pinningAccesses;
     private int _unpinnableAreas;
+    private int _inaccessibleAreas;
     private int _areasToAskAbout;
 
     /// <summary>The domains, in the order they were added.</summary>
     public IReadOnlyList<IommuDomain> Domains => _domains;
+
+    /// <summary>The sizes of pages that every domain can map, a bit each; all ones without a domain.</summary>
+    public ulong DomainPageSizes => _domains.Aggregate(ulong.MaxValue, (sizes, domain) => sizes & domain.PageSizeBitmap);
 
     /// <summary>The index of a domain; negative if the table does not have it.</summary>
     public int IndexOf(IommuDomain domain) => Array.IndexOf(_domains, domain);
@@ -114,7 +118,7 @@ internal sealed partial class IoptTable
     // What another domain of the table has pinned need not be looked at again.
     private Errno CheckPinnableAreas(PinLook look)
     {
-        if (_domains.Length > 0 || _unpinnableAreas + _areasToAskAbout == 0)
+        if (_domains.Length > 0 || _unpinnableAreas + _areasToAskAbout + _inaccessibleAreas == 0)
         {
             return Errno.None;
         }
@@ -125,13 +129,22 @@ internal sealed partial class IoptTable
             {
                 return look.Conclude(errno);
             }
+
+            if (!area.Prot.CanBeAccessed())
+            {
+                return look.Conclude(Errno.EINVAL);
+            }
         }
 
         return look.Conclude(Errno.None);
     }
 
+    /// <summary>The first area that a domain can't map because DMA may neither read nor write it, if any.</summary>
+    public IoptArea? FirstInaccessible() => _inaccessibleAreas == 0 ? null : Areas.First(area => !area.Prot.CanBeAccessed());
+
     private void CountUnpinnable(IoptArea area, int change)
     {
+        _inaccessibleAreas += area.Prot.CanBeAccessed() ? 0 : change;
         if (area.Pages.Source is not null)
         {
             _areasToAskAbout += change;

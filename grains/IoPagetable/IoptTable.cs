@@ -92,6 +92,9 @@ internal sealed partial class IoptTable
         }
 
         errno = look?.Conclude(errno) ?? errno;
+
+        // No IOMMU maps what may not be accessed.
+        errno = errno == Errno.None && _domains.Length > 0 && !prot.CanBeAccessed() ? Errno.EINVAL : errno;
         if (errno != Errno.None)
         {
             return errno;

@@ -127,8 +127,16 @@ internal abstract class IommuDriver
         SnapshotFormat.Require(
             snapshot.ApertureStart <= snapshot.ApertureLast && BitOperations.IsPow2(snapshot.PageSize) && snapshot.PageSize <= PageSizes.Page,
             "A domain has an invalid aperture or page size.");
-        return new IommuDomain(snapshot.Iommu, new IovaRange(snapshot.ApertureStart, snapshot.ApertureLast), snapshot.PageSize, snapshot.CanTrackDirty);
+        return CreateDomain(snapshot.Iommu, new IovaRange(snapshot.ApertureStart, snapshot.ApertureLast), snapshot.PageSize, snapshot.CanTrackDirty);
     }
+
+    /// <summary>The sizes of pages that domains of an instance can map, a bit each; 0 for the smallest alone.</summary>
+    /// <param name="instance">The instance.</param>
+    protected virtual ulong PageSizesOf(string instance) => 0;
+
+    /// <summary>Makes a domain.</summary>
+    protected IommuDomain CreateDomain(string instance, IovaRange aperture, ulong pageSize, bool tracksDirty)
+        => new(instance, aperture, pageSize, tracksDirty) { PageSizeBitmap = PageSizesOf(instance) };
 
     /// <summary>Creates a device's hardware, in its initial state.</summary>
     public abstract EmulatedDevice CreateDevice(DeviceDescription device);

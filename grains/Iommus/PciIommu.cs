@@ -30,9 +30,12 @@ internal sealed class PciIommu : IommuDriver
             return Errno.EOPNOTSUPP;
         }
 
-        domain = new IommuDomain(Name, Aperture, PageSizes.Page, tracksDirty);
+        domain = CreateDomain(Name, Aperture, PageSizes.Page, tracksDirty);
         return Errno.None;
     }
+
+    // 4 KiB, 2 MiB and 1 GiB, as on x86 machines.
+    protected override ulong PageSizesOf(string instance) => 0x4020_1000;
 
     public override EmulatedDevice CreateDevice(DeviceDescription device) => new PlainDevice();
 }

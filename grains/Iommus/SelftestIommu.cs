@@ -50,9 +50,12 @@ internal sealed class SelftestIommu : IommuDriver
             return errno;
         }
 
-        domain = new IommuDomain(Name, Aperture, PageSize, tracksDirty);
+        domain = CreateDomain(Name, Aperture, PageSize, tracksDirty);
         return Errno.None;
     }
+
+    // From its own smallest page to half of an address space of 38 bits, as Linux's does.
+    protected override ulong PageSizesOf(string instance) => (1UL << 38) - PageSize;
 
     public override EmulatedDevice CreateDevice(DeviceDescription device) => new SelftestDevice();
 

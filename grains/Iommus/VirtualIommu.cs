@@ -39,7 +39,7 @@ internal sealed class VirtualIommu : IommuDriver
         }
 
         var aperture = new IovaRange(0, ulong.MaxValue >> (IommuDescription.MaxAddressWidth - hardware.AddressWidth));
-        domain = new IommuDomain(InstanceOf(device), aperture, 1UL << BitOperations.TrailingZeroCount(hardware.PageSizes), tracksDirty);
+        domain = CreateDomain(InstanceOf(device), aperture, 1UL << BitOperations.TrailingZeroCount(hardware.PageSizes), tracksDirty);
         return Errno.None;
     }
 

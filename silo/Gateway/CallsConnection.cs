@@ -278,8 +278,12 @@ internal sealed class CallsConnection
             }
         }
 
-        return reply;
+        return reply.Copy is { } copy && GatewayPrograms.IsElsewhere(copy, _program!) ? CopyElsewhere(reply, copy) : reply;
     }
+
+    private IoctlReply CopyElsewhere(IoctlReply reply, UserCopy copy) => _contexts.Programs.Copy(copy, _program!)
+        ? new IoctlReply { ReturnValue = reply.ReturnValue, Argument = reply.Argument, Buffers = reply.Buffers, FailurePoints = reply.FailurePoints }
+        : new IoctlReply { Errno = Errno.EFAULT, Diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.BufferFault, Limit = copy.Memory.Aggregate(0UL, (sum, piece) => sum + piece.Length) } };
 
     // A context's own descriptor is a file without pages.
     private static UserFile? FileOf(Descriptor? descriptor) => descriptor is null ? null : descriptor.File?.File ?? new UserFile("iommufd", IsMemfd: false, 0);

@@ -15,6 +15,9 @@ internal sealed class GatewayProgram(GrainId observer, long number, int process)
     /// <summary>Whether its process has ended, and its memory with it. Of another machine's that is not known.</summary>
     public bool IsGone => process != 0 && LifeOf(process) != _life;
 
+    /// <summary>Its memory, where that is on this machine and the process is still the one that connected.</summary>
+    public ProcessMemory? Memory => process == 0 || IsGone ? null : new ProcessMemory(process);
+
     public void Add(CallsConnection connection)
     {
         lock (_lock)
@@ -130,7 +133,44 @@ internal sealed class GatewayPrograms : IMemoryObserver
         // One that has ended has no memory, and then nothing of it can be pinned, as in Linux.
         return program is null || program.IsGone
             ? new MemoryAnswer(IsKnown: question.Memory <= Volatile.Read(ref _lastNumber))
-            : await program.AskAsync(question.Pieces) ?? new MemoryAnswer(IsKnown: false);
+            : await program.AskAsync(question.Pieces) ?? program.Memory?.Look(question.Pieces) ?? new MemoryAnswer(IsKnown: false);
+    }
+
+    /// <summary>Whether a copy is in memory of another program than the one that asks for it.</summary>
+    public static bool IsElsewhere(UserCopy copy, GatewayProgram asking) => Array.Exists(copy.Memory, piece => piece.Source is { } source && source != asking.Source);
+
+    /// <summary>Makes a copy between programs, which neither of them can make.</summary>
+    /// <returns>Whether all of it was copied: not where a program has ended, or may not be looked into.</returns>
+    public bool Copy(UserCopy copy, GatewayProgram asking)
+    {
+        var at = copy.Buffer;
+        foreach (var piece in copy.Memory)
+        {
+            if (asking.Memory is not { } buffer || MemoryOf(piece, asking) is not var (memory, address)
+                || !(copy.IsWrite ? ProcessMemory.Copy(buffer, at, memory, address, piece.Length) : ProcessMemory.Copy(memory, address, buffer, at, piece.Length)))
+            {
+                return false;
+            }
+
+            at += piece.Length;
+        }
+
+        return true;
+    }
+
+    // Of a program that has ended, the pages of files are left: another program that maps them has them too.
+    private (ProcessMemory Memory, ulong Address)? MemoryOf(UserMemoryPiece piece, GatewayProgram asking)
+    {
+        GatewayProgram? mapping;
+        lock (_lock)
+        {
+            mapping = piece.Source is { } source && source.Observer == _observer ? _byNumber.GetValueOrDefault(source.Number) : asking;
+        }
+
+        return piece.File is not null ? null
+            : mapping?.Memory is { } memory ? (memory, piece.Address)
+            : piece.Mapping is { } shared && asking.Memory is { } own && own.Find(shared) is { } address ? (own, address)
+            : null;
     }
 
     private void Prune()

@@ -82,7 +82,17 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
     private async Task ServeAsync(ConnectionContext connection)
     {
         var program = connection.Features.Get<IConnectionSocketFeature>()!.Socket;
-        var peer = GatewayPeer.Of(program);
+        GatewayPeer peer;
+        try
+        {
+            peer = GatewayPeer.Of(program);
+        }
+        catch (ObjectDisposedException)
+        {
+            // A program that only asked whether a silo answers has gone already.
+            return;
+        }
+
         var output = new FrameOutput(program, why => connection.Abort(new ConnectionAbortedException(why)));
         var input = new FrameInput(connection.Transport.Input);
         _outputs.TryAdd(output, 0);

@@ -30,6 +30,12 @@ internal static partial class Native
     [LibraryImport("libc", EntryPoint = "recv", SetLastError = true)]
     public static unsafe partial nint Receive(int socket, byte* bytes, nint count, int flags);
 
+    [LibraryImport("libc", EntryPoint = "process_vm_readv", SetLastError = true)]
+    public static unsafe partial nint ReadProcess(int process, Vector* local, nuint localCount, Vector* remote, nuint remoteCount, nuint flags);
+
+    [LibraryImport("libc", EntryPoint = "process_vm_writev", SetLastError = true)]
+    public static unsafe partial nint WriteProcess(int process, Vector* local, nuint localCount, Vector* remote, nuint remoteCount, nuint flags);
+
     [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
     public static unsafe partial int Poll(PollRequest* requests, uint count, int milliseconds);
 
@@ -38,6 +44,14 @@ internal static partial class Native
 
     /// <summary>Offset of the 64 bits that belong to the program.</summary>
     public static int EpollDataOffset => EpollEventBytes - sizeof(long);
+
+    /// <summary><c>struct iovec</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Vector
+    {
+        public ulong Start;
+        public ulong Length;
+    }
 
     /// <summary><c>struct pollfd</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]

@@ -18,6 +18,12 @@ internal static class IoctlMarshaller
     /// <param name="memories">Names the memory to the service, where the service may ask about it later.</param>
     public static IoctlRequest CopyIn(uint command, ulong address, ICallerMemory memory, CallerMemories? memories = null)
     {
+        var descriptor = IoctlTable.Find(command);
+        if (descriptor is { Argument: IoctlArgument.Integer })
+        {
+            return new IoctlRequest { Command = command, Argument = BitConverter.GetBytes(address) };
+        }
+
         Span<byte> front = stackalloc byte[256];
         var readable = memory.Read(address, front[..sizeof(uint)]);
         if (readable < sizeof(uint))
@@ -26,11 +32,15 @@ internal static class IoctlMarshaller
         }
 
         var size = BinaryPrimitives.ReadUInt32LittleEndian(front);
+        if (descriptor is { Argument: IoctlArgument.Fixed })
+        {
+            size = Math.Max(size, (uint)descriptor.MinSize);
+        }
+
         var wanted = (int)Math.Clamp(size, sizeof(uint), IoctlLimits.MaxArgumentBytes);
         var buffer = wanted <= front.Length ? front : new byte[wanted];
         readable = memory.Read(address, buffer[..wanted]);
         var argument = buffer[..readable].ToArray();
-        var descriptor = IoctlTable.Find(command);
         return new IoctlRequest
         {
             Command = command,

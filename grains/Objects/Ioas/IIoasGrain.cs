@@ -44,6 +44,15 @@ internal interface IIoasGrain : IObjectGrain
     [Alias("Unmap")]
     ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length);
 
+    /// <summary><c>VFIO_IOMMU_UNMAP_DMA</c>.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="all">Whether everything is unmapped instead; both numbers must be 0 then.</param>
+    /// <returns>Bytes unmapped, also where it fails on the way; where it fails before, the length.</returns>
+    [Alias("UnmapCompat")]
+    ValueTask<ObjectReply> UnmapCompatAsync(ObjectStamp stamp, ulong iova, ulong length, bool all);
+
     /// <summary>Several maps and unmaps of a batch that follow each other: one call instead of one for each.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="steps">What to do, in order.</param>

@@ -69,6 +69,7 @@ internal static class IoasDiagnostics
                 => Failure.Because(DiagnosticReason.ReservedInTheWay, range.Start, range.Last, overlap: reserved),
             Errno.EINVAL when Array.FindIndex(slices, slice => !IsAligned(slice.Address, alignment)) is >= 0 and var index
                 => Failure.Because(DiagnosticReason.MisalignedMemory, slices[index].Address, alignment),
+            Errno.EINVAL when (flags & (IommuIoasMapFlags.Readable | IommuIoasMapFlags.Writeable)) == 0 => Failure.Because(DiagnosticReason.MappingWithoutAccess, (uint)flags),
             _ => NotPinnable(unpinnable ?? slices[0]),
         };
     }
@@ -227,7 +228,9 @@ internal static class IoasDiagnostics
         if (errno != Errno.EADDRINUSE)
         {
             // Anything else is a bug, which no command provokes.
-            return look.Unpinnable is var (slice, mapped) ? NotPinnable(slice, mapped) : Failure.Because(DiagnosticReason.None);
+            return look.Unpinnable is var (slice, mapped) ? NotPinnable(slice, mapped)
+                : errno == Errno.EINVAL && table.FirstInaccessible() is { } area ? Failure.Because(DiagnosticReason.AreaWithoutAccess, overlap: area.Range)
+                : Failure.Because(DiagnosticReason.None);
         }
 
         if (domain.PageSize > table.IovaAlignment && table.FirstMisaligned(domain.PageSize) is { } misaligned)

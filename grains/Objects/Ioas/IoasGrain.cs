@@ -49,6 +49,17 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
     public ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
         => Enter(stamp) is { } ioas ? Reply(Unmap(ioas, iova, length)) : Lost<ObjectReply>();
 
+    public ValueTask<ObjectReply> UnmapCompatAsync(ObjectStamp stamp, ulong iova, ulong length, bool all)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var errno = ioas.UnmapCompat(iova, length, all, out var unmapped);
+        return Answer(ioas, errno, unmapped, errno == Errno.None ? null : IoasDiagnostics.NotUnmapped(ioas.Table, errno, iova, length));
+    }
+
     public ValueTask<IoasStepsReply> RunAsync(ObjectStamp stamp, IoasStep[] steps, bool stopAtFirstError)
     {
         if (Enter(stamp) is not { } ioas)
@@ -106,7 +117,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
         var ranges = new List<IommuIovaRange>();
         var errno = ioas.IovaRanges(room, writableBytes, ranges, out var count, out var alignment);
         var bytes = MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(ranges)).ToArray();
-        return Reply(new IovaRangesReply(errno, count, alignment, bytes, IoasDiagnostics.IovaRanges(errno, room, count, writableBytes)));
+        return Reply(new IovaRangesReply(errno, count, alignment, bytes, IoasDiagnostics.IovaRanges(errno, room, count, writableBytes)) { PageSizes = ioas.Table.DomainPageSizes });
     }
 
     public ValueTask<ObjectReply> AllowIovasAsync(ObjectStamp stamp, uint count, byte[] content)

@@ -106,6 +106,10 @@ internal readonly record struct IovaRangesReply(
     [property: Id(3)] byte[] Ranges,
     [property: Id(4)] IoctlDiagnostic? Diagnostic) : IObjectReply<IovaRangesReply>
 {
+    /// <summary>The sizes of pages that every domain of the IOAS can map, a bit each; all ones without a domain.</summary>
+    [Id(5)]
+    public ulong PageSizes { get; init; }
+
     int? IObjectReply<IovaRangesReply>.Size => null;
 
     /// <inheritdoc/>

@@ -107,6 +107,32 @@ internal sealed partial class IoasModel(long serial = 0)
         return errno;
     }
 
+    /// <summary><c>VFIO_IOMMU_UNMAP_DMA</c>: where large pages are forbidden, as for type1, the range may begin and end inside areas.</summary>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="all">Whether everything is unmapped instead.</param>
+    /// <param name="unmapped">Bytes unmapped, also where it fails on the way; where it fails before, the length that was asked for.</param>
+    public Errno UnmapCompat(ulong iova, ulong length, bool all, out ulong unmapped)
+    {
+        unmapped = length;
+        if (all)
+        {
+            return iova == 0 && length == 0 ? Table.UnmapAll(out unmapped) : Errno.EINVAL;
+        }
+
+        if (Table.LargePagesDisabled)
+        {
+            // An IOVA of 0 has none before it to cut at.
+            ReadOnlySpan<ulong> cuts = [unchecked(iova + length - 1), unchecked(iova - 1)];
+            if (Table.Cut(iova == 0 ? cuts[..1] : cuts) is var errno && errno != Errno.None)
+            {
+                return errno;
+            }
+        }
+
+        return Table.Unmap(iova, length, out unmapped);
+    }
+
     /// <summary>
     /// <c>IOMMU_IOAS_IOVA_RANGES</c>. ENOMEM for more than <see cref="MaxRanges"/>. With EMSGSIZE everything is valid, and ranges are all that have room; with EFAULT the ranges before
     /// the one that could not be written are, and the argument is not copied back.

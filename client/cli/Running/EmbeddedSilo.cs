@@ -1,0 +1,54 @@
+using IommuFd.Silo;
+using IommuFd.Silo.Gateway;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
+
+namespace IommuFd.Cli.Running;
+
+// Nothing of a silo is loaded where one is up: the types are named in methods that do not run then.
+
+/// <summary>A silo in this process, for one program; or none, where a silo is up.</summary>
+internal sealed class EmbeddedSilo : IDisposable
+{
+    private readonly PrivateFolder? _folder;
+
+    private EmbeddedSilo(string socket, PrivateFolder? folder) => (Socket, _folder) = (socket, folder);
+
+    /// <summary>The Unix socket of its gateway, or that of the silo that is up.</summary>
+    public string Socket { get; }
+
+    /// <summary>Starts a silo, unless one is up.</summary>
+    /// <param name="socket">The socket of a silo that is up, or null.</param>
+    public static async Task<EmbeddedSilo> StartUnlessAsync(string? socket)
+    {
+        if (socket is not null)
+        {
+            return new EmbeddedSilo(socket, null);
+        }
+
+        var folder = new PrivateFolder();
+        socket = folder.Socket("gateway.sock");
+        await StartAsync(socket);
+        return new EmbeddedSilo(socket, folder);
+    }
+
+    // The silo ends with this process, at once: its contexts are volatile, so there is nothing to end in order.
+    public void Dispose() => _folder?.Dispose();
+
+    private static Task<IHost> StartAsync(string socket) => SiloHost.StartInProcessAsync(Configure, gateway: new GatewaySettings { Path = socket });
+
+    // stdout and signals are the program's.
+    private static void Configure(ISiloBuilder silo) => silo.Services
+        .Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
+        .AddSingleton<IHostLifetime, NoLifetime>();
+
+    /// <summary>Lets no signal stop the host.</summary>
+    private sealed class NoLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+}

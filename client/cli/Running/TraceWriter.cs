@@ -1,0 +1,122 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.Json;
+using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
+
+namespace IommuFd.Cli.Running;
+
+/// <summary>Writes calls as lines: as strace does, or as JSON.</summary>
+internal sealed class TraceWriter(Stream output, bool isJson) : IDisposable
+{
+    private readonly Stream _output = new BufferedStream(output);
+    private bool _isBroken;
+
+    /// <summary>Writes a call. Once the output can't be written, nothing is: the program goes on without its trace.</summary>
+    public void Write(TraceRecord record)
+    {
+        if (_isBroken)
+        {
+            return;
+        }
+
+        try
+        {
+            _output.Write(isJson ? Json(record) : Encoding.UTF8.GetBytes(Text(record)));
+            _output.WriteByte((byte)'\n');
+            _output.Flush();
+        }
+        catch (IOException exception)
+        {
+            _isBroken = true;
+            Console.Error.WriteLine($"iommufd run: the trace ends here: {exception.Message}");
+        }
+    }
+
+    public void Dispose() => output.Dispose();
+
+    /// <summary>A call in one line: <c>[pid 123] ioctl(3, IOMMU_DESTROY, {size=8, id=1}) = -1 EBUSY (Device or resource busy): IOAS 1 is held by device 2 &lt;23 µs&gt;</c>.</summary>
+    public static string Text(TraceRecord record)
+    {
+        var who = record.Thread == record.Process ? $"pid {record.Process}" : $"pid {record.Process} thread {record.Thread}";
+        var call = record.Kind switch
+        {
+            TraceKind.Ioctl => $"ioctl({record.Descriptor}, {IoctlText.Name(record.Command)}, {IoctlText.Decode(record.Command, record.Argument)})",
+            TraceKind.Open => "open(/dev/iommu)",
+            TraceKind.Close => $"close({record.Descriptor})",
+            _ => $"{Name(record)}({record.Descriptor}, {record.Command} bytes)",
+        };
+        var outcome = record.Errno != Errno.None ? $"-1 {record.Errno} ({Marshal.GetPInvokeErrorMessage((int)record.Errno)}){(record.Text.Length > 0 ? $": {record.Text}" : "")}"
+            : record.Kind == TraceKind.Close ? $"0{(record.Result != 0 ? " (last copy)" : "")}"
+            : $"{record.Result} {IoctlText.Changes(record.Command, record.Argument, record.Answer)}".TrimEnd();
+        return $"[{who}] {call} = {outcome} <{Format.Duration(record.Nanoseconds)}>";
+    }
+
+    private static byte[] Json(TraceRecord record)
+    {
+        using var bytes = new MemoryStream();
+        using (var json = new Utf8JsonWriter(bytes))
+        {
+            json.WriteStartObject();
+            json.WriteNumber("pid", record.Process);
+            json.WriteNumber("tid", record.Thread);
+            json.WriteNumber("startNanoseconds", record.StartNanoseconds);
+            json.WriteNumber("nanoseconds", record.Nanoseconds);
+            json.WriteString("call", Name(record));
+            json.WriteNumber("fd", record.Descriptor);
+            if (record.Kind == TraceKind.Ioctl)
+            {
+                json.WriteString("command", IoctlText.Name(record.Command));
+                json.WriteNumber("number", record.Command);
+                WriteFields(json, "argument", record.Known, record.Argument);
+                WriteFields(json, "answer", record.Known, record.Answer);
+            }
+            else if (record.Kind is TraceKind.Read or TraceKind.Write)
+            {
+                json.WriteNumber("bytes", record.Command);
+            }
+
+            if (record.Kind == TraceKind.Close)
+            {
+                json.WriteBoolean("lastCopy", record.Result != 0);
+            }
+
+            json.WriteNumber("result", record.Errno != Errno.None ? -1 : record.Kind == TraceKind.Close ? 0 : record.Result);
+            json.WriteString("errno", record.Errno == Errno.None ? null : record.Errno.ToString());
+            json.WriteString("why", record.Text.Length == 0 ? null : record.Text);
+            json.WriteStartObject("caller");
+            json.WriteString("file", record.Caller.File.Length == 0 ? null : record.Caller.File);
+            json.WriteNumber("offset", record.Caller.Offset);
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+
+        return bytes.ToArray();
+    }
+
+    private static void WriteFields(Utf8JsonWriter json, string name, IoctlDescriptor? command, byte[] argument)
+    {
+        if (command is null)
+        {
+            json.WriteString(name, Convert.ToHexStringLower(argument));
+            return;
+        }
+
+        json.WriteStartObject(name);
+        foreach (var field in command.Fields.TakeWhile(field => field.Offset + field.Size <= argument.Length))
+        {
+            if (field.IsSigned)
+            {
+                json.WriteNumber(field.Name, (int)field.Read(argument));
+            }
+            else
+            {
+                json.WriteNumber(field.Name, field.Read(argument));
+            }
+        }
+
+        json.WriteEndObject();
+    }
+
+    private static string Name(TraceRecord record) => record.Kind.ToString().ToLowerInvariant();
+}
