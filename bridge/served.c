@@ -58,9 +58,12 @@ static pthread_mutex_t closings_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct closing closings[CLOSINGS];
 static _Atomic size_t closings_count;
 
-static void end_closing(size_t at, bool last)
+static void end_closing(size_t at, bool over)
 {
     struct closing *closing = &closings[at];
+    bool last = over; /* of some that were closed, the latest was the last copy */
+    for (size_t later = at + 1; later < atomic_load(&closings_count); later++)
+        last = last && closings[later].descriptor.cookie != closing->descriptor.cookie;
     struct turn before = serve_turn((struct turn){&closing->call, closing->target});
     trace_end(&closing->trace, last, 0);
     turn_over(serve_turn(before));
@@ -100,10 +103,10 @@ void settle(bool all)
         bool is_past = all || now_ns() - closing->trace.start > CLOSED_BY_THEN;
         struct turn before = serve_turn((struct turn){&closing->call, closing->target});
         is_past = is_past || (before.call != NULL && before.call->pid == closing->call.pid);
-        bool last = bridge_closed(&closing->descriptor);
+        bool over = bridge_closed(&closing->descriptor);
         closing->target = serve_turn(before).target;
-        if (last || is_past)
-            end_closing(at, last);
+        if (over || is_past)
+            end_closing(at, over);
         else
             at++;
     }
