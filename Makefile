@@ -58,7 +58,8 @@ api: sdk ## Accepts the public API of the SDK and the contracts as it is now, in
 	@$(call build,tests/unit)
 	IOMMUFD_ACCEPT_API=$(CURDIR)/tests/unit/Architecture dotnet test tests/unit -c $(CONFIGURATION) --no-build --nologo --filter FullyQualifiedName~PublicApi
 
-bench: sdk postgres ## Runs the benchmarks: ratios to Orleans' own speed, in one run.
+bench: sdk postgres bridge ## Runs the benchmarks: ratios to Orleans' own speed, in one run.
+	@$(MAKE) --no-print-directory -s -C bench/programs
 	@$(call build,bench)
 	dotnet $(call built,IommuFd.Bench)/IommuFd.Bench.dll $(ARGS)
 

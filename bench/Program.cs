@@ -26,6 +26,7 @@ using (var silo = await SiloHost.StartInProcessAsync())
     await MappingSection.RunAsync(run);
     await DeviceSection.RunAsync(run);
     await GuestSection.RunAsync(run);
+    await ProgramsSection.RunAsync(run);
     await ReleaseSection.RunAsync(run);
     await MemorySection.RunAsync(run);
     await DurableSection.RunAsync(run);

@@ -8,10 +8,14 @@
 __extension__ typedef unsigned __int128 wide;
 
 /* A command's rows in the table. */
+/* What an ioctl's third argument is. */
+enum { ARGUMENT_SIZED, ARGUMENT_INTEGER, ARGUMENT_FIXED };
+
 struct command {
     uint16_t minimum;
     uint8_t buffers, files;
     struct reader rows;
+    uint8_t argument;
 };
 
 struct argument {
@@ -21,7 +25,7 @@ struct argument {
     uint8_t data[MAX_ARGUMENT + 8];
 };
 
-static bool find_command(struct channel *channel, uint32_t number, struct command *command)
+static void find_command(struct channel *channel, uint32_t number, struct command *command)
 {
     struct reader table = {.at = channel->table, .end = channel->table + channel->table_bytes};
     uint16_t count = get_u16(&table);
@@ -31,12 +35,14 @@ static bool find_command(struct channel *channel, uint32_t number, struct comman
         command->minimum = get_u16(&table);
         command->buffers = get_u8(&table);
         command->files = get_u8(&table);
+        command->argument = get_u8(&table);
+        get(&table, 3);
         command->rows = table;
-        if (there == number)
-            return !table.failed;
+        if (there == number && !table.failed)
+            return;
         get(&table, 20U * command->buffers + 8U * command->files);
     }
-    return false;
+    *command = (struct command){.argument = ARGUMENT_SIZED};
 }
 
 /* A field of the argument. Behind the argument's bytes is zero, as for the kernel. */
@@ -68,8 +74,13 @@ static uint64_t buffer_length(uint8_t rule, uint64_t a, uint64_t b, uint16_t fac
 }
 
 /* Reads the argument: mostly one system call, in which its size is found too. */
-static void read_argument(struct argument *argument, uint64_t address)
+static void read_argument(struct argument *argument, uint64_t address, const struct command *command)
 {
+    if (command->argument == ARGUMENT_INTEGER) {
+        *argument = (struct argument){.address = 0, .bytes = sizeof address, .size = 0};
+        memcpy(argument->data, &address, sizeof address);
+        return;
+    }
     size_t first = PAGE - address % PAGE;
     first = first > 256 ? 256 : first < 4 ? 4 : first;
     argument->address = address;
@@ -77,6 +88,8 @@ static void read_argument(struct argument *argument, uint64_t address)
     if (argument->bytes < sizeof argument->size)
         return;
     memcpy(&argument->size, argument->data, sizeof argument->size);
+    if (command->argument == ARGUMENT_FIXED && argument->size < command->minimum)
+        argument->size = command->minimum;
     size_t wanted = argument->size < 4 ? 4 : argument->size > MAX_ARGUMENT ? MAX_ARGUMENT : argument->size;
     if (wanted <= argument->bytes)
         argument->bytes = wanted;
@@ -192,11 +205,10 @@ static uint8_t put_file(struct writer *out, struct command *command, const struc
     return 0;
 }
 
-static void put_request(struct channel *channel, const struct descriptor *descriptor, uint32_t number, const struct argument *argument,
-    const struct fault *fault)
+static void put_request(struct channel *channel, const struct descriptor *descriptor, uint32_t number, struct command *command,
+    const struct argument *argument, const struct fault *fault)
 {
     struct writer *out = request_begin(channel, IOCTL);
-    struct command command = {0};
     uint32_t writable = 0;
     uint8_t counts[3] = {scan_tail(argument, &channel->in), 0, 0};
     if (argument->bytes >= sizeof argument->size)
@@ -213,10 +225,8 @@ static void put_request(struct channel *channel, const struct descriptor *descri
         put_u32(out, fault->errno_);
     }
     put_bytes(out, argument->data, argument->bytes);
-    if (find_command(channel, number, &command)) {
-        counts[1] = put_buffers(out, &command, argument);
-        counts[2] = put_file(out, &command, argument);
-    }
+    counts[1] = put_buffers(out, command, argument);
+    counts[2] = put_file(out, command, argument);
     if (!out->failed) {
         memcpy(out->data + head, counts, sizeof counts);
         out->data[head + 3] = (uint8_t)((settings()->trace[0] != '\0' ? 1 : 0) | (fault != NULL ? 4 : 0));
@@ -226,6 +236,7 @@ static void put_request(struct channel *channel, const struct descriptor *descri
 int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t address)
 {
     struct argument argument;
+    struct command known;
     struct reader answer;
     struct fault fault;
     uint32_t points = 0;
@@ -238,8 +249,9 @@ int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t
     if (channel == NULL)
         return -1;
     bool fails = fault_of(command, &fault);
-    read_argument(&argument, address);
-    put_request(channel, descriptor, command, &argument, fails ? &fault : NULL);
+    find_command(channel, command, &known);
+    read_argument(&argument, address, &known);
+    put_request(channel, descriptor, command, &known, &argument, fails ? &fault : NULL);
     if (request_call(channel, &answer) == 0)
         result = take_answer(channel, &answer, address, &points);
     int error = errno;

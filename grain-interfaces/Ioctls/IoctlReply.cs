@@ -28,7 +28,7 @@ public sealed record UserBufferWrite([property: Id(0)] ulong Address, [property:
 public sealed record UserCopy([property: Id(0)] ulong Buffer, [property: Id(1)] UserMemoryPiece[] Memory, [property: Id(2)] bool IsWrite);
 
 /// <summary>The reply to an ioctl. The errno, the return value and the bytes are the contract; the diagnostic is for people.</summary>
-[GenerateSerializer, Immutable, Alias("IommuFd.IoctlReply")]
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, Alias("IommuFd.IoctlReply")]
 public sealed class IoctlReply
 {
     /// <summary>Success with nothing to copy back. Replies are immutable, so all such ioctls share it.</summary>

@@ -7,16 +7,15 @@ namespace IommuFd.GrainInterfaces.Wire;
 /// <summary>Sends frames on a connection. Thread-safe. A client that does not read is cut off: it slows nobody, and what waits for it is bounded.</summary>
 /// <param name="socket">The connection.</param>
 /// <param name="cut">Ends it; gets why.</param>
-internal sealed class FrameOutput(Socket socket, Action<string> cut)
+/// <param name="patience">How long the peer may take no bytes.</param>
+internal sealed class FrameOutput(Socket socket, Action<string> cut, TimeSpan patience)
 {
     private const int MaxWaiting = 64 << 20;
-
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     private readonly Lock _lock = new();
     private FrameWriter _next = new();
     private FrameWriter _other = new();
-    private Task _sending = Task.CompletedTask;
+    private TaskCompletionSource? _sent;
     private bool _isSending;
     private bool _isClosed;
 
@@ -45,15 +44,26 @@ internal sealed class FrameOutput(Socket socket, Action<string> cut)
             _isSending = true;
         }
 
-        _sending = SendAsync();
+        _ = SendAsync();
     }
 
     /// <summary>Sends a last frame, and ends.</summary>
     public async Task ByeAsync(uint tag, ByeReason reason, string text)
     {
         Send((tag, reason, text), static (writer, bye) => Bye.Write(writer, bye.tag, bye.reason, bye.text));
-        Close();
-        await _sending;
+        TaskCompletionSource sent;
+        lock (_lock)
+        {
+            _isClosed = true;
+            if (!_isSending)
+            {
+                return;
+            }
+
+            sent = _sent ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        await sent.Task;
     }
 
     /// <summary>From now on, sends nothing more.</summary>
@@ -77,6 +87,7 @@ internal sealed class FrameOutput(Socket socket, Action<string> cut)
                     if (_next.Written.IsEmpty)
                     {
                         _isSending = false;
+                        _sent?.TrySetResult();
                         return;
                     }
 
@@ -87,7 +98,7 @@ internal sealed class FrameOutput(Socket socket, Action<string> cut)
                 for (var left = full.Written; !left.IsEmpty;)
                 {
                     var sent = socket.SendAsync(left);
-                    left = left[(sent.IsCompletedSuccessfully ? sent.Result : await sent.AsTask().WaitAsync(Patience))..];
+                    left = left[(sent.IsCompletedSuccessfully ? sent.Result : await sent.AsTask().WaitAsync(patience))..];
                 }
 
                 full.Clear();
@@ -95,12 +106,22 @@ internal sealed class FrameOutput(Socket socket, Action<string> cut)
         }
         catch (TimeoutException)
         {
-            Cut($"a client did not read its answers for {Patience.TotalSeconds} s");
+            Fail();
+            Cut($"a client did not read its answers for {patience.TotalSeconds} s");
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
             // The client has gone.
-            Close();
+            Fail();
+        }
+    }
+
+    private void Fail()
+    {
+        lock (_lock)
+        {
+            (_isClosed, _isSending) = (true, false);
+            _sent?.TrySetResult();
         }
     }
 

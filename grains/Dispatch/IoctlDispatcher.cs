@@ -11,7 +11,6 @@ using IommuFd.Grains.Objects.Vdevices;
 using IommuFd.Grains.Objects.Veventqs;
 using IommuFd.Grains.Objects.Viommus;
 using IommuFd.Grains.Selftest;
-using IommuFd.Grains.Vfio.Compat;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Dispatch;

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
+using IommuFd.Silo.Gateway.Descriptors;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
@@ -14,7 +15,7 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     private const int MaxProofs = 4096;
 
     private readonly ConcurrentDictionary<Guid, Descriptor> _descriptors = new();
-    private readonly ConcurrentDictionary<Guid, (OpenedContext Opened, IommuFile File)> _claims = new();
+    private readonly ConcurrentDictionary<Guid, (OpenedContext Opened, IommuFile File, CallsConnection Holder)> _claims = new();
     private readonly ConcurrentDictionary<Guid, TaskCompletionSource<Descriptor>> _proofs = new();
     private readonly Quota _open = new(settings.MaxContexts, "open contexts");
     private readonly IommufdClient _client = new(grains);
@@ -87,20 +88,25 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
             _open.Leave(descriptor.Opened.Owner);
             logger.ContextClosed(descriptor.Opened.Owner, descriptor.Opened.Context.Handle.Key.Tag);
         }
+
+        descriptor.Release();
     }
 
     /// <summary>Keeps a file that an ioctl has opened until its descriptor claims it.</summary>
+    /// <param name="opened">The context.</param>
+    /// <param name="file">The file.</param>
+    /// <param name="holder">The connection that the claim is sent on.</param>
     /// <returns>The claim.</returns>
-    public Guid Hold(OpenedContext opened, NewFile file)
+    public Guid Hold(OpenedContext opened, NewFile file, CallsConnection holder)
     {
         var claim = ContextHandle.NewRandom().Value;
-        _claims[claim] = (opened, opened.Context.FileOf(file));
+        _claims[claim] = (opened, opened.Context.FileOf(file), holder);
         _ = DiscardLateAsync(claim);
         return claim;
     }
 
     /// <summary>Takes the file of a claim.</summary>
-    public (OpenedContext Opened, IommuFile File)? Take(Guid claim) => _claims.TryRemove(claim, out var held) ? held : null;
+    public (OpenedContext Opened, IommuFile File)? Take(Guid claim) => _claims.TryRemove(claim, out var held) ? (held.Opened, held.File) : null;
 
     /// <summary>Undoes the ioctl that has opened a file which gets no descriptor.</summary>
     /// <returns>False without such a claim.</returns>
@@ -123,6 +129,10 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
 
         return true;
     }
+
+    /// <summary>Discards what was opened for a program that has gone before it took it.</summary>
+    public Task DiscardAllAsync(CallsConnection holder)
+        => Task.WhenAll(_claims.Where(claim => claim.Value.Holder == holder).Select(claim => DiscardAsync(claim.Key)));
 
     /// <summary>A nonce has come by a descriptor.</summary>
     public void Prove(Guid nonce, Descriptor descriptor)

@@ -20,9 +20,13 @@ internal sealed record GatewayPeer(string Identity, int User, int Process)
         return new GatewayPeer($"user {credentials[1]}", credentials[1], credentials[0]);
     }
 
-    /// <summary>The peer as one that connects for a program in another process: a process of the same user, or any of root's.</summary>
-    /// <param name="process">The process; 0, one that has ended or one of another user stand for the peer's own.</param>
-    public GatewayPeer For(int process) => process != 0 && UserOf(process) is { } user && (User == 0 || user == User) ? this with { Process = process } : this;
+    // The silo looks into the memory of processes. What a user's silo may look into is what that user may; root's may look into everything, and so believes
+    // only root.
+
+    /// <summary>The peer as one that connects for a program in another process: a process of the same user, or any for root.</summary>
+    /// <param name="process">The process; 0, one that has ended or one that is not believed stand for the peer's own.</param>
+    public GatewayPeer For(int process)
+        => process != 0 && UserOf(process) is { } user && (User == 0 || (user == User && !Environment.IsPrivilegedProcess)) ? this with { Process = process } : this;
 
     /// <summary>The program's name as people see it: that of the process, and its id.</summary>
     /// <param name="claimed">What the program calls itself, for one that can't be looked at.</param>

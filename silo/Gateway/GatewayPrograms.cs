@@ -8,12 +8,25 @@ internal sealed class GatewayProgram(GrainId observer, long number, int process)
     private readonly Lock _lock = new();
     private readonly List<CallsConnection> _connections = [];
     private readonly string? _life = process == 0 ? null : LifeOf(process);
+    private readonly MemorySource _source = new(observer, number);
+
+    public long Number => number;
+
+    /// <summary>Whether the service knows its memory, and may ask for it from now on.</summary>
+    public bool IsNamed { get; private set; }
 
     /// <summary>Its memory's name for the service.</summary>
-    public MemorySource Source { get; } = new(observer, number);
+    public MemorySource Name()
+    {
+        IsNamed = true;
+        return _source;
+    }
 
     /// <summary>Whether its process has ended, and its memory with it. Of another machine's that is not known.</summary>
     public bool IsGone => process != 0 && LifeOf(process) != _life;
+
+    /// <summary>Whether memory is this program's.</summary>
+    public bool Is(MemorySource source) => source == _source;
 
     /// <summary>Its memory, where that is on this machine and the process is still the one that connected.</summary>
     public ProcessMemory? Memory => process == 0 || IsGone ? null : new ProcessMemory(process);
@@ -82,7 +95,7 @@ internal sealed class GatewayPrograms : IMemoryObserver
     private readonly Lock _lock = new();
     private readonly Dictionary<(string Identity, ulong Program), GatewayProgram> _byName = [];
 
-    // Those with connections, and those that have none but may not have ended.
+    // Those with connections, and those that have none but have mapped memory and may not have ended.
     private readonly Dictionary<long, GatewayProgram> _byNumber = [];
     private readonly GrainId _observer;
     private long _lastNumber;
@@ -117,6 +130,10 @@ internal sealed class GatewayPrograms : IMemoryObserver
             if (program.Remove(connection))
             {
                 _byName.Remove((identity, name));
+                if (!program.IsNamed)
+                {
+                    _byNumber.Remove(program.Number);
+                }
             }
         }
     }
@@ -137,7 +154,7 @@ internal sealed class GatewayPrograms : IMemoryObserver
     }
 
     /// <summary>Whether a copy is in memory of another program than the one that asks for it.</summary>
-    public static bool IsElsewhere(UserCopy copy, GatewayProgram asking) => Array.Exists(copy.Memory, piece => piece.Source is { } source && source != asking.Source);
+    public static bool IsElsewhere(UserCopy copy, GatewayProgram asking) => Array.Exists(copy.Memory, piece => piece.Source is { } source && !asking.Is(source));
 
     /// <summary>Makes a copy between programs, which neither of them can make.</summary>
     /// <returns>Whether all of it was copied: not where a program has ended, or may not be looked into.</returns>

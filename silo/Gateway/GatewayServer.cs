@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
+using IommuFd.Silo.Gateway.Descriptors;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
@@ -17,8 +18,6 @@ namespace IommuFd.Silo.Gateway;
 /// <summary>The silo's door for programs outside .NET (docs/protocol.md).</summary>
 internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings settings, GatewaySocket socket, HandleSeal seal) : IHostedService, IAsyncDisposable
 {
-    private static readonly TimeSpan HelloPatience = TimeSpan.FromSeconds(5);
-
     private readonly GatewayContexts _contexts = new(silo.GetRequiredService<IGrainFactory>(), settings, seal, silo.GetRequiredService<ILogger<GatewayContexts>>());
     private readonly ILogger _logger = silo.GetRequiredService<ILogger<GatewayServer>>();
     private readonly ConcurrentDictionary<FrameOutput, byte> _outputs = new();
@@ -73,6 +72,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
 
     public async ValueTask DisposeAsync()
     {
+        _descriptors?.Dispose();
         if (_application is not null)
         {
             await _application.DisposeAsync();
@@ -93,7 +93,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
             return;
         }
 
-        var output = new FrameOutput(program, why => connection.Abort(new ConnectionAbortedException(why)));
+        var output = new FrameOutput(program, why => connection.Abort(new ConnectionAbortedException(why)), settings.ReadPatience);
         var input = new FrameInput(connection.Transport.Input);
         _outputs.TryAdd(output, 0);
         try
@@ -112,6 +112,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         }
         finally
         {
+            output.Close();
             _outputs.TryRemove(output, out _);
             _contexts.Connections.Leave(peer.Identity);
         }
@@ -120,9 +121,8 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
     private async Task ServeAsync(ConnectionContext connection, GatewayPeer peer, FrameInput input, FrameOutput output)
     {
         Hello? hello = null;
-        using (var patience = CancellationTokenSource.CreateLinkedTokenSource(connection.ConnectionClosed))
+        using (var patience = new CancellationTokenSource(settings.HelloPatience))
         {
-            patience.CancelAfter(HelloPatience);
             try
             {
                 if (!await input.ReadAsync(frame => hello = frame.Kind == FrameKind.Hello ? Hello.Read(frame.Body) : throw FrameException.Malformed("the first frame is not HELLO"), 1, patience.Token))
@@ -130,9 +130,9 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
                     return;
                 }
             }
-            catch (OperationCanceledException) when (!connection.ConnectionClosed.IsCancellationRequested)
+            catch (OperationCanceledException) when (patience.IsCancellationRequested)
             {
-                throw FrameException.Malformed($"no HELLO within {HelloPatience.TotalSeconds} s");
+                throw FrameException.Malformed($"no HELLO within {settings.HelloPatience.TotalSeconds} s");
             }
         }
 
@@ -145,7 +145,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         var welcome = Welcome(CommandTable.Bytes);
         output.Send((welcome, input.Tag), static (writer, greeting) => greeting.welcome.Write(writer, greeting.Tag));
         input.MaxBody = MaxBody;
-        await new CallsConnection(_contexts, connection, output, peer.For(hello.Process), hello).RunAsync(input);
+        await new CallsConnection(_contexts, output, peer.For(hello.Process), hello).RunAsync(input);
     }
 
     /// <summary>Bytes of a body: a batch of ioctls with some large buffers.</summary>

@@ -30,6 +30,12 @@ public sealed class GatewaySettings : IValidatableObject
     [Range(1 << 20, 1 << 30)]
     public int MaxBytesUnderWay { get; set; } = 32 << 20;
 
+    /// <summary>How long a connection may take to say what it is.</summary>
+    internal TimeSpan HelloPatience { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long a client may leave its answers unread.</summary>
+    internal TimeSpan ReadPatience { get; set; } = TimeSpan.FromSeconds(10);
+
     /// <summary>Whether there is a gateway.</summary>
     internal bool IsOn => !string.IsNullOrEmpty(Path);
 

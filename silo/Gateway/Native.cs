@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace IommuFd.Silo.Gateway;
 
@@ -22,10 +23,10 @@ internal static partial class Native
     public static partial int EpollCreate(int flags);
 
     [LibraryImport("libc", EntryPoint = "epoll_ctl", SetLastError = true)]
-    public static unsafe partial int EpollControl(int epoll, int operation, int fileDescriptor, byte* epollEvent);
+    public static unsafe partial int EpollControl(SafeFileHandle epoll, int operation, int fileDescriptor, byte* epollEvent);
 
     [LibraryImport("libc", EntryPoint = "epoll_wait", SetLastError = true)]
-    public static unsafe partial int EpollWait(int epoll, byte* events, int count, int milliseconds);
+    public static unsafe partial int EpollWait(SafeFileHandle epoll, byte* events, int count, int milliseconds);
 
     [LibraryImport("libc", EntryPoint = "recv", SetLastError = true)]
     public static unsafe partial nint Receive(int socket, byte* bytes, nint count, int flags);

@@ -35,6 +35,7 @@ public sealed class ConformanceTests(SiloFixture silo) : IClassFixture<SiloFixtu
     [InlineData("nest", 500, 30_992)]
     [InlineData("queue", 500, 33_889)]
     [InlineData("sparse", 500, 33_045)]
+    [InlineData("vfio", 500, 31_439)]
     public async Task Every_ioctl_of_a_group_gets_the_errno_and_the_bytes_that_Linux_gave(string group, int sequences, int ioctls)
     {
         var tally = await ConformanceCommand.RunAsync(silo.Client, [TracePath(group)], listed: 3);

@@ -37,7 +37,7 @@ public sealed class BridgeTests(GatewayFixture gateway)
         => ExpectReplayed(group, await Programs.RunBridgedAsync(gateway.Socket, Programs.Built("replay"), Programs.FeedTraces(group)));
 
     /// <summary>The groups of traces that C programs replay.</summary>
-    public static TheoryData<string> Groups => ["core", "ioas", "dev", "nest", "queue", "sparse"];
+    public static TheoryData<string> Groups => ["core", "ioas", "dev", "nest", "queue", "sparse", "vfio"];
 
     /// <summary>The replayer has replayed all of a group, and found no difference.</summary>
     internal static void ExpectReplayed(string group, Outcome outcome)

@@ -42,12 +42,17 @@ internal sealed partial class ProgramProcess : IDisposable
 
     /// <summary>Runs the program to its end.</summary>
     /// <returns>Its exit status; 128 and the signal's number if a signal ended it.</returns>
-    public async Task<int> RunAsync(string socket, string? trace, bool isDurable, string[] program)
+    public async Task<int> RunAsync(string socket, string? trace, bool isDurable, string[] program, IEnumerable<KeyValuePair<string, string>> environment)
     {
         var start = new ProcessStartInfo(_files.Launcher, ["--socket", socket, "--bridge", _files.Bridge, .. isDurable ? ["--durable"] : Array.Empty<string>(), "--", .. program]);
         if (trace is not null)
         {
             start.Environment["IOMMUFD_TRACE"] = trace;
+        }
+
+        foreach (var (name, value) in environment)
+        {
+            start.Environment[name] = value;
         }
 
         lock (_early)

@@ -47,6 +47,7 @@ internal static class RunCommand
         {
             ProgramArgument, SocketOption, ConnectionOptions.DurableOption, BridgeOption, TraceOption, OutputOption, JsonOption, LeakOption,
         };
+        FaultOptions.AddTo(command);
         command.SetAction(async (options, _) =>
         {
             try
@@ -77,7 +78,7 @@ internal static class RunCommand
             leaks?.Add(record);
         }))
         {
-            status = await program.RunAsync(silo.Socket, trace?.Path, options.GetValue(ConnectionOptions.DurableOption), options.GetValue(ProgramArgument)!);
+            status = await program.RunAsync(silo.Socket, trace?.Path, options.GetValue(ConnectionOptions.DurableOption), options.GetValue(ProgramArgument)!, FaultOptions.EnvironmentOf(options));
         }
 
         if (leaks is null)

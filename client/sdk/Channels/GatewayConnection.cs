@@ -26,7 +26,7 @@ internal sealed class GatewayConnection : IDisposable
     private GatewayConnection(Socket socket, string path)
     {
         (_socket, _path) = (socket, path);
-        _output = new FrameOutput(socket, why => End(why));
+        _output = new FrameOutput(socket, End, TimeSpan.FromSeconds(10));
         _input = new FrameInput(PipeReader.Create(new NetworkStream(socket)));
     }
 

@@ -229,7 +229,7 @@ internal static class IoasDiagnostics
         {
             // Anything else is a bug, which no command provokes.
             return look.Unpinnable is var (slice, mapped) ? NotPinnable(slice, mapped)
-                : errno == Errno.EINVAL && table.FirstInaccessible() is { } area ? Failure.Because(DiagnosticReason.AreaWithoutAccess, overlap: area.Range)
+                : errno == Errno.EINVAL && table.FirstInaccessible() is { } forbidden ? Failure.Because(DiagnosticReason.AreaWithoutAccess, overlap: forbidden.Range)
                 : Failure.Because(DiagnosticReason.None);
         }
 

@@ -17,7 +17,7 @@ public sealed class WrongHandleTests(ClusterFixture fixture) : IClassFixture<Clu
         var grain = fixture.Cluster.GrainFactory.GetGrain<IContextGrain>(context.Handle.Key.Value);
         foreach (var handle in (ContextHandle[])[ContextHandle.NewRandom(), new ContextHandle(context.Handle.Key.Value), default])
         {
-            var calls = new ContextCalls(grain, handle);
+            var calls = new GrainCalls(grain, handle);
             var first = new ReferenceId(1);
             var target = new FileTarget(context.Handle.Key, first, ObjectType.FaultQueue, ioas);
             Assert.Equal(

@@ -57,6 +57,17 @@ internal static class Others
         }) { Value = 4, Limit = 1, Id = 3 },
         new("VFIO_IOAS with a reserved field", Errno.EOPNOTSUPP, ReservedNotZero, "a reserved field is 0x3, it must be 0", w => w.Ioctl(IommuCommand.VfioIoas, new IommuVfioIoas { Reserved = 3 })) { Value = 3 },
         new("VFIO_IOAS by an unknown op", Errno.EOPNOTSUPP, UnsupportedOp, "op 9 is not supported", w => w.Ioctl(IommuCommand.VfioIoas, new IommuVfioIoas { Op = 9 })) { Value = 9 },
+        new("SET_IOMMU to a kind that VFIO has elsewhere", Errno.EINVAL, UnknownIommuType, "8 is no kind of IOMMU that VFIO knows here: type1 is 1, type1v2 is 3",
+            w => w.Send(new IoctlRequest { Command = (uint)VfioCommand.SetIommu, Argument = BitConverter.GetBytes(8UL) })) { Value = 8 },
+        new("a page table of what VFIO has mapped without access", Errno.EINVAL, AreaWithoutAccess, "DMA may neither read nor write [0x1000000, 0x1000FFF], and no page table can map that", w => w
+            .With(w => w.Ioctl(IommuCommand.VfioIoas, new IommuVfioIoas { IoasId = 1, Op = (ushort)IommuVfioIoasOp.Set }))
+            .With(w => w.Send(new IoctlRequest
+            {
+                Command = (uint)VfioCommand.IommuMapDma,
+                Argument = UapiStruct.ToBytes(new VfioIommuType1DmaMap { Argsz = 32, Vaddr = Memory, Iova = Aperture, Size = Page }),
+                Buffers = [new UserBuffer { Address = Memory, Length = Page, ReadableBytes = Page, WritableBytes = Page }],
+            }))
+            .Test(IommuTestOp.MockDomain, 1, default(IommuTestMockDomain))) { Id = 1, Overlap = new(Aperture, Aperture + Page - 1) },
         new("VFIO_IOAS where none is set", Errno.ENODEV, NoCompatIoas, "no compatibility IOAS is set", w => w.Ioctl(IommuCommand.VfioIoas, new IommuVfioIoas { Op = (ushort)IommuVfioIoasOp.Get })),
 
         new("a read of a file that leads nowhere", Errno.EBADF, FileLeadsNowhere, "the file was closed, or leads to no object of an open context",

@@ -84,6 +84,9 @@ internal sealed class FakeIoas : IIoasGrain
     public ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
         => Noted("Unmap", stamp).UnmapAsync(stamp, iova, length);
 
+    public ValueTask<ObjectReply> UnmapCompatAsync(ObjectStamp stamp, ulong iova, ulong length, bool all)
+        => Noted("UnmapCompat", stamp).UnmapCompatAsync(stamp, iova, length, all);
+
     public ValueTask<IoasStepsReply> RunAsync(ObjectStamp stamp, IoasStep[] steps, bool stopAtFirstError)
         => Noted("Run", stamp).RunAsync(stamp, steps, stopAtFirstError);
 

@@ -30,15 +30,15 @@ public sealed class IoctlTableTests
     }
 
     [Fact]
-    public void Commands_are_at_0x3B80_to_0x3B94_and_0x3BA0_and_the_numbers_between_are_unused()
+    public void Commands_are_at_0x3B80_to_0x3B94_and_0x3BA0_with_those_of_type1_and_the_numbers_between_are_unused()
     {
         for (uint number = 0; number <= 0xFF; number++)
         {
             var found = IoctlTable.Find(0x3B00 | number);
-            Expect.Equal(number is (>= 0x80 and <= 0x94) or 0xA0, found is not null, $"whether 0x3B{number:X2} is a command");
+            Expect.Equal(number is (>= 0x80 and <= 0x94) or 0xA0 or (>= 0x64 and <= 0x66) or (>= 0x70 and <= 0x72), found is not null, $"whether 0x3B{number:X2} is a command");
             if (found is not null)
             {
-                Expect.Equal(0x3B00 | number, (uint)found.Command, $"the command found for 0x3B{number:X2}");
+                Expect.Equal(0x3B00 | number, found.Number, $"the command found for 0x3B{number:X2}");
             }
         }
     }

@@ -2,7 +2,7 @@ using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
-namespace IommuFd.Silo.Gateway;
+namespace IommuFd.Silo.Gateway.Descriptors;
 
 /// <summary>A context that a program has opened, with the queues of which files are open.</summary>
 internal sealed class OpenedContext(IommuContext context, string owner)
@@ -73,7 +73,7 @@ internal sealed class Descriptor : IAsyncDisposable
     /// <summary>Whether it can be read.</summary>
     public bool IsQueue => _file is { Target.Type: not ObjectType.Access };
 
-    /// <summary>Completes when the file is closed.</summary>
+    /// <summary>Completes when the file is closed, and counts no more.</summary>
     public Task Released => _released.Task;
 
     /// <summary>Whether every copy of the descriptor is closed.</summary>
@@ -143,6 +143,11 @@ internal sealed class Descriptor : IAsyncDisposable
     {
         lock (_lock)
         {
+            if (!_isMarked)
+            {
+                return;
+            }
+
             _isMarked = false;
         }
 
@@ -208,8 +213,9 @@ internal sealed class Descriptor : IAsyncDisposable
     {
         await _end.CancelAsync();
         await (_file is null ? _opened.Context.DisposeAsync() : _file.DisposeAsync());
-        _released.SetResult();
         _end.Dispose();
-        _socket.Dispose();
     }
+
+    /// <summary>Tells those who wait for it that it is closed.</summary>
+    public void Release() => _released.SetResult();
 }

@@ -5,14 +5,12 @@ using IommuFd.GrainInterfaces.Wire;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
-namespace IommuFd.Silo.Gateway;
+namespace IommuFd.Silo.Gateway.Descriptors;
 
 /// <summary>Accepts descriptors: each connection is a file descriptor of a program's.</summary>
 internal sealed class DescriptorListener : IDisposable
 {
     private const int Backlog = 512;
-
-    private static readonly TimeSpan HelloPatience = TimeSpan.FromSeconds(5);
 
     private readonly GatewayContexts _contexts;
     private readonly Socket _listener;
@@ -71,28 +69,34 @@ internal sealed class DescriptorListener : IDisposable
         {
             _contexts.Connections.Enter(socket.Peer.Identity);
             _sockets.Add(socket);
-            await Task.WhenAny(opening.Task, socket.Over).WaitAsync(HelloPatience);
+            await WaitAsync(Task.WhenAny(opening.Task, socket.Over));
             if (opening.Task.IsCompletedSuccessfully)
             {
                 var (hello, first) = await opening.Task;
                 await ServeAsync(socket, greeting, hello, first);
             }
         }
-        catch (TimeoutException)
-        {
-            // It has not said what it is.
-        }
         catch (FrameException exception)
         {
             _logger.ConnectionEnded(socket.Peer.Identity, socket.Peer.Process, exception.Message);
-            var writer = new FrameWriter();
-            Bye.Write(writer, 0, exception.Reason, exception.Message);
-            socket.Send(writer.Written.Span);
+            socket.Bye(exception);
         }
         finally
         {
             socket.Dispose();
             _contexts.Connections.Leave(socket.Peer.Identity);
+        }
+    }
+
+    private async Task WaitAsync(Task said)
+    {
+        try
+        {
+            await said.WaitAsync(_contexts.Settings.HelloPatience);
+        }
+        catch (TimeoutException)
+        {
+            throw FrameException.Malformed($"not HELLO and then OPEN or CLAIM within {_contexts.Settings.HelloPatience.TotalSeconds} s");
         }
     }
 
@@ -202,6 +206,10 @@ internal sealed class DescriptorListener : IDisposable
             else if (!opening.Task.IsCompleted)
             {
                 opening.SetResult((_hello, Opening.Read(kind, tag, body.Span)));
+            }
+            else if (kind == FrameKind.Pad)
+            {
+                // It stays unread.
             }
             else if (kind == FrameKind.Prove)
             {

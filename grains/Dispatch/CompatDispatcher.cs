@@ -1,10 +1,10 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
-using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Vfio.Compat;
 using IommuFd.Uapi;
 
-namespace IommuFd.Grains.Vfio.Compat;
+namespace IommuFd.Grains.Dispatch;
 
 // /dev/iommu answers the type1 ioctls of /dev/vfio/vfio, on the compatibility IOAS. Each looks at its argument in its own way, so that there is no pre-validation but one
 // rule: what a command reads can be read, or EFAULT.

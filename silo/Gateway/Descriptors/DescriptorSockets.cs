@@ -2,15 +2,20 @@ using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Net.Sockets;
 using IommuFd.GrainInterfaces.Wire;
+using Microsoft.Win32.SafeHandles;
 
-namespace IommuFd.Silo.Gateway;
+namespace IommuFd.Silo.Gateway.Descriptors;
 
-// One thread hears of all descriptors. A descriptor costs it nothing while nothing happens, and none can hold it up: it takes what has arrived, never waits, and
-// leaves every answer to tasks.
+// One thread hears of all descriptors. A descriptor costs it nothing while nothing happens, and none can hold it up: it takes some of what has arrived, goes on to
+// the next, never waits, and leaves every answer to tasks.
 
 /// <summary>The program's end of a descriptor, as the gateway sees it.</summary>
-internal sealed class DescriptorSocket(Socket socket) : IDisposable
+internal sealed class DescriptorSocket : IDisposable
 {
+    private const int TakesAtOnce = 64;
+
+    private readonly Socket _socket;
+
     // A descriptor's frames are small; a pad is read and forgotten piece by piece.
     private readonly byte[] _bytes = new byte[FrameWriter.HeaderBytes + Hello.MaxBody];
     private readonly Lock _lock = new();
@@ -19,13 +24,20 @@ internal sealed class DescriptorSocket(Socket socket) : IDisposable
     private int _skip;
     private bool _peeks;
 
-    /// <summary>Handles a frame. Throws for one that breaks the rules.</summary>
+    public DescriptorSocket(Socket socket)
+    {
+        // A send that does not fit fails instead of waiting.
+        socket.Blocking = false;
+        (_socket, Handle, Peer) = (socket, (int)socket.Handle, GatewayPeer.Of(socket));
+    }
+
+    /// <summary>Handles a frame; of a pad, its header. Throws for one that breaks the rules.</summary>
     public Action<FrameKind, uint, ReadOnlyMemory<byte>>? OnFrame { get; set; }
 
     /// <summary>Who has connected it.</summary>
-    public GatewayPeer Peer { get; } = GatewayPeer.Of(socket);
+    public GatewayPeer Peer { get; }
 
-    public int Handle { get; } = (int)socket.Handle;
+    public int Handle { get; }
 
     /// <summary>Completes when its last copy is closed, or when it breaks the rules.</summary>
     public Task Over => _over.Task;
@@ -48,30 +60,44 @@ internal sealed class DescriptorSocket(Socket socket) : IDisposable
     {
         lock (_lock)
         {
-            if (!_over.Task.IsCompleted && socket.Send(bytes, SocketFlags.None, out _) != bytes.Length)
+            if (!_over.Task.IsCompleted && _socket.Send(bytes, SocketFlags.None, out _) != bytes.Length)
             {
                 End();
             }
         }
     }
 
-    /// <summary>Takes what has arrived.</summary>
-    public void Take()
+    /// <summary>Sends why it is cut.</summary>
+    public void Bye(FrameException why)
+    {
+        var writer = new FrameWriter();
+        GrainInterfaces.Wire.Bye.Write(writer, 0, why.Reason, why.Message);
+        Send(writer.Written.Span);
+    }
+
+    /// <summary>Takes some of what has arrived.</summary>
+    /// <returns>Whether there may be more.</returns>
+    public bool Take()
     {
         lock (_lock)
         {
             try
             {
-                while (!_over.Task.IsCompleted && TakeOne())
+                for (var i = 0; i < TakesAtOnce; i++)
                 {
+                    if (_over.Task.IsCompleted || !TakeOne())
+                    {
+                        return false;
+                    }
                 }
+
+                return true;
             }
             catch (FrameException exception)
             {
-                var writer = new FrameWriter();
-                Bye.Write(writer, 0, exception.Reason, exception.Message);
-                Send(writer.Written.Span);
+                Bye(exception);
                 End();
+                return false;
             }
         }
     }
@@ -84,7 +110,7 @@ internal sealed class DescriptorSocket(Socket socket) : IDisposable
         End();
         lock (_lock)
         {
-            socket.Dispose();
+            _socket.Dispose();
         }
     }
 
@@ -118,6 +144,7 @@ internal sealed class DescriptorSocket(Socket socket) : IDisposable
 
         if (kind == FrameKind.Pad)
         {
+            OnFrame?.Invoke(kind, tag, default);
             Peek();
             (_skip, _have) = (BodyLength, 0);
             return true;
@@ -149,7 +176,7 @@ internal sealed class DescriptorSocket(Socket socket) : IDisposable
             throw FrameException.Malformed("a descriptor has one pad, of 64 KiB at most");
         }
 
-        socket.SetRawSocketOption(Native.SolSocket, Native.SoPeekOffset, stackalloc byte[sizeof(int)]);
+        _socket.SetRawSocketOption(Native.SolSocket, Native.SoPeekOffset, stackalloc byte[sizeof(int)]);
         _peeks = true;
     }
 
@@ -168,7 +195,7 @@ internal sealed class DescriptorSockets : IDisposable
     private const int EventsAtOnce = 128;
 
     private readonly ConcurrentDictionary<long, DescriptorSocket> _sockets = new();
-    private readonly int _epoll = Native.EpollCreate(0);
+    private readonly SafeFileHandle _epoll = new(Native.EpollCreate(0), ownsHandle: true);
     private readonly Thread _thread;
     private long _last;
     private volatile bool _isStopped;
@@ -198,6 +225,7 @@ internal sealed class DescriptorSockets : IDisposable
     {
         _isStopped = true;
         _thread.Join();
+        _epoll.Dispose();
         foreach (var socket in _sockets.Values)
         {
             socket.Dispose();
@@ -213,21 +241,33 @@ internal sealed class DescriptorSockets : IDisposable
     private unsafe void Run()
     {
         var events = stackalloc byte[EventsAtOnce * 16];
+        List<(DescriptorSocket Socket, bool IsClosed)> now = [], later = [];
         while (!_isStopped)
         {
-            var count = Native.EpollWait(_epoll, events, EventsAtOnce, 100);
+            var count = Native.EpollWait(_epoll, events, EventsAtOnce, later.Count > 0 ? 0 : 100);
+            (now, later) = (later, now);
             for (var i = 0; i < count; i++)
             {
                 var at = events + (i * Native.EpollEventBytes);
                 if (_sockets.TryGetValue(*(long*)(at + Native.EpollDataOffset), out var socket))
                 {
-                    socket.Take();
-                    if ((*(uint*)at & (Native.EpollPeerClosed | Native.EpollHangUp)) != 0)
-                    {
-                        socket.End();
-                    }
+                    now.Add((socket, (*(uint*)at & (Native.EpollPeerClosed | Native.EpollHangUp)) != 0));
                 }
             }
+
+            foreach (var (socket, isClosed) in now)
+            {
+                if (socket.Take())
+                {
+                    later.Add((socket, isClosed));
+                }
+                else if (isClosed)
+                {
+                    socket.End();
+                }
+            }
+
+            now.Clear();
         }
     }
 }
