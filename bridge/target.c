@@ -191,9 +191,10 @@ struct turn serve_turn(struct turn next)
 
 void turn_over(struct turn turn)
 {
+    if (turn.target == NULL)
+        return;
     pthread_mutex_lock(&lock);
-    if (turn.target != NULL)
-        drop(turn.target);
+    drop(turn.target);
     pthread_mutex_unlock(&lock);
 }
 
