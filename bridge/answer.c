@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "bridge.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -94,15 +95,13 @@ static bool take_copy(struct reader *answer, struct writer *scratch)
 /* Gives the file that an ioctl has opened a number, or has it undone. */
 static bool take_opened(struct channel *channel, uint64_t address, uint16_t offset, const uint8_t claim[TICKET_BYTES])
 {
-    struct descriptor opened;
     struct reader answer;
-    int fd = descriptor_connect(claim, &opened);
+    int fd = descriptor_open(claim, O_CLOEXEC);
     if (fd < 0) {
         put_bytes(request_begin(channel, DISCARD), claim, TICKET_BYTES);
         request_call(channel, &answer);
         return false;
     }
-    descriptor_add(fd, &opened);
     memory_write(address + offset, &fd, sizeof fd);
     return true;
 }

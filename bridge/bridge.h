@@ -1,22 +1,34 @@
 /*
- * libiommufd-bridge: /dev/iommu for unmodified C programs, served by a gateway (docs/protocol.md).
+ * /dev/iommu for unmodified programs, served by a gateway (docs/protocol.md): by a library that is preloaded, or by a
+ * supervisor that serves another process's system calls.
  *
+ * libiommufd-bridge:
  *   hooks.c        calls with a number: close, dup, ioctl, read, write, mmap
  *   paths.c        calls with a path: open, stat, access
- *   files.c        open, read, write and close of our descriptors
+ *   own.c          the program is this process
+ *   numbers.c      what is known about numbers of descriptors, and our own hidden ones
+ *
+ * iommufd-supervise:
+ *   supervise.c    the program's start and end, and the threads that take its calls
+ *   served.c       the system calls that matter, served
+ *   target.c       the program is another process
+ *
+ * Both:
+ *   files.c        calls on our descriptors, with their traces
+ *   device.c       what stat and access say
  *   ioctl.c        an ioctl as a request
  *   answer.c       its answer as changes of memory
  *   memory.c       access to the program's memory that can't crash, and what is mapped where
- *   numbers.c      what is known about numbers of descriptors, and our own hidden ones
- *   descriptors.c  which of the program's descriptors are ours; files that mappings name
- *   calls.c        requests and answers on the connections of threads
+ *   descriptors.c  which sockets are ours; files that mappings name
+ *   calls.c        requests and answers
  *   wire.c         frames, and how a connection begins
  *   trace.c        what the program did, for who watches it
+ *   faults.c       calls that are to fail
  *   settings.c     the environment; words on standard error
  *
- * Rules of all files: nothing here allocates from the heap, takes a lock that a fork could leave taken, is a point of
- * cancellation, or follows a pointer of the program's. So each function works in signal handlers, after fork and vfork,
- * and wherever libc's own would.
+ * Rules of all but the supervisor's own files: nothing allocates from the heap, takes a lock that a fork could leave taken,
+ * is a point of cancellation, or follows a pointer of the program's. So each function works in signal handlers, after fork
+ * and vfork, and wherever libc's own would.
  */
 #ifndef BRIDGE_H
 #define BRIDGE_H
@@ -38,6 +50,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && sizeof(void *) == 8,
 #define MAX_ARGUMENT 4096U
 #define MAX_BUFFER (1U << 20)
 #define MAX_IDENTITY 64
+#define MAX_PATH 256
 
 /* ---- settings: the environment at the program's start ---- */
 
@@ -46,7 +59,7 @@ struct settings {
     uint8_t mode;     /* IOMMUFD_MODE */
     char socket[108]; /* IOMMUFD_SOCKET */
     char descriptors[108]; /* the same for descriptors: with '-fd' behind it */
-    char device[256]; /* IOMMUFD_DEVICE */
+    char device[MAX_PATH]; /* IOMMUFD_DEVICE */
     char trace[108];  /* IOMMUFD_TRACE */
 };
 
@@ -82,6 +95,7 @@ struct channel {
     _Atomic int fd;
     bool busy;         /* a call is under way: a signal handler that finds this takes another channel */
     bool temporary;
+    struct channel *spare; /* the next one that nobody uses, where a program has a list of them */
     uint64_t cookie;   /* of our socket, by which it is known whatever the program does with its number */
     uint64_t program;  /* whose it is: another one than the process's after a fork */
     uint32_t tag, max_body;
@@ -127,17 +141,57 @@ void say_bye(struct reader *body);
 
 /* ---- calls.c ---- */
 
-/* The thread's channel, connected; null if the gateway can't be reached. It is given back by channel_give. */
-struct channel *channel_take(void);
-void channel_give(struct channel *channel);
+struct channel *channel_make(void);
+/* A channel that can't be connected fails with EIO, and says so. */
+int channel_connect(struct channel *channel);
+void channel_disconnect(struct channel *channel);
+void channel_free(struct channel *channel);
 /* Begins a request, sends it, and waits for its answer. A call that fails (-1) is EIO: the gateway is gone. */
 struct writer *request_begin(struct channel *channel, enum kind kind);
 int request_send(struct channel *channel);
 int request_call(struct channel *channel, struct reader *answer);
-/* Opens a descriptor of the program's: the lowest free number, close-on-exec. Without a claim it is a new context's. */
-int descriptor_connect(const uint8_t *claim, struct descriptor *opened);
+/* Opens a descriptor of the program's, at the lowest free number. Without a claim it is a new context's. */
+int descriptor_open(const uint8_t *claim, int flags);
 /* Sends a nonce on a descriptor. */
 int descriptor_prove(int fd, const uint8_t nonce[16]);
+
+/* ---- the program: own.c, where it is this process; target.c, where it is another one ---- */
+
+extern const bool program_elsewhere;
+
+/* This address space's number: another one after a fork. */
+uint64_t program_number(void);
+const char *program_name(void);
+pid_t program_process(void);
+pid_t program_thread(void);
+/* A channel for a call, connected; null if the gateway can't be reached. It is given back by channel_give. */
+struct channel *channel_take(void);
+void channel_give(struct channel *channel);
+/* Copies up to the first byte that can't be accessed, or less. */
+long program_copy(bool reading, void *local, uint64_t remote, size_t bytes);
+/* Whether the byte at an address can be written. Changes nothing. */
+bool page_writable(uint64_t address);
+/* The kernel's file of its mappings: one that stays open, and a new one. */
+int maps_file(bool again);
+int maps_open(void);
+/* Finds what a number of the program's leads to; false if it is none of ours. */
+bool descriptor_find(int fd, struct descriptor *found);
+/* A number of the program's that leads where a ticket does; -1 for none. */
+int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found);
+/* Gives the program a file of ours, with O_CLOEXEC of the flags, at the lowest free number. Returns it. */
+int descriptor_place(int fd, int flags);
+/* Where a number of the program's leads, as the kernel says it: without an end. Returns its length, or -1. */
+ssize_t fd_link(int fd, char *link, size_t size);
+/* The cookie of the socket that a number of the program's leads to; 0 for none. */
+uint64_t fd_cookie(int fd);
+/* A descriptor of the program's as one of this process, and the end of its use. */
+int fd_borrow(int fd);
+
+static inline void fd_return(int fd)
+{
+    if (program_elsewhere && fd >= 0)
+        close(fd);
+}
 
 /* ---- numbers.c ---- */
 
@@ -168,21 +222,21 @@ void fd_unhide(_Atomic int *slot, uint64_t mark);
 void fd_evict(int fd);
 /* Closes what a forked child has of its parent's. */
 void fd_close_inherited(void);
+/* Whether the calling process is the one whose address space it is: a child of vfork is not. */
+bool program_is_own(void);
 uint64_t socket_cookie(int fd);
 
 /* ---- descriptors.c ---- */
 
-/* Finds what a number leads to; false if it is none of ours. */
-bool descriptor_find(int fd, struct descriptor *found);
-void descriptor_add(int fd, const struct descriptor *added);
+/* What a socket with this cookie leads to, if that is known already. */
+bool descriptor_known(uint64_t cookie, struct descriptor *found);
+void descriptor_note(const struct descriptor *added);
 void descriptor_over(const struct descriptor *gone);
-/* A number of this process that leads where a ticket does; -1 for none. */
-int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found);
-/* This address space's number: another one after a fork. */
-uint64_t program_number(void);
-/* Whether the calling process is the one whose address space it is: a child of vfork is not. */
-bool program_is_own(void);
-_Atomic int *maps_slot(void);
+/* Whether a socket is connected to the gateway; and the gateway's word about one that was inherited or received. */
+bool leads_to_gateway(int fd);
+bool descriptor_resolve(int fd, struct descriptor *found);
+/* Memory at a place that a forked child finds empty. Null if there is none. */
+void *wiped_on_fork(_Atomic(void *) *place, size_t bytes);
 
 /* A file that the program named for a mapping. */
 struct named_file {
@@ -206,6 +260,16 @@ size_t memory_write(uint64_t address, const void *from, size_t bytes);
 /* Leading bytes of an argument that can be written. Changes nothing. */
 uint64_t memory_writable(uint64_t address, uint64_t bytes);
 
+/* The layout of Linux's procmap_query; its headers here may be older than it. */
+struct map_query {
+    uint64_t size, flags, address, start, end, permissions, page_size, offset, inode;
+    uint32_t major, minor, name_size, build_id_size;
+    uint64_t name_address, build_id_address;
+};
+
+#define MAP_QUERY _IOWR('f', 17, struct map_query)
+#define MAP_QUERY_THIS_OR_NEXT 0x10U
+
 /* What is known about a range: leading bytes that can be read and written, and the file that is mapped there. */
 struct range {
     uint64_t readable, writable, mapped, file_offset;
@@ -216,21 +280,6 @@ struct range {
 void memory_probe(uint64_t address, uint64_t bytes, struct range *range);
 /* The path of the file that is mapped at an address, without its end; 0 for none. The address becomes an offset in it. */
 size_t memory_file(uint64_t *address, char *path, size_t size);
-
-/* ---- ioctl.c, answer.c, files.c ---- */
-
-#define CHUNK 65536UL
-
-int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t argument);
-int take_answer(struct channel *channel, struct reader *answer, uint64_t address, uint32_t *points);
-void answer_look(struct channel *channel, struct reader *question);
-int bridge_open(int flags);
-/* Whether the copy that was closed was the last. */
-bool bridge_closed(const struct descriptor *descriptor);
-/* The queue is empty: its descriptor is not readable any more. */
-void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor);
-ssize_t bridge_read(int fd, const struct descriptor *descriptor, uint64_t address, size_t count);
-ssize_t bridge_write(int fd, const struct descriptor *descriptor, uint64_t address, size_t count);
 
 /* ---- trace.c ---- */
 
@@ -267,7 +316,36 @@ extern __thread uint16_t trace_text_length;
 
 void trace_begin(struct trace *trace, enum trace_kind kind, int fd, uint32_t command, uint64_t argument, const void *caller);
 void trace_end(struct trace *trace, long result, int error);
+uint64_t now_ns(void);
 void trace_why(const uint8_t *text, size_t length);
+
+/* ---- ioctl.c, answer.c, files.c ---- */
+
+#define CHUNK 65536UL
+
+int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t argument);
+int take_answer(struct channel *channel, struct reader *answer, uint64_t address, uint32_t *points);
+void answer_look(struct channel *channel, struct reader *question);
+/* Whether the copy that was closed was the last. */
+bool bridge_closed(const struct descriptor *descriptor);
+/* The queue is empty: its descriptor is not readable any more. */
+void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor);
+/* Calls of the program's, with their traces. errno stays where they succeed. */
+int call_open(int flags, const void *caller);
+int call_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, uint64_t argument, const void *caller);
+ssize_t call_transfer(enum trace_kind kind, int fd, const struct descriptor *descriptor, uint64_t buffer, size_t count, const void *caller);
+ssize_t call_vector(enum trace_kind kind, int fd, const struct descriptor *descriptor, uint64_t vector, int count, const void *caller);
+
+/* ---- device.c ---- */
+
+/* Reads a path of the program's, which may lie anywhere. */
+bool path_read(uint64_t address, char path[MAX_PATH]);
+/* Whether it is the emulated one; and whether there is a gateway to it. */
+bool device_is(uint64_t path);
+bool device_exists(void);
+int device_stat(uint64_t status);
+int device_statx(uint64_t status);
+int device_access(int mode);
 
 /* ---- faults.c ---- */
 

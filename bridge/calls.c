@@ -1,46 +1,27 @@
 /*
- * Requests and their answers. A thread has one calls connection, opened by its first call and kept until it ends. Its
- * number lies high and is the bridge's own; since a program may close or reuse any number, each call first asks the
- * kernel whether the socket is still the one.
+ * Requests and their answers, on calls connections.
  */
 #define _GNU_SOURCE
 #include "bridge.h"
 
-#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-static __thread struct channel *own_channel;
-static pthread_key_t at_thread_end;
-static pthread_once_t at_thread_end_once = PTHREAD_ONCE_INIT;
-
-static void channel_free(struct channel *channel)
-{
-    writer_free(&channel->out);
-    writer_free(&channel->in);
-    munmap(channel, sizeof *channel);
-}
-
-static void channel_disconnect(struct channel *channel)
+void channel_disconnect(struct channel *channel)
 {
     fd_unhide(&channel->fd, channel->cookie);
     channel->received = channel->frame = 0;
 }
 
-static void thread_ended(void *ended)
+void channel_free(struct channel *channel)
 {
-    struct channel *channel = ended;
-    own_channel = NULL;
     channel_disconnect(channel);
-    channel_free(channel);
+    writer_free(&channel->out);
+    writer_free(&channel->in);
+    munmap(channel, sizeof *channel);
 }
 
-static void make_key(void)
-{
-    pthread_key_create(&at_thread_end, thread_ended);
-}
-
-static struct channel *channel_make(void)
+struct channel *channel_make(void)
 {
     struct channel *channel = mmap(NULL, sizeof *channel, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (channel == MAP_FAILED)
@@ -49,12 +30,22 @@ static struct channel *channel_make(void)
     return channel;
 }
 
-static int channel_connect(struct channel *channel)
+static int not_connected(void)
+{
+    if (errno == EMFILE || errno == ENFILE)
+        say_unreachable(strerrordesc_np(errno));
+    else
+        say_gone();
+    errno = EIO;
+    return -1;
+}
+
+int channel_connect(struct channel *channel)
 {
     struct reader body = {0};
     int fd = connect_socket(settings()->socket);
     if (fd < 0)
-        return -1;
+        return not_connected();
     channel->program = program_number();
     channel->out.used = 0;
     channel->out.failed = channel->in.failed = false;
@@ -75,56 +66,7 @@ static int channel_connect(struct channel *channel)
         }
     }
     syscall(SYS_close, fd);
-    return -1;
-}
-
-struct channel *channel_take(void)
-{
-    struct channel *channel = own_channel;
-    if (channel != NULL && channel->busy)
-        channel = NULL;
-    bool temporary = channel == NULL && own_channel != NULL;
-    if (channel == NULL) {
-        channel = channel_make();
-        if (channel == NULL) {
-            errno = ENOMEM;
-            return NULL;
-        }
-        channel->temporary = temporary;
-        if (!temporary) {
-            own_channel = channel;
-            pthread_once(&at_thread_end_once, make_key);
-            pthread_setspecific(at_thread_end, channel);
-        }
-    }
-    channel->busy = true;
-    atomic_signal_fence(memory_order_seq_cst);
-    int fd = atomic_load(&channel->fd);
-    if (fd >= 0 && (channel->program != program_number() || socket_cookie(fd) != channel->cookie)) {
-        channel_disconnect(channel);
-        fd = -1;
-    }
-    if (fd < 0 && channel_connect(channel) < 0) {
-        int error = errno;
-        channel_give(channel);
-        if (error == EMFILE || error == ENFILE)
-            say_unreachable(strerrordesc_np(error));
-        else
-            say_gone();
-        errno = EIO;
-        return NULL;
-    }
-    return channel;
-}
-
-void channel_give(struct channel *channel)
-{
-    atomic_signal_fence(memory_order_seq_cst);
-    channel->busy = false;
-    if (channel->temporary) {
-        channel_disconnect(channel);
-        channel_free(channel);
-    }
+    return not_connected();
 }
 
 struct writer *request_begin(struct channel *channel, enum kind kind)

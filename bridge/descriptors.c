@@ -1,14 +1,11 @@
 /*
- * Which numbers are ours. A descriptor of the program's is known by the cookie of its socket, which all its copies share
+ * Which sockets are ours. A descriptor of the program's is known by the cookie of its socket, which all its copies share
  * and which the kernel never gives again; the table leads from the cookie to the ticket.
- *
- * All that a forked child must not share with its parent lies in one mapping that the kernel empties in the child.
  */
 #define _GNU_SOURCE
 #include "bridge.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -40,90 +37,41 @@ struct remembered {
     char identity[MAX_IDENTITY];
 };
 
-struct process {
-    _Atomic uint64_t program;
-    _Atomic pid_t owner; /* the process that chose it */
-    _Atomic int chooser; /* the thread that begins this process's books */
-    _Atomic int maps;    /* the number of /proc/self/maps, plus 1 */
+/* All that is known. What a forked child must ask about anew lies in one mapping that the kernel empties in the child. */
+struct books {
     _Atomic uint32_t next_named;
     struct remembered named[NAMED_FILES];
     struct entry entries[ENTRIES];
 };
 
-static _Atomic(struct process *) the_process;
-
-/* ---- the process ---- */
-
-static struct process *process(void)
+void *wiped_on_fork(_Atomic(void *) *place, size_t bytes)
 {
-    struct process *process = atomic_load_explicit(&the_process, memory_order_acquire);
-    if (process != NULL)
-        return process;
-    struct process *made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *there = atomic_load_explicit(place, memory_order_acquire);
+    if (there != NULL)
+        return there;
+    void *made = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (made == MAP_FAILED)
         return NULL;
-    madvise(made, sizeof *made, MADV_WIPEONFORK);
-    if (atomic_compare_exchange_strong(&the_process, &process, made))
+    madvise(made, bytes, MADV_WIPEONFORK);
+    if (atomic_compare_exchange_strong(place, &there, made))
         return made;
-    munmap(made, sizeof *made);
-    return process;
+    munmap(made, bytes);
+    return there;
 }
 
-uint64_t program_number(void)
+static struct books *books(void)
 {
-    struct process *books = process();
-    if (books == NULL)
-        return 1;
-    uint64_t program;
-    int self = 0;
-    while ((program = atomic_load(&books->program)) == 0) {
-        int chooser = 0;
-        if (self == 0)
-            self = (int)syscall(SYS_gettid);
-        if (atomic_compare_exchange_strong(&books->chooser, &chooser, self) || chooser == self) {
-            uint64_t chosen = 0;
-            fd_close_inherited();
-            while (chosen == 0)
-                if (syscall(SYS_getrandom, &chosen, sizeof chosen, 0) < 0)
-                    chosen = (uint64_t)self << 32 | (uint64_t)time(NULL);
-            atomic_store(&books->owner, (pid_t)syscall(SYS_getpid));
-            atomic_store(&books->program, chosen);
-        } else {
-            sched_yield();
-        }
-    }
-    return program;
-}
-
-bool program_is_own(void)
-{
-    if (!settings()->active)
-        return true;
-    program_number();
-    struct process *books = process();
-    return books != NULL && atomic_load(&books->owner) == (pid_t)syscall(SYS_getpid);
-}
-
-/* Before the program can start a child that would be taken for it. */
-__attribute__((constructor)) static void begin(void)
-{
-    if (settings()->active)
-        program_number();
-}
-
-_Atomic int *maps_slot(void)
-{
-    struct process *books = process();
-    return books == NULL ? NULL : &books->maps;
+    static _Atomic(void *) place;
+    return wiped_on_fork(&place, sizeof(struct books));
 }
 
 /* ---- the program's descriptors ---- */
 
-static bool table_find(uint64_t cookie, struct descriptor *found)
+bool descriptor_known(uint64_t cookie, struct descriptor *found)
 {
-    struct process *books = process();
-    for (uint32_t i = 0; books != NULL && i < WINDOW; i++) {
-        struct entry *entry = &books->entries[(cookie + i) % ENTRIES];
+    struct books *known = books();
+    for (uint32_t i = 0; known != NULL && i < WINDOW; i++) {
+        struct entry *entry = &known->entries[(cookie + i) % ENTRIES];
         uint64_t there = atomic_load_explicit(&entry->cookie, memory_order_acquire);
         if (there == 0)
             return false;
@@ -136,37 +84,26 @@ static bool table_find(uint64_t cookie, struct descriptor *found)
     return false;
 }
 
-void descriptor_add(int fd, const struct descriptor *added)
+void descriptor_note(const struct descriptor *added)
 {
-    struct process *books = process();
-    for (uint32_t i = 0; books != NULL && i < WINDOW; i++) {
-        struct entry *entry = &books->entries[(added->cookie + i) % ENTRIES];
+    struct books *known = books();
+    for (uint32_t i = 0; known != NULL && i <= WINDOW; i++) { /* where there is no room, the first one is asked about again */
+        struct entry *entry = &known->entries[(added->cookie + i % WINDOW) % ENTRIES];
         uint64_t there = atomic_load(&entry->cookie);
-        if (there <= ENTRY_OVER && atomic_compare_exchange_strong(&entry->cookie, &there, ENTRY_BUSY)) {
+        if ((there <= ENTRY_OVER || (i == WINDOW && there != ENTRY_BUSY)) && atomic_compare_exchange_strong(&entry->cookie, &there, ENTRY_BUSY)) {
             memcpy(entry->ticket, added->ticket, TICKET_BYTES);
             entry->kind = added->kind;
             atomic_store_explicit(&entry->cookie, added->cookie, memory_order_release);
             break;
         }
     }
-    fd_note(fd, FD_OURS);
-}
-
-int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found)
-{
-    for (int fd = 0; fd < FD_STATES; fd++) {
-        uint64_t cookie = fd_state(fd) == FD_OURS ? socket_cookie(fd) : 0;
-        if (cookie != 0 && table_find(cookie, found) && memcmp(found->ticket, ticket, TICKET_BYTES) == 0)
-            return fd;
-    }
-    return -1;
 }
 
 void descriptor_over(const struct descriptor *gone)
 {
-    struct process *books = process();
-    for (uint32_t i = 0; books != NULL && i < WINDOW; i++) {
-        struct entry *entry = &books->entries[(gone->cookie + i) % ENTRIES];
+    struct books *known = books();
+    for (uint32_t i = 0; known != NULL && i < WINDOW; i++) {
+        struct entry *entry = &known->entries[(gone->cookie + i) % ENTRIES];
         uint64_t cookie = gone->cookie;
         if (atomic_compare_exchange_strong(&entry->cookie, &cookie, ENTRY_OVER))
             return;
@@ -174,7 +111,7 @@ void descriptor_over(const struct descriptor *gone)
 }
 
 /* Whether a socket is connected to the gateway: to the same path, or to the same socket by another. */
-static bool leads_to_gateway(int fd)
+bool leads_to_gateway(int fd)
 {
     struct sockaddr_un peer = {0};
     socklen_t size = sizeof peer - 1;
@@ -188,11 +125,11 @@ static bool leads_to_gateway(int fd)
 }
 
 /* Asks the gateway about a descriptor that was inherited or received. */
-static bool resolve(int fd, struct descriptor *found)
+bool descriptor_resolve(int fd, struct descriptor *found)
 {
     uint8_t nonce[16];
     struct reader answer;
-    bool known = false;
+    bool resolved = false;
     if (syscall(SYS_getrandom, nonce, sizeof nonce, 0) != sizeof nonce)
         return false;
     struct channel *channel = channel_take();
@@ -206,42 +143,13 @@ static bool resolve(int fd, struct descriptor *found)
         if (ticket != NULL) {
             found->kind = (uint8_t)kind;
             memcpy(found->ticket, ticket, TICKET_BYTES);
-            known = true;
+            found->cookie = socket_cookie(fd);
+            descriptor_note(found);
+            resolved = true;
         }
     }
     channel_give(channel);
-    return known;
-}
-
-bool descriptor_find(int fd, struct descriptor *found)
-{
-    if (fd < 0 || fd_is_other(fd))
-        return false;
-    uint8_t before = fd < FD_STATES ? atomic_load(&fd_states[fd]) : 0;
-    if (!settings()->active) {
-        fd_note_other(fd, before);
-        return false;
-    }
-    uint64_t cookie = socket_cookie(fd);
-    if (cookie == 0) {
-        if (errno == ENOTSOCK)
-            fd_note_other(fd, before);
-        return false;
-    }
-    if (table_find(cookie, found))
-        return true;
-    if ((before & 3) == FD_HIDDEN && fd_is_hidden(fd))
-        return false;
-    if (!leads_to_gateway(fd)) {
-        if (errno != ENOTCONN)
-            fd_note_other(fd, before);
-        return false;
-    }
-    found->cookie = cookie;
-    if (!resolve(fd, found))
-        return false;
-    descriptor_add(fd, found);
-    return true;
+    return resolved;
 }
 
 /* ---- files that mappings name ---- */
@@ -254,7 +162,7 @@ uint16_t identity_of(char identity[MAX_IDENTITY], uint32_t major, uint32_t minor
 bool file_name(int fd, struct named_file *file)
 {
     struct stat status;
-    if (fd < 0 || fd_is_hidden(fd) || syscall(SYS_fstat, fd, &status) < 0)
+    if (fd < 0 || syscall(SYS_fstat, fd, &status) < 0)
         return false;
     uint64_t device = status.st_dev;
     file->memfd = syscall(SYS_fcntl, fd, F_GET_SEALS) >= 0;
@@ -265,9 +173,9 @@ bool file_name(int fd, struct named_file *file)
 
 int file_find(const void *identity, size_t length, bool *memfd)
 {
-    struct process *books = process();
-    for (uint32_t i = 0; books != NULL && i < NAMED_FILES; i++) {
-        struct remembered *named = &books->named[i];
+    struct books *known = books();
+    for (uint32_t i = 0; known != NULL && i < NAMED_FILES; i++) {
+        struct remembered *named = &known->named[i];
         uint32_t version = atomic_load(&named->version);
         int fd = atomic_load(&named->fd);
         if (version != 0 && version % 2 == 0 && named->length == length && memcmp(named->identity, identity, length) == 0
@@ -282,11 +190,11 @@ int file_find(const void *identity, size_t length, bool *memfd)
 /* Keeps a copy, so that the file is there when the service asks about it, as Linux keeps it for the mapping. */
 void file_remember(int fd, const struct named_file *file)
 {
-    struct process *books = process();
+    struct books *known = books();
     bool memfd;
-    if (books == NULL || file_find(file->identity, file->identity_length, &memfd) >= 0)
+    if (known == NULL || file_find(file->identity, file->identity_length, &memfd) >= 0)
         return;
-    struct remembered *named = &books->named[atomic_fetch_add(&books->next_named, 1) % NAMED_FILES];
+    struct remembered *named = &known->named[atomic_fetch_add(&known->next_named, 1) % NAMED_FILES];
     uint32_t version = atomic_load(&named->version);
     if (version % 2 != 0 || !atomic_compare_exchange_strong(&named->version, &version, version + 1))
         return;

@@ -95,7 +95,15 @@ static pid_t nth_thread(const char *path)
         return 0;
     while (at > path && at[-1] >= '0' && at[-1] <= '9')
         at--;
-    return at < end ? (pid_t)number(&at) : (pid_t)syscall(SYS_gettid);
+    return at < end ? (pid_t)number(&at) : program_thread();
+}
+
+/* Gives the program a file that was made for it. */
+static int give(int fd, int flags)
+{
+    int number = fd < 0 ? -1 : descriptor_place(fd, flags);
+    fd_return(fd);
+    return number;
 }
 
 static int open_nth(pid_t thread, int flags)
@@ -112,14 +120,14 @@ static int open_nth(pid_t thread, int flags)
         errno = ENOSPC;
         return -1;
     }
-    int fd = (int)syscall(SYS_memfd_create, "fail-nth", (flags & O_CLOEXEC) != 0 ? MFD_CLOEXEC : 0);
+    int fd = (int)syscall(SYS_memfd_create, "fail-nth", MFD_CLOEXEC);
     if (fd < 0)
         return -1;
     nth_write(fd, 0);
     fd_unhide(&file->fd, 0);
     fd_hide_copy(fd, 0, &file->fd);
     atomic_store(&any, 1);
-    return fd;
+    return give(fd, flags);
 }
 
 /* ---- the switches in debugfs, which say which allocations may fail: here, all ---- */
@@ -127,16 +135,12 @@ static int open_nth(pid_t thread, int flags)
 static bool is_switch(int at, const char *path)
 {
     static const char debugfs[] = "/sys/kernel/debug";
-    char link[32] = "/proc/self/fd/", folder[64] = "";
+    char folder[64] = "";
     if (strncmp(path, debugfs, sizeof debugfs - 1) == 0)
         return strncmp(path + sizeof debugfs - 1, "/fail", 5) == 0;
     if (strncmp(path, "fail", 4) != 0 || at < 0)
         return false;
-    size_t digits = sizeof link - 1, start = strlen(link);
-    for (unsigned int left = (unsigned int)at; digits > start && (left > 0 || digits == sizeof link - 1); left /= 10)
-        link[--digits] = (char)('0' + left % 10);
-    memmove(link + start, link + digits, sizeof link - digits);
-    return syscall(SYS_readlinkat, AT_FDCWD, link, folder, sizeof folder - 1) > 0 && strcmp(folder, debugfs) == 0;
+    return fd_link(at, folder, sizeof folder - 1) > 0 && strcmp(folder, debugfs) == 0;
 }
 
 /* A file of fault injection that a program opens by a path that the kernel has just read; -2 for any other path. */
@@ -145,7 +149,7 @@ int fault_open(int at, const char *path, int flags, bool failed)
     pid_t thread = nth_thread(path);
     if (thread != 0)
         return open_nth(thread, flags);
-    return failed && errno == ENOENT && is_switch(at, path) ? (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | (flags & O_CLOEXEC)) : -2;
+    return failed && errno == ENOENT && is_switch(at, path) ? give((int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC), flags) : -2;
 }
 
 /* ---- calls ---- */
@@ -155,7 +159,7 @@ bool fault_of(uint32_t command, struct fault *fault)
     *fault = (struct fault){0};
     if (atomic_load_explicit(&any, memory_order_relaxed) == 0)
         return false;
-    struct nth_file *file = nth_of((pid_t)syscall(SYS_gettid));
+    struct nth_file *file = nth_of(program_thread());
     int fd = file == NULL ? -1 : atomic_load(&file->fd);
     uint32_t nth = fd < 0 || !fd_is_hidden(fd) ? 0 : nth_read(fd);
     if (nth > 0) {

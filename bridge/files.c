@@ -1,28 +1,12 @@
 /*
- * Open, read, write and close of descriptors that lead to the gateway.
+ * Calls on descriptors that lead to the gateway, as programs make them: with a trace, and errno only of those that fail.
  */
 #define _GNU_SOURCE
 #include "bridge.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-
-int bridge_open(int flags)
-{
-    struct descriptor opened;
-    if (fault_here(0))
-        return -1;
-    int fd = descriptor_connect(NULL, &opened);
-    if (fd < 0)
-        return -1;
-    descriptor_add(fd, &opened);
-    if ((flags & O_NONBLOCK) != 0)
-        syscall(SYS_fcntl, fd, F_SETFL, O_NONBLOCK);
-    if ((flags & O_CLOEXEC) == 0)
-        syscall(SYS_fcntl, fd, F_SETFD, 0);
-    return fd;
-}
+#include <sys/uio.h>
 
 /* Waits until the service has done what the close of the last copy does, as the program expects of close. */
 bool bridge_closed(const struct descriptor *descriptor)
@@ -60,7 +44,9 @@ static struct channel *begin_transfer(enum kind kind, const struct descriptor *d
 void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor)
 {
     uint8_t mark;
+    fd = fd_borrow(fd);
     long taken = syscall(SYS_recvfrom, fd, &mark, 1, MSG_DONTWAIT, NULL, NULL);
+    fd_return(fd);
     struct writer *out = request_begin(channel, TOOK);
     put_bytes(out, descriptor->ticket, TICKET_BYTES);
     put_u32(out, taken == 1);
@@ -96,7 +82,7 @@ static ssize_t transfer(int fd, struct channel *channel, const struct descriptor
     return result;
 }
 
-ssize_t bridge_read(int fd, const struct descriptor *descriptor, uint64_t address, size_t count)
+static ssize_t bridge_read(int fd, const struct descriptor *descriptor, uint64_t address, size_t count)
 {
     struct channel *channel = begin_transfer(READ, descriptor, count);
     if (channel == NULL)
@@ -105,7 +91,7 @@ ssize_t bridge_read(int fd, const struct descriptor *descriptor, uint64_t addres
     return transfer(fd, channel, descriptor, address);
 }
 
-ssize_t bridge_write(int fd, const struct descriptor *descriptor, uint64_t address, size_t count)
+static ssize_t bridge_write(int fd, const struct descriptor *descriptor, uint64_t address, size_t count)
 {
     struct channel *channel = begin_transfer(WRITE, descriptor, count);
     if (channel == NULL)
@@ -120,4 +106,68 @@ ssize_t bridge_write(int fd, const struct descriptor *descriptor, uint64_t addre
         memcpy(out->data + head, &got, sizeof got);
     }
     return transfer(fd, channel, descriptor, 0);
+}
+
+int call_open(int flags, const void *caller)
+{
+    struct trace trace;
+    int error = errno;
+    trace_begin(&trace, TRACE_OPEN, -1, 0, 0, caller);
+    int fd = fault_here(0) ? -1 : descriptor_open(NULL, flags);
+    trace.fd = fd;
+    trace_end(&trace, fd, fd < 0 ? errno : 0);
+    if (fd >= 0)
+        errno = error;
+    return fd;
+}
+
+int call_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, uint64_t argument, const void *caller)
+{
+    struct trace trace;
+    int error = errno;
+    trace_begin(&trace, TRACE_IOCTL, fd, command, argument, caller);
+    int result = bridge_ioctl(descriptor, command, argument);
+    trace_end(&trace, result, result < 0 ? errno : 0);
+    if (result >= 0)
+        errno = error;
+    return result;
+}
+
+ssize_t call_transfer(enum trace_kind kind, int fd, const struct descriptor *descriptor, uint64_t buffer, size_t count, const void *caller)
+{
+    struct trace trace;
+    int error = errno;
+    trace_begin(&trace, kind, fd, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX, buffer, caller);
+    ssize_t result = (kind == TRACE_READ ? bridge_read : bridge_write)(fd, descriptor, buffer, count);
+    trace_end(&trace, result, result < 0 ? errno : 0);
+    if (result >= 0)
+        errno = error;
+    return result;
+}
+
+/* Linux does such a file's vector buffer by buffer, until one is not filled. */
+ssize_t call_vector(enum trace_kind kind, int fd, const struct descriptor *descriptor, uint64_t vector, int count, const void *caller)
+{
+    struct iovec part;
+    ssize_t sum = 0;
+    if (count < 0 || count > 1024) {
+        errno = EINVAL;
+        return -1;
+    }
+    for (int i = 0; i < 2 * count; i++) {
+        bool readable = memory_read(vector + (uint64_t)(i % count) * sizeof part, &part, sizeof part) == sizeof part;
+        if (!readable || (ssize_t)part.iov_len < 0) {
+            errno = readable ? EINVAL : EFAULT;
+            return -1;
+        }
+        if (i < count)
+            continue; /* first all are checked */
+        ssize_t done = call_transfer(kind, fd, descriptor, (uint64_t)part.iov_base, part.iov_len, caller);
+        if (done < 0)
+            return sum > 0 ? sum : done;
+        sum += done;
+        if ((size_t)done < part.iov_len)
+            break;
+    }
+    return sum;
 }

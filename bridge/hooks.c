@@ -177,16 +177,9 @@ int hook_ioctl(int fd, unsigned long command, void *argument) __asm__("ioctl");
 static __attribute__((noinline)) int slow_ioctl(int fd, unsigned long command, void *argument, const void *caller)
 {
     struct descriptor descriptor;
-    struct trace trace;
     if (is_for_any_file(command) || !find_quietly(fd, &descriptor))
         return LIBC_AS(hook_ioctl, ioctl)(fd, command, argument);
-    int error = errno;
-    trace_begin(&trace, TRACE_IOCTL, fd, (uint32_t)command, (uint64_t)argument, caller);
-    int result = bridge_ioctl(&descriptor, (uint32_t)command, (uint64_t)argument);
-    trace_end(&trace, result, result < 0 ? errno : 0);
-    if (result >= 0)
-        errno = error;
-    return result;
+    return call_ioctl(fd, &descriptor, (uint32_t)command, (uint64_t)argument, caller);
 }
 
 EXPORT int hook_ioctl(int fd, unsigned long command, void *argument)
@@ -194,47 +187,6 @@ EXPORT int hook_ioctl(int fd, unsigned long command, void *argument)
     if (__builtin_expect(fd_is_other(fd), 1))
         return LIBC_AS(hook_ioctl, ioctl)(fd, command, argument);
     return slow_ioctl(fd, command, argument, __builtin_return_address(0));
-}
-
-typedef ssize_t transfer(int fd, const struct descriptor *descriptor, uint64_t address, size_t count);
-
-static ssize_t one(transfer *call, int fd, const struct descriptor *descriptor, const void *buffer, size_t count, const void *caller)
-{
-    struct trace trace;
-    int error = errno;
-    trace_begin(&trace, call == bridge_read ? TRACE_READ : TRACE_WRITE, fd, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX, (uint64_t)buffer, caller);
-    ssize_t result = call(fd, descriptor, (uint64_t)buffer, count);
-    trace_end(&trace, result, result < 0 ? errno : 0);
-    if (result >= 0)
-        errno = error;
-    return result;
-}
-
-/* Linux does such a file's vector buffer by buffer, until one is not filled. */
-static ssize_t vector(transfer *call, int fd, const struct descriptor *descriptor, const struct iovec *vector, int count, const void *caller)
-{
-    struct iovec part;
-    ssize_t sum = 0;
-    if (count < 0 || count > 1024) {
-        errno = EINVAL;
-        return -1;
-    }
-    for (int i = 0; i < 2 * count; i++) {
-        bool readable = memory_read((uint64_t)(vector + i % count), &part, sizeof part) == sizeof part;
-        if (!readable || (ssize_t)part.iov_len < 0) {
-            errno = readable ? EINVAL : EFAULT;
-            return -1;
-        }
-        if (i < count)
-            continue; /* first all are checked */
-        ssize_t done = one(call, fd, descriptor, part.iov_base, part.iov_len, caller);
-        if (done < 0)
-            return sum > 0 ? sum : done;
-        sum += done;
-        if ((size_t)done < part.iov_len)
-            break;
-    }
-    return sum;
 }
 
 #define TRANSFERS(name, parameters, arguments, is_any_file, ours) \
@@ -249,15 +201,15 @@ static ssize_t vector(transfer *call, int fd, const struct descriptor *descripto
 #define CALLER __builtin_return_address(0)
 
 TRANSFERS(read, (int fd, void *buffer, size_t count), (fd, buffer, count), false,
-          one(bridge_read, fd, &descriptor, buffer, count, CALLER))
+          call_transfer(TRACE_READ, fd, &descriptor, (uint64_t)buffer, count, CALLER))
 TRANSFERS(__read_chk, (int fd, void *buffer, size_t count, size_t size), (fd, buffer, count, size), count > size,
-          one(bridge_read, fd, &descriptor, buffer, count, CALLER))
+          call_transfer(TRACE_READ, fd, &descriptor, (uint64_t)buffer, count, CALLER))
 TRANSFERS(write, (int fd, const void *buffer, size_t count), (fd, buffer, count), false,
-          one(bridge_write, fd, &descriptor, buffer, count, CALLER))
+          call_transfer(TRACE_WRITE, fd, &descriptor, (uint64_t)buffer, count, CALLER))
 TRANSFERS(readv, (int fd, const struct iovec *parts, int count), (fd, parts, count), false,
-          vector(bridge_read, fd, &descriptor, parts, count, CALLER))
+          call_vector(TRACE_READ, fd, &descriptor, (uint64_t)parts, count, CALLER))
 TRANSFERS(writev, (int fd, const struct iovec *parts, int count), (fd, parts, count), false,
-          vector(bridge_write, fd, &descriptor, parts, count, CALLER))
+          call_vector(TRACE_WRITE, fd, &descriptor, (uint64_t)parts, count, CALLER))
 
 /* The pages of vIOMMUs are not served; what Linux answers where there are none. */
 static void *no_pages(const struct descriptor *descriptor, size_t length, int flags)

@@ -187,9 +187,13 @@ static uint8_t put_file(struct writer *out, struct command *command, const struc
             put_bytes(out, ours.ticket, TICKET_BYTES);
             return 2;
         }
-        if (!file_name(fd, &file))
+        fd = fd_borrow(fd);
+        bool named = file_name(fd, &file);
+        if (named)
+            file_remember(fd, &file);
+        fd_return(fd);
+        if (!named)
             return 0;
-        file_remember(fd, &file);
         put_u8(out, file.memfd);
         put_u8(out, 0);
         put_u16(out, file.identity_length);

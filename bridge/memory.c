@@ -4,56 +4,19 @@
 #define _GNU_SOURCE
 #include "bridge.h"
 
-#include <fcntl.h>
-#include <linux/futex.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 
 /* ---- copies ---- */
-
-static long vm_copy(long call, void *local, uint64_t remote, size_t bytes)
-{
-    struct iovec here = {.iov_base = local, .iov_len = bytes};
-    struct iovec there = {.iov_base = (void *)remote, .iov_len = bytes};
-    return syscall(call, syscall(SYS_getpid), &here, 1, &there, 1, 0);
-}
-
-/* Where process_vm_readv is not permitted: a pipe also takes bytes from anywhere, and gives them. */
-static long pipe_copy(uint64_t to, uint64_t from, size_t bytes)
-{
-    int ends[2];
-    long done = -1;
-    if (syscall(SYS_pipe2, ends, O_CLOEXEC | O_NONBLOCK) < 0)
-        return -1;
-    long wrote = syscall(SYS_write, ends[1], from, bytes);
-    if (wrote > 0)
-        done = syscall(SYS_read, ends[0], to, wrote);
-    syscall(SYS_close, ends[0]);
-    syscall(SYS_close, ends[1]);
-    return done;
-}
 
 /* Copies until a page can't be accessed. 'reading' says on which side the program's memory is. */
 static size_t copy(uint64_t program, void *own, size_t bytes, bool reading)
 {
-    static _Atomic int refused;
     size_t done = 0;
     while (done < bytes) {
-        uint64_t at = program + done;
-        char *local = (char *)own + done;
-        long copied = -1;
-        if (at < program)
+        if (program + done < program)
             break;
-        if (!atomic_load(&refused)) {
-            copied = vm_copy(reading ? SYS_process_vm_readv : SYS_process_vm_writev, local, at, bytes - done);
-            if (copied < 0 && (errno == ENOSYS || errno == EPERM))
-                atomic_store(&refused, 1);
-        }
-        if (atomic_load(&refused)) {
-            size_t rest = PAGE - at % PAGE < bytes - done ? PAGE - at % PAGE : bytes - done;
-            copied = reading ? pipe_copy((uint64_t)local, at, rest) : pipe_copy(at, (uint64_t)local, rest);
-        }
+        long copied = program_copy(reading, (char *)own + done, program + done, bytes - done);
         if (copied <= 0)
             break;
         done += (size_t)copied;
@@ -64,14 +27,6 @@ static size_t copy(uint64_t program, void *own, size_t bytes, bool reading)
 size_t memory_read(uint64_t address, void *into, size_t bytes) { return copy(address, into, bytes, true); }
 
 size_t memory_write(uint64_t address, const void *from, size_t bytes) { return copy(address, (void *)(uintptr_t)from, bytes, false); }
-
-/* Adds 0 to a word, atomically and in the kernel, which answers EFAULT where it can't be written. */
-static bool page_writable(uint64_t address)
-{
-    static uint32_t nobody;
-    return syscall(SYS_futex, &nobody, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0UL, address & ~3UL,
-                   FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0)) >= 0;
-}
 
 uint64_t memory_writable(uint64_t address, uint64_t bytes)
 {
@@ -92,14 +47,6 @@ uint64_t memory_writable(uint64_t address, uint64_t bytes)
 
 /* ---- mappings ---- */
 
-/* The layout of Linux's procmap_query; its headers here may be older than it. */
-struct map_query {
-    uint64_t size, flags, address, start, end, permissions, page_size, offset, inode;
-    uint32_t major, minor, name_size, build_id_size;
-    uint64_t name_address, build_id_address;
-};
-
-#define MAP_QUERY _IOWR('f', 17, struct map_query)
 #define MAP_READABLE 1U
 #define MAP_WRITABLE 2U
 #define MAP_SHARED_FILE 8U
@@ -147,7 +94,7 @@ static bool find_in_text(uint64_t address, struct map_query *map)
     char text[4608];
     size_t used = 0;
     bool found = false, skipping = false;
-    int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    int fd = maps_open();
     while (fd >= 0 && !found) {
         ssize_t got = syscall(SYS_read, fd, text + used, sizeof text - used);
         if (got <= 0)
@@ -170,25 +117,6 @@ static bool find_in_text(uint64_t address, struct map_query *map)
     if (fd >= 0)
         syscall(SYS_close, fd);
     return found;
-}
-
-/* The kernel's file of our mappings, which stays open; its number plus 1 is kept where a forked child does not see it. */
-static int maps_file(bool again)
-{
-    static _Atomic int hidden_maps = -1;
-    _Atomic int *known = maps_slot();
-    int fd = atomic_load(&hidden_maps);
-    if (known == NULL)
-        return -1;
-    program_number();
-    if (!again && fd >= 0 && atomic_load(known) == 1 && fd_state(fd) == FD_HIDDEN)
-        return fd;
-    fd_unhide(&hidden_maps, 0);
-    fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && fd_hide(fd, 0, &hidden_maps) < 0)
-        syscall(SYS_close, fd);
-    atomic_store(known, 1);
-    return atomic_load(&hidden_maps);
 }
 
 /* The caller sets where the name goes, and nothing else. */

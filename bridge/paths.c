@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 
 int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);
@@ -32,11 +31,6 @@ int __fxstatat64(int version, int at, const char *path, struct stat64 *status, i
 
 REPLACED(FUNCTIONS)
 
-static bool gateway_exists(void)
-{
-    return settings()->active && syscall(SYS_faccessat, AT_FDCWD, settings()->socket, F_OK) == 0;
-}
-
 /* Whether a path that the kernel has just read, with this result, is the emulated one. */
 static bool was_device(const char *path, long result)
 {
@@ -48,32 +42,13 @@ static bool was_device(const char *path, long result)
     return strcmp(path, settings()->device) == 0;
 }
 
-/* The same for a path that may lie anywhere. */
-static bool is_device(const char *path)
-{
-    char there[sizeof ((struct settings *)0)->device];
-    size_t length = strlen(settings()->device) + 1;
-    return settings()->active && memory_read((uint64_t)path, there, length) == length && memcmp(there, settings()->device, length) == 0;
-}
-
-static int open_device(int flags, int error, const void *caller)
-{
-    struct trace trace;
-    trace_begin(&trace, TRACE_OPEN, -1, 0, 0, caller);
-    int fd = bridge_open(flags);
-    trace.fd = fd;
-    trace_end(&trace, fd, fd < 0 ? errno : 0);
-    if (fd >= 0)
-        errno = error;
-    return fd;
-}
-
 static int opened(int fd, int at, const char *path, int flags, int error, const void *caller)
 {
     if (was_device(path, fd)) {
         if (fd >= 0)
             syscall(SYS_close, fd);
-        return open_device(flags, error, caller);
+        errno = error;
+        return call_open(flags, caller);
     }
     int instead = settings()->active && (fd >= 0 || errno == ENOENT) ? fault_open(at, path, flags, fd < 0) : -2;
     if (instead != -2) {
@@ -101,9 +76,10 @@ static int opened(int fd, int at, const char *path, int flags, int error, const 
             va_start(more, flags); \
             mode = va_arg(more, mode_t); \
             va_end(more); \
-            if (is_device(path)) \
-                return open_device(flags, error, __builtin_return_address(0)); \
+            bool ours = device_is((uint64_t)path); \
             errno = error; \
+            if (ours) \
+                return call_open(flags, __builtin_return_address(0)); \
         } \
         return opened(LIBC(name) arguments, where, path, flags, error, __builtin_return_address(0)); \
     }
@@ -126,25 +102,12 @@ OPENS_2(__openat64_2, at, (int at, const char *path, int flags), (at, path, flag
 
 /* ---- stat and access ---- */
 
-#define DEVICE_MODE (S_IFCHR | 0600)
-#define DEVICE_MAJOR 10
-#define DEVICE_MINOR 124
-
-static int give(void *status, const void *bytes, size_t size, int error)
+/* The result of a call that is done here; errno stays if it succeeds. */
+static int given(int result, int error)
 {
-    bool given = memory_write((uint64_t)status, bytes, size) == size;
-    errno = given ? error : EFAULT;
-    return given ? 0 : -1;
-}
-
-static int device_stat(void *status, int error)
-{
-    struct stat device = {
-        .st_mode = DEVICE_MODE, .st_rdev = makedev(DEVICE_MAJOR, DEVICE_MINOR), .st_ino = 1, .st_nlink = 1,
-        .st_uid = geteuid(), .st_gid = getegid(), .st_blksize = PAGE,
-    };
-    _Static_assert(sizeof(struct stat) == sizeof(struct stat64), "one layout for both");
-    return give(status, &device, sizeof device, error);
+    if (result == 0)
+        errno = error;
+    return result;
 }
 
 static bool is_ours(int fd)
@@ -157,7 +120,7 @@ static bool is_ours(int fd)
 static bool was_ours(int at, const char *path, int flags, int result)
 {
     if (was_device(path, result))
-        return gateway_exists();
+        return device_exists();
     return result == 0 && (flags & AT_EMPTY_PATH) != 0 && path[0] == '\0' && is_ours(at);
 }
 
@@ -166,7 +129,7 @@ static bool was_ours(int at, const char *path, int flags, int result)
     { \
         int error = errno, result = LIBC(name) arguments, failure = errno; \
         if (was_ours(at, path, flags, result)) \
-            return device_stat(status, error); \
+            return given(device_stat((uint64_t)status), error); \
         errno = failure; \
         return result; \
     }
@@ -175,7 +138,7 @@ static bool was_ours(int at, const char *path, int flags, int result)
     EXPORT int name parameters \
     { \
         int error = errno, result = LIBC(name) arguments; \
-        return result == 0 && !fd_is_other(fd) && is_ours(fd) ? device_stat(status, error) : result; \
+        return result == 0 && !fd_is_other(fd) && is_ours(fd) ? given(device_stat((uint64_t)status), error) : result; \
     }
 
 STATS(stat, (const char *path, struct stat *status), (path, status), AT_FDCWD, path, 0)
@@ -199,11 +162,7 @@ EXPORT int statx(int at, const char *path, int flags, unsigned int mask, struct 
 {
     int error = errno, result = LIBC(statx)(at, path, flags, mask, status), failure = errno;
     if (was_ours(at, path, flags, result)) {
-        struct statx device = {
-            .stx_mask = STATX_BASIC_STATS, .stx_mode = DEVICE_MODE, .stx_rdev_major = DEVICE_MAJOR, .stx_rdev_minor = DEVICE_MINOR,
-            .stx_ino = 1, .stx_nlink = 1, .stx_uid = geteuid(), .stx_gid = getegid(), .stx_blksize = PAGE,
-        };
-        return give(status, &device, sizeof device, error);
+        return given(device_statx((uint64_t)status), error);
     }
     errno = failure;
     return result;
@@ -212,10 +171,8 @@ EXPORT int statx(int at, const char *path, int flags, unsigned int mask, struct 
 static int accessed(const char *path, int mode, int result, int error)
 {
     int failure = errno;
-    if (was_device(path, result) && gateway_exists()) {
-        result = (mode & X_OK) != 0 ? -1 : 0;
-        failure = result < 0 ? EACCES : error;
-    }
+    if (was_device(path, result) && device_exists())
+        return given(device_access(mode), error);
     errno = failure;
     return result;
 }

@@ -15,7 +15,7 @@ __thread uint16_t trace_text_length;
 static _Atomic int trace_fd = -1;
 static _Atomic uint64_t trace_cookie;
 
-static uint64_t now_ns(void)
+uint64_t now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -45,7 +45,7 @@ void trace_begin(struct trace *trace, enum trace_kind kind, int fd, uint32_t com
         return;
     trace->kind = kind;
     trace->fd = fd;
-    trace->cookie = fd < 0 ? 0 : socket_cookie(fd);
+    trace->cookie = fd < 0 ? 0 : fd_cookie(fd);
     trace->command = command;
     trace->caller = (uint64_t)caller;
     trace->argument = argument;
@@ -85,7 +85,7 @@ void trace_end(struct trace *trace, long result, int error)
         uint64_t cookie, caller;
         uint32_t in_bytes, out_bytes, text_bytes, reserved;
     } record = {
-        .kind = trace->kind, .process = (uint32_t)syscall(SYS_getpid), .thread = (uint32_t)syscall(SYS_gettid), .error = error,
+        .kind = trace->kind, .process = (uint32_t)program_process(), .thread = (uint32_t)program_thread(), .error = error,
         .start = trace->start, .duration = now_ns() - trace->start, .fd = trace->fd, .command = trace->command,
         .result = (int32_t)result, .cookie = trace->cookie, .caller = trace->caller,
         .in_bytes = trace->in_bytes, .text_bytes = trace_text_length,
@@ -96,7 +96,7 @@ void trace_end(struct trace *trace, long result, int error)
     if (trace->kind == TRACE_IOCTL)
         record.out_bytes = argument_bytes(trace->argument, out);
     if (trace->kind == TRACE_OPEN && trace->fd >= 0)
-        record.cookie = socket_cookie(trace->fd);
+        record.cookie = fd_cookie(trace->fd);
     record.module_bytes = (uint32_t)memory_file(&record.caller, module, sizeof module);
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     memcpy(to.sun_path, settings()->trace, sizeof to.sun_path);

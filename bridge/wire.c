@@ -196,14 +196,14 @@ int connect_socket(const char *path)
 
 void put_hello(struct writer *w, uint8_t role)
 {
-    const char *name = program_invocation_short_name != NULL ? program_invocation_short_name : "";
-    uint16_t length = (uint16_t)strnlen(name, 128);
+    const char *name = program_name();
+    uint16_t length = (uint16_t)(name == NULL ? 0 : strnlen(name, 128));
     size_t start = frame_begin(w, HELLO, 1);
     put_u32(w, 0x464D4F49);
     put_u16(w, 1);
     put_u16(w, 1);
-    put_u8(w, role);
-    put_bytes(w, (const uint8_t[7]){0}, 7);
+    put_u32(w, role);
+    put_u32(w, program_elsewhere ? (uint32_t)program_process() : 0);
     put_u64(w, program_number());
     put_u16(w, length);
     put_u16(w, 0);
@@ -228,20 +228,13 @@ static void pad(int fd, struct writer *out)
     send_all(fd, out);
 }
 
-int descriptor_connect(const uint8_t *claim, struct descriptor *opened)
+/* OPEN or CLAIM on a new connection. Returns its errno. */
+static uint32_t descriptor_begin(int fd, const uint8_t *claim, struct descriptor *opened)
 {
     struct writer out = {0}, in = {0};
     struct reader body = {0};
     enum kind first = claim == NULL ? OPEN : CLAIM;
     uint32_t error = EIO;
-    int fd = connect_socket(settings()->descriptors);
-    if (fd < 0) {
-        if (errno != EMFILE && errno != ENFILE && errno != ENOENT) {
-            say_unreachable(strerrordesc_np(errno));
-            errno = EIO;
-        }
-        return -1;
-    }
     put_hello(&out, 2);
     size_t start = frame_begin(&out, first, 2);
     put_bytes(&out, claim == NULL ? (const uint8_t[8]){settings()->mode} : claim, claim == NULL ? 8 : TICKET_BYTES);
@@ -268,14 +261,41 @@ int descriptor_connect(const uint8_t *claim, struct descriptor *opened)
     }
     writer_free(&out);
     writer_free(&in);
-    if (error != 0) {
-        syscall(SYS_close, fd);
-        errno = (int)error;
+    return error;
+}
+
+int descriptor_open(const uint8_t *claim, int flags)
+{
+    struct descriptor opened;
+    uint32_t error = 0;
+    int number = 0, fd = connect_socket(settings()->descriptors);
+    if (fd < 0) {
+        if (errno != EMFILE && errno != ENFILE && errno != ENOENT) {
+            say_unreachable(strerrordesc_np(errno));
+            errno = EIO;
+        }
         return -1;
     }
-    set_patience(fd, 0);
-    opened->cookie = socket_cookie(fd);
-    return fd;
+    /* What an ioctl has opened is undone if it gets no number, which must be known before it is claimed. */
+    if (claim != NULL && (number = descriptor_place(fd, flags)) < 0)
+        error = (uint32_t)errno;
+    if (error == 0)
+        error = descriptor_begin(fd, claim, &opened);
+    if (error == 0) {
+        set_patience(fd, 0);
+        opened.cookie = socket_cookie(fd);
+        descriptor_note(&opened);
+        if ((flags & O_NONBLOCK) != 0)
+            syscall(SYS_fcntl, fd, F_SETFL, O_NONBLOCK);
+        if (claim == NULL && (number = descriptor_place(fd, flags)) < 0)
+            error = (uint32_t)errno;
+    }
+    if (error != 0)
+        syscall(SYS_close, fd);
+    else
+        fd_return(fd);
+    errno = (int)error;
+    return error != 0 ? -1 : number;
 }
 
 /* The whole frame in one send: others may send on the same socket. What does not fit behind a pad at once never will. */

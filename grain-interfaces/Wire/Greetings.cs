@@ -1,7 +1,14 @@
 namespace IommuFd.GrainInterfaces.Wire;
 
 /// <summary>HELLO: the first frame of every connection.</summary>
-internal sealed record Hello(ushort Lowest, ushort Highest, ConnectionRole Role, ulong Program, string Name, string Token)
+/// <param name="Lowest">The lowest version that the client speaks.</param>
+/// <param name="Highest">The highest.</param>
+/// <param name="Role">What the connection is for.</param>
+/// <param name="Program">A random number of the program's address space.</param>
+/// <param name="Name">The program's name, for people.</param>
+/// <param name="Token">Who the client is, where a gateway asks for it.</param>
+/// <param name="Process">The process that has the program's memory; 0 for the one that connects.</param>
+internal sealed record Hello(ushort Lowest, ushort Highest, ConnectionRole Role, ulong Program, string Name, string Token, int Process = 0)
 {
     public const uint Magic = 0x464D4F49;
 
@@ -41,7 +48,8 @@ internal sealed record Hello(ushort Lowest, ushort Highest, ConnectionRole Role,
 
         var (lowest, highest) = (reader.UInt16(), reader.UInt16());
         var role = (ConnectionRole)reader.Choice((byte)ConnectionRole.Descriptor);
-        reader.Reserved(7);
+        reader.Reserved(3);
+        var process = reader.Length(int.MaxValue);
         var program = reader.UInt64();
         var (nameLength, tokenLength) = (reader.ShortLength(IoctlLimits.MaxNameLength), reader.ShortLength(MaxToken));
         reader.Reserved(4);
@@ -49,7 +57,7 @@ internal sealed record Hello(ushort Lowest, ushort Highest, ConnectionRole Role,
         reader.End();
         return role == 0 || program == 0
             ? throw FrameException.Malformed("HELLO has no role or no program")
-            : new Hello(lowest, highest, role, program, name, token);
+            : new Hello(lowest, highest, role, program, name, token, process);
     }
 
     /// <summary>Both sides speak a version.</summary>

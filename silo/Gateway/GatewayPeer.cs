@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 
@@ -5,8 +6,9 @@ namespace IommuFd.Silo.Gateway;
 
 /// <summary>Who is at the other end of a connection.</summary>
 /// <param name="Identity">The user, proved: what quotas count and what the log names.</param>
-/// <param name="Process">The process that has connected; 0 if it is on another machine.</param>
-internal sealed record GatewayPeer(string Identity, int Process)
+/// <param name="User">The user's number.</param>
+/// <param name="Process">The process that has connected, or for which it has; 0 if it is on another machine.</param>
+internal sealed record GatewayPeer(string Identity, int User, int Process)
 {
     private const int MaxNameLength = 15;
 
@@ -15,8 +17,16 @@ internal sealed record GatewayPeer(string Identity, int Process)
     {
         Span<int> credentials = stackalloc int[3];
         socket.GetRawSocketOption(Native.SolSocket, Native.SoPeerCred, MemoryMarshal.AsBytes(credentials));
-        return new GatewayPeer($"user {credentials[1]}", credentials[0]);
+        return new GatewayPeer($"user {credentials[1]}", credentials[1], credentials[0]);
     }
+
+    // The silo looks into the memory of processes. What a user's silo may look into is what that user may; root's may look into everything, and so believes
+    // only root.
+
+    /// <summary>The peer as one that connects for a program in another process: a process of the same user, or any for root.</summary>
+    /// <param name="process">The process; 0, one that has ended or one that is not believed stand for the peer's own.</param>
+    public GatewayPeer For(int process)
+        => process != 0 && UserOf(process) is { } user && (User == 0 || (user == User && !Environment.IsPrivilegedProcess)) ? this with { Process = process } : this;
 
     /// <summary>The program's name as people see it: that of the process, and its id.</summary>
     /// <param name="claimed">What the program calls itself, for one that can't be looked at.</param>
@@ -34,5 +44,19 @@ internal sealed record GatewayPeer(string Identity, int Process)
 
         var shown = new string([.. name.Trim().Where(character => !char.IsControl(character)).Take(MaxNameLength)]);
         return $"{(shown.Length == 0 ? "program" : shown)}[{(Process == 0 ? Identity : Process)}]";
+    }
+
+    private static int? UserOf(int process)
+    {
+        const string Users = "Uid:";
+        try
+        {
+            var line = File.ReadLines($"/proc/{process}/status").First(line => line.StartsWith(Users, StringComparison.Ordinal));
+            return int.Parse(line[Users.Length..].Split('\t', StringSplitOptions.RemoveEmptyEntries)[0], CultureInfo.InvariantCulture);
+        }
+        catch (IOException)
+        {
+            return null;
+        }
     }
 }

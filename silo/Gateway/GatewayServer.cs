@@ -145,7 +145,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         var welcome = Welcome(CommandTable.Bytes);
         output.Send((welcome, input.Tag), static (writer, greeting) => greeting.welcome.Write(writer, greeting.Tag));
         input.MaxBody = MaxBody;
-        await new CallsConnection(_contexts, output, peer, hello).RunAsync(input);
+        await new CallsConnection(_contexts, output, peer.For(hello.Process), hello).RunAsync(input);
     }
 
     /// <summary>Bytes of a body: a batch of ioctls with some large buffers.</summary>

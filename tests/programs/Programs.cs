@@ -33,6 +33,10 @@ internal static class Programs
     public static Task<Outcome> RunBridgedAsync(string socket, string program, Func<Stream, Task>? feed = null)
         => RunAsync([program], new() { ["IOMMUFD_SOCKET"] = socket, ["LD_PRELOAD"] = Built("libiommufd-bridge.so") }, feed);
 
+    /// <summary>Runs a program under the supervisor, by the environment alone.</summary>
+    public static Task<Outcome> RunSupervisedAsync(string socket, string[] program, Func<Stream, Task>? feed = null)
+        => RunAsync([Built("iommufd-supervise"), "--", .. program], new() { ["IOMMUFD_SOCKET"] = socket }, feed);
+
     /// <summary>The words of <c>iommufd run</c>.</summary>
     public static string[] Command => ["dotnet", Path.Combine(AppContext.BaseDirectory, "iommufd.dll"), "run"];
 

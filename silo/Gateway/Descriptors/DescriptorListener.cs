@@ -153,7 +153,7 @@ internal sealed class DescriptorListener : IDisposable
 
         try
         {
-            var opened = await _contexts.OpenAsync(socket.Peer, socket.Peer.Describe(hello.Name), first.Mode);
+            var opened = await _contexts.OpenAsync(socket.Peer, socket.Peer.For(hello.Process).Describe(hello.Name), first.Mode);
             return (new Descriptor(socket, opened, null, socket.Peer.Identity), Errno.None, null);
         }
         catch (IommufdException exception)

@@ -1,0 +1,322 @@
+/*
+ * The system calls that matter, and how they are served: as hooks.c and paths.c do it for the library. A call that is not
+ * ours continues in the kernel; it can't be changed by what another thread makes of its arguments meanwhile, because
+ * nothing was permitted or forbidden.
+ *
+ * The kernel closes a number after the call has continued, so the gateway can't be waited for then. It is at the next call
+ * that concerns it: that finds all done which the close does.
+ */
+#define _GNU_SOURCE
+#include "supervise.h"
+
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/close_range.h>
+#include <linux/filter.h>
+#include <linux/openat2.h>
+#include <stddef.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#if defined(__x86_64__)
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
+#else
+#error "The numbers of system calls are known for x86-64 and arm64."
+#endif
+
+#define ARGUMENT(n) offsetof(struct seccomp_data, args[n])
+#define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offset))
+#define IF(value, then, otherwise) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, then, otherwise)
+#define RETURN(action) BPF_STMT(BPF_RET | BPF_K, action)
+
+typedef long server(const struct seccomp_notif *call);
+
+struct served {
+    int number;
+    server *serve;
+};
+
+/* What a server returns beside a result and -1. */
+#define CONTINUE (-2L)
+
+/* ---- what was closed ---- */
+
+#define CLOSINGS 64
+#define CLOSED_BY_THEN 10000000 /* ns, after which a call that has continued is over */
+
+struct closing {
+    struct seccomp_notif call;
+    struct target *target;
+    struct descriptor descriptor;
+    struct trace trace;
+};
+
+static pthread_mutex_t closings_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct closing closings[CLOSINGS];
+static _Atomic size_t closings_count;
+
+static void end_closing(size_t at, bool over)
+{
+    struct closing *closing = &closings[at];
+    bool last = over; /* of some that were closed, the latest was the last copy */
+    for (size_t later = at + 1; later < atomic_load(&closings_count); later++)
+        last = last && closings[later].descriptor.cookie != closing->descriptor.cookie;
+    struct turn before = serve_turn((struct turn){&closing->call, closing->target});
+    trace_end(&closing->trace, last, 0);
+    turn_over(serve_turn(before));
+    size_t count = atomic_load(&closings_count) - 1;
+    memmove(closing, closing + 1, (count - at) * sizeof *closing);
+    atomic_store(&closings_count, count);
+}
+
+/* The thread will close a number. */
+static void closes(const struct seccomp_notif *call, int fd)
+{
+    struct descriptor ours;
+    if (!descriptor_find(fd, &ours))
+        return;
+    pthread_mutex_lock(&closings_lock);
+    if (atomic_load(&closings_count) == CLOSINGS)
+        end_closing(0, false);
+    struct closing *closing = &closings[atomic_load(&closings_count)];
+    closing->call = *call;
+    closing->descriptor = ours;
+    closing->target = target_keep();
+    trace_begin(&closing->trace, TRACE_CLOSE, fd, 0, 0, program_caller());
+    closing->trace.start = now_ns();
+    atomic_fetch_add(&closings_count, 1);
+    pthread_mutex_unlock(&closings_lock);
+    supervise_settle_later();
+}
+
+/* Of another thread's call it is not known whether the kernel has come to it. */
+void settle(bool all)
+{
+    if (atomic_load(&closings_count) == 0)
+        return;
+    pthread_mutex_lock(&closings_lock);
+    for (size_t at = 0; at < atomic_load(&closings_count);) {
+        struct closing *closing = &closings[at];
+        bool is_past = all || now_ns() - closing->trace.start > CLOSED_BY_THEN;
+        struct turn before = serve_turn((struct turn){&closing->call, closing->target});
+        is_past = is_past || (before.call != NULL && before.call->pid == closing->call.pid);
+        bool over = bridge_closed(&closing->descriptor);
+        closing->target = serve_turn(before).target;
+        if (over || is_past)
+            end_closing(at, over);
+        else
+            at++;
+    }
+    pthread_mutex_unlock(&closings_lock);
+}
+
+/* ---- calls with a path ---- */
+
+#define ARG(n) (call->data.args[n])
+#define FD(n) ((int)ARG(n))
+
+static long open_with(int at, uint64_t address, uint64_t flags)
+{
+    char path[MAX_PATH];
+    if (!path_read(address, path))
+        return CONTINUE;
+    if (strcmp(path, settings()->device) == 0) {
+        settle(false);
+        return call_open((int)flags, program_caller());
+    }
+    errno = ENOENT;
+    int instead = fault_open(at, path, (int)flags, true);
+    return instead == -2 ? CONTINUE : instead;
+}
+
+static bool is_ours(int fd)
+{
+    struct descriptor descriptor;
+    return descriptor_find(fd, &descriptor);
+}
+
+/* Whether a call is about the emulated path, or by an empty one about a descriptor of ours. */
+static bool is_about_ours(int at, uint64_t path, uint64_t flags)
+{
+    char first = '\0';
+    if ((flags & AT_EMPTY_PATH) != 0 && (path == 0 || (memory_read(path, &first, 1) == 1 && first == '\0')))
+        return is_ours(at);
+    return device_is(path) && device_exists();
+}
+
+static long stat_of(int at, uint64_t path, uint64_t flags, uint64_t status)
+{
+    return is_about_ours(at, path, flags) ? device_stat(status) : CONTINUE;
+}
+
+static long access_of(uint64_t path, uint64_t mode)
+{
+    return device_is(path) && device_exists() ? device_access((int)mode) : CONTINUE;
+}
+
+static long serve_openat(const struct seccomp_notif *call) { return open_with(FD(0), ARG(1), ARG(2)); }
+
+static long serve_openat2(const struct seccomp_notif *call)
+{
+    struct open_how how;
+    return memory_read(ARG(2), &how.flags, sizeof how.flags) == sizeof how.flags ? open_with(FD(0), ARG(1), how.flags) : CONTINUE;
+}
+
+static long serve_newfstatat(const struct seccomp_notif *call) { return stat_of(FD(0), ARG(1), ARG(3), ARG(2)); }
+static long serve_fstat(const struct seccomp_notif *call) { return stat_of(FD(0), 0, AT_EMPTY_PATH, ARG(1)); }
+static long serve_faccessat(const struct seccomp_notif *call) { return access_of(ARG(1), ARG(2)); }
+
+static long serve_statx(const struct seccomp_notif *call)
+{
+    return is_about_ours(FD(0), ARG(1), ARG(2)) ? device_statx(ARG(4)) : CONTINUE;
+}
+
+#ifdef SYS_open
+static long serve_open(const struct seccomp_notif *call) { return open_with(AT_FDCWD, ARG(0), ARG(1)); }
+static long serve_creat(const struct seccomp_notif *call) { return open_with(AT_FDCWD, ARG(0), O_CREAT | O_WRONLY | O_TRUNC); }
+static long serve_stat(const struct seccomp_notif *call) { return stat_of(-1, ARG(0), 0, ARG(1)); }
+static long serve_access(const struct seccomp_notif *call) { return access_of(ARG(0), ARG(1)); }
+#endif
+
+/* ---- calls on a number ---- */
+
+/* Finds a descriptor of ours, for a call that uses it. */
+static bool find(const struct seccomp_notif *call, struct descriptor *ours)
+{
+    bool found = descriptor_find(FD(0), ours);
+    if (found)
+        settle(false);
+    return found;
+}
+
+static long serve_ioctl(const struct seccomp_notif *call)
+{
+    struct descriptor ours;
+    return find(call, &ours) ? call_ioctl(FD(0), &ours, (uint32_t)ARG(1), ARG(2), program_caller()) : CONTINUE;
+}
+
+static long transfer(const struct seccomp_notif *call, enum trace_kind kind)
+{
+    struct descriptor ours;
+    return find(call, &ours) ? call_transfer(kind, FD(0), &ours, ARG(1), ARG(2), program_caller()) : CONTINUE;
+}
+
+static long vector(const struct seccomp_notif *call, enum trace_kind kind)
+{
+    struct descriptor ours;
+    return find(call, &ours) ? call_vector(kind, FD(0), &ours, ARG(1), FD(2), program_caller()) : CONTINUE;
+}
+
+static long serve_read(const struct seccomp_notif *call) { return transfer(call, TRACE_READ); }
+static long serve_write(const struct seccomp_notif *call) { return transfer(call, TRACE_WRITE); }
+static long serve_readv(const struct seccomp_notif *call) { return vector(call, TRACE_READ); }
+static long serve_writev(const struct seccomp_notif *call) { return vector(call, TRACE_WRITE); }
+
+static long serve_close(const struct seccomp_notif *call)
+{
+    closes(call, FD(0));
+    return CONTINUE;
+}
+
+static bool close_within(int fd, void *state)
+{
+    const struct seccomp_notif *call = state;
+    if ((uint32_t)fd >= (uint32_t)ARG(0) && (uint32_t)fd <= (uint32_t)ARG(1))
+        closes(call, fd);
+    return false;
+}
+
+static long serve_close_range(const struct seccomp_notif *call)
+{
+    struct seccomp_notif copy = *call;
+    if ((ARG(2) & CLOSE_RANGE_CLOEXEC) == 0)
+        numbers_each(close_within, &copy);
+    return CONTINUE;
+}
+
+static long serve_dup3(const struct seccomp_notif *call)
+{
+    char link[1];
+    if (FD(0) != FD(1) && fd_link(FD(0), link, sizeof link) > 0)
+        closes(call, FD(1));
+    return CONTINUE;
+}
+
+/* ---- which calls arrive ---- */
+
+static const struct served all_served[] = {
+    {SYS_ioctl, serve_ioctl},
+    {SYS_read, serve_read}, {SYS_write, serve_write}, {SYS_readv, serve_readv}, {SYS_writev, serve_writev},
+    {SYS_close, serve_close}, {SYS_close_range, serve_close_range}, {SYS_dup3, serve_dup3},
+    {SYS_openat, serve_openat}, {SYS_openat2, serve_openat2},
+    {SYS_newfstatat, serve_newfstatat}, {SYS_fstat, serve_fstat}, {SYS_statx, serve_statx},
+    {SYS_faccessat, serve_faccessat}, {SYS_faccessat2, serve_faccessat},
+#ifdef SYS_open
+    {SYS_dup2, serve_dup3}, {SYS_open, serve_open}, {SYS_creat, serve_creat},
+    {SYS_stat, serve_stat}, {SYS_lstat, serve_stat}, {SYS_access, serve_access},
+#endif
+};
+
+#define SERVED (sizeof all_served / sizeof *all_served)
+
+/*
+ * Of ioctls, those of iommufd's type; and since Linux looks at a command's number first, those of other types with its
+ * numbers, but for KVM and DRM, whose programs issue theirs often. All others a socket answers as iommufd does: ENOTTY.
+ */
+static const struct sock_filter ioctls[] = {
+    IF(SYS_ioctl, 0, 10),
+    LOAD(ARGUMENT(1)),
+    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xFF00),
+    IF(0x3B00, 5, 0),
+    IF(0xAE00, 5, 0),
+    IF(0x6400, 4, 0),
+    LOAD(ARGUMENT(1)),
+    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xFF),
+    BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x80, 0, 1),
+    RETURN(SECCOMP_RET_USER_NOTIF),
+    RETURN(SECCOMP_RET_ALLOW),
+};
+
+int filter_install(void)
+{
+    struct sock_filter filter[2 * SERVED + sizeof ioctls / sizeof *ioctls + 5];
+    unsigned short count = 0;
+    filter[count++] = (struct sock_filter)LOAD(offsetof(struct seccomp_data, arch));
+    filter[count++] = (struct sock_filter)IF(ARCHITECTURE, 1, 0);
+    filter[count++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
+    filter[count++] = (struct sock_filter)LOAD(offsetof(struct seccomp_data, nr));
+    memcpy(filter + count, ioctls, sizeof ioctls);
+    count += sizeof ioctls / sizeof *ioctls;
+    for (size_t i = 0; i < SERVED; i++) {
+        filter[count++] = (struct sock_filter)IF((uint32_t)all_served[i].number, 0, 1);
+        filter[count++] = (struct sock_filter)RETURN(SECCOMP_RET_USER_NOTIF);
+    }
+    filter[count++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
+    struct sock_fprog program = {.len = count, .filter = filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -1;
+    /* A signal must not make the kernel repeat a call that is being served: before Linux 5.19 it may. */
+    unsigned int flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &program);
+    return listener >= 0 || errno != EINVAL ? listener : (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+
+void serve(const struct seccomp_notif *call, struct seccomp_notif_resp *answer)
+{
+    const struct served *served = all_served;
+    while (served->number != call->data.nr)
+        served++;
+    serve_turn((struct turn){.call = call});
+    long result = served->serve(call);
+    int error = errno;
+    turn_over(serve_turn((struct turn){0}));
+    *answer = (struct seccomp_notif_resp){
+        .id = call->id,
+        .val = result >= 0 ? result : 0,
+        .error = result == -1 ? -error : 0,
+        .flags = result == CONTINUE ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0,
+    };
+}

@@ -1,0 +1,50 @@
+/* What the files of iommufd-supervise have of each other. Here the heap, locks and libc are used as in any program. */
+#ifndef SUPERVISE_H
+#define SUPERVISE_H
+
+#include "bridge.h"
+
+#include <linux/seccomp.h>
+
+/* ---- supervise.c ---- */
+
+/* Where the calls of all supervised processes arrive. */
+extern int supervise_listener;
+/* Calls settle some time later. */
+void supervise_settle_later(void);
+/* Calls target_over when the process of a pidfd has ended. */
+int supervise_watch(int life, uint64_t program);
+
+/* ---- served.c ---- */
+
+/* The filter of a supervised program, which the calling process gets. Returns the listener, or -1. */
+int filter_install(void);
+/* Waits until the service has done what closes do that the kernel has come to: all of them where no program is left. */
+void settle(bool all);
+/* Serves a call: fills in its answer. */
+void serve(const struct seccomp_notif *call, struct seccomp_notif_resp *answer);
+
+/* ---- target.c ---- */
+
+struct target;
+
+/* Whom a thread serves: its call, and its target, once that is asked for. */
+struct turn {
+    const struct seccomp_notif *call;
+    struct target *target;
+};
+
+/* Serves another one from now on. Returns whom it served before. */
+struct turn serve_turn(struct turn next);
+/* Gives up what a turn holds. */
+void turn_over(struct turn turn);
+/* The target of the call, for a turn of its own. */
+struct target *target_keep(void);
+/* Where the program has called, for traces. */
+const void *program_caller(void);
+/* A program's memory has ended. */
+void target_over(uint64_t program);
+/* Visits the numbers that are open, until a visit returns true. */
+bool numbers_each(bool (*visit)(int fd, void *state), void *state);
+
+#endif
