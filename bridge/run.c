@@ -2,7 +2,7 @@
  * iommufd-run: starts a program with the bridge. It sets the environment and becomes the program, so that its signals,
  * status and terminal are the program's own.
  *
- *   iommufd-run [--socket PATH] [--bridge PATH] [--durable] [--] PROGRAM ARGS...
+ *   iommufd-run [--socket PATH] [--bridge PATH] [--durable] [--supervise] [--] PROGRAM ARGS...
  *
  * 'iommufd run' becomes this. What needs a process beside the program (a silo, a trace, a report of leaks), this hands
  * back to the command line, which then starts the program by this again, and names the socket.
@@ -105,14 +105,15 @@ static const char *find(const char *name, char path[PATH_MAX])
     fail(denied ? NOT_EXECUTABLE : NOT_FOUND, "'%s' %s", name, denied ? "is not executable" : "is not found in PATH");
 }
 
-/* Preloading needs a dynamic linker, and one that heeds LD_PRELOAD. Of a script, its interpreter decides that. */
-static void check(const char *path)
+/* Preloading needs a dynamic linker, and one that heeds LD_PRELOAD. Of a script, its interpreter decides that. Says whether it is there. */
+static bool has_dynamic_linker(const char *path)
 {
+    bool interpreted = true;
     Elf64_Ehdr header;
     struct stat status;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) /* a program may be executable and not readable: then the kernel's answer counts */
-        return;
+        return true;
     if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)
         && (((status.st_mode & S_ISUID) != 0 && status.st_uid != getuid())
             || ((status.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && status.st_gid != getgid())))
@@ -120,16 +121,31 @@ static void check(const char *path)
     if (read(fd, &header, sizeof header) == (ssize_t)sizeof header && memcmp(header.e_ident, ELFMAG, SELFMAG) == 0) {
         if (header.e_ident[EI_CLASS] != ELFCLASS64)
             fail(NOT_EXECUTABLE, "'%s' is a 32-bit program, into which the bridge can't be loaded", path);
-        bool interpreted = false;
+        interpreted = false;
         for (unsigned int i = 0; i < header.e_phnum && !interpreted; i++) {
             Elf64_Phdr segment;
             off_t at = (off_t)(header.e_phoff + (Elf64_Off)i * header.e_phentsize);
             interpreted = pread(fd, &segment, sizeof segment, at) != (ssize_t)sizeof segment || segment.p_type == PT_INTERP;
         }
-        if (!interpreted)
-            fail(NOT_EXECUTABLE, "'%s' is statically linked: preloading can't see it, so its ioctls can't be intercepted. Link it dynamically", path);
     }
     close(fd);
+    return interpreted;
+}
+
+/* What preloading can't see: its system calls are held for a supervisor. */
+static void supervise(const char *program, char **arguments, size_t count)
+{
+    char path[PATH_MAX];
+    char **command = calloc(count + 3, sizeof *command);
+    if (command == NULL)
+        fail(OWN_FAILURE, "no memory");
+    command[0] = (char *)(unsigned long)beside(path, "iommufd-supervise");
+    command[1] = "--";
+    command[2] = (char *)(unsigned long)program;
+    memcpy(command + 3, arguments + 1, (count - 1) * sizeof *command);
+    unsetenv("LD_PRELOAD");
+    execv(command[0], command);
+    fail(OWN_FAILURE, "'%s' can't be run: %s. 'make bridge' builds it", command[0], strerror(errno));
 }
 
 static void set(const char *name, const char *value)
@@ -154,7 +170,7 @@ int main(int count, char **arguments)
 {
     char program[PATH_MAX], bridge[PATH_MAX], path[PATH_MAX];
     const char *socket_path = getenv("IOMMUFD_SOCKET"), *library = beside(path, "libiommufd-bridge.so");
-    bool named = false;
+    bool named = false, supervised = false;
     int at = 1;
     for (; at < count && arguments[at][0] == '-'; at++) {
         const char *option = arguments[at];
@@ -164,6 +180,8 @@ int main(int count, char **arguments)
         }
         if (strcmp(option, "--durable") == 0)
             set("IOMMUFD_MODE", "durable");
+        else if (strcmp(option, "--supervise") == 0)
+            supervised = true;
         else if (strcmp(option, "--socket") == 0 && at + 1 < count) {
             socket_path = arguments[++at];
             named = true;
@@ -187,10 +205,12 @@ int main(int count, char **arguments)
     if (realpath(library, bridge) == NULL)
         fail(OWN_FAILURE, "the bridge '%s' is missing: 'make bridge' builds it", library);
     const char *found = find(arguments[at], program);
-    check(found);
-    preload(bridge);
+    supervised = !has_dynamic_linker(found) || supervised;
     if (realpath(socket_path, path) != NULL)
         set("IOMMUFD_SOCKET", path);
+    if (supervised)
+        supervise(found, arguments + at, (size_t)(count - at));
+    preload(bridge);
     execve(found, arguments + at, environ);
     int error = errno;
     if (error == ENOEXEC) { /* a script without its first line, which execvp gives to the shell */

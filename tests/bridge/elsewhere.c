@@ -40,6 +40,8 @@ int main(void)
     strcpy(page, "the parent's");
     pid_t child = fork();
     if (child == 0) {
+        /* So that the child ends where the parent does. */
+        close(to_child[1]);
         strcpy(page, "the child's");
         EXPECT(map(fd, ioas, page, 4096, 0x1000000), 0, "the child's map of its page");
         signal_to(to_parent[1]);

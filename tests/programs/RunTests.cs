@@ -66,18 +66,20 @@ public sealed class RunTests(GatewayFixture gateway)
     }
 
     [Fact]
-    public async Task A_static_program_can_not_be_intercepted_and_says_so()
+    public async Task A_static_program_runs_under_the_supervisor_and_is_traced()
     {
-        var program = gateway.NewFile();
-        var source = $"{program}.c";
-        await File.WriteAllTextAsync(source, "int main(void) { return 0; }\n");
-        var built = await Programs.RunAsync(["cc", "-static", "-o", program, source], []);
-        Assert.True(built.Status == 0, $"cc -static: {built}");
+        var outcome = await Programs.RunCommandAsync(gateway.Socket, "--trace", "--", Programs.Built("test-fork-static"));
 
-        var outcome = await Programs.RunCommandAsync(gateway.Socket, "--", program);
+        Assert.True(outcome.Status == 0, $"tests/bridge/fork.c, built statically: {outcome}");
+        Assert.Contains("IOMMU_IOAS_ALLOC, {size=12, flags=0x0}) = 0 {out_ioas_id=1}", outcome.Errors, StringComparison.Ordinal);
+    }
 
-        Assert.Equal(126, outcome.Status);
-        Assert.Contains("statically linked", outcome.Errors, StringComparison.Ordinal);
+    [Fact]
+    public async Task What_preloading_can_t_see_runs_under_the_supervisor_where_that_is_asked_for()
+    {
+        var outcome = await Programs.RunCommandAsync(gateway.Socket, "--supervise", "--", Programs.Built("test-raw"));
+
+        Assert.True(outcome.Status == 0, $"tests/bridge/raw.c with --supervise: {outcome}");
     }
 
     [Fact]

@@ -42,9 +42,9 @@ internal sealed partial class ProgramProcess : IDisposable
 
     /// <summary>Runs the program to its end.</summary>
     /// <returns>Its exit status; 128 and the signal's number if a signal ended it.</returns>
-    public async Task<int> RunAsync(string socket, string? trace, bool isDurable, string[] program, IEnumerable<KeyValuePair<string, string>> environment)
+    public async Task<int> RunAsync(string socket, string? trace, string[] flags, string[] program, IEnumerable<KeyValuePair<string, string>> environment)
     {
-        var start = new ProcessStartInfo(_files.Launcher, ["--socket", socket, "--bridge", _files.Bridge, .. isDurable ? ["--durable"] : Array.Empty<string>(), "--", .. program]);
+        var start = new ProcessStartInfo(_files.Launcher, ["--socket", socket, "--bridge", _files.Bridge, .. flags, "--", .. program]);
         if (trace is not null)
         {
             start.Environment["IOMMUFD_TRACE"] = trace;

@@ -18,6 +18,11 @@ internal static class RunCommand
         Description = $"The gateway's Unix socket of a silo that is up. Without it: {ConnectionOptions.SocketVariable}, or ./{ConnectionOptions.DefaultSocket} if a silo answers there; else a silo runs in this process until the program ends.",
     };
 
+    private static readonly Option<bool> SuperviseOption = new("--supervise")
+    {
+        Description = "Holds the program's system calls for a supervisor instead of preloading: for what preloading can't see, such as Go. Static programs are run so by themselves.",
+    };
+
     private static readonly Option<string?> BridgeOption = new("--bridge") { Description = $"The library {BridgeFiles.Library}. Without it: the one beside this command, or that of 'make bridge'." };
 
     private static readonly Option<bool> TraceOption = new("--trace") { Description = "Writes each call on /dev/iommu to stderr, in the manner of strace." };
@@ -45,7 +50,7 @@ internal static class RunCommand
     {
         var command = new Command("run", "Runs a program with an emulated /dev/iommu, and ends with its status.")
         {
-            ProgramArgument, SocketOption, ConnectionOptions.DurableOption, BridgeOption, TraceOption, OutputOption, JsonOption, LeakOption,
+            ProgramArgument, SocketOption, ConnectionOptions.DurableOption, SuperviseOption, BridgeOption, TraceOption, OutputOption, JsonOption, LeakOption,
         };
         FaultOptions.AddTo(command);
         command.SetAction(async (options, _) =>
@@ -78,7 +83,8 @@ internal static class RunCommand
             leaks?.Add(record);
         }))
         {
-            status = await program.RunAsync(silo.Socket, trace?.Path, options.GetValue(ConnectionOptions.DurableOption), options.GetValue(ProgramArgument)!, FaultOptions.EnvironmentOf(options));
+            string[] flags = [.. options.GetValue(ConnectionOptions.DurableOption) ? ["--durable"] : Array.Empty<string>(), .. options.GetValue(SuperviseOption) ? ["--supervise"] : Array.Empty<string>()];
+            status = await program.RunAsync(silo.Socket, trace?.Path, flags, options.GetValue(ProgramArgument)!, FaultOptions.EnvironmentOf(options));
         }
 
         if (leaks is null)
