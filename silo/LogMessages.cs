@@ -62,4 +62,7 @@ internal static partial class LogMessages
 
     [LoggerMessage(2055, LogLevel.Warning, "A descriptor could not be accepted: {Problem}")]
     public static partial void DescriptorNotAccepted(this ILogger logger, string problem);
+
+    [LoggerMessage(2056, LogLevel.Error, "A request by the gateway failed in a way that is a bug; it was answered EIO")]
+    public static partial void RequestFailed(this ILogger logger, Exception exception);
 }

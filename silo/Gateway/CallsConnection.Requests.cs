@@ -115,8 +115,9 @@ internal sealed partial class CallsConnection
                 await LookAsync(opened, emptied);
             }
         }
-        catch (Exception exception) when (IsAnswered(exception))
+        catch (Exception exception)
         {
+            NoteUnexpected(exception);
             text = exception.Message;
             replies = [.. requests.Select(_ => new IoctlReply { Errno = ErrnoOf(exception) })];
         }
@@ -149,8 +150,9 @@ internal sealed partial class CallsConnection
                 await LookAsync(request.Descriptor!.Opened, emptied);
             }
         }
-        catch (Exception exception) when (IsAnswered(exception))
+        catch (Exception exception)
         {
+            NoteUnexpected(exception);
             (reply, text) = (new IoctlReply { Errno = ErrnoOf(exception) }, exception.Message);
         }
 
@@ -216,8 +218,9 @@ internal sealed partial class CallsConnection
                 : await descriptor.File.RunAsync(request.File!, CancellationToken.None);
             takesMark = request.Kind == FrameKind.Read && reply.Errno == Errno.None && request.Descriptor!.IsMarked && !await request.Descriptor.IsReadableAsync(TimeSpan.Zero);
         }
-        catch (Exception exception) when (IsAnswered(exception))
+        catch (Exception exception)
         {
+            NoteUnexpected(exception);
             (reply, text) = (new FileReply(ErrnoOf(exception)), exception.Message);
         }
 
@@ -227,7 +230,14 @@ internal sealed partial class CallsConnection
             static (writer, answer) => FileFrame.WriteAnswer(writer, answer.Kind, answer.Tag, answer.reply, answer.takesMark, answer.text));
     }
 
-    private static bool IsAnswered(Exception exception) => exception is IommufdTransportException or IommufdException or OperationCanceledException;
+    // Every request is answered, whatever has happened.
+    private void NoteUnexpected(Exception exception)
+    {
+        if (exception is not (IommufdTransportException or IommufdException or OperationCanceledException))
+        {
+            contexts.NoteFailure(exception);
+        }
+    }
 
     private static Errno ErrnoOf(Exception exception) => exception is IommufdException { Errno: var errno } ? errno : Errno.EIO;
 

@@ -88,11 +88,13 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
         {
             case FrameKind.Ioctl:
                 var ioctl = IoctlFrame.Read(frame.Body);
+                CheckUnnamed(ioctl.Start);
                 Begin(frame, isIoctl: true);
                 Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Find(ioctl.Start.Ticket), ioctl.Start.IsVerbose, ioctl, null));
                 return;
             case FrameKind.Read or FrameKind.Write:
                 var file = FileFrame.Read(frame.Body, frame.Kind == FrameKind.Write);
+                CheckUnnamed(file.Start);
                 Begin(frame, isIoctl: false);
                 Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Find(file.Start.Ticket), file.Start.IsVerbose, null, file.Request));
                 return;
@@ -126,6 +128,15 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
                 return;
             default:
                 throw FrameException.Malformed($"a calls connection has no frames of kind 0x{(byte)frame.Kind:X2}");
+        }
+    }
+
+    // The SDK inside the gateway names them.
+    private static void CheckUnnamed(CallStart start)
+    {
+        if (start.Operation.Session != 0)
+        {
+            throw FrameException.Malformed("a request on a descriptor has no session of its own");
         }
     }
 

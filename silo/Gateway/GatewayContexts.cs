@@ -37,6 +37,12 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     /// <summary>The calls of a context that a user knows by a handle.</summary>
     public ContextCalls Calls(string identity, Guid handle) => _channel.Find(seal.Open(identity, handle));
 
+    /// <summary>The number by which the service knows a user as an opener of contexts.</summary>
+    public long ClientOf(string identity) => seal.ClientOf(identity);
+
+    /// <summary>What no client provokes has failed: a bug.</summary>
+    public void NoteFailure(Exception exception) => logger.RequestFailed(exception);
+
     /// <summary>A program has opened a context by a handle.</summary>
     public void NoteOpened(GatewayPeer peer, ContextTag context) => logger.ContextOpened(peer.Describe("program"), peer.Identity, context);
 

@@ -63,7 +63,10 @@ internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection c
         switch (method)
         {
             case CallMethod.Open:
-                Call<OpenRequest, Referred>(frame, calls, message, async static (calls, request) => new Referred(await calls.OpenAsync(request), calls.Key), opened => Opened(opened, calls));
+                // The service counts contexts by who opens them: here, by user.
+                var client = contexts.ClientOf(peer.Identity);
+                Call<OpenRequest, Referred>(
+                    frame, calls, message, async (calls, request) => new Referred(await calls.OpenAsync(request with { Client = client }), calls.Key), opened => Opened(opened, calls));
                 break;
             case CallMethod.Get:
                 Call<GetRequest, Referred>(frame, calls, message, async static (calls, request) => new Referred(await calls.GetAsync(request), calls.Key));

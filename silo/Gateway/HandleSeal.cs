@@ -33,5 +33,11 @@ internal sealed class HandleSeal(byte[] secret)
         return new Guid(aes.EncryptEcb(handle.Value.ToByteArray(), PaddingMode.None));
     }
 
-    private byte[] KeyOf(string identity) => HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, 32, info: Encoding.UTF8.GetBytes($"iommufd gateway handles of {identity}"));
+    /// <summary>The number by which the service knows a user as an opener of contexts; not 0, which is nobody in particular.</summary>
+    public long ClientOf(string identity) => BitConverter.ToInt64(Derive("opener", identity)) | 1;
+
+    private byte[] KeyOf(string identity) => Derive("handles", identity);
+
+    private byte[] Derive(string purpose, string identity)
+        => HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, 32, info: Encoding.UTF8.GetBytes($"iommufd gateway {purpose} of {identity}"));
 }
