@@ -3,7 +3,7 @@ using System.Text;
 
 namespace IommuFd.GrainInterfaces.Wire;
 
-/// <summary>Reads a frame's body field by field. Whoever sent it may be hostile: every length is checked against what is left.</summary>
+/// <summary>Reads a frame's body field by field. The sender may be hostile: every length is checked against what is left.</summary>
 internal ref struct FrameReader(ReadOnlySpan<byte> body)
 {
     private ReadOnlySpan<byte> _left = body;

@@ -70,7 +70,8 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     }
 
     /// <summary>
-    /// Waits until what a process has left is closed: whoever has waited for its end expects that, as Linux closes a process's files before anybody hears of its end.
+    /// Waits until the files that ended processes left open are closed. A parent that has waited for its child expects that: Linux closes a process's files before
+    /// it reports the exit.
     /// </summary>
     public Task SettleAsync() => Task.WhenAll(_descriptors.Values.Where(descriptor => descriptor.IsOver).Select(descriptor => descriptor.Released));
 

@@ -5,9 +5,9 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Silo.Gateway;
 
-// A handle is 128 random bits that its opener chooses, and whoever knows it can use the context. By the gateway it is bound to the user: each user has a
-// permutation of all handles, which only the silo knows, and a handle stands for another context, which is none, when another user gives it. So nothing has to
-// be remembered of who opened what, and silos with the same secret agree.
+// A handle is 128 random bits that its opener chooses, and every program that knows it can use the context. The gateway binds it to the user as well: each user
+// has a permutation of all handles, which only the silo knows, so that a handle given by another user names a context that does not exist. Nothing has to be
+// stored about who opened what, and silos with the same secret agree.
 
 /// <summary>Turns the handles that a user knows into those of contexts.</summary>
 /// <param name="secret">What the permutations are made from: that of the silo's user, so that his other silos have the same.</param>
