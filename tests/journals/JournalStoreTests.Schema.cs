@@ -5,7 +5,7 @@ using IommuFd.TestSupport;
 
 namespace IommuFd.JournalTests;
 
-/// <summary>The tables: made once, by whoever comes first, and left alone by whoever is too old for them.</summary>
+/// <summary>The tables: created once, by the first silo that needs them, and left alone by a silo that is too old for them.</summary>
 public abstract partial class JournalStoreTests
 {
     [Fact]

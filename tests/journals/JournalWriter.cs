@@ -24,7 +24,7 @@ internal sealed class JournalWriter(IJournal journal, Action<ContextKey, long> r
         await Task.WhenAll(keys.Select(key => WriteAsync(key, cancellationToken)));
     }
 
-    /// <summary>The frame of a position, so that whoever finds it can tell that it is whole.</summary>
+    /// <summary>The frame of a position, by which a reader can tell that the position is whole.</summary>
     public static byte[] Frame(ContextKey key, long position)
     {
         var frame = new byte[100 + (int)(position % 700)];

@@ -6,7 +6,7 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.EventQueues;
 
-// Whoever waits for something to read waits on a task of the grain's, which ends with the first that arrives. The wait interleaves with turns and holds
+// A reader that waits for an event waits on a task of the grain's, which ends with the first that arrives. The wait interleaves with turns and holds
 // nobody up; it is bounded, so that an activation that goes is not kept for long.
 
 /// <inheritdoc cref="IEventQueueGrain"/>

@@ -4,7 +4,7 @@ using IommuFd.Uapi;
 
 namespace IommuFd.ClusterTests.Durability;
 
-/// <summary>A silo that stops in order hands its volatile contexts over: whoever uses them sees a pause, and nothing else.</summary>
+/// <summary>A silo that stops in order hands its volatile contexts over: their users see a pause, and nothing else.</summary>
 public sealed class HandoverTests(ClusterFixture fixture) : IClassFixture<ClusterFixture>
 {
     private const int Contexts = 30;

@@ -43,7 +43,7 @@ internal sealed class JournalSilo : IAsyncDisposable
     /// <summary>A context as operators reach it.</summary>
     public ContextControl Control(ContextHandle handle) => _host.Services.GetRequiredService<ContextControls>().Of(handle.Key);
 
-    /// <summary>Takes a context's journal away from whoever has it, as another activation would.</summary>
+    /// <summary>Takes a context's journal away from its owner, as another activation would.</summary>
     public Task StealAsync(ContextHandle handle) => Store.AcquireAsync(handle.Key, "thief", CancellationToken.None);
 
     public async ValueTask DisposeAsync()

@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging;
 
 namespace IommuFd.UnitTests.Architecture;
 
-// Whoever watches logs watches event ids: each is of one message, stays what it is, and stands in the docs.
+// Operators set alerts on event ids: each is of one message, stays what it is, and stands in the docs.
 
 public sealed partial class LogTests
 {

@@ -22,7 +22,7 @@ internal static class Rules
     private static readonly string[] ImpureTypes =
         ["System.DateTime", "System.DateTimeOffset", "System.TimeProvider", "System.Diagnostics.Stopwatch", "System.Random", "System.Guid", "System.Console"];
 
-    // What the grains ask of whoever hosts them. The rest of their assembly is their own business.
+    // What the grains ask of their host. The rest of their assembly is their own business.
     private const string Grains = "IommuFd.Grains.";
     private static readonly string[] HostedNamespaces =
         ["IommuFd.Grains.Journaling.", "IommuFd.Grains.Configuration.", "IommuFd.Grains.Monitoring.", "IommuFd.Grains.Telemetry.InstrumentNames"];

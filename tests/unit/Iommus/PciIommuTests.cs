@@ -40,7 +40,7 @@ public sealed class PciIommuTests
         var refused = _context.Ask(_driver, new ReplaceDeviceRequest(selftest, first));
         Expect.Equal((Errno.EINVAL, DiagnosticReason.DeviceIncompatible), (refused.Errno, refused.Diagnostic!.Reason), "replacing by the HWPT of the other IOMMU");
 
-        // Both apertures bind, whoever's comes first.
+        // Both apertures bind, in either order.
         Expect.Equal(Errno.EINVAL, _context.TryMap(ioas.Value, 0, Page).Errno, "mapping what only one of them can map");
     }
 

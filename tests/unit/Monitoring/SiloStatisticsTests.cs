@@ -7,7 +7,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace IommuFd.UnitTests.Monitoring;
 
-/// <summary>What a silo counts is exact, whoever counts at the same time, and comes in whole seconds.</summary>
+/// <summary>A silo's counts are exact when several threads count at once, and come in whole seconds.</summary>
 public sealed class SiloStatisticsTests : IDisposable
 {
     private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeSeconds(1_000_000));
