@@ -175,7 +175,7 @@ static uint64_t there(uint64_t start, uint64_t length, uint8_t flags, const void
     return (flags & 1) != 0 && range.writable < range.readable ? range.writable : range.readable;
 }
 
-void answer_look(struct channel *channel, struct reader *question)
+void answer_look(struct writer *out, struct reader *question)
 {
     uint32_t pieces = get_u32(question), whole = 0;
     uint64_t offset = 0;
@@ -195,8 +195,8 @@ void answer_look(struct channel *channel, struct reader *question)
             break;
         offset = 0;
     }
-    put_u8(&channel->out, known);
-    put_bytes(&channel->out, (const uint8_t[3]){0}, 3);
-    put_u32(&channel->out, whole);
-    put_u64(&channel->out, offset);
+    put_u8(out, known);
+    put_bytes(out, (const uint8_t[3]){0}, 3);
+    put_u32(out, whole);
+    put_u64(out, offset);
 }

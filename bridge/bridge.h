@@ -7,6 +7,7 @@
  *   paths.c        calls with a path: open, stat, access
  *   own.c          the program is this process
  *   numbers.c      what is known about numbers of descriptors, and our own hidden ones
+ *   epoll.c        numbers that epoll sets have
  *
  * iommufd-supervise:
  *   supervise.c    the program's start and end, and the threads that take its calls
@@ -22,6 +23,7 @@
  *   descriptors.c  which sockets are ours; files that mappings name
  *   calls.c        requests and answers
  *   wire.c         frames, and how a connection begins
+ *   resume.c       another gateway in place of one that has ended
  *   trace.c        what the program did, for who watches it
  *   faults.c       calls that are to fail
  *   settings.c     the environment; words on standard error
@@ -47,16 +49,19 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && sizeof(void *) == 8,
 
 #define PAGE 4096UL
 #define TICKET_BYTES 16
+#define RESUMPTION_BYTES 64
 #define MAX_ARGUMENT 4096U
 #define MAX_BUFFER (1U << 20)
 #define MAX_IDENTITY 64
 #define MAX_PATH 256
+#define AS_BEFORE 2U /* a request's flag: it was sent before */
 
 /* ---- settings: the environment at the program's start ---- */
 
 struct settings {
     bool active;      /* IOMMUFD_SOCKET is set: else everything goes to libc */
     uint8_t mode;     /* IOMMUFD_MODE */
+    uint64_t patience; /* IOMMUFD_PATIENCE, in ns: how long a call waits for a gateway that has ended */
     char socket[108]; /* IOMMUFD_SOCKET */
     char descriptors[108]; /* the same for descriptors: with '-fd' behind it */
     char device[MAX_PATH]; /* IOMMUFD_DEVICE */
@@ -65,6 +70,7 @@ struct settings {
 
 const struct settings *settings(void);
 void say_gone(void);
+void say_waiting(void);
 void say_unreachable(const char *why);
 
 /* ---- wire.c ---- */
@@ -72,7 +78,7 @@ void say_unreachable(const char *why);
 #define HEADER_BYTES 12
 
 enum kind {
-    HELLO = 0x01, OPEN = 0x02, CLAIM = 0x03, PROVE = 0x04, PAD = 0x05,
+    HELLO = 0x01, OPEN = 0x02, CLAIM = 0x03, PROVE = 0x04, PAD = 0x05, RESUME = 0x06,
     IOCTL = 0x10, READ = 0x11, WRITE = 0x12, TOOK = 0x13, RESOLVE = 0x14, CLOSED = 0x15, DISCARD = 0x16,
     LOOK = 0x20, ANSWER = 0x80, BYE = 0xFF,
 };
@@ -98,10 +104,13 @@ struct channel {
     struct channel *spare; /* the next one that nobody uses, where a program has a list of them */
     uint64_t cookie;   /* of our socket, by which it is known whatever the program does with its number */
     uint64_t program;  /* whose it is: another one than the process's after a fork */
+    uint64_t instance; /* the gateway's life */
+    uint64_t lane, sequence; /* the name of its last call, in the session of the descriptor */
+    bool refused;      /* the gateway has ended it, and does not stop */
     uint32_t tag, max_body;
     size_t received;   /* bytes in 'in', from the frame that is read now on */
     size_t frame;      /* bytes of that frame */
-    struct writer out, in;
+    struct writer out, in, look;
     uint32_t table_bytes;
     uint8_t table[16384];
 };
@@ -111,8 +120,10 @@ enum file_kind { FILE_CONTEXT = 1, FILE_FAULT_QUEUE, FILE_ACCESS, FILE_EVENT_QUE
 /* One of the program's descriptors that lead to the gateway. */
 struct descriptor {
     uint64_t cookie;
+    uint64_t instance; /* the gateway's that has given the ticket */
     uint8_t ticket[TICKET_BYTES];
     uint8_t kind;
+    uint8_t resumption[RESUMPTION_BYTES]; /* by which another gateway gives one; zeros for none */
 };
 
 void *put(struct writer *w, size_t bytes);
@@ -150,10 +161,31 @@ void channel_free(struct channel *channel);
 struct writer *request_begin(struct channel *channel, enum kind kind);
 int request_send(struct channel *channel);
 int request_call(struct channel *channel, struct reader *answer);
+/* The name of a call in the descriptor's session, which it keeps if it is sent again. */
+void put_name(struct writer *w, const struct channel *channel);
 /* Opens a descriptor of the program's, at the lowest free number. Without a claim it is a new context's. */
 int descriptor_open(const uint8_t *claim, int flags);
+/* Connects to what a dead descriptor leads to. Returns a number of this process, RESUME_REFUSED, or -1 without an answer. */
+#define RESUME_REFUSED (-2)
+int descriptor_resume(const struct descriptor *dead, struct descriptor *successor);
 /* Sends a nonce on a descriptor. */
 int descriptor_prove(int fd, const uint8_t nonce[16]);
+
+/* ---- resume.c ---- */
+
+/* Whether to connect once more: after a pause, and not for longer than the program has patience. */
+bool gateway_await(uint64_t *until);
+void gateway_found(void);
+/* Calls of this thread wait for no gateway, or do again. */
+void wait_for_none(bool none);
+bool descriptor_outlives(const struct descriptor *descriptor);
+void resumable_note(const struct descriptor *descriptor);
+/* Connects a channel again whose call had no answer. False (EIO) where that can't be sent again. */
+bool channel_again(struct channel *channel);
+/* The descriptor of a number as the channel's gateway knows it: resumed there if it was another's. False (EIO) for none. */
+bool descriptor_current(struct channel *channel, int fd, struct descriptor *descriptor);
+/* The last copy of a dead descriptor that was not resumed is closed. */
+void descriptor_closed_dead(const struct descriptor *dead);
 
 /* ---- the program: own.c, where it is this process; target.c, where it is another one ---- */
 
@@ -176,8 +208,10 @@ int maps_file(bool again);
 int maps_open(void);
 /* Finds what a number of the program's leads to; false if it is none of ours. */
 bool descriptor_find(int fd, struct descriptor *found);
-/* A number of the program's that leads where a ticket does; -1 for none. */
-int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found);
+/* Visits the numbers that may be ours, until a visit returns true. */
+bool numbers_each(bool (*visit)(int fd, void *state), void *state);
+/* Makes a number that leads to the socket of a cookie lead where one of this process does. */
+void number_replace(int fd, uint64_t cookie, int by);
 /* Gives the program a file of ours, with O_CLOEXEC of the flags, at the lowest free number. Returns it. */
 int descriptor_place(int fd, int flags);
 /* Where a number of the program's leads, as the kernel says it: without an end. Returns its length, or -1. */
@@ -215,6 +249,29 @@ void fd_note(int fd, enum fd_state state);
 void fd_note_other(int fd, uint8_t before);
 /* Whether a number is one of our own. */
 bool fd_is_hidden(int fd);
+/* One thread at a time closes or replaces a number of ours. */
+void number_lock(int fd, uint64_t *signals);
+void number_unlock(int fd, uint64_t signals);
+/* ---- epoll.c ---- */
+
+#define MAX_WATCHERS 16
+
+/* The epoll sets that have a number, with what they have of it. */
+struct watchers {
+    int count;
+    struct watcher {
+        int set;
+        uint32_t events;
+        uint64_t data;
+    } all[MAX_WATCHERS];
+};
+
+/* Takes a number out of the sets that have it; puts it into them again. */
+void watchers_take(int fd, struct watchers *watchers);
+void watchers_give(int fd, const struct watchers *watchers);
+
+/* ---- numbers of our own ---- */
+
 /* Moves a descriptor of our own out of the program's way. 'slot' has its number, wherever it moves. */
 int fd_hide(int fd, uint64_t mark, _Atomic int *slot);
 int fd_hide_copy(int fd, uint64_t mark, _Atomic int *slot);
@@ -232,6 +289,8 @@ uint64_t socket_cookie(int fd);
 bool descriptor_known(uint64_t cookie, struct descriptor *found);
 void descriptor_note(const struct descriptor *added);
 void descriptor_over(const struct descriptor *gone);
+/* A number of the program's that leads where a ticket does; -1 for none. */
+int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found);
 /* Whether a socket is connected to the gateway; and the gateway's word about one that was inherited or received. */
 bool leads_to_gateway(int fd);
 bool descriptor_resolve(int fd, struct descriptor *found);
@@ -323,9 +382,9 @@ void trace_why(const uint8_t *text, size_t length);
 
 #define CHUNK 65536UL
 
-int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t argument);
+int bridge_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, uint64_t argument);
 int take_answer(struct channel *channel, struct reader *answer, uint64_t address, uint32_t *points);
-void answer_look(struct channel *channel, struct reader *question);
+void answer_look(struct writer *out, struct reader *question);
 /* Whether the copy that was closed was the last. */
 bool bridge_closed(const struct descriptor *descriptor);
 /* The queue is empty: its descriptor is not readable any more. */

@@ -5,7 +5,10 @@
 #include "bridge.h"
 
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
+
+#define BYE_STOPPING 6
 
 void channel_disconnect(struct channel *channel)
 {
@@ -18,6 +21,7 @@ void channel_free(struct channel *channel)
     channel_disconnect(channel);
     writer_free(&channel->out);
     writer_free(&channel->in);
+    writer_free(&channel->look);
     munmap(channel, sizeof *channel);
 }
 
@@ -30,23 +34,26 @@ struct channel *channel_make(void)
     return channel;
 }
 
-static int not_connected(void)
+/* A process has lanes of its own. */
+static void choose_lane(struct channel *channel)
 {
-    if (errno == EMFILE || errno == ENFILE)
-        say_unreachable(strerrordesc_np(errno));
-    else
-        say_gone();
-    errno = EIO;
-    return -1;
+    uint64_t program = program_number();
+    while (channel->lane == 0 || channel->program != program) {
+        channel->program = program;
+        channel->sequence = 0;
+        if (syscall(SYS_getrandom, &channel->lane, sizeof channel->lane, 0) < 0)
+            channel->lane = program ^ (uint64_t)program_thread();
+    }
 }
 
-int channel_connect(struct channel *channel)
+static int connect_once(struct channel *channel)
 {
     struct reader body = {0};
     int fd = connect_socket(settings()->socket);
     if (fd < 0)
-        return not_connected();
-    channel->program = program_number();
+        return -1;
+    choose_lane(channel);
+    channel->refused = false;
     channel->out.used = 0;
     channel->out.failed = channel->in.failed = false;
     put_hello(&channel->out, 1);
@@ -55,18 +62,42 @@ int channel_connect(struct channel *channel)
         channel->max_body = get_u32(&body);
         get_u32(&body);
         channel->table_bytes = get_u32(&body);
-        get_u64(&body);
+        channel->instance = get_u64(&body);
         const uint8_t *table = get(&body, channel->table_bytes);
         channel->received = channel->frame = 0;
         channel->cookie = socket_cookie(fd);
         set_patience(fd, 0);
         if (table != NULL && channel->table_bytes <= sizeof channel->table && fd_hide(fd, channel->cookie, &channel->fd) >= 0) {
             memcpy(channel->table, table, channel->table_bytes);
+            gateway_found();
             return 0;
         }
     }
     syscall(SYS_close, fd);
-    return not_connected();
+    return -1;
+}
+
+int channel_connect(struct channel *channel)
+{
+    uint64_t until = 0;
+    while (connect_once(channel) < 0) {
+        if (gateway_await(&until))
+            continue;
+        if (errno == EMFILE || errno == ENFILE)
+            say_unreachable(strerrordesc_np(errno));
+        else
+            say_gone();
+        errno = EIO;
+        return -1;
+    }
+    return 0;
+}
+
+void put_name(struct writer *w, const struct channel *channel)
+{
+    put_u64(w, channel->lane);
+    put_u64(w, channel->sequence);
+    put_u64(w, channel->sequence - 1); /* one call at a time */
 }
 
 struct writer *request_begin(struct channel *channel, enum kind kind)
@@ -77,13 +108,26 @@ struct writer *request_begin(struct channel *channel, enum kind kind)
     return &channel->out;
 }
 
-int request_send(struct channel *channel)
+static int send_frame(struct channel *channel, struct writer *frame)
 {
-    frame_end(&channel->out, 0);
-    if (channel->out.used - HEADER_BYTES <= channel->max_body && send_all(atomic_load(&channel->fd), &channel->out) == 0)
+    frame_end(frame, 0);
+    if (frame->used - HEADER_BYTES <= channel->max_body && send_all(atomic_load(&channel->fd), frame) == 0)
         return 0;
     errno = EIO;
     return -1;
+}
+
+int request_send(struct channel *channel) { return send_frame(channel, &channel->out); }
+
+/* The gateway ends the connection. A silo that stops may come back. */
+static void end(struct channel *channel, struct reader *bye)
+{
+    uint16_t reason = 0;
+    if (bye->end - bye->at >= (ptrdiff_t)sizeof reason)
+        memcpy(&reason, bye->at, sizeof reason);
+    channel->refused = reason != BYE_STOPPING;
+    if (channel->refused)
+        say_bye(bye);
 }
 
 /* Receives the next frame of a calls connection: often with one system call. */
@@ -129,22 +173,23 @@ int request_call(struct channel *channel, struct reader *answer)
             uint32_t answered;
             memcpy(&answered, header + 8, sizeof answered);
             if (header[4] == LOOK && answered == tag) {
-                channel->out.used = 0;
-                frame_begin(&channel->out, LOOK + ANSWER, tag);
-                answer_look(channel, answer);
-                if (request_send(channel) < 0)
+                channel->look.used = 0;
+                frame_begin(&channel->look, LOOK + ANSWER, tag);
+                answer_look(&channel->look, answer);
+                if (send_frame(channel, &channel->look) < 0)
                     break;
             } else if (header[4] == expected && answered == tag) {
                 return 0;
             } else {
                 if (header[4] == BYE)
-                    say_bye(answer);
+                    end(channel, answer);
+                else
+                    channel->refused = true;
                 break;
             }
         }
     }
     channel_disconnect(channel);
-    say_gone();
     errno = EIO;
     return -1;
 }

@@ -24,8 +24,7 @@
 
 struct entry {
     _Atomic uint64_t cookie;
-    uint8_t ticket[TICKET_BYTES];
-    uint8_t kind;
+    struct descriptor leads;
 };
 
 /* A file that a mapping named: 'version' is odd while it is written. */
@@ -76,8 +75,7 @@ bool descriptor_known(uint64_t cookie, struct descriptor *found)
         if (there == 0)
             return false;
         if (there == cookie) {
-            *found = (struct descriptor){.cookie = cookie, .kind = entry->kind};
-            memcpy(found->ticket, entry->ticket, TICKET_BYTES);
+            *found = entry->leads;
             return atomic_load(&entry->cookie) == cookie;
         }
     }
@@ -87,12 +85,12 @@ bool descriptor_known(uint64_t cookie, struct descriptor *found)
 void descriptor_note(const struct descriptor *added)
 {
     struct books *known = books();
+    resumable_note(added);
     for (uint32_t i = 0; known != NULL && i <= WINDOW; i++) { /* where there is no room, the first one is asked about again */
         struct entry *entry = &known->entries[(added->cookie + i % WINDOW) % ENTRIES];
         uint64_t there = atomic_load(&entry->cookie);
         if ((there <= ENTRY_OVER || (i == WINDOW && there != ENTRY_BUSY)) && atomic_compare_exchange_strong(&entry->cookie, &there, ENTRY_BUSY)) {
-            memcpy(entry->ticket, added->ticket, TICKET_BYTES);
-            entry->kind = added->kind;
+            entry->leads = *added;
             atomic_store_explicit(&entry->cookie, added->cookie, memory_order_release);
             break;
         }
@@ -108,6 +106,29 @@ void descriptor_over(const struct descriptor *gone)
         if (atomic_compare_exchange_strong(&entry->cookie, &cookie, ENTRY_OVER))
             return;
     }
+}
+
+struct search {
+    const uint8_t *ticket;
+    struct descriptor *found;
+    int fd;
+};
+
+static bool leads_there(int fd, void *state)
+{
+    struct search *search = state;
+    uint64_t cookie = fd_cookie(fd);
+    if (cookie == 0 || !descriptor_known(cookie, search->found) || memcmp(search->found->ticket, search->ticket, TICKET_BYTES) != 0)
+        return false;
+    search->fd = fd;
+    return true;
+}
+
+int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found)
+{
+    struct search search = {.ticket = ticket, .found = found, .fd = -1};
+    numbers_each(leads_there, &search);
+    return search.fd;
 }
 
 /* Whether a socket is connected to the gateway: to the same path, or to the same socket by another. */
@@ -139,10 +160,12 @@ bool descriptor_resolve(int fd, struct descriptor *found)
     put_bytes(out, nonce, sizeof nonce);
     if (descriptor_prove(fd, nonce) == 0 && request_call(channel, &answer) == 0 && get_u32(&answer) == 0) {
         uint32_t kind = get_u32(&answer);
-        const uint8_t *ticket = get(&answer, TICKET_BYTES);
-        if (ticket != NULL) {
+        const uint8_t *ticket = get(&answer, TICKET_BYTES), *resumption = get(&answer, RESUMPTION_BYTES);
+        if (resumption != NULL) {
             found->kind = (uint8_t)kind;
+            found->instance = channel->instance;
             memcpy(found->ticket, ticket, TICKET_BYTES);
+            memcpy(found->resumption, resumption, RESUMPTION_BYTES);
             found->cookie = socket_cookie(fd);
             descriptor_note(found);
             resolved = true;

@@ -8,37 +8,27 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-/* Waits until the service has done what the close of the last copy does, as the program expects of close. */
+/*
+ * Waits until the service has done what the close of the last copy does, as the program expects of close. Where the gateway
+ * has ended, there is nothing to wait for.
+ */
 bool bridge_closed(const struct descriptor *descriptor)
 {
     struct reader answer;
+    bool over = false;
+    wait_for_none(true);
     struct channel *channel = channel_take();
-    if (channel == NULL)
-        return false;
-    put_bytes(request_begin(channel, CLOSED), descriptor->ticket, TICKET_BYTES);
-    bool over = request_call(channel, &answer) == 0 && get_u32(&answer) != 0;
+    if (channel != NULL) {
+        put_bytes(request_begin(channel, CLOSED), descriptor->ticket, TICKET_BYTES);
+        over = request_call(channel, &answer) == 0 && get_u32(&answer) != 0;
+        if (over && descriptor->instance != channel->instance)
+            descriptor_closed_dead(descriptor);
+        channel_give(channel);
+    }
+    wait_for_none(false);
     if (over)
         descriptor_over(descriptor);
-    channel_give(channel);
     return over;
-}
-
-/* A channel with the beginning of a read or write; null and errno for a file that has neither. */
-static struct channel *begin_transfer(enum kind kind, const struct descriptor *descriptor, size_t count)
-{
-    struct channel *channel = NULL;
-    if (descriptor->kind == FILE_CONTEXT)
-        errno = EINVAL;
-    else
-        channel = channel_take();
-    if (channel != NULL) {
-        struct writer *out = request_begin(channel, kind);
-        put_bytes(out, descriptor->ticket, TICKET_BYTES);
-        put_bytes(out, (const uint8_t[24]){0}, 24); /* sent once */
-        put_u64(out, count);
-        put_u32(out, settings()->trace[0] != '\0');
-    }
-    return channel;
 }
 
 void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor)
@@ -54,49 +44,13 @@ void take_mark(int fd, struct channel *channel, const struct descriptor *descrip
     request_send(channel);
 }
 
-static ssize_t transfer(int fd, struct channel *channel, const struct descriptor *descriptor, uint64_t into)
+static void put_read(struct writer *out, uint64_t address, size_t count)
 {
-    struct reader answer;
-    ssize_t result = -1;
-    int error = EIO;
-    if (request_call(channel, &answer) == 0) {
-        error = (int)get_u32(&answer);
-        uint32_t count = get_u32(&answer);
-        bool empty = (get_u32(&answer) & 1) != 0;
-        uint32_t data_length = get_u32(&answer), text_length = get_u32(&answer);
-        get_u32(&answer);
-        const uint8_t *data = get(&answer, data_length), *text = get(&answer, text_length);
-        if (text == NULL)
-            error = EIO;
-        else
-            trace_why(text, text_length);
-        if (error == 0)
-            result = count;
-        if (data_length > 0 && data != NULL)
-            memory_write(into, data, data_length);
-        if (empty)
-            take_mark(fd, channel, descriptor);
-    }
-    channel_give(channel);
-    errno = error;
-    return result;
+    put_u32(out, (uint32_t)memory_writable(address, count < UINT32_MAX ? count : UINT32_MAX));
 }
 
-static ssize_t bridge_read(int fd, const struct descriptor *descriptor, uint64_t address, size_t count)
+static void put_write(struct writer *out, uint64_t address, size_t count)
 {
-    struct channel *channel = begin_transfer(READ, descriptor, count);
-    if (channel == NULL)
-        return -1;
-    put_u32(&channel->out, (uint32_t)memory_writable(address, count < UINT32_MAX ? count : UINT32_MAX));
-    return transfer(fd, channel, descriptor, address);
-}
-
-static ssize_t bridge_write(int fd, const struct descriptor *descriptor, uint64_t address, size_t count)
-{
-    struct channel *channel = begin_transfer(WRITE, descriptor, count);
-    if (channel == NULL)
-        return -1;
-    struct writer *out = &channel->out;
     size_t wanted = count < MAX_BUFFER ? count : MAX_BUFFER, head = out->used;
     put_u32(out, 0);
     void *content = put(out, wanted);
@@ -105,7 +59,61 @@ static ssize_t bridge_write(int fd, const struct descriptor *descriptor, uint64_
         out->used -= wanted - got;
         memcpy(out->data + head, &got, sizeof got);
     }
-    return transfer(fd, channel, descriptor, 0);
+}
+
+/* Takes the answer to a read or write. Returns its errno. */
+static int take_transfer(int fd, struct channel *channel, const struct descriptor *descriptor, struct reader *answer, uint64_t into, ssize_t *result)
+{
+    int error = (int)get_u32(answer);
+    uint32_t count = get_u32(answer);
+    bool empty = (get_u32(answer) & 1) != 0;
+    uint32_t data_length = get_u32(answer), text_length = get_u32(answer);
+    get_u32(answer);
+    const uint8_t *data = get(answer, data_length), *text = get(answer, text_length);
+    if (text == NULL)
+        error = EIO;
+    else
+        trace_why(text, text_length);
+    if (error == 0)
+        *result = count;
+    if (data_length > 0 && data != NULL)
+        memory_write(into, data, data_length);
+    if (empty)
+        take_mark(fd, channel, descriptor);
+    return error;
+}
+
+static ssize_t transfer(enum kind kind, int fd, const struct descriptor *descriptor, uint64_t address, size_t count)
+{
+    struct descriptor current = *descriptor;
+    struct reader answer;
+    ssize_t result = -1;
+    int error = EIO;
+    if (descriptor->kind == FILE_CONTEXT) {
+        errno = EINVAL;
+        return -1;
+    }
+    struct channel *channel = channel_take();
+    if (channel == NULL)
+        return -1;
+    channel->sequence++;
+    for (bool again = false; descriptor_current(channel, fd, &current); again = true) {
+        struct writer *out = request_begin(channel, kind);
+        put_bytes(out, current.ticket, TICKET_BYTES);
+        put_name(out, channel);
+        put_u64(out, count);
+        put_u32(out, (settings()->trace[0] != '\0' ? 1 : 0) | (again ? AS_BEFORE : 0));
+        (kind == READ ? put_read : put_write)(out, address, count);
+        if (request_call(channel, &answer) == 0) {
+            error = take_transfer(fd, channel, &current, &answer, address, &result);
+            break;
+        }
+        if (!channel_again(channel))
+            break;
+    }
+    channel_give(channel);
+    errno = error;
+    return result;
 }
 
 int call_open(int flags, const void *caller)
@@ -126,7 +134,7 @@ int call_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, ui
     struct trace trace;
     int error = errno;
     trace_begin(&trace, TRACE_IOCTL, fd, command, argument, caller);
-    int result = bridge_ioctl(descriptor, command, argument);
+    int result = bridge_ioctl(fd, descriptor, command, argument);
     trace_end(&trace, result, result < 0 ? errno : 0);
     if (result >= 0)
         errno = error;
@@ -138,7 +146,7 @@ ssize_t call_transfer(enum trace_kind kind, int fd, const struct descriptor *des
     struct trace trace;
     int error = errno;
     trace_begin(&trace, kind, fd, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX, buffer, caller);
-    ssize_t result = (kind == TRACE_READ ? bridge_read : bridge_write)(fd, descriptor, buffer, count);
+    ssize_t result = transfer(kind == TRACE_READ ? READ : WRITE, fd, descriptor, buffer, count);
     trace_end(&trace, result, result < 0 ? errno : 0);
     if (result >= 0)
         errno = error;

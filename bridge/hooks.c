@@ -44,9 +44,14 @@ EXPORT int close(int fd)
     bool ours = !fd_is_other(fd) && find_quietly(fd, &descriptor);
     if (ours)
         trace_begin(&trace, TRACE_CLOSE, fd, 0, 0, __builtin_return_address(0));
-    int result = LIBC(close)(fd);
+    uint64_t signals = 0;
     if (ours)
+        number_lock(fd, &signals);
+    int result = LIBC(close)(fd);
+    if (ours) {
+        number_unlock(fd, signals);
         closed(&descriptor, &trace);
+    }
     return result;
 }
 
@@ -69,6 +74,7 @@ EXPORT int dup(int fd)
     { \
         struct descriptor descriptor; \
         struct trace trace; \
+        uint64_t signals = 0; \
         if (fd_is_hidden(from)) \
             return bad_number(); \
         bool ours = from != to && !fd_is_other(to) && find_quietly(to, &descriptor); \
@@ -76,7 +82,11 @@ EXPORT int dup(int fd)
             trace_begin(&trace, TRACE_CLOSE, to, 0, 0, __builtin_return_address(0)); \
         if (from != to) \
             fd_evict(to); \
+        if (ours) \
+            number_lock(to, &signals); \
         int result = LIBC(name) arguments; \
+        if (ours) \
+            number_unlock(to, signals); \
         if (from != to) \
             copied(from, result); \
         if (ours && result >= 0) \

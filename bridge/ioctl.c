@@ -206,7 +206,7 @@ static uint8_t put_file(struct writer *out, struct command *command, const struc
 }
 
 static void put_request(struct channel *channel, const struct descriptor *descriptor, uint32_t number, struct command *command,
-    const struct argument *argument, const struct fault *fault)
+    const struct argument *argument, const struct fault *fault, bool again)
 {
     struct writer *out = request_begin(channel, IOCTL);
     uint32_t writable = 0;
@@ -214,7 +214,7 @@ static void put_request(struct channel *channel, const struct descriptor *descri
     if (argument->bytes >= sizeof argument->size)
         writable = (uint32_t)memory_writable(argument->address, argument->size);
     put_bytes(out, descriptor->ticket, TICKET_BYTES);
-    put_bytes(out, (const uint8_t[24]){0}, 24); /* sent once */
+    put_name(out, channel);
     put_u32(out, number);
     put_u32(out, writable);
     size_t head = out->used;
@@ -229,18 +229,19 @@ static void put_request(struct channel *channel, const struct descriptor *descri
     counts[2] = put_file(out, command, argument);
     if (!out->failed) {
         memcpy(out->data + head, counts, sizeof counts);
-        out->data[head + 3] = (uint8_t)((settings()->trace[0] != '\0' ? 1 : 0) | (fault != NULL ? 4 : 0));
+        out->data[head + 3] = (uint8_t)((settings()->trace[0] != '\0' ? 1 : 0) | (again ? AS_BEFORE : 0) | (fault != NULL ? 4 : 0));
     }
 }
 
-int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t address)
+int bridge_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, uint64_t address)
 {
+    struct descriptor current = *descriptor;
     struct argument argument;
     struct command known;
     struct reader answer;
     struct fault fault;
     uint32_t points = 0;
-    int result = -1;
+    int result = -1, error = EIO;
     if (descriptor->kind != FILE_CONTEXT) {
         errno = ENOTTY;
         return -1;
@@ -248,13 +249,22 @@ int bridge_ioctl(const struct descriptor *descriptor, uint32_t command, uint64_t
     struct channel *channel = channel_take();
     if (channel == NULL)
         return -1;
-    bool fails = fault_of(command, &fault);
-    find_command(channel, command, &known);
-    read_argument(&argument, address, &known);
-    put_request(channel, descriptor, command, &known, &argument, fails ? &fault : NULL);
-    if (request_call(channel, &answer) == 0)
-        result = take_answer(channel, &answer, address, &points);
-    int error = errno;
+    bool fails = fault_of(command, &fault), lost = true;
+    channel->sequence++;
+    for (bool again = false; lost && descriptor_current(channel, fd, &current); again = true) {
+        find_command(channel, command, &known);
+        read_argument(&argument, address, &known);
+        put_request(channel, &current, command, &known, &argument, fails ? &fault : NULL, again);
+        if (request_call(channel, &answer) == 0) {
+            result = take_answer(channel, &answer, address, &points);
+            error = errno;
+        }
+        lost = result < 0 && atomic_load(&channel->fd) < 0;
+        if (lost && !channel_again(channel))
+            break;
+    }
+    if (lost)
+        error = EIO;
     if (fails)
         fault_passed(&fault, points);
     channel_give(channel);

@@ -6,6 +6,8 @@
 #include "bridge.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -49,6 +51,34 @@ uint64_t socket_cookie(int fd)
     uint64_t cookie = 0;
     socklen_t size = sizeof cookie;
     return syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+/*
+ * A number that another thread has closed meanwhile, and used for another file, must not be replaced. Signals wait, so that
+ * no handler waits for what its own thread holds; a forked child finds all free.
+ */
+static _Atomic uint8_t *lock_of(int fd)
+{
+    static _Atomic(void *) place;
+    _Atomic uint8_t *locks = wiped_on_fork(&place, FD_STATES);
+    return locks == NULL ? NULL : &locks[(unsigned int)fd % FD_STATES];
+}
+
+void number_lock(int fd, uint64_t *signals)
+{
+    uint64_t all = ~0ULL;
+    _Atomic uint8_t *number = lock_of(fd);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, signals, sizeof all);
+    while (number != NULL && atomic_exchange(number, 1) != 0)
+        sched_yield();
+}
+
+void number_unlock(int fd, uint64_t signals)
+{
+    _Atomic uint8_t *number = lock_of(fd);
+    if (number != NULL)
+        atomic_store(number, 0);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &signals, NULL, sizeof signals);
 }
 
 /* ---- numbers of our own ---- */

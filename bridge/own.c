@@ -164,14 +164,27 @@ int fd_borrow(int fd)
     return fd_is_hidden(fd) ? -1 : fd;
 }
 
-int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found)
+bool numbers_each(bool (*visit)(int fd, void *state), void *state)
 {
-    for (int fd = 0; fd < FD_STATES; fd++) {
-        uint64_t cookie = fd_state(fd) == FD_OURS ? socket_cookie(fd) : 0;
-        if (cookie != 0 && descriptor_known(cookie, found) && memcmp(found->ticket, ticket, TICKET_BYTES) == 0)
-            return fd;
+    bool over = false;
+    for (int fd = 0; fd < FD_STATES && !over; fd++)
+        over = fd_state(fd) == FD_OURS && visit(fd, state);
+    return over;
+}
+
+void number_replace(int fd, uint64_t cookie, int by)
+{
+    struct watchers watchers;
+    uint64_t signals;
+    number_lock(fd, &signals);
+    if (socket_cookie(fd) == cookie) {
+        long flags = syscall(SYS_fcntl, fd, F_GETFD), status = syscall(SYS_fcntl, fd, F_GETFL);
+        syscall(SYS_fcntl, by, F_SETFL, status & O_NONBLOCK);
+        watchers_take(fd, &watchers);
+        syscall(SYS_dup3, by, fd, (flags & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0);
+        watchers_give(fd, &watchers);
     }
-    return -1;
+    number_unlock(fd, signals);
 }
 
 bool descriptor_find(int fd, struct descriptor *found)

@@ -48,6 +48,9 @@ const struct settings *settings(void)
         copy_setting(the_settings.device, sizeof the_settings.device, "IOMMUFD_DEVICE", "/dev/iommu");
         copy_setting(the_settings.trace, sizeof the_settings.trace, "IOMMUFD_TRACE", "");
         the_settings.mode = mode == NULL ? 0 : strcmp(mode, "volatile") == 0 ? 1 : strcmp(mode, "durable") == 0 ? 2 : 0;
+        const char *patience = getenv("IOMMUFD_PATIENCE");
+        unsigned long seconds = patience == NULL ? 30 : strtoul(patience, NULL, 10);
+        the_settings.patience = (seconds < 86400 ? seconds : 86400) * 1000000000;
         size_t length = strlen(the_settings.socket);
         the_settings.active = length > 0 && length + 3 < sizeof the_settings.descriptors;
         if (the_settings.active)
@@ -66,6 +69,13 @@ void say_gone(void)
     static _Atomic int said;
     if (atomic_exchange(&said, 1) == 0)
         say((const char *[]){"the gateway at ", settings()->socket, " is gone: calls on its descriptors fail (EIO)", NULL});
+}
+
+void say_waiting(void)
+{
+    static _Atomic int said;
+    if (atomic_exchange(&said, 1) == 0)
+        say((const char *[]){"the gateway at ", settings()->socket, " does not answer: calls wait until a silo is there again (IOMMUFD_PATIENCE, 30 seconds)", NULL});
 }
 
 void say_unreachable(const char *why)

@@ -44,7 +44,5 @@ struct target *target_keep(void);
 const void *program_caller(void);
 /* A program's memory has ended. */
 void target_over(uint64_t program);
-/* Visits the numbers that are open, until a visit returns true. */
-bool numbers_each(bool (*visit)(int fd, void *state), void *state);
 
 #endif

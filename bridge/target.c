@@ -351,32 +351,28 @@ bool numbers_each(bool (*visit)(int fd, void *state), void *state)
     return over;
 }
 
-struct search {
-    const uint8_t *ticket;
-    struct descriptor *found;
-    int fd;
-};
-
-static bool leads_there(int fd, void *state)
-{
-    struct search *search = state;
-    if (!descriptor_known(fd_cookie(fd), search->found) || memcmp(search->found->ticket, search->ticket, TICKET_BYTES) != 0)
-        return false;
-    search->fd = fd;
-    return true;
-}
-
-int descriptor_with(const uint8_t ticket[TICKET_BYTES], struct descriptor *found)
-{
-    struct search search = {.ticket = ticket, .found = found, .fd = -1};
-    numbers_each(leads_there, &search);
-    return search.fd;
-}
-
 int descriptor_place(int fd, int flags)
 {
     struct seccomp_notif_addfd added = {.id = serving->id, .srcfd = (uint32_t)fd, .newfd_flags = (uint32_t)flags & O_CLOEXEC};
     return ioctl(supervise_listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
+}
+
+void number_replace(int fd, uint64_t cookie, int by)
+{
+    char path[40], text[256] = "";
+    unsigned int flags = 0;
+    if (fd_cookie(fd) != cookie)
+        return;
+    snprintf(path, sizeof path, "fdinfo/%d", fd);
+    read_text(program_thread(), path, text, sizeof text);
+    const char *at = strstr(text, "flags:");
+    if (at != NULL)
+        flags = (unsigned int)strtoul(at + strlen("flags:"), NULL, 8);
+    fcntl(by, F_SETFL, flags & O_NONBLOCK);
+    struct seccomp_notif_addfd added = {
+        .id = serving->id, .flags = SECCOMP_ADDFD_FLAG_SETFD, .srcfd = (uint32_t)by, .newfd = (uint32_t)fd, .newfd_flags = flags & O_CLOEXEC,
+    };
+    ioctl(supervise_listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
 }
 
 int fd_borrow(int fd)

@@ -228,36 +228,43 @@ static void pad(int fd, struct writer *out)
     send_all(fd, out);
 }
 
-/* OPEN or CLAIM on a new connection. Returns its errno. */
-static uint32_t descriptor_begin(int fd, const uint8_t *claim, struct descriptor *opened)
+/* OPEN, CLAIM or RESUME on a new connection. Returns its errno. */
+static uint32_t descriptor_begin(int fd, enum kind first, const uint8_t *bytes, size_t count, struct descriptor *opened)
 {
     struct writer out = {0}, in = {0};
     struct reader body = {0};
-    enum kind first = claim == NULL ? OPEN : CLAIM;
     uint32_t error = EIO;
     put_hello(&out, 2);
     size_t start = frame_begin(&out, first, 2);
-    put_bytes(&out, claim == NULL ? (const uint8_t[8]){settings()->mode} : claim, claim == NULL ? 8 : TICKET_BYTES);
+    put_bytes(&out, bytes, count);
     frame_end(&out, start);
-    if (send_all(fd, &out) == 0 && receive_frame(fd, &in, HELLO + ANSWER, &body) && receive_frame(fd, &in, (uint8_t)(first + ANSWER), &body)) {
-        error = get_u32(&body);
-        uint32_t length = get_u32(&body);
-        const uint8_t *ticket = get(&body, TICKET_BYTES);
-        opened->kind = FILE_CONTEXT;
-        if (claim != NULL) {
+    if (send_all(fd, &out) == 0 && receive_frame(fd, &in, HELLO + ANSWER, &body)) {
+        get(&body, 16);
+        opened->instance = get_u64(&body);
+        if (receive_frame(fd, &in, (uint8_t)(first + ANSWER), &body)) {
+            error = get_u32(&body);
+            uint32_t length = get_u32(&body);
+            const uint8_t *ticket = get(&body, TICKET_BYTES);
             opened->kind = get_u8(&body);
             get(&body, 7);
+            const uint8_t *resumption = get(&body, RESUMPTION_BYTES);
+            if (body.failed) {
+                error = EIO;
+            } else {
+                memcpy(opened->ticket, ticket, TICKET_BYTES);
+                memcpy(opened->resumption, resumption, RESUMPTION_BYTES);
+            }
+            if (error != 0)
+                say_text(&body, length);
+            if (error == 0 && opened->kind == FILE_EVENT_QUEUE)
+                pad(fd, &out);
         }
-        if (body.failed)
-            error = EIO;
-        else
-            memcpy(opened->ticket, ticket, TICKET_BYTES);
-        if (error != 0)
-            say_text(&body, length);
-        if (error == 0 && opened->kind == FILE_EVENT_QUEUE)
-            pad(fd, &out);
-    } else {
+    } else if (first != RESUME) {
         say_unreachable(strerrordesc_np(errno));
+    }
+    if (error == 0) {
+        set_patience(fd, 0);
+        opened->cookie = socket_cookie(fd);
     }
     writer_free(&out);
     writer_free(&in);
@@ -267,6 +274,7 @@ static uint32_t descriptor_begin(int fd, const uint8_t *claim, struct descriptor
 int descriptor_open(const uint8_t *claim, int flags)
 {
     struct descriptor opened;
+    uint8_t open[8] = {settings()->mode};
     uint32_t error = 0;
     int number = 0, fd = connect_socket(settings()->descriptors);
     if (fd < 0) {
@@ -280,10 +288,8 @@ int descriptor_open(const uint8_t *claim, int flags)
     if (claim != NULL && (number = descriptor_place(fd, flags)) < 0)
         error = (uint32_t)errno;
     if (error == 0)
-        error = descriptor_begin(fd, claim, &opened);
+        error = claim == NULL ? descriptor_begin(fd, OPEN, open, sizeof open, &opened) : descriptor_begin(fd, CLAIM, claim, TICKET_BYTES, &opened);
     if (error == 0) {
-        set_patience(fd, 0);
-        opened.cookie = socket_cookie(fd);
         descriptor_note(&opened);
         if ((flags & O_NONBLOCK) != 0)
             syscall(SYS_fcntl, fd, F_SETFL, O_NONBLOCK);
@@ -296,6 +302,17 @@ int descriptor_open(const uint8_t *claim, int flags)
         fd_return(fd);
     errno = (int)error;
     return error != 0 ? -1 : number;
+}
+
+int descriptor_resume(const struct descriptor *dead, struct descriptor *successor)
+{
+    int fd = connect_socket(settings()->descriptors);
+    uint32_t error = fd < 0 ? EIO : descriptor_begin(fd, RESUME, dead->resumption, RESUMPTION_BYTES, successor);
+    if (error == 0)
+        return fd;
+    if (fd >= 0)
+        syscall(SYS_close, fd);
+    return error == EIO ? -1 : RESUME_REFUSED;
 }
 
 /* The whole frame in one send: others may send on the same socket. What does not fit behind a pad at once never will. */

@@ -32,7 +32,7 @@ public sealed partial class IommuContext
         var effect = _pins.Begin(request, pin);
         try
         {
-            var reply = await SendAsync(request, effect, cancellationToken);
+            var reply = await SendAsync(request, effect, default, cancellationToken);
             return new Iova(IoctlResult.From(request.Command, reply).ThrowIfFailed().Read<IommuIoasMap>().Iova);
         }
         finally

@@ -166,7 +166,13 @@ public sealed partial class IommuContext : IAsyncDisposable
     }
 
     /// <summary>Sends an ioctl that was copied in elsewhere.</summary>
-    internal ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken) => SendAsync(request, null, cancellationToken);
+    internal ValueTask<IoctlReply> SendAsync(IoctlRequest request, CancellationToken cancellationToken) => SendAsync(request, null, default, cancellationToken);
+
+    /// <summary>Sends an ioctl that was copied in and named elsewhere.</summary>
+    internal ValueTask<IoctlReply> SendAsync(IoctlRequest request, OperationId given, CancellationToken cancellationToken) => SendAsync(request, null, given, cancellationToken);
+
+    /// <summary>The session of the file's requests.</summary>
+    internal long SessionId => _session.Id;
 
     /// <summary>The file that an ioctl of this context has opened.</summary>
     internal IommuFile FileOf(NewFile opened) => new(opened.File, _grain, _core, _reference.Lease);
@@ -188,13 +194,13 @@ public sealed partial class IommuContext : IAsyncDisposable
         return await call.StartAsync(cancellationToken);
     }
 
-    private ValueTask<IoctlReply> SendAsync(IoctlRequest request, PinEffect? effect, CancellationToken cancellationToken)
+    private ValueTask<IoctlReply> SendAsync(IoctlRequest request, PinEffect? effect, OperationId given, CancellationToken cancellationToken)
         => TracedCalls.IsWanted
             ? _traced.IoctlAsync(
-                request.Command, (this, request, effect, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, call.request, call.effect, call.cancellationToken))
-            : SendAsync(isTraced: false, request, effect, cancellationToken);
+                request.Command, (this, request, effect, given, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, call.request, call.effect, call.given, call.cancellationToken))
+            : SendAsync(isTraced: false, request, effect, given, cancellationToken);
 
-    private ValueTask<IoctlReply> SendAsync(bool isTraced, IoctlRequest request, PinEffect? effect, CancellationToken cancellationToken)
+    private ValueTask<IoctlReply> SendAsync(bool isTraced, IoctlRequest request, PinEffect? effect, OperationId given, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         if (request.File is { Target: { } target } file && target.Context != _grain.Key && IoctlTable.Find(request.Command) is { File.IsActedOn: true })
@@ -202,7 +208,7 @@ public sealed partial class IommuContext : IAsyncDisposable
             return SendElsewhereAsync(file.Handle, request, cancellationToken);
         }
 
-        var call = new IoctlOperation(_session, _grain, request) { IsTraced = isTraced };
+        var call = given.Lane == 0 ? new IoctlOperation(_session, _grain, request) { IsTraced = isTraced } : new NamedIoctl(_session, _grain, request, given) { IsTraced = isTraced };
         effect ??= _pins.Begin(request);
         return effect is not null ? SendNotedAsync(call, effect, cancellationToken)
             : _session.TryBegin(call) ? call.StartAsync(cancellationToken)

@@ -167,6 +167,34 @@ public sealed class IommufdClient
         _core.Leases.Stop();
     }
 
+    /// <summary>Takes over a file that another client has opened and renews no more.</summary>
+    /// <param name="handle">The context's handle.</param>
+    /// <param name="sessionId">The file's session.</param>
+    /// <param name="name">The opener's name, where the file's lease has expired and the context is open by another.</param>
+    internal async Task<IommuContext> ResumeAsync(ContextHandle handle, long sessionId, string name)
+    {
+        var session = new Session(_core) { Id = sessionId, Lane = Session.NewId() };
+        var grain = _core.Grain(handle);
+        var request = new GetRequest(ReferenceKind.File, name, sessionId);
+        return new IommuContext(grain, session, await TakeAsync("resume", () => grain.GetAsync(request), CancellationToken.None));
+    }
+
+    /// <summary>Takes over a file that an ioctl of another client has opened.</summary>
+    internal async Task<IommuFile> ResumeFileAsync(ContextHandle handle, FileTarget target, string name)
+    {
+        var grain = _core.Grain(handle);
+        var request = new GetRequest(ReferenceKind.Driver, name, FileTarget.SessionOf(target.Reference));
+        var taken = await TakeAsync("resume", () => grain.GetAsync(request), CancellationToken.None);
+        if (taken.Reference == target.Reference)
+        {
+            return new IommuFile(UserFile.Of(target), grain, _core, taken.Lease, Session.NewId());
+        }
+
+        // The file's lease has expired: this is another reference.
+        await _core.Transport.PutAsync("resume", grain, taken.Reference, CancellationToken.None);
+        throw new IommufdException("resume", Errno.EBADF, null);
+    }
+
     // Every repeat names the same session, so all of them get the same reference.
     private async Task<ReferenceReply> TakeAsync(string operation, Func<Task<ReferenceReply>> take, CancellationToken cancellationToken)
     {

@@ -36,6 +36,9 @@ public static class IoctlLimits
     /// <summary>Requests of one session that can be under way at once, which is how many replies are kept until they are settled.</summary>
     public const int MaxUnsettled = 256;
 
+    /// <summary>Sequences of one session whose replies are kept, beside the one that has no lane.</summary>
+    public const int MaxLanes = 1024;
+
     /// <summary>Characters of a name that a caller gives to a reference or a hold.</summary>
     public const int MaxNameLength = 128;
 

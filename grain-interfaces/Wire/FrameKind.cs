@@ -10,6 +10,7 @@ internal enum FrameKind : byte
     Claim = 0x03,
     Prove = 0x04,
     Pad = 0x05,
+    Resume = 0x06,
     Ioctl = 0x10,
     Read = 0x11,
     Write = 0x12,

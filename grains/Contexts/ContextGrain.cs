@@ -205,9 +205,9 @@ internal sealed partial class ContextGrain(
 
         turn = turn with { Reference = reference };
         reference.LastSign = turn.Begun;
-        switch (reference.Replies.Begin(operation, out answer))
+        switch (reference.Replies.Begin(operation, out answer, out var bytes))
         {
-            case OperationStanding.New when reference.Replies.Bytes <= options.Value.MaxUnsettledBytes:
+            case OperationStanding.New when bytes <= options.Value.MaxUnsettledBytes:
                 return true;
             case OperationStanding.New:
                 failure = Failure.Because(DiagnosticReason.TooManyUnsettledBytes, limit: (ulong)options.Value.MaxUnsettledBytes);
@@ -244,7 +244,7 @@ internal sealed partial class ContextGrain(
     {
         if (isKept)
         {
-            turn.Reference?.Replies.Keep(turn.Operation.Sequence, reply);
+            turn.Reference?.Replies.Keep(turn.Operation, reply);
         }
 
         if (_monitored is { } monitored)

@@ -69,6 +69,21 @@ internal sealed record ReferenceSnapshot
     /// <summary>The replies that the session may ask for again; null if nothing is settled and nothing kept.</summary>
     [Id(4)]
     public ReplaySnapshot? Replies { get; init; }
+
+    /// <summary>The same for the session's lanes, the longest unused first; null for none.</summary>
+    [Id(5)]
+    public LaneSnapshot[]? Lanes { get; init; }
+}
+
+/// <summary>The saved replies of one lane of a session.</summary>
+[GenerateSerializer, Immutable, OmitDefaultMemberValues, SuppressReferenceTracking, Alias("IommuFd.LaneSnapshot")]
+internal sealed record LaneSnapshot
+{
+    [Id(0)]
+    public long Lane { get; init; }
+
+    [Id(1)]
+    public required ReplaySnapshot Replies { get; init; }
 }
 
 /// <summary>The saved replies of a session, for repeated requests.</summary>

@@ -26,9 +26,9 @@ internal abstract record JournalRecord
     /// <summary>Keeps the reply for the session, which may repeat the request.</summary>
     protected static void Keep(ContextModel context, OperationId operation, object answer)
     {
-        if (context.FindSession(operation.Session) is { } reference && reference.Replies.Begin(operation, out _) == OperationStanding.New)
+        if (context.FindSession(operation.Session) is { } reference && reference.Replies.Begin(operation, out _, out _) == OperationStanding.New)
         {
-            reference.Replies.Keep(operation.Sequence, answer);
+            reference.Replies.Keep(operation, answer);
         }
     }
 }

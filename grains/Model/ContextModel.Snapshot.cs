@@ -58,8 +58,8 @@ internal sealed partial class ContextModel
             saved.Id > 0 && saved.Id <= _lastNumber && Enum.IsDefined(saved.Kind) && IsName(saved.Name) && FindSession(saved.Session) is null && !_references.ContainsKey(saved.Id),
             "A reference has a number, a name, a kind or a session that it can't have.");
         var id = new ReferenceId(saved.Id);
-        Add(saved.Replies is { } replies
-            ? new ContextReference(id, saved.Kind, saved.Name, saved.Session) { Replies = ReplayWindow.Restore(replies) }
+        Add(saved.Replies is not null || saved.Lanes is not null
+            ? new ContextReference(id, saved.Kind, saved.Name, saved.Session) { Replies = ReplayLanes.Restore(saved.Replies, saved.Lanes) }
             : new ContextReference(id, saved.Kind, saved.Name, saved.Session));
     }
 

@@ -6,7 +6,7 @@ namespace IommuFd.Grains.Model;
 /// <summary>One reference to a context. A driver's reference owns the holds that the driver takes, so that they go with it.</summary>
 internal sealed class ContextReference(ReferenceId id, ReferenceKind kind, string name, long session = 0) : HoldOwner
 {
-    private ReplayWindow? _replies;
+    private ReplayLanes? _replies;
 
     /// <summary>The session whose requests come through this reference; 0 for none.</summary>
     public long Session { get; } = session;
@@ -15,9 +15,9 @@ internal sealed class ContextReference(ReferenceId id, ReferenceKind kind, strin
     public bool IsOpenedFile => Session == FileTarget.SessionOf(Id);
 
     /// <summary>What the session may ask for again.</summary>
-    public ReplayWindow Replies
+    public ReplayLanes Replies
     {
-        get => _replies ??= new ReplayWindow();
+        get => _replies ??= new ReplayLanes();
         init => _replies = value;
     }
 
@@ -44,6 +44,7 @@ internal sealed class ContextReference(ReferenceId id, ReferenceKind kind, strin
         Name = Name,
         Session = Session,
         Replies = _replies?.Save(),
+        Lanes = _replies?.SaveLanes(),
     };
 
     public override Holder Describe(Hold hold) => new(ObjectType.Any, default, $"{Name}: {hold.Why}", hold.Id);

@@ -92,7 +92,7 @@ internal sealed partial class CallsConnection
         var looks = -1;
         try
         {
-            var reply = await opened.Context.SendBatchAsync([.. requests.Select(request => RequestOf(request.Ioctl!))], stopAtFirstError: false, CancellationToken.None);
+            var reply = await opened.Context!.SendBatchAsync([.. requests.Select(request => RequestOf(request.Ioctl!))], stopAtFirstError: false, CancellationToken.None);
             if (reply.Errno != Errno.None)
             {
                 // Their answers could be more than one call carries, or the context is no more: nothing of it has run.
@@ -144,7 +144,7 @@ internal sealed partial class CallsConnection
 
                 // A file that an ioctl has opened has no ioctls.
                 : descriptor.File is not null ? new IoctlReply { Errno = Errno.ENOTTY }
-                : await descriptor.Opened.Context.SendAsync(RequestOf(frame), CancellationToken.None);
+                : await descriptor.Opened.Context!.SendAsync(RequestOf(frame), request.Given, CancellationToken.None);
             if (ChangesQueues(frame.Request, reply))
             {
                 await LookAsync(request.Descriptor!.Opened, emptied);
@@ -215,7 +215,7 @@ internal sealed partial class CallsConnection
         {
             reply = request.Descriptor is not { } descriptor ? new FileReply(Errno.EBADF)
                 : descriptor.File is null ? new FileReply(Errno.EINVAL)
-                : await descriptor.File.RunAsync(request.File!, CancellationToken.None);
+                : await descriptor.File.RunAsync(request.File!, request.Given, CancellationToken.None);
             takesMark = request.Kind == FrameKind.Read && reply.Errno == Errno.None && request.Descriptor!.IsMarked && !await request.Descriptor.IsReadableAsync(TimeSpan.Zero);
         }
         catch (Exception exception)
@@ -248,8 +248,14 @@ internal sealed partial class CallsConnection
     }
 
     /// <summary>An ioctl, a read or a write, with the descriptor that its ticket names; null for none that this client may use.</summary>
-    private sealed record Request(FrameKind Kind, uint Tag, int Bytes, Descriptor? Descriptor, bool IsVerbose, IoctlFrame? Ioctl, FileRequest? File)
+    private sealed record Request(FrameKind Kind, uint Tag, int Bytes, Descriptor? Descriptor, CallStart Start, IoctlFrame? Ioctl, FileRequest? File)
     {
-        public bool GoesTogether => Ioctl is not null && Descriptor is { File: null } && Bytes <= MaxBytesTogether;
+        public bool IsVerbose => Start.IsVerbose;
+
+        /// <summary>The name that the program has given it, within the descriptor's session: what the frame calls a session is a lane of that.</summary>
+        public OperationId Given => Start.Operation with { Session = 0, Lane = Start.Operation.Session };
+
+        // A batch has one name for all.
+        public bool GoesTogether => Ioctl is not null && Start.Operation.Session == 0 && Descriptor is { File: null } && Bytes <= MaxBytesTogether;
     }
 }

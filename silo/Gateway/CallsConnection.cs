@@ -88,15 +88,13 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
         {
             case FrameKind.Ioctl:
                 var ioctl = IoctlFrame.Read(frame.Body);
-                CheckUnnamed(ioctl.Start);
                 Begin(frame, isIoctl: true);
-                Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Find(ioctl.Start.Ticket), ioctl.Start.IsVerbose, ioctl, null));
+                Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Find(ioctl.Start.Ticket), ioctl.Start, ioctl, null));
                 return;
             case FrameKind.Read or FrameKind.Write:
                 var file = FileFrame.Read(frame.Body, frame.Kind == FrameKind.Write);
-                CheckUnnamed(file.Start);
                 Begin(frame, isIoctl: false);
-                Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Find(file.Start.Ticket), file.Start.IsVerbose, null, file.Request));
+                Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Find(file.Start.Ticket), file.Start, null, file.Request));
                 return;
             case FrameKind.Look | FrameKind.Answer:
                 Answered(frame.Tag, LookFrame.ReadAnswer(frame.Body));
@@ -128,15 +126,6 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
                 return;
             default:
                 throw FrameException.Malformed($"a calls connection has no frames of kind 0x{(byte)frame.Kind:X2}");
-        }
-    }
-
-    // The SDK inside the gateway names them.
-    private static void CheckUnnamed(CallStart start)
-    {
-        if (start.Operation.Session != 0)
-        {
-            throw FrameException.Malformed("a request on a descriptor has no session of its own");
         }
     }
 
@@ -221,13 +210,15 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
     {
         var descriptor = await contexts.ProvedAsync(nonce, ProofPatience);
         descriptor?.Admit(peer.Identity);
-        Finish(tag, bytes, (tag, descriptor), static (writer, answer) =>
+        var resumption = descriptor is null ? new byte[HandleSeal.ResumptionBytes] : contexts.Files.ResumptionOf(peer.Identity, descriptor.Leads);
+        Finish(tag, bytes, (tag, descriptor, resumption), static (writer, answer) =>
         {
             var at = writer.Begin(FrameKind.Resolve | FrameKind.Answer, answer.tag);
             writer.UInt32((uint)(answer.descriptor is null ? Errno.ENOENT : Errno.None));
             writer.Byte(answer.descriptor?.Kind ?? 0);
             writer.Reserved(3);
             writer.Name(answer.descriptor?.Ticket ?? default);
+            writer.Bytes(answer.resumption);
             writer.Finish(at);
         });
     }

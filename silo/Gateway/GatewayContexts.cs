@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Gateway.Descriptors;
-using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo.Gateway;
@@ -17,11 +16,12 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     private readonly ConcurrentDictionary<Guid, Descriptor> _descriptors = new();
     private readonly ConcurrentDictionary<Guid, (OpenedContext Opened, IommuFile File, CallsConnection Holder)> _claims = new();
     private readonly ConcurrentDictionary<Guid, TaskCompletionSource<Descriptor>> _proofs = new();
-    private readonly Quota _open = new(settings.MaxContexts, "open contexts");
-    private readonly IommufdClient _client = new(grains);
     private readonly GrainChannel _channel = new(grains);
 
     public GatewaySettings Settings => settings;
+
+    /// <summary>What descriptors lead to.</summary>
+    public OpenedFiles Files { get; } = new(new IommufdClient(grains), seal, settings, logger);
 
     public GatewayPrograms Programs { get; } = new(grains);
 
@@ -46,29 +46,6 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     /// <summary>A program has opened a context by a handle.</summary>
     public void NoteOpened(GatewayPeer peer, ContextTag context) => logger.ContextOpened(peer.Describe("program"), peer.Identity, context);
 
-    /// <summary>Opens a context for a program.</summary>
-    /// <exception cref="IommufdException">EMFILE where the user has too many; otherwise as the service answers.</exception>
-    public async Task<OpenedContext> OpenAsync(GatewayPeer peer, string program, ContextMode? mode)
-    {
-        await SettleAsync();
-        try
-        {
-            if (!_open.TryEnter(peer.Identity))
-            {
-                throw new IommufdException("open", Errno.EMFILE, null);
-            }
-
-            var context = await _client.OpenAsync(program, mode);
-            logger.ContextOpened(program, peer.Identity, context.Handle.Key.Tag);
-            return new OpenedContext(context, peer.Identity);
-        }
-        catch
-        {
-            _open.Leave(peer.Identity);
-            throw;
-        }
-    }
-
     /// <summary>
     /// Waits until the files that ended processes left open are closed. A parent that has waited for its child expects that: Linux closes a process's files before
     /// it reports the exit.
@@ -84,18 +61,13 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
         }
     }
 
-    /// <summary>Closes what a descriptor leads to, whose last copy was closed.</summary>
+    /// <summary>The last copy of a descriptor is closed.</summary>
     public async Task RemoveAsync(Descriptor descriptor)
     {
         descriptor.Opened.Remove(descriptor);
         await descriptor.DisposeAsync();
+        await Files.LeaveAsync(descriptor.Leads);
         _descriptors.TryRemove(descriptor.Ticket, out _);
-        if (descriptor.File is null)
-        {
-            _open.Leave(descriptor.Opened.Owner);
-            logger.ContextClosed(descriptor.Opened.Owner, descriptor.Opened.Context.Handle.Key.Tag);
-        }
-
         descriptor.Release();
     }
 
@@ -107,7 +79,7 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     public Guid Hold(OpenedContext opened, NewFile file, CallsConnection holder)
     {
         var claim = ContextHandle.NewRandom().Value;
-        _claims[claim] = (opened, opened.Context.FileOf(file), holder);
+        _claims[claim] = (opened, opened.Context!.FileOf(file), holder);
         _ = DiscardLateAsync(claim);
         return claim;
     }
@@ -126,12 +98,12 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
 
         try
         {
-            await opened.Context.UndoFileAsync(file);
+            await opened.Context!.UndoFileAsync(file);
         }
         catch (Exception exception) when (exception is IommufdTransportException or IommufdException)
         {
             // What is left goes with the context.
-            logger.FileLeft(opened.Context.Handle.Key.Tag, exception.Message);
+            logger.FileLeft(opened.Handle.Key.Tag, exception.Message);
         }
 
         return true;

@@ -37,7 +37,7 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         settings.Path = Path.GetFullPath(settings.Path!);
         var socket = GatewaySocket.Claim(settings.Path);
         builder.Services.AddSingleton(settings);
-        builder.Services.AddSingleton(socket);
+        builder.Services.AddSingleton(_ => socket);
         builder.Services.AddSingleton(new HandleSeal(secret ?? RandomNumberGenerator.GetBytes(32)));
         builder.Services.AddSingleton<GatewayServer>();
         builder.Services.AddHostedService(services => services.GetRequiredService<GatewayServer>());

@@ -36,6 +36,9 @@ public sealed class GatewaySettings : IValidatableObject
     /// <summary>How long a client may leave its answers unread.</summary>
     internal TimeSpan ReadPatience { get; set; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long after the start a file that a program has resumed waits for more of its copies before it is closed.</summary>
+    internal TimeSpan ResumePatience { get; set; } = TimeSpan.FromSeconds(30);
+
     /// <summary>Whether there is a gateway.</summary>
     internal bool IsOn => !string.IsNullOrEmpty(Path);
 

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using IommuFd.GrainInterfaces;
+using IommuFd.Silo.Gateway.Descriptors;
 
 namespace IommuFd.Silo.Gateway;
 
@@ -13,6 +14,8 @@ namespace IommuFd.Silo.Gateway;
 /// <param name="secret">What the permutations are made from: that of the silo's user, so that his other silos have the same.</param>
 internal sealed class HandleSeal(byte[] secret)
 {
+    private const int NonceBytes = 12, TagBytes = 16;
+
     private readonly ConcurrentDictionary<string, byte[]> _keys = new();
 
     /// <summary>The context's handle.</summary>
@@ -31,6 +34,37 @@ internal sealed class HandleSeal(byte[] secret)
         using var aes = Aes.Create();
         aes.Key = _keys.GetOrAdd(identity, KeyOf);
         return new Guid(aes.EncryptEcb(handle.Value.ToByteArray(), PaddingMode.None));
+    }
+
+    /// <summary>Bytes by which a user can resume a descriptor. They say nothing to their reader, and only the same user can use them.</summary>
+    public const int ResumptionBytes = NonceBytes + DescriptorName.Bytes + TagBytes;
+
+    /// <summary>The bytes by which a user can resume a descriptor with a name.</summary>
+    public byte[] SealName(string identity, DescriptorName name)
+    {
+        using var aes = new AesGcm(Derive("descriptors", identity), TagBytes);
+        var bytes = new byte[ResumptionBytes];
+        var nonce = bytes.AsSpan(0, NonceBytes);
+        RandomNumberGenerator.Fill(nonce);
+        aes.Encrypt(nonce, name.Write(), bytes.AsSpan(NonceBytes, DescriptorName.Bytes), bytes.AsSpan(NonceBytes + DescriptorName.Bytes));
+        return bytes;
+    }
+
+    /// <summary>The name of the descriptor that a user resumes; null for bytes that <see cref="SealName"/> has not given to this user.</summary>
+    public DescriptorName? OpenName(string identity, ReadOnlySpan<byte> resumption)
+    {
+        using var aes = new AesGcm(Derive("descriptors", identity), TagBytes);
+        Span<byte> name = stackalloc byte[DescriptorName.Bytes];
+        try
+        {
+            aes.Decrypt(resumption[..NonceBytes], resumption.Slice(NonceBytes, DescriptorName.Bytes), resumption[(NonceBytes + DescriptorName.Bytes)..], name);
+        }
+        catch (AuthenticationTagMismatchException)
+        {
+            return null;
+        }
+
+        return DescriptorName.Read(name);
     }
 
     /// <summary>The number by which the service knows a user as an opener of contexts; not 0, which is nobody in particular.</summary>

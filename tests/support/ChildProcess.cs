@@ -87,15 +87,21 @@ public sealed class ChildProcess : IAsyncDisposable
     }
 
     /// <summary>Waits until it has printed a line that contains a text.</summary>
-    public async Task WaitForLineAsync(string text)
+    public Task WaitForLineAsync(string text) => WaitForAsync(output => output.Contains(text, StringComparison.Ordinal), $"'{text}'");
+
+    /// <summary>Waits until what it has printed fulfils a condition.</summary>
+    public async Task WaitForAsync(Predicate<string> isMet, string what)
     {
         using var limit = new CancellationTokenSource(Eventually.Limit);
-        while (!Output.Contains(text, StringComparison.Ordinal))
+        while (!isMet(Output))
         {
-            Assert.False(_process.HasExited, $"it exited without printing '{text}':\n{Output}");
+            Assert.False(_process.HasExited, $"it exited without printing {what}:\n{Output}");
             await _printed.WaitAsync(limit.Token);
         }
     }
+
+    /// <summary>Ends its standard input.</summary>
+    public void CloseInput() => _process.StandardInput.Close();
 
     /// <summary>Writes a line to its standard input.</summary>
     public async Task WriteLineAsync(string line)

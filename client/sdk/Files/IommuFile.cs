@@ -16,10 +16,10 @@ public sealed class IommuFile : IAsyncDisposable
     private readonly ReleaseOnce<ReleaseReport?> _release;
     private readonly TracedCalls _traced;
 
-    internal IommuFile(UserFile file, ContextCalls grain, ClientCore core, TimeSpan lease)
+    internal IommuFile(UserFile file, ContextCalls grain, ClientCore core, TimeSpan lease, long lane = 0)
     {
         (File, Target, _core) = (file with { Handle = grain.Handle }, file.Target ?? throw new InvalidOperationException($"The ioctl opened '{file.Identity}', which leads to no object."), core);
-        _session = new Session(core) { Id = FileTarget.SessionOf(Target.Reference) };
+        _session = new Session(core) { Id = FileTarget.SessionOf(Target.Reference), Lane = lane };
         _reference = core.Leases.Add(new LeasedReference(grain, Target.Reference, lease, _session));
         _release = core.PutOnce("close", _reference);
         _traced = new TracedCalls(grain, core.ServerAddress);
@@ -141,18 +141,21 @@ public sealed class IommuFile : IAsyncDisposable
     public ValueTask DisposeAsync() => _release.DisposeAsync();
 
     /// <summary>Sends a read or a write that was copied in elsewhere.</summary>
-    internal ValueTask<FileReply> RunAsync(FileRequest request, CancellationToken cancellationToken)
+    internal ValueTask<FileReply> RunAsync(FileRequest request, CancellationToken cancellationToken) => RunAsync(request, default, cancellationToken);
+
+    /// <summary>The same, named elsewhere.</summary>
+    internal ValueTask<FileReply> RunAsync(FileRequest request, OperationId given, CancellationToken cancellationToken)
         => TracedCalls.IsWanted
             ? _traced.RunAsync(
                 CallSpan.Context(request is WriteFileRequest ? "write" : "read"),
-                (this, request, cancellationToken),
-                static call => call.Item1.SendAsync(isTraced: true, call.request, call.cancellationToken),
+                (this, request, given, cancellationToken),
+                static call => call.Item1.SendAsync(isTraced: true, call.request, call.given, call.cancellationToken),
                 static reply => reply.Errno)
-            : SendAsync(isTraced: false, request, cancellationToken);
+            : SendAsync(isTraced: false, request, given, cancellationToken);
 
-    private async ValueTask<FileReply> SendAsync(bool isTraced, FileRequest request, CancellationToken cancellationToken)
+    private async ValueTask<FileReply> SendAsync(bool isTraced, FileRequest request, OperationId given, CancellationToken cancellationToken)
     {
-        var call = new FileCall(_session, _reference.Grain, Target, request) { IsTraced = isTraced };
+        var call = given.Lane == 0 ? new FileCall(_session, _reference.Grain, Target, request) { IsTraced = isTraced } : new NamedFileCall(_session, _reference.Grain, Target, request, given) { IsTraced = isTraced };
         await _session.BeginAsync(call, cancellationToken);
         return await call.StartAsync(cancellationToken);
     }

@@ -25,6 +25,9 @@ internal sealed class Session(ClientCore core)
     /// <summary>The session's name: a random number, but for a file that an ioctl has opened.</summary>
     public long Id { get; init; } = NewId();
 
+    /// <summary>The lane of the session that its numbers are of: 0 for a session that begins here, a random one where it began elsewhere.</summary>
+    public long Lane { get; init; }
+
     /// <summary>What the files and drivers of a client share.</summary>
     public ClientCore Core => core;
 

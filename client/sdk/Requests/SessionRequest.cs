@@ -22,7 +22,7 @@ internal abstract class SessionRequest(Session session)
     /// <summary>Whether the request is sent within a span of the SDK. Other requests need not look for one.</summary>
     public bool IsTraced { get; init; }
 
-    /// <summary>The request's number in its session.</summary>
+    /// <summary>The request's number among those of its session that are under way here.</summary>
     public long Sequence { get; private set; }
 
     /// <summary>The session.</summary>
@@ -38,7 +38,7 @@ internal abstract class SessionRequest(Session session)
     public void Begin(long sequence, long settled, int now) => (Sequence, _aboveSettled, _began) = (sequence, (int)(sequence - settled), now);
 
     /// <summary>The id that the request is sent with. It has begun.</summary>
-    public OperationId Operation(bool isRepeat = false) => new(session.Id, Sequence, Sequence - _aboveSettled, isRepeat);
+    public virtual OperationId Operation(bool isRepeat = false) => new(session.Id, Sequence, Sequence - _aboveSettled, isRepeat, session.Lane);
 
     /// <summary>Whether the first attempt has timed out.</summary>
     public bool IsOverdue(int now) => State == RequestState.FirstAttempt && LooksSince(now) > RequestWatch.LooksPerTimeout;
@@ -287,6 +287,12 @@ internal class IoctlOperation(Session session, ContextCalls grain, IoctlRequest 
     protected override ValueTask<IoctlReply> SendAsync(OperationId operation) => grain.IoctlAsync(request, operation);
 }
 
+/// <summary>An ioctl that has its name from a program, which may send it again by another silo.</summary>
+internal sealed class NamedIoctl(Session session, ContextCalls grain, IoctlRequest request, OperationId given) : IoctlOperation(session, grain, request)
+{
+    public override OperationId Operation(bool isRepeat = false) => given with { Session = Session.Id, IsRepeat = isRepeat || given.IsRepeat };
+}
+
 /// <summary>An ioctl of a file whose answer is a struct: decoded where it is awaited, which saves a state machine in between.</summary>
 internal sealed class IoctlOperation<T>(Session session, ContextCalls grain, IoctlRequest request) : IoctlOperation(session, grain, request), IValueTaskSource<T>
     where T : unmanaged
@@ -332,9 +338,15 @@ internal sealed class DriverCall(Session session, ContextCalls grain, ReferenceI
 }
 
 /// <summary>A read or a write of a file that an ioctl has opened.</summary>
-internal sealed class FileCall(Session session, ContextCalls grain, FileTarget target, FileRequest request) : SessionRequest<FileReply>(session)
+internal class FileCall(Session session, ContextCalls grain, FileTarget target, FileRequest request) : SessionRequest<FileReply>(session)
 {
     protected override string Name => request is WriteFileRequest ? "write" : "read";
 
     protected override ValueTask<FileReply> SendAsync(OperationId operation) => grain.FileAsync(target, request, operation);
+}
+
+/// <summary>A read or a write that has its name from a program, which may send it again by another silo.</summary>
+internal sealed class NamedFileCall(Session session, ContextCalls grain, FileTarget target, FileRequest request, OperationId given) : FileCall(session, grain, target, request)
+{
+    public override OperationId Operation(bool isRepeat = false) => given with { Session = Session.Id, IsRepeat = isRepeat || given.IsRepeat };
 }

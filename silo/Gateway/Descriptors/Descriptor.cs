@@ -4,43 +4,11 @@ using IommuFd.Uapi;
 
 namespace IommuFd.Silo.Gateway.Descriptors;
 
-/// <summary>A context that a program has opened, with the queues of which files are open.</summary>
-internal sealed class OpenedContext(IommuContext context, string owner)
-{
-    private readonly Lock _lock = new();
-    private Descriptor[] _queues = [];
-
-    public IommuContext Context => context;
-
-    /// <summary>The identity whose quota it counts in.</summary>
-    public string Owner => owner;
-
-    /// <summary>The descriptors of its queues.</summary>
-    public Descriptor[] Queues => Volatile.Read(ref _queues);
-
-    public void Add(Descriptor queue)
-    {
-        lock (_lock)
-        {
-            Volatile.Write(ref _queues, [.. _queues, queue]);
-        }
-    }
-
-    public void Remove(Descriptor queue)
-    {
-        lock (_lock)
-        {
-            Volatile.Write(ref _queues, Array.FindAll(_queues, other => other != queue));
-        }
-    }
-}
-
 /// <summary>A program's file descriptor: a connection that the kernel closes with its last copy.</summary>
 internal sealed class Descriptor : IAsyncDisposable
 {
     private readonly DescriptorSocket _socket;
-    private readonly OpenedContext _opened;
-    private readonly IommuFile? _file;
+    private readonly OpenedFile _opened;
     private readonly HashSet<string> _users;
     private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource _end = new();
@@ -50,28 +18,31 @@ internal sealed class Descriptor : IAsyncDisposable
     private bool _isMarked;
 
     /// <param name="socket">The connection that it is.</param>
-    /// <param name="opened">The context.</param>
-    /// <param name="file">The file that an ioctl has opened; null for the context's own.</param>
+    /// <param name="opened">What it leads to, which counts it already.</param>
     /// <param name="opener">The identity that may use it without having proved that it has it.</param>
-    public Descriptor(DescriptorSocket socket, OpenedContext opened, IommuFile? file, string opener)
+    public Descriptor(DescriptorSocket socket, OpenedFile opened, string opener)
     {
-        (_socket, _opened, _file, _users) = (socket, opened, file, [opener]);
+        (_socket, _opened, _users) = (socket, opened, [opener]);
         _ended = _end.Token;
     }
 
     /// <summary>Its name on calls connections.</summary>
     public Guid Ticket { get; } = ContextHandle.NewRandom().Value;
 
-    public OpenedContext Opened => _opened;
+    /// <summary>What it leads to.</summary>
+    public OpenedFile Leads => _opened;
+
+    /// <summary>The context.</summary>
+    public OpenedContext Opened => _opened.Opened;
 
     /// <summary>The file that an ioctl has opened; null for the context's own.</summary>
-    public IommuFile? File => _file;
+    public IommuFile? File => _opened.File;
 
     /// <summary>What it is, as RESOLVE answers.</summary>
-    public byte Kind => _file?.Target.Type switch { null => 1, ObjectType.FaultQueue => 2, ObjectType.Access => 3, _ => 4 };
+    public byte Kind => File?.Target.Type switch { null => 1, ObjectType.FaultQueue => 2, ObjectType.Access => 3, _ => 4 };
 
     /// <summary>Whether it can be read.</summary>
-    public bool IsQueue => _file is { Target.Type: not ObjectType.Access };
+    public bool IsQueue => File is { Target.Type: not ObjectType.Access };
 
     /// <summary>Completes when the file is closed, and counts no more.</summary>
     public Task Released => _released.Task;
@@ -172,7 +143,7 @@ internal sealed class Descriptor : IAsyncDisposable
     {
         try
         {
-            return (await _file!.PollAsync(wait, _ended)).HasFlag(PollEvents.In);
+            return (await File!.PollAsync(wait, _ended)).HasFlag(PollEvents.In);
         }
         catch (Exception exception) when (exception is IommufdException or IommufdTransportException or OperationCanceledException)
         {
@@ -208,11 +179,10 @@ internal sealed class Descriptor : IAsyncDisposable
         }
     }
 
-    /// <summary>Closes what the descriptor leads to.</summary>
+    /// <summary>Watches no more.</summary>
     public async ValueTask DisposeAsync()
     {
         await _end.CancelAsync();
-        await (_file is null ? _opened.Context.DisposeAsync() : _file.DisposeAsync());
         _end.Dispose();
     }
 

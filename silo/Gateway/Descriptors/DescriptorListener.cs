@@ -30,6 +30,7 @@ internal sealed class DescriptorListener : IDisposable
     public void Stop()
     {
         _isStopping = true;
+        _contexts.Files.Dispose();
         _listener.Dispose();
     }
 
@@ -96,7 +97,7 @@ internal sealed class DescriptorListener : IDisposable
         }
         catch (TimeoutException)
         {
-            throw FrameException.Malformed($"not HELLO and then OPEN or CLAIM within {_contexts.Settings.HelloPatience.TotalSeconds} s");
+            throw FrameException.Malformed($"not HELLO and then OPEN, CLAIM or RESUME within {_contexts.Settings.HelloPatience.TotalSeconds} s");
         }
     }
 
@@ -109,7 +110,7 @@ internal sealed class DescriptorListener : IDisposable
             _contexts.Add(descriptor);
         }
 
-        WriteOpened(socket, first, descriptor, errno, text);
+        WriteOpened(socket, first, descriptor, errno, text, descriptor is null ? new byte[HandleSeal.ResumptionBytes] : _contexts.Files.ResumptionOf(socket.Peer.Identity, descriptor.Leads));
         if (descriptor is null)
         {
             return;
@@ -123,7 +124,7 @@ internal sealed class DescriptorListener : IDisposable
         }
     }
 
-    private static void WriteOpened(DescriptorSocket socket, Opening first, Descriptor? descriptor, Errno errno, string? text)
+    private static void WriteOpened(DescriptorSocket socket, Opening first, Descriptor? descriptor, Errno errno, string? text, byte[] resumption)
     {
         var writer = new FrameWriter();
         var at = writer.Begin(first.Kind | FrameKind.Answer, first.Tag);
@@ -131,12 +132,9 @@ internal sealed class DescriptorListener : IDisposable
         writer.UInt32((uint)errno);
         writer.UInt32((uint)words.Length);
         writer.Name(descriptor?.Ticket ?? default);
-        if (first.Kind == FrameKind.Claim)
-        {
-            writer.Byte(descriptor?.Kind ?? 0);
-            writer.Reserved(7);
-        }
-
+        writer.Byte(descriptor?.Kind ?? 0);
+        writer.Reserved(7);
+        writer.Bytes(resumption);
         writer.Bytes(words);
         writer.Finish(at);
         socket.Send(writer.Written.Span);
@@ -144,17 +142,24 @@ internal sealed class DescriptorListener : IDisposable
 
     private async Task<(Descriptor? Descriptor, Errno Errno, string? Text)> OpenAsync(DescriptorSocket socket, Hello hello, Opening first)
     {
+        var identity = socket.Peer.Identity;
         if (first.Kind == FrameKind.Claim)
         {
             return _contexts.Take(first.Claim) is var (opened, file)
-                ? (new Descriptor(socket, opened, file, socket.Peer.Identity), Errno.None, null)
+                ? (new Descriptor(socket, _contexts.Files.Take(opened, file, identity), identity), Errno.None, null)
                 : (null, Errno.ENOENT, "nothing waits for this claim");
         }
 
         try
         {
-            var opened = await _contexts.OpenAsync(socket.Peer, socket.Peer.For(hello.Process).Describe(hello.Name), first.Mode);
-            return (new Descriptor(socket, opened, null, socket.Peer.Identity), Errno.None, null);
+            var program = socket.Peer.For(hello.Process).Describe(hello.Name);
+            if (first.Resumption is { } resumption)
+            {
+                return (new Descriptor(socket, await _contexts.Files.ResumeAsync(socket.Peer, program, resumption), identity), Errno.None, null);
+            }
+
+            await _contexts.SettleAsync();
+            return (new Descriptor(socket, await _contexts.Files.OpenAsync(socket.Peer, program, first.Mode), identity), Errno.None, null);
         }
         catch (IommufdException exception)
         {
@@ -166,8 +171,8 @@ internal sealed class DescriptorListener : IDisposable
         }
     }
 
-    /// <summary>OPEN or CLAIM.</summary>
-    private readonly record struct Opening(FrameKind Kind, uint Tag, ContextMode? Mode, Guid Claim)
+    /// <summary>OPEN, CLAIM or RESUME.</summary>
+    private readonly record struct Opening(FrameKind Kind, uint Tag, ContextMode? Mode = null, Guid Claim = default, byte[]? Resumption = null)
     {
         public static Opening Read(FrameKind kind, uint tag, ReadOnlySpan<byte> body)
         {
@@ -178,18 +183,22 @@ internal sealed class DescriptorListener : IDisposable
                     var mode = reader.Choice(2) switch { 1 => ContextMode.Volatile, 2 => ContextMode.Durable, _ => default(ContextMode?) };
                     reader.Reserved(7);
                     reader.End();
-                    return new Opening(kind, tag, mode, default);
+                    return new Opening(kind, tag, mode);
                 case FrameKind.Claim:
                     var claim = reader.Name();
                     reader.End();
-                    return new Opening(kind, tag, null, claim);
+                    return new Opening(kind, tag, Claim: claim);
+                case FrameKind.Resume:
+                    var resumption = reader.Bytes(HandleSeal.ResumptionBytes);
+                    reader.End();
+                    return new Opening(kind, tag, Resumption: resumption);
                 default:
-                    throw FrameException.Malformed($"a descriptor begins with OPEN or CLAIM, not with 0x{(byte)kind:X2}");
+                    throw FrameException.Malformed($"a descriptor begins with OPEN, CLAIM or RESUME, not with 0x{(byte)kind:X2}");
             }
         }
     }
 
-    /// <summary>What a descriptor says, in order: HELLO, OPEN or CLAIM, and proofs.</summary>
+    /// <summary>What a descriptor says, in order: HELLO, then OPEN, CLAIM or RESUME, and proofs.</summary>
     private sealed class Greeting(TaskCompletionSource<(Hello Hello, Opening Opening)> opening, Welcome welcome, DescriptorSocket socket)
     {
         private Hello? _hello;

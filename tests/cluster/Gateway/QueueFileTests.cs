@@ -51,13 +51,13 @@ public sealed class QueueFileTests(GatewaySilo silo) : IClassFixture<GatewaySilo
         using var program = await WireProgram.OpenAsync(silo.Path);
         var (id, answer) = await program.AllocateFaultQueueAsync();
         using var queue = await program.ClaimAsync(answer);
-        var (_, device) = await AttachAsync(program, id);
+        var (_, device) = await program.AttachAsync(id);
         for (uint round = 1; round <= 20; round++)
         {
             Assert.False(queue.Connection.IsReadable, $"round {round}: the descriptor of a queue without faults is readable");
-            await FaultAsync(program, device, round);
+            await program.FaultAsync(device, round);
             Assert.True(queue.Connection.IsReadable, $"round {round}: the descriptor of a queue with a fault is not readable when the ioctl that raised it is answered");
-            await FaultAsync(program, device, round + 100);
+            await program.FaultAsync(device, round + 100);
 
             var (first, isEmpty) = await ReadAsync(program, queue, FaultBytes);
             Assert.True((first.Length, isEmpty) == (FaultBytes, false), $"round {round}: the first read gives one fault of two, it gave {first.Length} bytes and {isEmpty}");
@@ -83,8 +83,8 @@ public sealed class QueueFileTests(GatewaySilo silo) : IClassFixture<GatewaySilo
         using var program = await WireProgram.OpenAsync(silo.Path);
         var (id, answer) = await program.AllocateFaultQueueAsync();
         using var queue = await program.ClaimAsync(answer);
-        var (stdev, device) = await AttachAsync(program, id);
-        await FaultAsync(program, device, 1);
+        var (stdev, device) = await program.AttachAsync(id);
+        await program.FaultAsync(device, 1);
         await queue.Connection.ReadableAsync("a fault");
 
         // The device goes, and its faults with it.
@@ -99,7 +99,7 @@ public sealed class QueueFileTests(GatewaySilo silo) : IClassFixture<GatewaySilo
         using var program = await WireProgram.OpenAsync(silo.Path);
         var (id, answer) = await program.AllocateFaultQueueAsync();
         using var queue = await program.ClaimAsync(answer);
-        await FaultAsync(program, (await AttachAsync(program, id)).Device, 1);
+        await program.FaultAsync((await program.AttachAsync(id)).Device, 1);
 
         // The queue stays readable. Each time that a mark is said to be taken, another is sent, until no more fit; then the descriptor ends.
         await Eventually.TrueAsync(
@@ -143,19 +143,6 @@ public sealed class QueueFileTests(GatewaySilo silo) : IClassFixture<GatewaySilo
     }
 
     // A device whose faults go to a queue.
-    private static async Task<(uint Stdev, uint Device)> AttachAsync(WireProgram program, uint queue)
-    {
-        var ioas = await program.AllocateIoasAsync();
-        var domain = await program.TestAsync(12, ioas, 0, 0, 0, 4);
-        var (stdev, device) = (domain.Argument(16), domain.Argument(24));
-        var table = await program.ExpectAsync(
-            WireFrames.Ioctl(program.NextTag(), program.Ticket, 0x3B89, new WireBytes().U32(48, 4, device, ioas, 0, 0, 0, 0).U64(0).U32(queue, 0).ToArray()), "HWPT_ALLOC with a fault queue");
-        await program.TestAsync(10, stdev, table.Argument(16));
-        return (stdev, device);
-    }
-
-    private static Task<IoctlAnswer> FaultAsync(WireProgram program, uint device, uint group) => program.TestAsync(15, 0, device, 0, group, 1);
-
     private static async Task<(byte[] Bytes, bool IsEmpty)> ReadAsync(WireProgram program, WireDescriptor queue, ulong count)
     {
         var answer = await program.Calls.CallAsync(WireFrames.Read(program.NextTag(), queue.Ticket, count));

@@ -3,8 +3,14 @@ using System.Buffers.Binary;
 namespace IommuFd.ClusterTests.Gateway;
 
 /// <summary>A file descriptor of a program's: a connection, and the ticket that names it.</summary>
-internal sealed record WireDescriptor(WireConnection Connection, byte[] Ticket, byte Kind = 1) : IDisposable
+internal sealed record WireDescriptor(WireConnection Connection, byte[] Ticket, byte Kind, byte[] Resumption) : IDisposable
 {
+    /// <summary>Bytes of a resumption, and where an answer has them.</summary>
+    private const int ResumptionBytes = 64, ResumptionAt = 32;
+
+    /// <summary>Whether it can be resumed.</summary>
+    public bool OutlivesItsGateway => Resumption.Any(value => value != 0);
+
     /// <summary>Opens a context.</summary>
     public static async Task<WireDescriptor> OpenAsync(string path, byte mode = 0) => await ConnectAsync(path, WireFrames.Open(mode));
 
@@ -17,7 +23,16 @@ internal sealed record WireDescriptor(WireConnection Connection, byte[] Ticket, 
         Assert.True(welcome.Kind == 0x81 && welcome.Number(12) == 0, $"a descriptor's WELCOME has no table, it was {welcome}");
         var answer = await connection.AnswerAsync();
         Assert.True(answer.Kind == first[4] + 0x80 && answer.Number(0) == 0, $"the descriptor opens, the answer was {answer}");
-        return new WireDescriptor(connection, answer.Name(8), first[4] == 0x03 ? answer.Body[24] : (byte)1);
+        return new WireDescriptor(connection, answer.Name(8), answer.Body[24], answer.Body[ResumptionAt..(ResumptionAt + ResumptionBytes)]);
+    }
+
+    /// <summary>What a descriptor that is not opened is answered.</summary>
+    public static async Task<uint> RefusedAsync(string path, byte[] first)
+    {
+        using var connection = await WireConnection.ConnectAsync(path + "-fd");
+        await connection.SendAsync(WireFrames.Hello(WireFrames.Descriptor), first);
+        await connection.AnswerAsync();
+        return (await connection.AnswerAsync()).Number(0);
     }
 
     public void Dispose() => Connection.Dispose();
@@ -36,10 +51,17 @@ internal sealed class WireProgram(string path, WireConnection calls, WireDescrip
 
     public uint NextTag() => ++_tag;
 
-    public static async Task<WireProgram> OpenAsync(string path)
+    public static async Task<WireProgram> OpenAsync(string path, byte mode = 0)
     {
         var calls = await WireConnection.CallsAsync(path);
-        return new WireProgram(path, calls, await WireDescriptor.OpenAsync(path));
+        return new WireProgram(path, calls, await WireDescriptor.OpenAsync(path, mode));
+    }
+
+    /// <summary>Goes on with a context whose gateway has ended.</summary>
+    public static async Task<WireProgram> ResumeAsync(string path, WireDescriptor dead)
+    {
+        var calls = await WireConnection.CallsAsync(path);
+        return new WireProgram(path, calls, await WireDescriptor.ConnectAsync(path, WireFrames.Resume(dead.Resumption)));
     }
 
     /// <summary>Sends a request that must succeed.</summary>
@@ -69,6 +91,21 @@ internal sealed class WireProgram(string path, WireConnection calls, WireDescrip
 
     /// <summary>A selftest's request; returns the fields of the answer, from offset 16 on.</summary>
     public async Task<IoctlAnswer> TestAsync(uint op, uint id, params uint[] fields) => await ExpectAsync(WireFrames.Test(NextTag(), Ticket, op, id, fields), $"IOMMU_TEST_CMD {op}");
+
+    /// <summary>Attaches a device to a page table whose faults go to a queue.</summary>
+    public async Task<(uint Stdev, uint Device)> AttachAsync(uint queue)
+    {
+        var ioas = await AllocateIoasAsync();
+        var domain = await TestAsync(12, ioas, 0, 0, 0, 4);
+        var (stdev, device) = (domain.Argument(16), domain.Argument(24));
+        var table = await ExpectAsync(
+            WireFrames.Ioctl(NextTag(), Ticket, 0x3B89, new WireBytes().U32(48, 4, device, ioas, 0, 0, 0, 0).U64(0).U32(queue, 0).ToArray()), "HWPT_ALLOC with a fault queue");
+        await TestAsync(10, stdev, table.Argument(16));
+        return (stdev, device);
+    }
+
+    /// <summary>Raises a fault of such a device.</summary>
+    public Task<IoctlAnswer> FaultAsync(uint device, uint group) => TestAsync(15, 0, device, 0, group, 1);
 
     public void Dispose()
     {

@@ -17,6 +17,8 @@ public static class WireFrames
 
     public static byte[] Claim(byte[] claim, uint tag = 2) => new WireBytes().U8(claim).Frame(0x03, tag);
 
+    public static byte[] Resume(byte[] resumption, uint tag = 2) => new WireBytes().U8(resumption).Frame(0x06, tag);
+
     public static byte[] Prove(byte[] nonce) => new WireBytes().U8(nonce).Frame(0x04, 0);
 
     public static byte[] Pad(int zeros) => new WireBytes().Zeros(zeros).Frame(0x05, 0);
@@ -47,6 +49,15 @@ public static class WireFrames
 
     /// <summary>The answer to LOOK: all pieces are there.</summary>
     public static byte[] Looked(uint tag, uint pieces) => new WireBytes().U8(1).Zeros(3).U32(pieces).U64(0).Frame(0xA0, tag);
+
+    /// <summary>Names an ioctl, a read or a write that was made without a name.</summary>
+    public static byte[] Named(byte[] request, ulong lane, ulong sequence, ulong settled = 0, bool isRepeat = false)
+    {
+        const int Names = 12 + 16, Flags = Names + 24 + 8 + 3;
+        new WireBytes().U64(lane, sequence, settled).ToArray().CopyTo(request, Names);
+        request[Flags] |= (byte)(isRepeat ? 2 : 0);
+        return request;
+    }
 
     public static byte[] Destroy(uint tag, byte[] ticket, uint id) => Ioctl(tag, ticket, 0x3B80, new WireBytes().U32(8, id).ToArray());
 

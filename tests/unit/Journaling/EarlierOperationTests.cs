@@ -46,7 +46,7 @@ public sealed class EarlierOperationTests
 
         Expect.Equal(null, recovered.Damage, "the damage");
         Expect.Sequence([2U], recovered.Context!.Objects.After(0).Select(entry => entry.Id.Value), "the objects of the recovered context");
-        var replies = recovered.Context.FindSession(Session)!.Replies;
+        var replies = recovered.Context.FindSession(Session)!.Replies.Own;
         Expect.Equal(300L, replies.Settled, "what the session has settled");
         Expect.Sequence([301L, 302L], replies.Answers.Keys.Order(), "the requests whose answers are kept");
         Expect.Equal(
@@ -62,7 +62,7 @@ public sealed class EarlierOperationTests
         Expect.Equal(new OperationId(1, 2, 0), record.Request.OperationOf(new OperationId(1, 2, 0)), "the id of a request that has another beside it");
 
         var recovered = await RecoverAsync(Open, Hex(new IoctlRecord(record.Request, record.Reply, new OperationId(Session, 5, 4))));
-        Expect.Sequence([5L], recovered.Context!.FindSession(Session)!.Replies.Answers.Keys, "the requests whose answers are kept");
+        Expect.Sequence([5L], recovered.Context!.FindSession(Session)!.Replies.Own.Answers.Keys, "the requests whose answers are kept");
     }
 
     [Fact]

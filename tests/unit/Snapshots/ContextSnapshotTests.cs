@@ -52,22 +52,22 @@ public sealed partial class ContextSnapshotTests(ITestOutputHelper output)
         var model = new ContextModel();
         model.Open(ContextMode.Durable, "opener", session: -77);
         var driver = model.Get(ReferenceKind.Driver, "driver", session: 78).Reference;
-        var replies = model.FindSession(-77)!.Replies;
+        var replies = model.FindSession(-77)!.Replies.Own;
         replies.Begin(new OperationId(-77, 9, 4), out _);
         replies.Keep(9, new IoctlReply { Errno = Errno.EBUSY, Argument = [1, 2, 3], Diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.NoFreeId } });
         replies.Keep(7, new IoctlBatchReply { Replies = [IoctlReply.Success] });
-        model.FindSession(78)!.Replies.Keep(1, new DriverReply(Errno.None, new ObjectId(5)));
+        model.FindSession(78)!.Replies.Own.Keep(1, new DriverReply(Errno.None, new ObjectId(5)));
 
         var again = ContextModel.Restore(model.Save().RoundTrip(), ObjectKinds.All);
         Expect.Equal(Deep.Text(model.Save()), Deep.Text(again.Save()), "the snapshot");
         Expect.Equal((1L, driver), (again.FindSession(-77)!.Id.Value, again.FindSession(78)!.Id), "the references of the sessions");
-        var window = again.FindSession(-77)!.Replies;
+        var window = again.FindSession(-77)!.Replies.Own;
         Expect.Equal(OperationStanding.Settled, window.Begin(new OperationId(-77, 4, 0), out _), "how a settled request stands");
         Expect.Equal(OperationStanding.New, window.Begin(new OperationId(-77, 8, 4), out _), "how a request stands that was not answered");
         Expect.Equal(OperationStanding.Answered, window.Begin(new OperationId(-77, 9, 4), out var answer), "how an answered request stands");
         Expect.Equal(Deep.Text(replies.Answers[9]), Deep.Text(answer), "the answer");
         Expect.That(window.Begin(new OperationId(-77, 7, 4), out answer) == OperationStanding.Answered && answer is IoctlBatchReply, "A batch has no answer.");
-        Expect.That(again.FindSession(78)!.Replies.Begin(new OperationId(78, 1, 0), out answer) == OperationStanding.Answered && answer is DriverReply, "A driver has no answer.");
+        Expect.That(again.FindSession(78)!.Replies.Own.Begin(new OperationId(78, 1, 0), out answer) == OperationStanding.Answered && answer is DriverReply, "A driver has no answer.");
     }
 
     [Fact]
