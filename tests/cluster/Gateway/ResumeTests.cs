@@ -1,9 +1,11 @@
 using System.Runtime.Versioning;
+using System.Security.Cryptography;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Silo;
 using IommuFd.Silo.Gateway;
 using IommuFd.Silo.Journals;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
 namespace IommuFd.ClusterTests.Gateway;
@@ -17,6 +19,9 @@ public sealed class ResumeTests : IAsyncLifetime
     private const byte Durable = 2, Volatile = 1;
 
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("iommufd-resume-");
+
+    // Silos of one user have the same secret; those in a test's process have none in common.
+    private readonly HandleSeal _seal = new(RandomNumberGenerator.GetBytes(32));
     private IHost? _host;
 
     private string Socket => Path.Combine(_folder.FullName, "socket");
@@ -158,6 +163,7 @@ public sealed class ResumeTests : IAsyncLifetime
         var settings = new GatewaySettings { Path = Socket };
         configure?.Invoke(settings);
         _host = await SiloHost.StartInProcessAsync(
+            silo => silo.Services.AddSingleton(_seal),
             contexts: new ContextOptions { DefaultMode = ContextMode.Durable },
             journal: new JournalSettings { Store = JournalStoreKind.Sqlite, Path = Path.Combine(_folder.FullName, "journal.db"), Cluster = "resume" },
             gateway: settings);
