@@ -63,7 +63,7 @@ bench: sdk postgres bridge ## Runs the benchmarks: ratios to Orleans' own speed,
 	@$(call build,bench)
 	dotnet $(call built,IommuFd.Bench)/IommuFd.Bench.dll $(ARGS)
 
-chaos: sdk postgres ## Kills, pauses and stops silos under load for 5 minutes, and looks for anything lost or done twice.
+chaos: sdk postgres bridge ## Kills, pauses and stops silos under load for 5 minutes, and looks for anything lost or done twice.
 	@$(call build,tests/chaos)
 	dotnet $(call built,IommuFd.Chaos)/IommuFd.Chaos.dll run $(ARGS)
 

@@ -71,6 +71,7 @@ struct settings {
 const struct settings *settings(void);
 void say_gone(void);
 void say_waiting(void);
+void say_lost(void);
 void say_unreachable(const char *why);
 
 /* ---- wire.c ---- */

@@ -111,7 +111,10 @@ bool descriptor_current(struct channel *channel, int fd, struct descriptor *desc
         if (cookie != 0 && descriptor_known(cookie, &there) && there.instance == channel->instance) {
             *descriptor = there;
         } else if (walk.refused || cookie != descriptor->cookie) {
-            say_gone();
+            if (descriptor_outlives(descriptor))
+                say_lost();
+            else
+                say_gone();
             errno = EIO;
             return false;
         } else if (!channel_again(channel)) {

@@ -71,6 +71,13 @@ void say_gone(void)
         say((const char *[]){"the gateway at ", settings()->socket, " is gone: calls on its descriptors fail (EIO)", NULL});
 }
 
+void say_lost(void)
+{
+    static _Atomic int said;
+    if (atomic_exchange(&said, 1) == 0)
+        say((const char *[]){"what was open at ", settings()->socket, " is no more: no silo was there before its lease expired. Calls on its descriptors fail (EIO)", NULL});
+}
+
 void say_waiting(void)
 {
     static _Atomic int said;

@@ -31,7 +31,8 @@ static Command Run()
     command.SetAction(async options =>
     {
         var report = await ChaosRun.RunAsync(
-            new ChaosOptions { Duration = TimeSpan.FromMinutes(options.GetValue(minutes)), Seed = options.GetValue(seed), Broken = options.GetValue(broken) }, Console.WriteLine);
+            new ChaosOptions { Duration = TimeSpan.FromMinutes(options.GetValue(minutes)), Seed = options.GetValue(seed), Broken = options.GetValue(broken), Programs = true, Lease = TimeSpan.FromMinutes(1) },
+            Console.WriteLine);
         Console.WriteLine(report);
         return report.Violations.Count == 0 ? 0 : 1;
     });

@@ -21,6 +21,9 @@ public sealed class SiloCluster : IAsyncDisposable
     /// <summary>The silo's program, with the arguments that make it run a silo.</summary>
     public string[] Program { get; init; } = ["iommufd-silo.dll"];
 
+    /// <summary>Settings that a silo has for itself, by its port.</summary>
+    public Func<int, string[]> SettingsOf { get; init; } = static _ => [];
+
     /// <summary>Reads at the end of each silo what it has printed; null where the caller reads it.</summary>
     public HandleWatch? Watch { get; init; } = HandleWatch.Shared;
 
@@ -28,7 +31,8 @@ public sealed class SiloCluster : IAsyncDisposable
     public static Task<SiloCluster> StartAsync(string database, int silos, params string[] settings) => new SiloCluster(database, settings).StartAsync(silos);
 
     /// <summary>A cluster without silos. The caller reads what they print.</summary>
-    public static SiloCluster Create(string database, string[] program, params string[] settings) => new(database, settings) { Program = program, Watch = null };
+    public static SiloCluster Create(string database, string[] program, Func<int, string[]> settingsOf, params string[] settings)
+        => new(database, settings) { Program = program, SettingsOf = settingsOf, Watch = null };
 
     /// <summary>Starts silos concurrently, and waits until they are up.</summary>
     public async Task<SiloCluster> StartAsync(int silos)
@@ -54,7 +58,7 @@ public sealed class SiloCluster : IAsyncDisposable
             Program[0],
             [
                 .. Program[1..], "--Silo:Clustering:Provider=postgres", $"--Silo:Clustering:ConnectionString={_database}", $"--Silo:SiloPort={siloPort}", $"--Silo:GatewayPort={gatewayPort}",
-                "--Journal:Store=postgres", $"--Journal:ConnectionString={_database}", .. _settings, .. settings,
+                "--Journal:Store=postgres", $"--Journal:ConnectionString={_database}", .. _settings, .. SettingsOf(siloPort), .. settings,
             ]);
         process.Watch = Watch;
         var silo = new SiloProcess(process, siloPort, gatewayPort);

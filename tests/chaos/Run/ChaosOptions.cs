@@ -36,6 +36,9 @@ internal sealed record ChaosOptions
     /// <summary>Whether the silos are deliberately broken: their stale activations may answer.</summary>
     public bool Broken { get; init; }
 
+    /// <summary>Whether C programs are clients too. A lease must be longer then than a silo may be away.</summary>
+    public bool Programs { get; init; }
+
     /// <summary>The database's connection string; null to start a server.</summary>
     public string? Database { get; init; }
 }

@@ -15,6 +15,12 @@ internal sealed record ChaosReport
     /// <summary>Number of contexts whose histories were judged linearizable or not.</summary>
     public required int Judged { get; init; }
 
+    /// <summary>Rounds of C programs, of which each has eight ioctls or a fault's way through a queue.</summary>
+    public long ProgramRounds { get; init; }
+
+    /// <summary>The longest that one of these rounds took, in milliseconds.</summary>
+    public long ProgramLongest { get; init; }
+
     public required IReadOnlyDictionary<FaultKind, int> Faults { get; init; }
 
     /// <summary>The violations, one sentence each.</summary>
@@ -24,6 +30,7 @@ internal sealed record ChaosReport
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"""
         in {Elapsed.TotalSeconds:F0} s
         ioctls acknowledged  {Tally.Acknowledged} on {Judged} contexts; {Tally.Unknown} given up with an unknown outcome, {Tally.NotRun} that did not run
+        C programs           {ProgramRounds} rounds, the longest {ProgramLongest / 1000.0:F1} s
         faults injected      {Faults.Values.Sum()}: {string.Join(", ", Faults.Select(fault => $"{fault.Value} {Label(fault.Key)}"))}
         longest outage       {Tally.Longest / 1000.0:F1} s
         violations           {Violations.Count}

@@ -22,6 +22,7 @@ internal sealed class ChaosRun
     private readonly Lock _tallying = new();
     private readonly long _start = Stopwatch.GetTimestamp();
     private Tally _tally = Tally.None;
+    private BridgedPrograms? _programs;
     private int _rounds;
     private int _judged;
 
@@ -45,7 +46,7 @@ internal sealed class ChaosRun
         Log($"seed {_options.Seed}, histories in {_folder}");
         string[] program = _options.Broken ? ["IommuFd.Chaos.dll", "broken-silo"] : ["iommufd-silo.dll"];
         await using var cluster = SiloCluster.Create(
-            database, program, $"--Contexts:Lease={_options.Lease.ToString("c", CultureInfo.InvariantCulture)}", "--Silo:Secret=required");
+            database, program, port => _options.Programs ? [BridgedPrograms.GatewayOf(_folder, port)] : [], $"--Contexts:Lease={_options.Lease.ToString("c", CultureInfo.InvariantCulture)}", "--Silo:Secret=required");
         await cluster.StartAsync(_options.Silos);
         var clients = Enumerable.Range(1, _options.ClientProcesses).Select(number => new ClientSlot(database, number, _options.Workers)).ToList();
         try
@@ -60,7 +61,10 @@ internal sealed class ChaosRun
             var supervising = Task.WhenAll(silos.Select(silo => silo.SuperviseAsync(over.Token)));
             try
             {
+                await using var programs = _options.Programs ? await BridgedPrograms.StartAsync(_folder, cluster.Silos) : null;
                 await RunLanesAsync(new Round(new IommufdClient(grains), clients, _options, _folder), faults);
+                await (programs?.EndAsync(Violate) ?? Task.CompletedTask);
+                _programs = programs;
                 await Leftovers.FindAsync(database, grains, _options.Lease, Violate);
             }
             finally
@@ -114,6 +118,8 @@ internal sealed class ChaosRun
             Elapsed = Stopwatch.GetElapsedTime(_start),
             Tally = _tally,
             Judged = _judged,
+            ProgramRounds = _programs?.Rounds ?? 0,
+            ProgramLongest = _programs?.Longest ?? 0,
             Faults = Enum.GetValues<FaultKind>().ToDictionary(kind => kind, faults.Count),
             Violations = [.. _violations],
         };
