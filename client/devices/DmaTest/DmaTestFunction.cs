@@ -204,7 +204,7 @@ public sealed class DmaTestFunction : PciFunction
         if (result.Status is not (DmaStatus.Done or DmaStatus.Aborted))
         {
             Set(Refused, Get(Refused) + 1);
-            Set(DmaTestRegister.Errno, (uint)result.Errno);
+            Set(RefusedErrno, (uint)result.Errno);
         }
 
         return result.Status switch

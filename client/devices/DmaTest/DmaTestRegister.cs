@@ -16,7 +16,7 @@ public static class DmaTestRegister
     public const int Result = 0x0C;
 
     /// <summary>Read-only: the errno of the last command that the IOMMU has refused.</summary>
-    public const int Errno = 0x10;
+    public const int RefusedErrno = 0x10;
 
     /// <summary>The PASID of accesses; 0 for none.</summary>
     public const int Pasid = 0x14;

@@ -94,7 +94,7 @@ internal static class VfioRegions
             return new VfioMapping(Errno.EINVAL);
         }
 
-        var end = (UInt128)position + ((length + (PageBytes - 1)) / PageBytes * PageBytes);
+        var end = position + (((UInt128)length + (PageBytes - 1)) / PageBytes * PageBytes);
         return bar.Mappable.Any(area => position >= (ulong)area.Offset && end <= (ulong)(area.Offset + area.Length))
             ? new VfioMapping(Errno.None, bar.Memory, (int)position)
             : new VfioMapping(Errno.EINVAL);
