@@ -9,6 +9,9 @@ public sealed class DeviceLoop
     private readonly TaskFactory _factory = new(
         CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskContinuationOptions.None, new ConcurrentExclusiveSchedulerPair(TaskScheduler.Default).ExclusiveScheduler);
 
+    /// <summary>Code of the device that nobody waits for has thrown, which is a bug of the device: for its host to log.</summary>
+    public event Action<Exception>? Failed;
+
     /// <summary>Whether the caller runs in the loop.</summary>
     public bool IsCurrent => TaskScheduler.Current == _factory.Scheduler;
 
@@ -29,7 +32,19 @@ public sealed class DeviceLoop
     /// <returns>Completes when it has run.</returns>
     public Task RunAsync(Action run) => _factory.StartNew(run);
 
-    /// <summary>Starts code that awaits, of which nobody waits for the end. It must not throw.</summary>
+    /// <summary>Starts code that awaits, of which nobody waits for the end.</summary>
     /// <param name="run">The code.</param>
-    internal void Start(Func<Task> run) => _ = _factory.StartNew(run).Unwrap();
+    internal void Start(Func<Task> run) => _ = _factory.StartNew(() => RunStartedAsync(run));
+
+    private async Task RunStartedAsync(Func<Task> run)
+    {
+        try
+        {
+            await run();
+        }
+        catch (Exception exception)
+        {
+            Failed?.Invoke(exception);
+        }
+    }
 }

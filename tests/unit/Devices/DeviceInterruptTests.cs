@@ -1,5 +1,4 @@
 using IommuFd.Devices.DmaTest;
-using IommuFd.Devices.Vfio;
 using IommuFd.TestSupport;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Devices.Support;

@@ -1,6 +1,5 @@
 using IommuFd.Client;
 using IommuFd.Devices.DmaTest;
-using IommuFd.GrainInterfaces;
 using IommuFd.TestSupport;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Devices.Support;

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using IommuFd.Devices.Nvme;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Devices.Support;
 using IommuFd.UnitTests.Support;

@@ -1,9 +1,8 @@
 using System.Buffers.Binary;
 using IommuFd.Client;
 using IommuFd.Devices.Nvme;
-using IommuFd.GrainInterfaces;
-using IommuFd.Uapi;
 using IommuFd.TestSupport;
+using IommuFd.Uapi;
 using IommuFd.UnitTests.Devices.Support;
 using IommuFd.UnitTests.Support;
 using Xunit.Abstractions;

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Calls;
+using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Objects.Devices;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
