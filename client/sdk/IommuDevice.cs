@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
@@ -81,6 +82,46 @@ public sealed class IommuDevice : IAsyncDisposable
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     public async ValueTask ReportEventAsync(ReadOnlyMemory<byte> data = default, CancellationToken cancellationToken = default)
         => await _driver.RunAsync("report event", new ReportEventRequest(Id, data.ToArray()), cancellationToken);
+
+    /// <summary>
+    /// Translates an access of the device, as the IOMMU in front of it does: finds the memory behind IOVAs, by the page table that the device, or its PASID, is
+    /// attached to. The caller copies the bytes. A write makes the pages dirty, if the page table tracks them. A fault does not throw: it is counted at the device,
+    /// and waits for a response if the page table has a fault queue.
+    /// </summary>
+    /// <param name="ranges">The IOVAs: 1 to <see cref="IoctlLimits.MaxDmaRanges"/>, together at most <see cref="IoctlLimits.MaxAccessBytes"/> bytes.</param>
+    /// <param name="write">Whether the device writes the memory.</param>
+    /// <param name="pasid">The PASID of the access; 0 for none.</param>
+    /// <param name="group">The number of the page fault's group, by the caller's own counting; for <see cref="TakeFaultResponseAsync"/>.</param>
+    /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>
+    /// <returns>The memory, or why there is none.</returns>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async ValueTask<DmaTranslation> TranslateAsync(
+        ReadOnlyMemory<DmaRange> ranges, bool write, uint pasid = 0, uint group = 0, CancellationToken cancellationToken = default)
+    {
+        var reply = await _driver.TryRunAsync("translate", new TranslateRequest(Id, ranges.ToArray(), write, pasid, group), cancellationToken);
+        return new DmaTranslation(reply.Errno, reply.Memory ?? [], reply.Dma?.IsReported == true, reply.Diagnostic);
+    }
+
+    /// <summary>Takes the response to a page fault that <see cref="TranslateAsync"/> has reported. Does not wait for it.</summary>
+    /// <param name="group">The number of the fault's group.</param>
+    /// <param name="pasid">The PASID of the access; 0 for none.</param>
+    /// <param name="cancellationToken">Cancels the wait; the response may be taken all the same.</param>
+    /// <returns>
+    /// The response; null while there is none. <see cref="IommuPageResponseCode.Invalid"/> also where none can come any more, since the device was detached.
+    /// </returns>
+    /// <exception cref="IommufdException">ENOENT if the device is unbound, EBADF if the driver's reference was put.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async ValueTask<IommuPageResponseCode?> TakeFaultResponseAsync(uint group, uint pasid = 0, CancellationToken cancellationToken = default)
+    {
+        var reply = await _driver.TryRunAsync("take fault response", new TakeFaultResponseRequest(Id, group, pasid), cancellationToken);
+        return reply switch
+        {
+            { Errno: Errno.None } => reply.Dma?.Response ?? IommuPageResponseCode.Invalid,
+            { Errno: Errno.EAGAIN } => null,
+            { Errno: Errno.ENOENT, Diagnostic.Reason: DiagnosticReason.NoFaultResponse } => IommuPageResponseCode.Invalid,
+            _ => throw new IommufdException("take fault response", reply.Errno, reply.Diagnostic),
+        };
+    }
 
     /// <summary>Unbinds the device (<c>iommufd_device_unbind</c>), which also detaches it. Never fails for a bound device.</summary>
     /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>

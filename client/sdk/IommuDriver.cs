@@ -91,12 +91,18 @@ public sealed class IommuDriver : IAsyncDisposable
 
     internal async ValueTask<DriverReply> RunAsync(string operation, DriverRequest request, CancellationToken cancellationToken)
     {
+        var reply = await TryRunAsync(operation, request, cancellationToken);
+        return reply.Errno == Errno.None ? reply : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
+    }
+
+    /// <summary>Runs a request whose errno is a part of its answer.</summary>
+    internal ValueTask<DriverReply> TryRunAsync(string operation, DriverRequest request, CancellationToken cancellationToken)
+    {
         cancellationToken.ThrowIfCancellationRequested();
         IommufdException.ThrowIfTooLarge(operation, WireSize.Of(request));
-        var reply = await (TracedCalls.IsWanted
+        return TracedCalls.IsWanted
             ? _traced.DriverAsync(request, (this, operation, request, cancellationToken), static call => call.Item1.SendAsync(isTraced: true, call.operation, call.request, call.cancellationToken))
-            : SendAsync(isTraced: false, operation, request, cancellationToken));
-        return reply.Errno == Errno.None ? reply : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
+            : SendAsync(isTraced: false, operation, request, cancellationToken);
     }
 
     private async ValueTask<DriverReply> SendAsync(bool isTraced, string operation, DriverRequest request, CancellationToken cancellationToken)

@@ -449,4 +449,13 @@ public enum DiagnosticReason
 
     /// <summary>EINVAL: DMA may neither read nor write the area <c>Overlap</c>, which VFIO has mapped so, and no page table can map that.</summary>
     AreaWithoutAccess,
+
+    /// <summary>EOPNOTSUPP: the device is attached to a guest's page table, HWPT <c>ObjectId</c>, whose entries are not walked.</summary>
+    GuestTranslation,
+
+    /// <summary>EINVAL: an access of a device has 1 to <c>Limit</c> ranges, none of them empty; this one has <c>Value</c>.</summary>
+    InvalidDmaRanges,
+
+    /// <summary>EAGAIN: the page fault of the group <c>Value</c> has no response yet. ENOENT: it is not known here, and none will come.</summary>
+    NoFaultResponse,
 }

@@ -7,9 +7,10 @@ namespace IommuFd.GrainInterfaces;
 /// <param name="Errno">0 on success; EBADF without such a context or driver's reference, ENOENT if the object is not this driver's.</param>
 /// <param name="Id">The object created, or the HWPT that the device is attached to; 0 for none.</param>
 /// <param name="Pin">The pin taken.</param>
-/// <param name="Memory">The memory behind the IOVAs of a pin or a copy, in their order.</param>
+/// <param name="Memory">The memory behind the IOVAs of a pin, a copy or a device's access, in their order.</param>
 /// <param name="Diagnostic">Why it failed; null on success.</param>
 /// <param name="Hold">The hold taken.</param>
+/// <param name="Dma">What a device's access has changed, a fault's count included; null for nothing.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.DriverReply")]
 public sealed record DriverReply(
     [property: Id(0)] Errno Errno,
@@ -17,7 +18,8 @@ public sealed record DriverReply(
     [property: Id(2)] uint Pin = 0,
     [property: Id(3)] UserMemoryPiece[]? Memory = null,
     [property: Id(4)] IoctlDiagnostic? Diagnostic = null,
-    [property: Id(5)] HoldId Hold = default);
+    [property: Id(5)] HoldId Hold = default,
+    [property: Id(6)] DmaReply? Dma = null);
 
 /// <summary>A piece of the caller's memory, or of a file, that IOVAs map.</summary>
 /// <param name="File">The file; null for the caller's memory.</param>

@@ -88,7 +88,28 @@ public sealed record IoasState : ObjectState
 /// <param name="Driver">Its holder, as shown in lists of holders: the driver that bound it, or its selftest object.</param>
 /// <param name="Hwpt">The HWPT that it is attached to; 0 for none.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.DeviceState")]
-public sealed record DeviceState([property: Id(0)] DeviceDescription Device, [property: Id(1)] string Driver, [property: Id(2)] ObjectId Hwpt) : ObjectState;
+public sealed record DeviceState([property: Id(0)] DeviceDescription Device, [property: Id(1)] string Driver, [property: Id(2)] ObjectId Hwpt) : ObjectState
+{
+    /// <summary>Accesses of the device that could not be translated, since it was bound.</summary>
+    [Id(3)]
+    public ulong DmaFaults { get; init; }
+
+    /// <summary>The last of them; null for none.</summary>
+    [Id(4)]
+    public DmaFault? LastDmaFault { get; init; }
+}
+
+/// <summary>An access of a device that could not be translated.</summary>
+/// <param name="Errno">Why: EINVAL not attached, ENOENT not mapped, EPERM not permitted, EOVERFLOW past the last IOVA, EOPNOTSUPP by a guest's page table.</param>
+/// <param name="Iova">The first IOVA that could not be translated.</param>
+/// <param name="Write">Whether it was a write.</param>
+/// <param name="Pasid">Its PASID; 0 for none.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.DmaFault")]
+public sealed record DmaFault([property: Id(0)] Errno Errno, [property: Id(1)] ulong Iova, [property: Id(2)] bool Write, [property: Id(3)] uint Pasid)
+{
+    /// <inheritdoc/>
+    public override string ToString() => $"{(Write ? "write" : "read")} of 0x{Iova:X}{(Pasid == 0 ? "" : $" with PASID {Pasid}")}: {Errno}";
+}
 
 /// <summary>The state of a hardware page table.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.HwptState")]

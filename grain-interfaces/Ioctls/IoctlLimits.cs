@@ -51,6 +51,9 @@ public static class IoctlLimits
     /// <summary>Pieces of memory behind the IOVAs of one copy or pin; in more pieces it is ENOMEM.</summary>
     public const int MaxAccessPieces = 8192;
 
+    /// <summary>Ranges of IOVAs of one access of a device.</summary>
+    public const int MaxDmaRanges = 64;
+
     /// <summary>
     /// Page faults, or events, that a queue has at once, whatever depth was asked for. A fault beyond them is answered as invalid, an event
     /// beyond them is lost.

@@ -49,6 +49,7 @@ internal static class WireSize
     {
         BindDeviceRequest { Device: { } device } => Of(device),
         ReportFaultsRequest faults => Flat * (long)(faults.Faults?.Length ?? 0),
+        TranslateRequest translate => Flat * (long)(translate.Ranges?.Length ?? 0),
         ReportEventRequest reported => reported.Data?.Length ?? 0,
         HoldObjectRequest hold => Of(hold.Why),
         _ => 0,
@@ -88,7 +89,7 @@ internal static class WireSize
     /// <summary>The size of an object in a page.</summary>
     public static long Of(ObjectInspection shown) => Flat + Of(shown.Name) + Of(shown.Summary) + Of(shown.Holders) + shown.State switch
     {
-        DeviceState device => Of(device.Device) + Of(device.Driver),
+        DeviceState device => Flat + Of(device.Device) + Of(device.Driver),
         AccessState access => Flat + Of(access.Driver),
         IoasState ioas => Flat + (Flat * (long)(ioas.Allowed.Length + ioas.Reserved.Length)) + ioas.Areas.Sum(area => Flat + Of(area.File?.Identity)),
         _ => Flat,

@@ -44,6 +44,8 @@ internal static class DriverDispatcher
             ChangeRules.OnSuccess),
         OfDevice<ReportEventRequest>(
             static request => request.Device, static (scope, device, request) => VeventqHandlers.ReportAsync(scope, device, request.Data), ChangeRules.Always),
+        OfDma<TranslateRequest>(static request => request.Device, DeviceDmaHandlers.TranslateAsync),
+        OfDma<TakeFaultResponseRequest>(static request => request.Device, DeviceDmaHandlers.TakeResponseAsync),
         OfAccess<DestroyAccessRequest>(
             static request => request.Access, static (scope, access, _) => DriverHandler.DestroyAccessAsync(scope, access), ChangeRules.OnSuccess),
         OfAccess<AttachAccessRequest>(
@@ -79,7 +81,7 @@ internal static class DriverDispatcher
     }
 
     /// <summary>Whether a driver's request has changed the context, or may have, given its answer. Such an answer must be journaled.</summary>
-    public static bool Changes(DriverRequest request, DriverReply reply) => Find(request) is { } row && row.Changes(request, reply.Errno);
+    public static bool Changes(DriverRequest request, DriverReply reply) => Find(request) is { } row && row.Changes(request, reply);
 
     private static Row? Find(DriverRequest? request) => request is not null && Table.TryGetValue(request.GetType(), out var row) ? row : null;
 
@@ -88,7 +90,17 @@ internal static class DriverDispatcher
         => new(
             typeof(T),
             (scope, driver, request) => run(scope, driver, (T)request),
-            (request, errno) => changes((T)request, errno));
+            (request, reply) => changes((T)request, reply.Errno));
+
+    // Most accesses of a device change nothing, which only the answer tells.
+    private static Row OfDma<T>(Func<T, ObjectId> device, Func<IoctlScope, DeviceEntry, T, ValueTask<DriverReply>> run)
+        where T : DriverRequest
+        => new(
+            typeof(T),
+            (scope, driver, request) => DriverHandler.Find<DeviceEntry>(scope, driver, device((T)request)) is { } entry
+                ? run(scope, entry, (T)request)
+                : ValueTask.FromResult(DriverHandler.NotFound<DeviceEntry>(scope, device((T)request))),
+            static (_, reply) => reply.Dma is not null);
 
     private static Row OfDevice<T>(Func<T, ObjectId> device, Func<IoctlScope, DeviceEntry, T, ValueTask<OperationResult>> run, ChangeRule<T> changes)
         where T : DriverRequest
@@ -110,5 +122,5 @@ internal static class DriverDispatcher
     private static FrozenDictionary<Type, Row> Build(params Row[] rows) => rows.ToFrozenDictionary(row => row.Request);
 
     /// <summary>A type of request, its handler and its rule.</summary>
-    private sealed record Row(Type Request, DriverRequestHandler Handler, ChangeRule<DriverRequest> Changes);
+    private sealed record Row(Type Request, DriverRequestHandler Handler, Func<DriverRequest, DriverReply, bool> Changes);
 }

@@ -142,5 +142,5 @@ internal static class DriverHandler
         => new(access, iova, length, write ? IommuTestAccessFlags.Write : IommuTestAccessFlags.None);
 
     private static DriverReply Reply(PagesReply pages)
-        => new(pages.Errno, Memory: pages.Errno == Errno.None ? AccessHandlers.MemoryOf(pages.Slices) : null, Diagnostic: pages.Diagnostic);
+        => new(pages.Errno, Memory: pages.Errno == Errno.None ? IoasPinningHandlers.MemoryOf(pages.Slices) : null, Diagnostic: pages.Diagnostic);
 }

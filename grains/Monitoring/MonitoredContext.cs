@@ -1,6 +1,7 @@
 using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Model;
+using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Monitoring;
 
@@ -139,6 +140,16 @@ internal sealed class MonitoredContext
         if (NextTurnIsSampled())
         {
             _statistics!.CountTurn(Tail.Nanoseconds(_time.GetTimestamp() - begun));
+        }
+    }
+
+    /// <summary>Records a driver's request: its time, if it is in the sample, and an access of a device that could not be translated.</summary>
+    public void RecordDriver(DriverReply reply, long begun)
+    {
+        RecordTurn(begun);
+        if (reply is { Errno: not Errno.None, Dma: not null })
+        {
+            _statistics?.CountDmaFault();
         }
     }
 

@@ -47,6 +47,7 @@ internal sealed class SiloStatistics : IDisposable
     private long _samples;
     private long _recoveries;
     private long _leaseExpiries;
+    private long _dmaFaults;
 
     public SiloStatistics(ContextDirectory contexts, TimeProvider time, TurnTelemetry? telemetry = null)
     {
@@ -69,6 +70,9 @@ internal sealed class SiloStatistics : IDisposable
 
     /// <summary>Number of references put because their leases expired.</summary>
     public long LeaseExpiries => Interlocked.Read(ref _leaseExpiries);
+
+    /// <summary>Number of accesses of devices that could not be translated.</summary>
+    public long DmaFaults => Interlocked.Read(ref _dmaFaults);
 
     /// <summary>Counts an answered ioctl.</summary>
     public void CountIoctl(uint command, Errno errno) => CountIoctls(command, errno, 1);
@@ -96,6 +100,9 @@ internal sealed class SiloStatistics : IDisposable
 
     /// <summary>Counts a reference whose lease expired.</summary>
     public void CountLeaseExpiry() => Interlocked.Increment(ref _leaseExpiries);
+
+    /// <summary>Counts an access of a device that could not be translated.</summary>
+    public void CountDmaFault() => Interlocked.Increment(ref _dmaFaults);
 
     /// <summary>The answered ioctls, by command and errno; zero counts are left out.</summary>
     public IEnumerable<IoctlCount> Ioctls()

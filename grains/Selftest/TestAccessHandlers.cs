@@ -125,12 +125,12 @@ internal static class TestAccessHandlers
             {
                 Errno = pages.Errno,
                 Diagnostic = pages.Diagnostic,
-                Copy = write && pages.Slices.Length > 0 ? new UserCopy(fields.Uptr, AccessHandlers.MemoryOf(pages.Slices), write) : null,
+                Copy = write && pages.Slices.Length > 0 ? new UserCopy(fields.Uptr, IoasPinningHandlers.MemoryOf(pages.Slices), write) : null,
             };
         }
 
         return write || buffer.WritableBytes >= fields.Length
-            ? new IoctlReply { Copy = new UserCopy(fields.Uptr, AccessHandlers.MemoryOf(pages.Slices), write) }
+            ? new IoctlReply { Copy = new UserCopy(fields.Uptr, IoasPinningHandlers.MemoryOf(pages.Slices), write) }
             : Failure.Reply(Errno.EFAULT, DiagnosticReason.BufferFault, buffer.WritableBytes, fields.Length);
     }
 

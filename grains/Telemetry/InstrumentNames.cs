@@ -17,6 +17,7 @@ public static class InstrumentNames
     public const string Recoveries = "iommufd.recoveries";
     public const string RecoveryDuration = "iommufd.recovery.duration";
     public const string LeaseExpiries = "iommufd.lease.expiries";
+    public const string DmaFaults = "iommufd.dma.faults";
 
     /// <summary>The command's name, or <c>_OTHER</c>.</summary>
     public const string Command = "iommufd.command";

@@ -62,6 +62,8 @@ public sealed class MetricTests
             var ioas = await context.AllocateIoasAsync();
             await using var driver = await client.GetDriverAsync(context.Handle, "driver");
             await using var device = await driver.BindDeviceAsync(new DeviceDescription { Name = "0000:01:00.0", Iommu = DeviceDescription.PciIommu });
+            Assert.Equal(Errno.EINVAL, (await device.TranslateAsync(new[] { new DmaRange(0, 1) }, write: false)).Errno);
+            Assert.Equal(1, reading.Collect()[InstrumentNames.DmaFaults][[]]);
             await using (await driver.HoldAsync(ioas, "a test"))
             {
                 var metrics = reading.Collect();

@@ -105,14 +105,6 @@ internal static class AccessHandlers
             ioas);
     }
 
-    /// <summary>The memory of the caller's behind pages.</summary>
-    public static UserMemoryPiece[] MemoryOf(PagesSlice[] slices)
-        => Array.ConvertAll(slices, slice => new UserMemoryPiece(slice.Pages.File, slice.Address, slice.Length) { Source = slice.Pages.Source, Mapping = MappingOf(slice) });
-
-    private static FileMapping? MappingOf(PagesSlice slice) => slice.Pages.Mapping is { } mapping && mapping.Length >= slice.StartByte + slice.Length
-        ? new FileMapping(mapping.File, mapping.Offset + slice.StartByte, slice.Length)
-        : null;
-
     /// <summary>What the IOAS told of an access, with what the context knows.</summary>
     public static AccessState Complete(AccessEntry access, AccessState state) => access.Describe() with { Pins = state.Pins, PinnedBytes = state.PinnedBytes };
 

@@ -35,6 +35,12 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
 
     public override ObjectEntry? Companion => Vdevice;
 
+    /// <summary>Accesses that could not be translated.</summary>
+    public ulong DmaFaults { get; private set; }
+
+    /// <summary>The last of them; null for none.</summary>
+    public DmaFault? LastDmaFault { get; private set; }
+
     /// <summary>Which of its PASIDs are attached, itself included.</summary>
     public IEnumerable<uint> AttachedPasids
         => _attachment is null ? _pasids?.Keys ?? Enumerable.Empty<uint>() : (_pasids?.Keys ?? Enumerable.Empty<uint>()).Prepend(DeviceGroup.NoPasid);
@@ -45,12 +51,17 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
         var saved = SnapshotFormat.Expect<DeviceEntrySnapshot>(snapshot);
         var description = saved.Device;
         SnapshotFormat.Require(description is not null && description.IsSound() && IommuDriver.Find(description.Iommu) is not null, "A device is not one that could have been bound.");
-        var device = new DeviceEntry(id, serial, description, context.Shared<DeviceGroups>().Of(description)) { Attachment = saved.Attachment };
+        var device = new DeviceEntry(id, serial, description, context.Shared<DeviceGroups>().Of(description)) 
+        {
+            Attachment = saved.Attachment,
+            DmaFaults = saved.DmaFaults,
+            LastDmaFault = saved.LastDmaFault,
+        };
         device.Group.Bound.Add(device);
         return device;
     }
 
-    public override EntrySnapshot Save() => new DeviceEntrySnapshot { Device = Device, Pasids = SavePasids(), Attachment = Attachment };
+    public override EntrySnapshot Save() => new DeviceEntrySnapshot { Device = Device, Pasids = SavePasids(), Attachment = Attachment, DmaFaults = DmaFaults, LastDmaFault = LastDmaFault };
 
     public override void Relink(EntrySnapshot? snapshot)
     {
@@ -94,6 +105,9 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
             _pasids?.Remove(pasid);
         }
     }
+
+    /// <summary>Counts an access that could not be translated.</summary>
+    public void NoteDmaFault(DmaFault fault) => (DmaFaults, LastDmaFault) = (DmaFaults + 1, fault);
 
     private void SetHold(uint pasid, Hold hold)
     {
@@ -142,4 +156,12 @@ internal sealed record DeviceEntrySnapshot : EntrySnapshot
     /// <summary>What its IOMMU's driver remembers of its attachments; null for nothing.</summary>
     [Id(2)]
     public DeviceAttachment? Attachment { get; init; }
+
+    /// <summary>Accesses that could not be translated.</summary>
+    [Id(3)]
+    public ulong DmaFaults { get; init; }
+
+    /// <summary>The last of them; null for none.</summary>
+    [Id(4)]
+    public DmaFault? LastDmaFault { get; init; }
 }

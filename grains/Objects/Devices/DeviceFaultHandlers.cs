@@ -25,7 +25,7 @@ internal static class DeviceFaultHandlers
         return ReportAsync(
             scope,
             device,
-            Array.ConvertAll(faults, fault => new IommuHwptPgfault { Pasid = fault.Pasid, Grpid = fault.Group, Perm = (uint)fault.Access, Addr = fault.Address }));
+            Array.ConvertAll(faults, RecordOf));
     }
 
     /// <summary>
@@ -36,12 +36,20 @@ internal static class DeviceFaultHandlers
     /// <param name="device">The device.</param>
     /// <param name="faults">The page faults, at least one, of one PASID and group. Device, flags and cookie are set here.</param>
     public static async ValueTask<OperationResult> ReportAsync(IoctlScope scope, DeviceEntry device, IommuHwptPgfault[] faults)
+        => await ReportAsync(scope, device, faults, isAwaited: false) is { } reported && reported.Errno != Errno.ENOMEM ? reported : default;
+
+    /// <summary>Reports the page fault of an access, whose response the device takes. False where nobody is to be asked, or the queue is full.</summary>
+    public static async ValueTask<bool> TryReportAccessAsync(IoctlScope scope, DeviceEntry device, PageFault fault)
+        => await ReportAsync(scope, device, [RecordOf(fault)], isAwaited: true) is { Succeeded: true };
+
+    // Null where there is no queue.
+    private static async ValueTask<OperationResult?> ReportAsync(IoctlScope scope, DeviceEntry device, IommuHwptPgfault[] faults, bool isAwaited)
     {
         var pasid = faults[0].Pasid;
         var (hwpt, attachment) = FindHandler(device, pasid);
         if (hwpt?.FaultQueue is not { } queue)
         {
-            return default;
+            return null;
         }
 
         for (var i = 0; i < faults.Length; i++)
@@ -51,8 +59,7 @@ internal static class DeviceFaultHandlers
             faults[i] = faults[i] with { DevId = device.Id.Value, Flags = (uint)flags, Cookie = 0 };
         }
 
-        var reported = await FaultQueueHandlers.ReportAsync(scope, queue, new FaultGroup(device.Id, attachment, MemoryMarshal.AsBytes(faults.AsSpan()).ToArray()));
-        return reported.Errno == Errno.ENOMEM ? default : reported;
+        return await FaultQueueHandlers.ReportAsync(scope, queue, new FaultGroup(device.Id, attachment, MemoryMarshal.AsBytes(faults.AsSpan()).ToArray(), isAwaited));
     }
 
     /// <summary>Answers the page faults of an attachment that has ended as invalid: nobody will answer them otherwise.</summary>
@@ -62,6 +69,8 @@ internal static class DeviceFaultHandlers
     /// <param name="pasid">The PASID that was attached; 0 for the device itself.</param>
     public static ValueTask DiscardAsync(IoctlScope scope, HwptEntry left, DeviceEntry device, uint pasid)
         => left.FaultQueue is { } queue ? FaultQueueHandlers.DiscardAsync(scope, queue, device.Id, pasid) : ValueTask.CompletedTask;
+
+    private static IommuHwptPgfault RecordOf(PageFault fault) => new() { Pasid = fault.Pasid, Grpid = fault.Group, Perm = (uint)fault.Access, Addr = fault.Address };
 
     // find_fault_handler: page faults of a PASID that is attached to nothing go where the guest's page table of the device says.
     private static (HwptEntry? Hwpt, uint Attachment) FindHandler(DeviceEntry device, uint pasid)

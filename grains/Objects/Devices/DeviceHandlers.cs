@@ -118,7 +118,11 @@ internal static class DeviceHandlers
     public static OperationResult OtherIommu(DeviceEntry device, ObjectEntry other)
         => new(Errno.EINVAL, default, Failure.Because(DiagnosticReason.OtherIommu, other.Id.Value, about: device.Ref));
 
-    public static DeviceState Describe(DeviceEntry device) => new(device.Device, device.DriverName, device.Hwpt?.Id ?? default);
+    public static DeviceState Describe(DeviceEntry device) => new(device.Device, device.DriverName, device.Hwpt?.Id ?? default)
+    {
+        DmaFaults = device.DmaFaults,
+        LastDmaFault = device.LastDmaFault,
+    };
 
     // As much of the data as there is room for, and zeros where there is more room: a program with a newer struct finds those.
     private static IoctlReply WriteInfo(IommuHwInfo cmd, byte[] data, ulong writableBytes)

@@ -37,6 +37,7 @@ internal sealed class DeviceKind : GrainKind
         var (device, pasids) = ((DeviceState)state, Pasids(entry));
         return (device.Hwpt == default ? "not attached" : $"attached to HWPT {device.Hwpt}")
             + (pasids.Length > 0 ? $", {Format.Count(pasids.Length, "PASID")} attached" : "")
+            + (device.DmaFaults > 0 ? $", {device.DmaFaults} refused DMA" : "")
             + (device.Device.Group is { } group ? $", of group {group}" : "");
     }
 
@@ -54,6 +55,7 @@ internal sealed class DeviceKind : GrainKind
             new("dirty tracking", iommu.TracksDirty(device.Device) ? "supported" : "not supported"),
             new("PASIDs", iommu.PasidWidth(device.Device) is > 0 and var bits ? Format.Count(bits, "bit") : "not supported"),
             new("vDevice", ((DeviceEntry)entry).Vdevice is { } vdevice ? $"{vdevice.Ref}, {vdevice.Place}" : "none"),
+            new("refused DMA", device.LastDmaFault is { } last ? $"{device.DmaFaults:N0}, last {last}" : "none"),
             new("attached PASIDs", pasids.Length == 0 ? "none" : string.Join(", ", pasids)),
         ];
     }

@@ -33,6 +33,17 @@ internal sealed class FaultQueueGrain(IGrainContextAccessor accessor, SiloProofs
     public ValueTask<ObjectReply> DiscardAsync(ObjectStamp stamp, ObjectId device, uint pasid)
         => Enter(stamp) is { } model ? Reply(new ObjectReply(Errno.None, (ulong)model.Discard(device, pasid))) : Lost<ObjectReply>();
 
+    public ValueTask<ObjectReply> TakeResponseAsync(ObjectStamp stamp, ObjectId device, uint group)
+    {
+        if (Enter(stamp) is not { } model)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        var errno = model.TakeResponse(device, group, out var code);
+        return Reply(new ObjectReply(errno, (ulong)code, errno == Errno.None ? null : Failure.Because(DiagnosticReason.NoFaultResponse, group)));
+    }
+
     protected override FaultQueueModel Build(ObjectStamp stamp) => new();
 
     protected override ObjectSnapshot Snapshot(FaultQueueModel model) => model.Save();

@@ -35,6 +35,11 @@ internal static class FaultQueueHandlers
         => OperationResult.Of(
             await scope.Grains.CallAsync<IFaultQueueGrain, FaultGroup, ObjectReply>(queue, group, static (grain, stamp, group) => grain.ReportAsync(stamp, group)), queue);
 
+    /// <summary>Takes the response to a group that a device waits for: EAGAIN where there is none yet, ENOENT where none will come.</summary>
+    public static ObjectCall<ObjectReply> TakeResponseAsync(IoctlScope scope, FaultQueueEntry queue, ObjectId device, uint group)
+        => scope.Grains.CallAsync<IFaultQueueGrain, (ObjectId Device, uint Group), ObjectReply>(
+            queue, (device, group), static (grain, stamp, argument) => grain.TakeResponseAsync(stamp, argument.Device, argument.Group));
+
     /// <summary>Answers the page faults of an attachment that ends as invalid.</summary>
     public static async ValueTask DiscardAsync(IoctlScope scope, FaultQueueEntry queue, ObjectId device, uint pasid)
         => await scope.Grains.CallAsync<IFaultQueueGrain, (ObjectId Device, uint Pasid), ObjectReply>(

@@ -10,9 +10,9 @@ using IommuFd.Uapi;
 namespace IommuFd.Grains.Objects.FaultQueues;
 
 // The groups of page faults that were reported and not answered: first they wait to be read; then each has a cookie, the lowest free number from 1 on, until
-// its response is written, or until its device leaves the page table.
+// its response is written, or until its device leaves the page table. The response to a group that its device awaits is kept until the device takes it or leaves.
 //
-// Always: all groups together have at most IoctlLimits.MaxQueued page faults. A cookie is taken exactly while its group is unanswered.
+// Always: all groups and the responses that are kept together are at most IoctlLimits.MaxQueued. A cookie is taken exactly while its group is unanswered.
 
 /// <summary>A fault queue.</summary>
 internal sealed class FaultQueueModel : EventQueueModel
@@ -24,6 +24,7 @@ internal sealed class FaultQueueModel : EventQueueModel
     private readonly LinkedList<FaultGroup> _waiting = [];
     private readonly SortedDictionary<uint, FaultGroup> _unanswered = [];
     private readonly IdAllocator _cookies = new();
+    private readonly AwaitedResponses _awaited = new();
     private int _faults;
 
     /// <summary>Groups that were not read yet.</summary>
@@ -42,13 +43,14 @@ internal sealed class FaultQueueModel : EventQueueModel
     public bool TryReport(FaultGroup group)
     {
         var faults = group.Records.Length / RecordBytes;
-        if (_faults + faults > IoctlLimits.MaxQueued)
+        if (_faults + faults + _awaited.Kept > IoctlLimits.MaxQueued)
         {
             return false;
         }
 
         _waiting.AddLast(group);
         _faults += faults;
+        _awaited.Expect(group);
         return true;
     }
 
@@ -74,12 +76,20 @@ internal sealed class FaultQueueModel : EventQueueModel
 
         foreach (var cookie in _unanswered.Where(pair => IsOf(pair.Value)).Select(pair => pair.Key).ToList())
         {
-            Answer(cookie);
+            Remove(cookie);
             discarded++;
         }
 
+        _awaited.Forget(device, pasid);
         return discarded;
     }
+
+    /// <summary>Takes the response to a group that a device awaits.</summary>
+    /// <param name="device">The device.</param>
+    /// <param name="group">The group's number, by the device's own counting.</param>
+    /// <param name="code">The response.</param>
+    /// <returns>EAGAIN where there is none yet, ENOENT where no such group is awaited.</returns>
+    public Errno TakeResponse(ObjectId device, uint group, out IommuPageResponseCode code) => _awaited.Take(device, group, out code);
 
     /// <summary>Saves the queue.</summary>
     public FaultQueueSnapshot Save()
@@ -96,6 +106,7 @@ internal sealed class FaultQueueModel : EventQueueModel
             Waiting = Waiting == 0 ? null : [.. _waiting],
             Cookies = cookies.ToColumn(),
             Unanswered = Unanswered == 0 ? null : [.. _unanswered.Values],
+            Responses = _awaited.Save(),
         };
     }
 
@@ -104,11 +115,6 @@ internal sealed class FaultQueueModel : EventQueueModel
     public static FaultQueueModel Restore(FaultQueueSnapshot snapshot)
     {
         var model = new FaultQueueModel { IsOpen = !snapshot.IsClosed };
-        foreach (var group in snapshot.Waiting ?? [])
-        {
-            SnapshotFormat.Require(model.TryReport(Check(group)), "A fault queue has too many page faults.");
-        }
-
         var cookies = snapshot.Cookies.Read();
         foreach (var group in snapshot.Unanswered ?? [])
         {
@@ -116,10 +122,17 @@ internal sealed class FaultQueueModel : EventQueueModel
             SnapshotFormat.Require(cookie is > 0 and <= IdAllocator.Max && model._cookies.TryTake(cookie), "Two groups of page faults have one cookie.");
             model._unanswered.Add(cookie, Check(group));
             model._faults += group.Records.Length / RecordBytes;
+            model._awaited.Expect(group);
         }
 
         cookies.End();
-        SnapshotFormat.Require(model._faults <= IoctlLimits.MaxQueued, "A fault queue has too many page faults.");
+        foreach (var group in snapshot.Waiting ?? [])
+        {
+            SnapshotFormat.Require(model.TryReport(Check(group)), "A fault queue has too many page faults.");
+        }
+
+        model._awaited.Restore(snapshot.Responses);
+        SnapshotFormat.Require(model._faults + model._awaited.Kept <= IoctlLimits.MaxQueued, "A fault queue has too many page faults.");
         return model;
     }
 
@@ -179,16 +192,16 @@ internal sealed class FaultQueueModel : EventQueueModel
             return QueueReply.Failed(Errno.EINVAL, Failure.Because(DiagnosticReason.CookieNotFound, response.Cookie));
         }
 
-        Answer(response.Cookie);
+        _awaited.Answer(Remove(response.Cookie), (IommuPageResponseCode)response.Code);
         return null;
     }
 
-    // What the device is told makes no difference to an emulated one.
-    private void Answer(uint cookie)
+    private FaultGroup Remove(uint cookie)
     {
         _unanswered.Remove(cookie, out var group);
         _cookies.Free(cookie);
         Forget(group!);
+        return group!;
     }
 
     private void Forget(FaultGroup group) => _faults -= group.Records.Length / RecordBytes;
@@ -223,5 +236,9 @@ internal sealed record FaultQueueSnapshot : ObjectSnapshot
     [Id(3)]
     public FaultGroup[]? Unanswered { get; init; }
 
-    public override bool IsFirstState => !IsClosed && Waiting is null && Unanswered is null;
+    /// <summary>The responses that devices have not taken; null for none.</summary>
+    [Id(4)]
+    public FaultResponse[]? Responses { get; init; }
+
+    public override bool IsFirstState => !IsClosed && Waiting is null && Unanswered is null && Responses is null;
 }

@@ -139,6 +139,13 @@ internal interface IIoasGrain : IObjectGrain
     [Alias("AccessRw")]
     ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request, PinFacts facts);
 
+    /// <summary>Translates an access of a device, and marks what it writes as dirty where the page table tracks that.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="access">The access.</param>
+    /// <returns>The pages: of all its ranges, or of none.</returns>
+    [Alias("Translate")]
+    ValueTask<TranslationReply> TranslateAsync(ObjectStamp stamp, DmaAccess access);
+
     /// <summary>How much of some pages is pinned here, by a domain or by accesses. IOASes that share pages share their pins.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="pages">The pages.</param>

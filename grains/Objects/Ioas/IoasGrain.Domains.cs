@@ -62,6 +62,20 @@ internal sealed partial class IoasGrain
             : new PagesReply(errno, [.. slices], errno == Errno.None ? null : ioas.WhyNotCopied(errno, request, facts)));
     }
 
+    public ValueTask<TranslationReply> TranslateAsync(ObjectStamp stamp, DmaAccess access)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<TranslationReply>();
+        }
+
+        var slices = new List<PagesSlice>();
+        var errno = ioas.Translate(access, slices, out var dirtied, out var failed);
+        return Reply(errno == Errno.None
+            ? new TranslationReply(errno, [.. slices], dirtied, 0, null)
+            : new TranslationReply(errno, [], 0, ioas.StopOf(failed, access.Write), ioas.WhyNotTranslated(errno, failed, access.Write)));
+    }
+
     public ValueTask<ObjectReply> SetDirtyTrackingAsync(ObjectStamp stamp, ObjectId hwpt, bool enable)
     {
         if (Enter(stamp) is not { } ioas)

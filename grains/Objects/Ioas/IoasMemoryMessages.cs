@@ -88,3 +88,30 @@ internal readonly record struct PinnedReply(
     /// <inheritdoc/>
     public static PinnedReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
 }
+
+/// <summary>An access of a device by IOVAs.</summary>
+/// <param name="Hwpt">The page table that translates it.</param>
+/// <param name="Ranges">The IOVAs.</param>
+/// <param name="Write">Whether the device writes.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.DmaAccess")]
+internal readonly record struct DmaAccess([property: Id(0)] ObjectId Hwpt, [property: Id(1)] DmaRange[] Ranges, [property: Id(2)] bool Write);
+
+/// <summary>What an access of a device is translated to.</summary>
+/// <param name="Errno">0; ENOENT where an IOVA is not mapped, EPERM where it does not permit the access, EOVERFLOW past the last IOVA, ENOMEM for too many areas.</param>
+/// <param name="Slices">The pages, in the order of the IOVAs; none on failure.</param>
+/// <param name="DirtiedPages">Pages that have become dirty.</param>
+/// <param name="Fault">The first IOVA that could not be translated.</param>
+/// <param name="Diagnostic">Why it failed; null on success.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.TranslationReply")]
+internal readonly record struct TranslationReply(
+    [property: Id(0)] Errno Errno,
+    [property: Id(1)] PagesSlice[] Slices,
+    [property: Id(2)] ulong DirtiedPages,
+    [property: Id(3)] ulong Fault,
+    [property: Id(4)] IoctlDiagnostic? Diagnostic) : IObjectReply<TranslationReply>
+{
+    int? IObjectReply<TranslationReply>.Size => null;
+
+    /// <inheritdoc/>
+    public static TranslationReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], 0, 0, diagnostic);
+}

@@ -109,6 +109,39 @@ internal sealed partial class IoasModel
     public Errno AccessRw(IoasAccessRequest request, List<PagesSlice> slices, PinLook? look = null)
         => Table.Resolve(IovaOf(request), request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), slices, look);
 
+    /// <summary>Translates an access of a device: all of its ranges, or none. What it writes becomes dirty where the page table tracks that.</summary>
+    /// <param name="access">The access.</param>
+    /// <param name="slices">Gets the pages, in the order of the ranges; meaningless on failure.</param>
+    /// <param name="dirtied">Pages that have become dirty.</param>
+    /// <param name="failed">The range that fails.</param>
+    public Errno Translate(DmaAccess access, List<PagesSlice> slices, out ulong dirtied, out DmaRange failed)
+    {
+        (dirtied, failed) = (0, default);
+        foreach (var range in access.Ranges)
+        {
+            var pieces = new List<PagesSlice>();
+            var errno = Table.Resolve(range.Iova, range.Length, access.Write, pieces);
+            slices.AddRange(pieces);
+            if (errno != Errno.None || slices.Count > IoctlLimits.MaxAccessPieces)
+            {
+                failed = range;
+                return errno == Errno.None ? Errno.ENOMEM : errno;
+            }
+        }
+
+        var domain = Domains[access.Hwpt];
+        dirtied = access.Write && domain.TracksDirty ? MarkWritten(domain, access.Ranges) : 0;
+        return Errno.None;
+    }
+
+    /// <summary>The first IOVA of a range that can't be translated.</summary>
+    public ulong StopOf(DmaRange range, bool write)
+        => IovaRange.TryOfLength(range.Iova, range.Length, out _) ? Table.StopOf(range.Iova, range.Length, write, isPin: false, new PinLook(default)) : range.Iova;
+
+    /// <summary>Why <see cref="Translate"/> has failed.</summary>
+    public IoctlDiagnostic WhyNotTranslated(Errno errno, DmaRange range, bool write)
+        => IoasDiagnostics.Access(Table, errno, range.Iova, range.Length, StopOf(range, write), isPin: false);
+
     /// <summary>How many bytes of pages, from one on, are pinned here without a gap.</summary>
     public ulong PinnedBytes(PagesId pages, ulong startByte) => Table.PinnedBytes(pages, startByte, Accesses.Pins);
 
@@ -255,6 +288,25 @@ internal sealed partial class IoasModel
     /// <summary>What is pinned of the caller's memory; false where it is more than one reply carries.</summary>
     public bool TryFindPinned(IovaRange addresses, ExpectedMemory memory, List<PinnedRun> runs)
         => PinnedPages.TryFind(Table, Accesses.Pins, addresses, memory, runs);
+
+    private static ulong MarkWritten(IommuDomain domain, DmaRange[] ranges)
+    {
+        var before = domain.DirtyCount;
+        foreach (var range in ranges)
+        {
+            var last = (range.Iova + (range.Length - 1)) & ~(domain.PageSize - 1);
+            for (var page = range.Iova & ~(domain.PageSize - 1); ; page += domain.PageSize)
+            {
+                domain.MarkDirty(page);
+                if (page == last)
+                {
+                    break;
+                }
+            }
+        }
+
+        return (ulong)(domain.DirtyCount - before);
+    }
 
     private IoasAccesses SetAccesses(IoasAccesses accesses)
     {

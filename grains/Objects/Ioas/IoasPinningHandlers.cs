@@ -1,3 +1,4 @@
+using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Model;
@@ -36,6 +37,14 @@ internal static class IoasPinningHandlers
             facts = found with { Present = facts.Present + found.Present };
         }
     }
+
+    /// <summary>The memory of the caller's behind pages.</summary>
+    public static UserMemoryPiece[] MemoryOf(PagesSlice[] slices)
+        => Array.ConvertAll(slices, slice => new UserMemoryPiece(slice.Pages.File, slice.Address, slice.Length) { Source = slice.Pages.Source, Mapping = MappingOf(slice) });
+
+    private static FileMapping? MappingOf(PagesSlice slice) => slice.Pages.Mapping is { } mapping && mapping.Length >= slice.StartByte + slice.Length
+        ? new FileMapping(mapping.File, mapping.Offset + slice.StartByte, slice.Length)
+        : null;
 
     private static async ValueTask<PinFacts> LookAsync(IoctlScope scope, PinQuestion[] questions)
     {

@@ -1,5 +1,6 @@
 using System.Reflection;
 using IommuFd.Client;
+using IommuFd.Devices.Pci;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Inspection;
@@ -97,6 +98,14 @@ public sealed class LayeringTests
         var references = typeof(IommufdClient).Assembly.GetReferencedAssemblies().Select(name => name.Name!).ToList();
         Expect.That(references.Contains("IommuFd.GrainInterfaces"), "The SDK is seen to refer to nothing.");
         Expect.Sequence([], references.Where(name => name is "IommuFd.Grains" or "iommufd-silo" or "Orleans.Runtime"), "what the SDK must not refer to");
+    }
+
+    [Fact]
+    public void The_emulated_devices_refer_to_the_SDK_and_to_nothing_behind_it()
+    {
+        var references = typeof(PciFunction).Assembly.GetReferencedAssemblies().Select(name => name.Name!).ToList();
+        Expect.That(references.Contains("IommuFd.Client"), "The devices are seen to refer to nothing.");
+        Expect.Sequence([], references.Where(name => name is "IommuFd.Grains" or "iommufd-silo" or "Orleans.Runtime"), "what the devices must not refer to");
     }
 
     [Fact]

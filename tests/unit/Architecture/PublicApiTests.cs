@@ -1,5 +1,6 @@
 using System.Text;
 using IommuFd.Client;
+using IommuFd.Devices.Pci;
 using IommuFd.GrainInterfaces;
 using IommuFd.UnitTests.Support;
 using PublicApiGenerator;
@@ -23,6 +24,7 @@ public sealed class PublicApiTests
 
     [Theory]
     [InlineData("IommuFd.Client", typeof(IommufdClient))]
+    [InlineData("IommuFd.Devices", typeof(PciFunction))]
     [InlineData("IommuFd.GrainInterfaces", typeof(IContextGrain))]
     public void The_public_API_is_the_approved_one(string name, Type type)
     {

@@ -11,9 +11,11 @@ public sealed class DriverDispatcherTests
 {
     private static readonly ObjectId Id = new(1);
 
-    // A request of each type. All change the context where they succeed, but for the copy, which only looks up memory.
+    // A request of each type. All change the context where they succeed, but for copies and accesses, which only look up memory.
     private static readonly (DriverRequest Request, bool ChangesOnSuccess)[] Expected =
     [
+        (new TranslateRequest(Id, [], true), false),
+        (new TakeFaultResponseRequest(Id, 1), false),
         (new HoldObjectRequest(Id, ObjectType.Any, "test"), true),
         (new DropHoldRequest(new HoldId(1)), true),
         (new BindDeviceRequest(new DeviceDescription { Name = "device" }), true),
@@ -52,6 +54,16 @@ public sealed class DriverDispatcherTests
 
             // An event that finds no room counts as lost.
             Expect.Equal(request is ReportEventRequest, DriverDispatcher.Changes(request, new DriverReply(Errno.ENOMEM)), $"whether {request} that failed has changed something");
+        }
+    }
+
+    [Fact]
+    public void An_access_of_a_device_changes_the_context_where_its_answer_says_so()
+    {
+        foreach (var request in (DriverRequest[])[new TranslateRequest(Id, [], true), new TakeFaultResponseRequest(Id, 1)])
+        {
+            Expect.That(DriverDispatcher.Changes(request, new DriverReply(Errno.None, Dma: new DmaReply(1))), $"{request} that dirtied a page, or took a response, has changed nothing.");
+            Expect.That(DriverDispatcher.Changes(request, new DriverReply(Errno.ENOENT, Dma: new DmaReply(0))), $"A fault of {request} has changed nothing.");
         }
     }
 

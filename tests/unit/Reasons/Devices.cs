@@ -84,6 +84,21 @@ internal static class Devices
         new("attach to an IOAS with a dma-buf", Errno.EINVAL, FileNotPinnable, "not all of the 0x1000 bytes of the file at offset 0x2000, mapped at [0x1000000, 0x1000FFF], can be pinned",
             w => Attach(w.With(w => w.MapFile(DmaBuf, Aperture, start: 0x2000)), Bind(w), 1)) { Value = 0x2000, Limit = Page, Id = 1, Overlap = new(Aperture, Aperture + 0xFFF) },
 
+        new("DMA of no range", Errno.EINVAL, InvalidDmaRanges, "an access has 1 to 64 ranges, none of them empty, and this one has 0", w => w.Ask(new TranslateRequest(Bind(w), [], false))) { Limit = 64 },
+        new("DMA that is too long", Errno.ENOMEM, RequestTooLarge, "the request is 16,777,217 bytes, the limit is 16,777,216",
+            w => w.Ask(new TranslateRequest(Bind(w), [new(0, IoctlLimits.MaxAccessBytes), new(0, 1)], false))) { Value = IoctlLimits.MaxAccessBytes + 1, Limit = IoctlLimits.MaxAccessBytes },
+        new("DMA of a device that is not attached", Errno.EINVAL, DeviceNotAttached, "device 3 is not attached", w => w.Ask(new TranslateRequest(Bind(w), [new(Aperture, 1)], false))) { Id = 3 },
+        new("DMA to what is not mapped", Errno.ENOENT, IovaNotMapped, "0x1001000 is not mapped, the nearest area is [0x1000000, 0x1000FFF]",
+            w => w.Ask(new TranslateRequest(Attached(w.With(w => w.Map(Aperture))), [new(Aperture, Page + 1)], false))) { Value = Aperture + Page, Id = 1, Overlap = new(Aperture, Aperture + 0xFFF) },
+        new("the response to a page fault that was not reported", Errno.ENOENT, NoFaultResponse, "the page fault of group 7 of device 3 has no response",
+            w => w.Ask(new TakeFaultResponseRequest(Attached(w), 7))) { Value = 7, Id = 3 },
+        new("DMA by a guest's page table", Errno.EOPNOTSUPP, GuestTranslation, "HWPT 5 is a guest's page table, whose entries are not walked", w =>
+        {
+            var device = Bind(w);
+            var nested = w.Context.AllocateNested(device.Value, w.Context.AllocateHwpt(device.Value, 1, IommuHwptAllocFlags.NestParent));
+            return w.With(w => Attach(w, device, nested)).Ask(new TranslateRequest(device, [new(Aperture, 1)], false));
+        }) { Id = 5 },
+
         new("HWPT_ALLOC with a reserved field", Errno.EOPNOTSUPP, ReservedNotZero, "a reserved field is 0x8, it must be 0", w => Allocate(w, new IommuHwptAlloc { Reserved = 8 })) { Value = 8 },
         new("HWPT_ALLOC with data without a length", Errno.EINVAL, InvalidDataLength, "data_type is 0xDEAD and data_len is 0, either both or neither must be 0",
             w => Allocate(w, new IommuHwptAlloc { DataType = 0xDEAD })) { Value = 0xDEAD },
@@ -148,6 +163,14 @@ internal static class Devices
     {
         var device = Bind(w, pasidWidth: 4);
         return (device, w.Context.AllocateHwpt(device.Value, 1, IommuHwptAllocFlags.Pasid));
+    }
+
+    // Device 3, attached to IOAS 1.
+    private static ObjectId Attached(World w)
+    {
+        var device = Bind(w);
+        w.With(w => Attach(w, device, 1));
+        return device;
     }
 
     private static (Errno Errno, IoctlDiagnostic? Diagnostic) Attach(World w, ObjectId device, uint pageTable, uint pasid = 0)

@@ -4,6 +4,7 @@ using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Inspection;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Accesses;
+using IommuFd.Grains.Objects.Devices;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Objects.Graph;
 using IommuFd.UnitTests.Support;
@@ -95,6 +96,11 @@ internal static class RandomRequest
                 return Of("pin", Pin(access));
             case 29 when Accesses().LastOrDefault(access => access.NextPin > 0) is { } access:
                 return Of("unpin", context.Ask(OwnerOf(access), new UnpinPagesRequest(access.Id, access.NextPin - 1 - (uint)random.Next(2))));
+            case 30 or 31 or 32 when Devices().LastOrDefault() is { } device:
+                return Of("DMA", context.Ask(((ContextReference)device.DriverHold!.Owner).Id, new TranslateRequest(
+                    device.Id, [new DmaRange(Iova() + (ulong)random.Next(5000), (ulong)random.Next(1, 9000)), new DmaRange(Iova(), 1)], random.Next(3) > 0, Group: (uint)random.Next(3))));
+            case 33 when Devices().LastOrDefault() is { } device:
+                return Of("response", context.Ask(((ContextReference)device.DriverHold!.Owner).Id, new TakeFaultResponseRequest(device.Id, (uint)random.Next(3))));
             default:
                 var (name, _, reply) = RandomStep.Run(context, driver, random);
                 return (name, reply);
@@ -112,6 +118,9 @@ internal static class RandomRequest
 
         // Those of HW queues have no driver.
         IEnumerable<AccessEntry> Accesses() => live.OfType<AccessEntry>().Where(access => access.DriverHold!.Owner is ContextReference);
+
+        // Those of the selftest have no driver.
+        IEnumerable<DeviceEntry> Devices() => live.OfType<DeviceEntry>().Where(device => device.DriverHold!.Owner is ContextReference);
 
         ReferenceId OwnerOf(AccessEntry access) => ((ContextReference)access.DriverHold!.Owner).Id;
 

@@ -117,6 +117,8 @@ internal sealed class FakeIoas : IIoasGrain
 
     public ValueTask<ObjectReply> UnpinPagesAsync(ObjectStamp stamp, ObjectId access, uint pin) => Noted("UnpinPages", stamp).UnpinPagesAsync(stamp, access, pin);
 
+    public ValueTask<TranslationReply> TranslateAsync(ObjectStamp stamp, DmaAccess access) => Noted("Translate", stamp).TranslateAsync(stamp, access);
+
     public ValueTask<PagesReply> AccessRwAsync(ObjectStamp stamp, IoasAccessRequest request, PinFacts facts) => Noted("AccessRw", stamp).AccessRwAsync(stamp, request, facts);
 
     public ValueTask<ObjectReply> SetDirtyTrackingAsync(ObjectStamp stamp, ObjectId hwpt, bool enable)

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
@@ -22,6 +23,33 @@ public sealed class VfioTests
         Expect.Equal((name, size, minSize, argument), (descriptor.Name, descriptor.Size, descriptor.MinSize, descriptor.Argument), $"the command 0x{number:X}");
         Expect.Equal(fields, string.Join(' ', descriptor.Fields.Select(field => $"{field.Name}@{field.Offset}:{field.Size}")), $"the fields of {name}");
     }
+
+    [Theory]
+    [InlineData(typeof(VfioDeviceInfo), 24, "Argsz@0 Flags@4 NumRegions@8 NumIrqs@12 CapOffset@16 Pad@20")]
+    [InlineData(typeof(VfioRegionInfo), 32, "Argsz@0 Flags@4 Index@8 CapOffset@12 Size@16 Offset@24")]
+    [InlineData(typeof(VfioInfoCapHeader), 8, "Id@0 Version@2 Next@4")]
+    [InlineData(typeof(VfioRegionInfoCapSparseMmap), 16, "Header@0 NrAreas@8 Reserved@12")]
+    [InlineData(typeof(VfioRegionSparseMmapArea), 16, "Offset@0 Size@8")]
+    [InlineData(typeof(VfioIrqInfo), 16, "Argsz@0 Flags@4 Index@8 Count@12")]
+    [InlineData(typeof(VfioIrqSet), 20, "Argsz@0 Flags@4 Index@8 Start@12 Count@16")]
+    [InlineData(typeof(VfioPciHotResetInfo), 12, "Argsz@0 Flags@4 Count@8")]
+    [InlineData(typeof(VfioPciDependentDevice), 8, "DevId@0 Segment@4 Bus@6 DevFn@7")]
+    [InlineData(typeof(VfioDeviceFeature), 8, "Argsz@0 Flags@4")]
+    [InlineData(typeof(VfioDeviceBindIommufd), 24, "Argsz@0 Flags@4 Iommufd@8 OutDevId@12 TokenUuidPtr@16")]
+    [InlineData(typeof(VfioDeviceAttachIommufdPt), 16, "Argsz@0 Flags@4 PtId@8 Pasid@12")]
+    [InlineData(typeof(VfioDeviceDetachIommufdPt), 12, "Argsz@0 Flags@4 Pasid@8")]
+    public void A_struct_of_the_device_file_is_laid_out_as_in_the_kernels_header(Type type, int size, string fields)
+    {
+        Expect.Equal(size, Marshal.SizeOf(type), $"the size of {type.Name}");
+        Expect.Equal(fields, string.Join(' ', type.GetFields().Select(field => $"{field.Name}@{Marshal.OffsetOf(type, field.Name)}")), $"the fields of {type.Name}");
+    }
+
+    [Fact]
+    public void The_device_files_numbers_are_the_kernels()
+        => Expect.Sequence(
+            ["GetInfo 107", "GetRegionInfo 108", "GetIrqInfo 109", "SetIrqs 110", "Reset 111", "GetPciHotResetInfo 112", "PciHotReset 113", "IoEventFd 116", "Feature 117",
+                "BindIommufd 118", "AttachIommufdPt 119", "DetachIommufdPt 120"],
+            Enum.GetValues<VfioDeviceCommand>().Select(command => $"{command} {(uint)command - 0x3B00}"), "the numbers of _IO(';', n)");
 
     [Fact]
     public void The_numbers_between_are_no_commands()

@@ -1,0 +1,81 @@
+using IommuFd.Client;
+using IommuFd.Devices;
+using IommuFd.Devices.Pci;
+using IommuFd.Devices.Vfio;
+using IommuFd.Uapi;
+
+namespace IommuFd.UnitTests.Devices.Support;
+
+/// <summary>A program's descriptors: contexts, eventfds and others.</summary>
+internal sealed class TestProgram(IommufdClient client) : IVfioFiles
+{
+    private readonly Dictionary<int, object> _files = [];
+    private int _next = 3;
+
+    /// <summary>Opens a context.</summary>
+    public async Task<(int Descriptor, IommuContext Context)> OpenContextAsync()
+    {
+        var context = await client.OpenAsync("program");
+        return (Add(context), context);
+    }
+
+    /// <summary>Opens an eventfd.</summary>
+    public (int Descriptor, TestInterrupt Interrupt) OpenEventFd()
+    {
+        var interrupt = new TestInterrupt();
+        return (Add(interrupt), interrupt);
+    }
+
+    /// <summary>Opens a file that is neither.</summary>
+    public int OpenOther() => Add("a file");
+
+    public async ValueTask<VfioFound<VfioContext>> FindContextAsync(int fileDescriptor, string driver, CancellationToken cancellationToken)
+        => _files.GetValueOrDefault(fileDescriptor) switch
+        {
+            null => new VfioFound<VfioContext>(Errno.EBADF),
+            IommuContext context => new VfioFound<VfioContext>(
+                Errno.None,
+                new VfioContext(await client.GetDriverAsync(context.Handle, driver, cancellationToken), new CallerDmaMemory(context.Memory), new DmaFence())),
+            _ => new VfioFound<VfioContext>(Errno.EBADFD),
+        };
+
+    public VfioFound<IInterrupt> FindInterrupt(int fileDescriptor) => _files.GetValueOrDefault(fileDescriptor) switch
+    {
+        null => new VfioFound<IInterrupt>(Errno.EBADF),
+        TestInterrupt interrupt => new VfioFound<IInterrupt>(Errno.None, interrupt),
+        _ => new VfioFound<IInterrupt>(Errno.EINVAL),
+    };
+
+    private int Add(object file)
+    {
+        _files.Add(_next, file);
+        return _next++;
+    }
+}
+
+/// <summary>Counts its signals, and lets a test wait for the next.</summary>
+internal sealed class TestInterrupt : IInterrupt, IUnmaskSource
+{
+    private readonly SemaphoreSlim _signals = new(0);
+    private Action? _watched;
+    private int _count;
+
+    public int Count => Volatile.Read(ref _count);
+
+    public void Signal()
+    {
+        Interlocked.Increment(ref _count);
+        _signals.Release();
+        _watched?.Invoke();
+    }
+
+    public void Watch(Action signalled) => _watched = signalled;
+
+    public async Task WaitAsync(string what)
+    {
+        if (!await _signals.WaitAsync(TimeSpan.FromSeconds(30)))
+        {
+            Assert.Fail($"No interrupt in half a minute: {what}.");
+        }
+    }
+}
