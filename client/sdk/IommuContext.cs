@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
+using System.Text;
 using IommuFd.GrainInterfaces;
+using IommuFd.GrainInterfaces.Wire;
 using IommuFd.Uapi;
 
 namespace IommuFd.Client;
@@ -104,6 +106,11 @@ public sealed partial class IommuContext : IAsyncDisposable
     public async Task<ContextHandle> GrantAsync(string identity, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(identity);
+        if (Encoding.UTF8.GetByteCount(identity) > GrantFrame.MaxIdentity)
+        {
+            throw new IommufdException("grant", Errno.EINVAL, null);
+        }
+
         var reply = await _core.Transport.CallAsync("grant", () => _grain.GrantAsync(identity), static reply => reply.Errno == Errno.None, cancellationToken);
         return reply.Errno == Errno.None ? reply.Handle : throw new IommufdException("grant", reply.Errno, null);
     }

@@ -6,12 +6,12 @@ namespace IommuFd.GrainInterfaces.Wire;
 internal static class GrantFrame
 {
     /// <summary>Bytes of an identity.</summary>
-    public const int MaxIdentity = 128;
+    public const int MaxIdentity = 512;
 
     public static void Write(FrameWriter writer, uint tag, ContextHandle handle, string identity)
     {
         var at = writer.Begin(FrameKind.Grant, tag);
-        var bytes = FrameWriter.Utf8(identity, MaxIdentity + 1);
+        var bytes = FrameWriter.Utf8(identity, MaxIdentity);
         writer.Name(handle.Value);
         writer.UInt16(bytes.Length);
         writer.Reserved(6);

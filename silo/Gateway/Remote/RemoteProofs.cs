@@ -36,14 +36,17 @@ internal sealed class RemoteProofs
     /// <summary>Whether clients are asked for certificates.</summary>
     public bool AsksForCertificates { get; }
 
-    /// <summary>A client has shown a certificate in the handshake, or none.</summary>
-    public void NoteCertificate(ConnectionContext connection, X509Certificate? shown, X509Chain? chain)
+    /// <summary>A client has shown a certificate in the handshake, or none. <see cref="Check"/> tells what it proves.</summary>
+    /// <returns>Whether the handshake goes on: it does with any, so that the client can be told what is wrong with it.</returns>
+    public bool Judge(ConnectionContext connection, X509Certificate? shown, X509Chain? chain)
     {
         if (shown is not null)
         {
             using var certificate = X509CertificateLoader.LoadCertificate(shown.GetRawCertData());
             connection.Items[CertificateKey] = _certificates.Check(certificate, chain);
         }
+
+        return true;
     }
 
     /// <summary>Who a client is; otherwise why it is nobody.</summary>

@@ -99,11 +99,7 @@ internal sealed class RemoteServer(IServiceProvider silo, GatewaySettings settin
         EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
         ClientCertificateRequired = proofs.AsksForCertificates,
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-        RemoteCertificateValidationCallback = (_, shown, chain, _) =>
-        {
-            proofs.NoteCertificate(connection, shown, chain);
-            return true;
-        },
+        RemoteCertificateValidationCallback = (_, shown, chain, _) => proofs.Judge(connection, shown, chain),
     };
 
     private async Task EnterAsync(ConnectionContext connection, ConnectionDelegate next)

@@ -86,7 +86,7 @@ internal sealed class FrameMutator(Random random, byte[] ticket, byte[] claim)
         return [.. frames];
     }
 
-    private byte[] Call(uint tag) => random.Next(16) switch
+    private byte[] Call(uint tag) => random.Next(18) switch
     {
         0 or 1 => WireFrames.IoasAlloc(tag, Ticket()),
         2 => WireFrames.Destroy(tag, Ticket(), (uint)random.Next(8)),
@@ -101,6 +101,8 @@ internal sealed class FrameMutator(Random random, byte[] ticket, byte[] claim)
         12 => WireFrames.Write(tag, Ticket(), new byte[random.Next(64)]),
         13 => random.Next(2) == 0 ? WireFrames.Took(Ticket()) : WireFrames.Looked(tag, (uint)random.Next(3)),
         14 => random.Next(64) == 0 ? WireFrames.Resolve(tag, Name()) : WireFrames.Closed(tag, Ticket()),
+        15 => WireFrames.Grant(tag, Name(), random.Next(2) == 0 ? "token other" : new string((char)random.Next(128), random.Next(540))),
+        16 => new WireBytes().U8(Name()).U8((byte)random.Next(15)).Zeros(7).Text(random.Next(2) == 0 ? "{}" : "{\"Mode\":1,\"Name\":\"x\"").Frame(0x30, tag),
         _ => WireFrames.Discard(tag, random.Next(4) == 0 ? claim : Name()),
     };
 
