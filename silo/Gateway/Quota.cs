@@ -43,6 +43,9 @@ internal sealed class IdentityUse(string identity, GatewaySettings settings)
     private long _bytes;
     private int _requests;
 
+    /// <summary>Whether it has nothing under way.</summary>
+    public bool IsIdle => Volatile.Read(ref _requests) == 0 && Volatile.Read(ref _bytes) == 0;
+
     /// <summary>A request is under way from now on, unless it is beyond the limit.</summary>
     /// <exception cref="FrameException">It is. It is not counted then.</exception>
     public void Begin(int bytes)
@@ -80,6 +83,9 @@ internal sealed class IdentityUse(string identity, GatewaySettings settings)
 internal sealed class IdentityUses(GatewaySettings settings)
 {
     private readonly ConcurrentDictionary<string, IdentityUse> _uses = new();
+
+    /// <summary>Whether no identity has anything under way.</summary>
+    public bool AreIdle => _uses.Values.All(use => use.IsIdle);
 
     public IdentityUse Of(string identity) => _uses.GetOrAdd(identity, added => new IdentityUse(added, settings));
 }

@@ -97,6 +97,7 @@ internal sealed class RemoteServer(IServiceProvider silo, GatewaySettings settin
     {
         ServerCertificateContext = certificate,
         EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+        AllowRenegotiation = false,
         ClientCertificateRequired = proofs.AsksForCertificates,
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
         RemoteCertificateValidationCallback = (_, shown, chain, _) => proofs.Judge(connection, shown, chain),

@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using System.Text;
 using IommuFd.Silo.Gateway.Remote;
 using IommuFd.UnitTests.Support;
 
@@ -14,11 +13,11 @@ public sealed class TokenTableTests
     public void A_token_is_known_by_itself_and_by_its_hash_and_no_other_is()
     {
         const string Other = "00112233445566778899aabbccddeeff";
-        var table = new TokenTable([new("alice", Good), new("bob", $"sha256:{Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(Other))).ToLowerInvariant()}")]);
+        var table = new TokenTable([new("alice", Good), new("bob", $"sha256:{Convert.ToHexString(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(Other))).ToLowerInvariant()}")]);
 
         Expect.Equal("token alice", table.IdentityOf(Good), "whose the first is");
         Expect.Equal("token bob", table.IdentityOf(Other), "whose the second is");
-        foreach (var wrong in (string[])["", " ", Good[1..], Good + "x", Good.ToLowerInvariant(), Other.ToUpperInvariant(), $"sha256:{Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(Good)))}"])
+        foreach (var wrong in (string[])["", " ", Good[1..], Good + "x", Good.ToLowerInvariant(), Other.ToUpperInvariant(), $"sha256:{Convert.ToHexString(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(Good)))}"])
         {
             Expect.Equal(null, table.IdentityOf(wrong), $"whose '{wrong}' is");
         }
@@ -65,6 +64,6 @@ public sealed class TokenTableTests
     public void One_token_of_two_names_is_found_also_by_its_hash()
         => Expect.Sequence(
             ["a b"],
-            TokenTable.Shared([new("a", Good), new("b", $"sha256:{Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(Good)))}"), new("c", Good + "x")]).Select(names => string.Join(' ', names)),
+            TokenTable.Shared([new("a", Good), new("b", $"sha256:{Convert.ToHexString(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(Good)))}"), new("c", Good + "x")]).Select(names => string.Join(' ', names)),
             "names that share a token");
 }
