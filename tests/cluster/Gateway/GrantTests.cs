@@ -1,6 +1,7 @@
 using System.Runtime.Versioning;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
+using IommuFd.Silo.Gateway;
 using IommuFd.Uapi;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -94,6 +95,21 @@ public sealed class GrantTests(RemoteSilo silo) : IClassFixture<RemoteSilo>
         await using var context = await new IommufdClient(silo.Services.GetRequiredService<IGrainFactory>()).OpenAsync("unbound");
 
         Assert.Contains("the handle itself", (await Assert.ThrowsAsync<NotSupportedException>(() => context.GrantAsync("token bob"))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Silos_with_one_secret_know_each_others_handles_and_others_do_not()
+    {
+        var (secret, handle) = (silo.Certificates.Write("other", "") + ".secret", ContextHandle.NewRandom());
+        await using var one = await GatewaySilo.StartAsync(settings => settings.SecretPath = secret);
+        await using var other = await GatewaySilo.StartAsync(settings => settings.SecretPath = secret);
+        await using var stranger = await GatewaySilo.StartAsync(_ => { });
+        var known = SealOf(one).Close("token alice", handle);
+
+        Assert.Equal(handle, SealOf(other).Open("token alice", known));
+        Assert.NotEqual(handle, SealOf(stranger).Open("token alice", known));
+
+        static HandleSeal SealOf(GatewaySilo silo) => silo.Services.GetRequiredService<HandleSeal>();
     }
 
     private static async Task ExpectNoneAsync(IommufdClient client, ContextHandle handle, string what)
