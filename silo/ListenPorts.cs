@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Net.Sockets;
 using IommuFd.Silo.Dashboard;
+using IommuFd.Silo.Gateway;
 using Microsoft.Extensions.Hosting;
 
 namespace IommuFd.Silo;
@@ -23,8 +24,9 @@ internal sealed class ListenPorts : IHostedService, IDisposable
     /// <param name="address">The silo's address.</param>
     /// <param name="settings">The silo's settings.</param>
     /// <param name="dashboard">The dashboard's settings; null without a dashboard.</param>
+    /// <param name="gateway">The gateway's settings.</param>
     /// <exception cref="ValidationException">A port is in use. The message names it and says what to do.</exception>
-    public static ListenPorts Claim(IPAddress address, SiloSettings settings, DashboardSettings? dashboard)
+    public static ListenPorts Claim(IPAddress address, SiloSettings settings, DashboardSettings? dashboard, GatewaySettings gateway)
     {
         var ports = new ListenPorts();
         try
@@ -42,6 +44,11 @@ internal sealed class ListenPorts : IHostedService, IDisposable
             if (dashboard is { Enabled: true })
             {
                 ports.Claim(new IPEndPoint(IPAddress.Parse(dashboard.Address), dashboard.Port), $"{DashboardSettings.Section}:{nameof(DashboardSettings.Port)}");
+            }
+
+            if (gateway.HasPort)
+            {
+                ports.Claim(gateway.Endpoint, $"{GatewaySettings.Section}:{nameof(GatewaySettings.Listen)}");
             }
 
             return ports;
@@ -83,7 +90,7 @@ internal sealed class ListenPorts : IHostedService, IDisposable
         {
             throw new ValidationException(
                 $"{setting} is {endpoint.Port}, but {endpoint} is already in use, perhaps by a silo that still runs. "
-                + $"Stop it, or choose other ports: --{SiloSettings.Section}:{nameof(SiloSettings.SiloPort)}=PORT --{SiloSettings.Section}:{nameof(SiloSettings.GatewayPort)}=PORT --{DashboardSettings.Section}:{nameof(DashboardSettings.Port)}=PORT.");
+                + $"Stop it, or choose other ports: --{SiloSettings.Section}:{nameof(SiloSettings.SiloPort)}=PORT --{SiloSettings.Section}:{nameof(SiloSettings.GatewayPort)}=PORT --{DashboardSettings.Section}:{nameof(DashboardSettings.Port)}=PORT --{GatewaySettings.Section}:{nameof(GatewaySettings.Listen)}=ADDRESS:PORT.");
         }
     }
 

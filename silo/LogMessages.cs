@@ -63,6 +63,12 @@ internal static partial class LogMessages
     [LoggerMessage(2055, LogLevel.Warning, "A descriptor could not be accepted: {Problem}")]
     public static partial void DescriptorNotAccepted(this ILogger logger, string problem);
 
+    [LoggerMessage(2057, LogLevel.Warning, "Refused a client of the gateway's port from {From} ({Identity}): {Reason}. {Others} more were refused since this was last said")]
+    public static partial void PeerRefused(this ILogger logger, IPAddress from, string identity, string reason, long others);
+
+    [LoggerMessage(2058, LogLevel.Information, "{Identity} granted context {Context} to {Grantee}")]
+    public static partial void ContextGranted(this ILogger logger, string identity, ContextTag context, string grantee);
+
     [LoggerMessage(2056, LogLevel.Error, "A request by the gateway failed in a way that is a bug; it was answered EIO")]
     public static partial void RequestFailed(this ILogger logger, Exception exception);
 

@@ -126,9 +126,10 @@ public static class SiloHost
             SettingsValidation.Validate(dashboard, DashboardSettings.Section);
         }
 
+        SettingsValidation.Validate(gateway, GatewaySettings.Section);
         DecideWhoSharesTheJournal(settings, journal, address);
         var secret = secretOf(settings);
-        var ports = ListenPorts.Claim(address, settings, dashboard);
+        var ports = ListenPorts.Claim(address, settings, dashboard, gateway);
         builder.Services.AddHostedService(_ => ports);
         var silo = new IPEndPoint(address, settings.SiloPort);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = settings.StopTimeout);

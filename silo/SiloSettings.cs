@@ -22,9 +22,9 @@ public sealed class SiloSettings
     [Range(0, 65535)]
     public int SiloPort { get; set; } = 11111;
 
-    /// <summary>The port for clients; 0 opens none.</summary>
+    /// <summary>The port for Orleans clients. 0, the default, opens none: such a client can do what a silo can, and programs have the gateway of their own (<c>Gateway</c>).</summary>
     [Range(0, 65535)]
-    public int GatewayPort { get; set; } = 30000;
+    public int GatewayPort { get; set; }
 
     /// <summary>The same for all silos and clients of a cluster.</summary>
     [Required]

@@ -84,7 +84,7 @@ internal static class ConformanceCommand
         command.SetAction(async (options, cancellationToken) =>
         {
             await using var connection = await Connection.OpenAsync(options, cancellationToken);
-            var client = connection.CreateClient(new IommufdClientOptions { DefaultMode = ConnectionOptions.ModeOf(options) });
+            var client = connection.CreateClient(ConnectionOptions.ModeOf(options));
             var tally = await RunAsync(client, options.GetValue(paths)!, options.GetValue(show), cancellationToken: cancellationToken);
             if (options.GetValue(json))
             {

@@ -4,6 +4,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using IommuFd.Client;
+using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Security;
 using IommuFd.Silo;
 using IommuFd.Silo.Clustering;
@@ -18,28 +19,33 @@ internal sealed class Connection : IAsyncDisposable
     private static readonly TimeSpan ConnectPatience = TimeSpan.FromSeconds(15);
 
     private readonly IHost? _host;
-    private readonly string? _socket;
+    private readonly string? _address;
+    private readonly GatewayCredentials? _credentials;
 
-    private Connection(IHost? host, string? socket, string target) => (_host, _socket, Target) = (host, socket, target);
+    private Connection(IHost host, string target) => (_host, Target) = (host, target);
+
+    private Connection(string address, GatewayCredentials? credentials) => (_address, _credentials, Target) = (address, credentials, $"the silo at {address}");
 
     /// <summary>The service's grains, which programs can't reach by a gateway.</summary>
     public IGrainFactory Grains => _host?.Services.GetRequiredService<IGrainFactory>() ?? throw new CliException(
-        "This command looks at all contexts of the cluster, and programs' gateway shows none but one's own: name a silo's port for Orleans clients with --gateway, or the cluster's database with --cluster. The dashboard shows the same.");
+        "This command looks at all contexts of the cluster, and the gateway for programs shows none but one's own. It needs a silo's port for Orleans clients, which is off unless asked for: "
+        + "start the silo with Silo__GatewayPort=30000 in its environment ('Silo__GatewayPort=30000 make run'), and name the port with --gateway 127.0.0.1:30000; or name the cluster's database with --cluster. "
+        + "The dashboard shows the same without it.");
 
     /// <summary>What it connects to, for people.</summary>
     public string Target { get; }
 
     public static async Task<Connection> OpenAsync(ParseResult options, CancellationToken cancellationToken)
     {
-        if (ConnectionOptions.SocketOf(options) is { } path)
+        if (ConnectionOptions.AddressOf(options) is { } address)
         {
-            return new Connection(null, path, $"the silo at {path}");
+            return new Connection(address, ConnectionOptions.UrlOf(options) is null ? null : CredentialOptions.Of(options));
         }
 
         var (database, gateways) = (ConnectionOptions.DatabaseOf(options), ConnectionOptions.GatewaysOf(options));
         if (database is null && gateways.Length == 0)
         {
-            return new Connection(await SiloHost.StartInProcessAsync(cancellationToken: cancellationToken), null, "a silo in this process");
+            return new Connection(await SiloHost.StartInProcessAsync(cancellationToken: cancellationToken), "a silo in this process");
         }
 
         var cluster = $"cluster '{ConnectionOptions.ClusterIdOf(options)}'";
@@ -62,7 +68,7 @@ internal sealed class Connection : IAsyncDisposable
             // Orleans' client keeps trying for longer than a person at a prompt wants to wait.
             using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             patience.CancelAfter(ConnectPatience);
-            await ProbeAsync(gateways, ConnectionOptions.NeedsSecret(options) && !ConnectionOptions.UsesTls(options), patience.Token);
+            await ProbeAsync(gateways, ConnectionOptions.NeedsSecret(options) && !CredentialOptions.UsesTls(options), patience.Token);
             await host.StartAsync(patience.Token);
         }
         catch (Exception exception) when (exception is ValidationException or AuthenticationException)
@@ -73,14 +79,26 @@ internal sealed class Connection : IAsyncDisposable
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
             host.Dispose();
-            throw new CliException($"{failure}: {exception.GetBaseException().Message} 'make run' starts one.");
+            throw new CliException($"{failure}: {exception.GetBaseException().Message} A silo opens that port where Silo:GatewayPort asks for it: 'Silo__GatewayPort={gateways.FirstOrDefault()?.Port ?? 30000} make run' starts one.");
         }
 
-        return new Connection(host, null, target);
+        return new Connection(host, target);
     }
 
     /// <summary>Makes a client of the service.</summary>
-    public IommufdClient CreateClient(IommufdClientOptions? options = null) => _socket is null ? new IommufdClient(Grains, options) : new IommufdClient(_socket, options);
+    /// <param name="mode">The mode of contexts that are opened without one; null for the service's default.</param>
+    public IommufdClient CreateClient(ContextMode? mode = null)
+    {
+        var options = new IommufdClientOptions { DefaultMode = mode, Credentials = _credentials };
+        try
+        {
+            return _address is null ? new IommufdClient(Grains, options) : new IommufdClient(_address, options);
+        }
+        catch (ArgumentException exception)
+        {
+            throw new CliException(exception.Message);
+        }
+    }
 
     public async ValueTask DisposeAsync()
     {

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Net;
-using System.Security.Cryptography.X509Certificates;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Clustering;
@@ -22,7 +21,10 @@ internal static class ConnectionOptions
     /// <summary>The environment variable that names the socket.</summary>
     public const string SocketVariable = "IOMMUFD_SOCKET";
 
-    private const string TlsPasswordVariable = "IOMMUFD_TLS_PASSWORD";
+    // The name that silos' certificates share unless Silo:Tls:ServerName says otherwise.
+    private const string SilosName = "iommufd";
+
+    private static readonly string[] Schemes = ["tls://", "tcp://"];
 
     private static readonly Option<string?> SocketOption = new("--socket")
     {
@@ -31,7 +33,8 @@ internal static class ConnectionOptions
 
     private static readonly Option<string[]> GatewayOption = new("--gateway")
     {
-        Description = "ADDRESS:PORT of a running silo's port for Orleans clients; may be repeated. Without a service, the command runs a silo of its own until it ends.",
+        Description = "tls://HOST:PORT of a running silo's gateway for programs by TCP (tcp:// where that is on loopback and unencrypted); or ADDRESS:PORT of its port for Orleans clients, which may be repeated. "
+            + "Without a service, the command runs a silo of its own until it ends.",
     };
 
     private static readonly Option<string?> ClusterOption = new("--cluster")
@@ -47,17 +50,6 @@ internal static class ConnectionOptions
 
     private static readonly Option<double> GatewayRefreshOption = Seconds("--gateway-refresh", "Seconds between two refreshes of the list of gateways.", 2);
 
-    private static readonly Option<string?> TlsCaOption = new("--tls-ca") { Description = "PEM file with the certificate authority of the silos' certificates. Switches TLS on." };
-
-    private static readonly Option<string?> TlsCertificateOption = new("--tls-certificate")
-    {
-        Description = $"This client's certificate, as PFX or PEM. Switches TLS on. The environment variable {TlsPasswordVariable} contains its password, if it has one.",
-    };
-
-    private static readonly Option<string?> TlsKeyOption = new("--tls-key") { Description = "PEM file with the certificate's private key, if the certificate's file does not contain it." };
-
-    private static readonly Option<string> TlsServerNameOption = new("--tls-server-name") { Description = "The name that the silos' certificates are issued to.", DefaultValueFactory = _ => "iommufd" };
-
     private static readonly Option<bool> NoSecretOption = new("--no-secret") { Description = "The silos ask for no secret: they run with Silo:Secret none." };
 
     /// <summary>Whether the contexts that a command opens are durable.</summary>
@@ -68,8 +60,7 @@ internal static class ConnectionOptions
     {
         foreach (var option in (Option[])
             [
-                SocketOption, GatewayOption, ClusterOption, ClusterIdOption, ServiceIdOption, ResponseTimeoutOption, GatewayRefreshOption,
-                TlsCaOption, TlsCertificateOption, TlsKeyOption, TlsServerNameOption, NoSecretOption,
+                SocketOption, GatewayOption, ClusterOption, ClusterIdOption, ServiceIdOption, ResponseTimeoutOption, GatewayRefreshOption, NoSecretOption, .. CredentialOptions.All,
             ])
         {
             command.Options.Add(option);
@@ -80,11 +71,18 @@ internal static class ConnectionOptions
     public static ContextMode ModeOf(ParseResult options) => options.GetValue(DurableOption) ? ContextMode.Durable : ContextMode.Volatile;
 
     /// <summary>Whether the options name a running service.</summary>
-    public static bool NamesService(ParseResult options) => NamesCluster(options) || SocketOf(options) is not null;
+    public static bool NamesService(ParseResult options) => NamesCluster(options) || AddressOf(options) is not null;
 
-    /// <summary>The socket of a silo's gateway for programs; null if the service is named otherwise, or not at all.</summary>
-    public static string? SocketOf(ParseResult options)
+    /// <summary>The path or URL of a silo's gateway for programs; null if the service is named otherwise, or not at all.</summary>
+    public static string? AddressOf(ParseResult options)
     {
+        if (UrlOf(options) is { } url)
+        {
+            return options.GetValue(SocketOption) is not null || options.GetValue(ClusterOption) is not null || options.GetValue(GatewayOption)!.Length > 1
+                ? throw new CliException($"--gateway {url} can't be combined with --socket, --cluster or another --gateway: each names a service.")
+                : url;
+        }
+
         if (options.GetValue(SocketOption) is { } named)
         {
             return NamesCluster(options) ? throw new CliException("--socket can't be combined with --gateway or --cluster: each names a service.") : named;
@@ -97,13 +95,17 @@ internal static class ConnectionOptions
             : null;
     }
 
+    /// <summary>The URL of a silo's gateway by TCP; null if the options name none.</summary>
+    public static string? UrlOf(ParseResult options)
+        => options.GetValue(GatewayOption)?.FirstOrDefault(gateway => Schemes.Any(scheme => gateway.StartsWith(scheme, StringComparison.OrdinalIgnoreCase)));
+
     /// <summary>The cluster's id.</summary>
     public static string ClusterIdOf(ParseResult options) => options.GetValue(ClusterIdOption)!;
 
     /// <summary>The gateways that the options name; may be empty.</summary>
     public static IPEndPoint[] GatewaysOf(ParseResult options) => [.. (options.GetValue(GatewayOption) ?? []).Select(gateway => IPEndPoint.TryParse(gateway, out var endpoint) && endpoint.Port != 0
         ? endpoint
-        : throw new CliException($"'{gateway}' is not an ADDRESS:PORT. A silo prints its own when it starts, for example 127.0.0.1:30000."))];
+        : throw new CliException($"'{gateway}' is not an ADDRESS:PORT. A silo that has a port for Orleans clients (Silo:GatewayPort) prints it when it starts, for example 127.0.0.1:30000."))];
 
     /// <summary>The connection string of the cluster's database; null if the options name none.</summary>
     public static string? DatabaseOf(ParseResult options)
@@ -150,41 +152,27 @@ internal static class ConnectionOptions
     }
 
     /// <summary>Whether the silos are to ask for the secret of their user: where no certificate says who this client is.</summary>
-    public static bool NeedsSecret(ParseResult options) => options.GetValue(TlsCertificateOption) is null && !options.GetValue(NoSecretOption);
-
-    /// <summary>Whether the options switch TLS on.</summary>
-    public static bool UsesTls(ParseResult options) => options.GetValue(TlsCaOption) is not null || options.GetValue(TlsCertificateOption) is not null;
+    public static bool NeedsSecret(ParseResult options) => !CredentialOptions.HasCertificate(options) && !options.GetValue(NoSecretOption);
 
     private static bool NamesCluster(ParseResult options) => options.GetValue(GatewayOption) is { Length: > 0 } || options.GetValue(ClusterOption) is not null;
 
     private static void AddTls(ParseResult options, IClientBuilder client)
     {
-        if (!UsesTls(options))
+        if (!CredentialOptions.UsesTls(options))
         {
             return;
         }
 
-        var (ca, certificate) = (options.GetValue(TlsCaOption), options.GetValue(TlsCertificateOption));
-
-        foreach (var path in (string?[])[ca, certificate, options.GetValue(TlsKeyOption)])
-        {
-            if (path is not null && !File.Exists(path))
-            {
-                throw new CliException($"There is no file '{path}'.");
-            }
-        }
-
+        var (authorities, certificate, name) = (CredentialOptions.AuthoritiesOf(options), CredentialOptions.CertificateOf(options), CredentialOptions.ServerNameOf(options) ?? SilosName);
         client.UseTls(tls =>
         {
-            tls.LocalCertificate = certificate is null ? null : LoadCertificate(certificate, options.GetValue(TlsKeyOption));
+            tls.LocalCertificate = certificate;
             tls.ClientCertificateMode = certificate is null ? RemoteCertificateMode.NoCertificate : RemoteCertificateMode.RequireCertificate;
             tls.RemoteCertificateMode = RemoteCertificateMode.RequireCertificate;
-            tls.RemoteCertificateValidation = Certificates.Trust(ca is null ? null : Certificates.LoadAuthorities(ca), isServer: true);
-            tls.OnAuthenticateAsClient = (_, authentication) => authentication.TargetHost = options.GetValue(TlsServerNameOption)!;
+            tls.RemoteCertificateValidation = Certificates.Trust(authorities, isServer: true);
+            tls.OnAuthenticateAsClient = (_, authentication) => authentication.TargetHost = name;
         });
     }
-
-    private static X509Certificate2 LoadCertificate(string path, string? keyPath) => Certificates.Load(path, keyPath, Environment.GetEnvironmentVariable(TlsPasswordVariable));
 
     private static Option<double> Seconds(string name, string description, double value) => new(name) { Description = description, DefaultValueFactory = _ => value };
 

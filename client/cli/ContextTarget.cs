@@ -42,7 +42,7 @@ internal sealed class ContextTarget : IAsyncDisposable
     {
         if (!ConnectionOptions.NamesService(options))
         {
-            throw new CliException("This command needs a running service: 'make run' starts one in .state/iommufd.sock, or name its socket with --socket, its port for Orleans clients with --gateway, or the cluster's database with --cluster.");
+            throw new CliException("This command needs a running service: 'make run' starts one in .state/iommufd.sock, or name its socket with --socket, its gateway by TCP or its port for Orleans clients with --gateway, or the cluster's database with --cluster.");
         }
     }
 

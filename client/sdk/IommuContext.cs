@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
+using System.Text;
 using IommuFd.GrainInterfaces;
+using IommuFd.GrainInterfaces.Wire;
 using IommuFd.Uapi;
 
 namespace IommuFd.Client;
@@ -28,7 +30,10 @@ public sealed partial class IommuContext : IAsyncDisposable
         _traced = new TracedCalls(grain, _core.ServerAddress);
     }
 
-    /// <summary>The context's handle. It is a secret: any program that has it can use the context.</summary>
+    /// <summary>
+    /// The context's handle. It is a secret: any program that has it can use the context. By a gateway it is bound to the identity that has opened the context, and names none for
+    /// another (<see cref="GrantAsync"/>).
+    /// </summary>
     public ContextHandle Handle => _grain.Handle;
 
     /// <summary>Whether the context outlives the silo that runs it.</summary>
@@ -86,6 +91,28 @@ public sealed partial class IommuContext : IAsyncDisposable
     {
         var reply = await SendAsync(Request(command, in argument), cancellationToken);
         return IoctlResult.From((uint)command, reply.File is null ? reply : await InstallFileAsync(reply, 0, null));
+    }
+
+    /// <summary>
+    /// Lets another identity of the gateway use this context: makes the handle by which it knows the context. With it, that identity may do all that this one may, as long as the
+    /// context is open; it can't be taken back. For others the handle names no context.
+    /// </summary>
+    /// <param name="identity">Who: <c>user NUMBER</c>, <c>token NAME</c> or <c>certificate COMMON-NAME</c>.</param>
+    /// <param name="cancellationToken">Cancels the wait.</param>
+    /// <returns>The other identity's handle.</returns>
+    /// <exception cref="IommufdException">EINVAL if the text is no identity, EBADF if the context is not open.</exception>
+    /// <exception cref="NotSupportedException">The client has a grain factory: handles are bound to nobody there, and another program needs only <see cref="Handle"/>.</exception>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async Task<ContextHandle> GrantAsync(string identity, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(identity);
+        if (Encoding.UTF8.GetByteCount(identity) > GrantFrame.MaxIdentity)
+        {
+            throw new IommufdException("grant", Errno.EINVAL, null);
+        }
+
+        var reply = await _core.Transport.CallAsync("grant", () => _grain.GrantAsync(identity), static reply => reply.Errno == Errno.None, cancellationToken);
+        return reply.Errno == Errno.None ? reply.Handle : throw new IommufdException("grant", reply.Errno, null);
     }
 
     /// <summary>Starts a batch: several ioctls that run in one turn of the context, in order, with no other request between them.</summary>

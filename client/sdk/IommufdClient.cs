@@ -29,11 +29,15 @@ public sealed class IommufdClient
     }
 
     /// <summary>Creates a client of a silo's gateway: no Orleans client is needed. Connects when it is used.</summary>
-    /// <param name="gateway">The path of the gateway's Unix socket (the silo's setting <c>Gateway:Path</c>).</param>
+    /// <param name="gateway">
+    /// The path of the gateway's Unix socket (the silo's setting <c>Gateway:Path</c>), or <c>tls://HOST:PORT</c> of its port (<c>Gateway:Listen</c>), which asks for
+    /// <see cref="IommufdClientOptions.Credentials"/>. <c>tcp://HOST:PORT</c> is the port of a silo on this machine that does without encryption.
+    /// </param>
     /// <param name="options">How to send requests; null for the defaults.</param>
+    /// <exception cref="ArgumentException">The URL or the token can't be used.</exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
     public IommufdClient(string gateway, IommufdClientOptions? options = null)
-        : this(new GatewayChannel(gateway ?? throw new ArgumentNullException(nameof(gateway)), (options ?? new IommufdClientOptions()).Name), options)
+        : this(new GatewayChannel(new GatewayAddress(gateway ?? throw new ArgumentNullException(nameof(gateway)), options?.Credentials), (options ?? new IommufdClientOptions()).Name), options)
     {
     }
 

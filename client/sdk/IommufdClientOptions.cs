@@ -29,6 +29,9 @@ public sealed class IommufdClientOptions
     /// <summary>The opener's name for files that are opened without one: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters.</summary>
     public string Name { get; init; } = "sdk";
 
+    /// <summary>How the client proves who it is to a gateway by TCP, and which gateways it trusts. Unused by a Unix socket or a grain factory.</summary>
+    public GatewayCredentials? Credentials { get; init; }
+
     /// <summary>The clock for timeouts, pauses and leases. The default is the system's; tests can set another.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 

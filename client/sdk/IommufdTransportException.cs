@@ -35,9 +35,9 @@ public sealed class IommufdTransportException : Exception
     internal static bool IsTransport(Exception exception)
         => exception is OrleansException or TimeoutException or OperationCanceledException or ObjectDisposedException or IOException or ContextUnavailableException;
 
-    /// <summary>Whether an attempt failed at once because this process's own Orleans client or silo has stopped. Repeating is hopeless then.</summary>
+    /// <summary>Whether an attempt failed at once because this process's own Orleans client or silo has stopped, or because a gateway refuses the client. Repeating is hopeless then.</summary>
     internal static bool IsClosed(Exception exception)
-        => exception is ObjectDisposedException
+        => exception is ObjectDisposedException or GatewayRefusalException
             || (exception is SiloUnavailableException && exception.Message.StartsWith(HostIsShuttingDown, StringComparison.Ordinal));
 
     /// <summary>Whether an attempt that failed with this exception may have run.</summary>
@@ -49,7 +49,7 @@ public sealed class IommufdTransportException : Exception
     {
         SiloUnavailableException => TransportOutcome.Unknown,
         OrleansMessageRejectionException => exception.Message.StartsWith(ConnectionEnded, StringComparison.Ordinal) ? TransportOutcome.Unknown : TransportOutcome.NotRun,
-        GatewayTooBusyException or LimitExceededException => TransportOutcome.NotRun,
+        GatewayTooBusyException or LimitExceededException or GatewayRefusalException => TransportOutcome.NotRun,
         _ => TransportOutcome.Unknown,
     };
 

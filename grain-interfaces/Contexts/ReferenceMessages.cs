@@ -9,9 +9,11 @@ namespace IommuFd.GrainInterfaces;
 /// <param name="Name">The opener's name, for people: 1 to <see cref="IoctlLimits.MaxNameLength"/> characters.</param>
 /// <param name="Session">The session of the opened file. Opening again with the same session gets the same reply; 0 for none.</param>
 /// <param name="Client">The opening process: a random number, the same for all its contexts. 0 is no process in particular.</param>
+/// <param name="ClientLimit">The most contexts that the opener may have on a silo, where that is fewer than the silo's own limit; 0 for that one.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.OpenRequest")]
 public sealed record OpenRequest(
-    [property: Id(0)] ContextMode? Mode, [property: Id(1)] string Name, [property: Id(2)] long Session = 0, [property: Id(3)] long Client = 0);
+    [property: Id(0)] ContextMode? Mode, [property: Id(1)] string Name, [property: Id(2)] long Session = 0, [property: Id(3)] long Client = 0,
+    [property: Id(4)] int ClientLimit = 0);
 
 /// <summary>Takes another reference to an open context.</summary>
 /// <param name="Kind">Whether it makes the context answer ioctls.</param>

@@ -17,11 +17,16 @@ internal readonly ref struct Frame(FrameKind kind, uint tag, ReadOnlySpan<byte> 
 /// <summary>Takes frames from a connection.</summary>
 internal sealed class FrameInput(PipeReader input)
 {
+    private long _waiting;
+
     /// <summary>Handles a frame.</summary>
     public delegate void Handler(Frame frame);
 
     /// <summary>The most bytes of a body.</summary>
     public int MaxBody { get; set; } = Hello.MaxBody;
+
+    /// <summary>Hears how many bytes more wait for the rest of their frame, or less; may throw. Null where nobody counts them.</summary>
+    public Action<long>? OnWaiting { get; set; }
 
     /// <summary>The tag of the frame that is being read.</summary>
     public uint Tag { get; private set; }
@@ -35,6 +40,7 @@ internal sealed class FrameInput(PipeReader input)
             var result = await input.ReadAsync(cancellationToken);
             var left = result.Buffer;
             var frames = 0;
+            long waiting;
             try
             {
                 while (frames < most && TryTake(ref left, handle))
@@ -44,9 +50,11 @@ internal sealed class FrameInput(PipeReader input)
             }
             finally
             {
+                waiting = frames > 0 && frames == most ? 0 : left.Length;
                 input.AdvanceTo(left.Start, frames > 0 && frames == most ? left.Start : left.End);
             }
 
+            Waits(waiting);
             if (frames > 0)
             {
                 return true;
@@ -54,8 +62,21 @@ internal sealed class FrameInput(PipeReader input)
 
             if (result.IsCompleted)
             {
-                return left.IsEmpty ? false : throw FrameException.Malformed("the connection ends within a frame");
+                return waiting == 0 ? false : throw FrameException.Malformed("the connection ends within a frame");
             }
+        }
+    }
+
+    /// <summary>Nothing is read any more, and so nothing waits.</summary>
+    public void Forget() => Waits(0);
+
+    private void Waits(long bytes)
+    {
+        var more = bytes - _waiting;
+        _waiting = bytes;
+        if (more != 0)
+        {
+            OnWaiting?.Invoke(more);
         }
     }
 

@@ -22,6 +22,7 @@ internal enum FrameKind : byte
     Call = 0x30,
     HandleIoctl = 0x31,
     HandleBatch = 0x32,
+    Grant = 0x33,
 
     /// <summary>The bit that makes an answer of a request.</summary>
     Answer = 0x80,

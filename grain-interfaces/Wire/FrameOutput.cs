@@ -5,12 +5,15 @@ namespace IommuFd.GrainInterfaces.Wire;
 // Answers become ready on any thread, while the last ones are still being written. They collect in one buffer while the other is on its way.
 
 /// <summary>Sends frames on a connection. Thread-safe. A client that does not read is cut off: it slows nobody, and what waits for it is bounded.</summary>
-/// <param name="socket">The connection.</param>
+/// <param name="send">Sends some of the bytes on the connection, and says how many.</param>
 /// <param name="cut">Ends it; gets why.</param>
 /// <param name="patience">How long the peer may take no bytes.</param>
-internal sealed class FrameOutput(Socket socket, Action<string> cut, TimeSpan patience)
+internal sealed class FrameOutput(Func<ReadOnlyMemory<byte>, ValueTask<int>> send, Action<string> cut, TimeSpan patience)
 {
     private const int MaxWaiting = 64 << 20;
+
+    // A slow reader of a large answer is not cut off as long as it takes this much in time.
+    private const int MostAtOnce = 64 * 1024;
 
     private readonly Lock _lock = new();
     private FrameWriter _next = new();
@@ -18,6 +21,19 @@ internal sealed class FrameOutput(Socket socket, Action<string> cut, TimeSpan pa
     private TaskCompletionSource? _sent;
     private bool _isSending;
     private bool _isClosed;
+
+    // Also where the connection has a pipe: that is a thread more, and marks of descriptors would overtake the answer.
+
+    /// <summary>Sends on a socket itself.</summary>
+    public static Func<ReadOnlyMemory<byte>, ValueTask<int>> To(Socket socket) => bytes => socket.SendAsync(bytes);
+
+    /// <summary>Sends on what encrypts a connection.</summary>
+    public static Func<ReadOnlyMemory<byte>, ValueTask<int>> To(Stream stream) => async bytes =>
+    {
+        var some = bytes[..Math.Min(bytes.Length, MostAtOnce)];
+        await stream.WriteAsync(some).ConfigureAwait(false);
+        return some.Length;
+    };
 
     /// <summary>Writes frames and sends them.</summary>
     public void Send<TState>(TState state, Action<FrameWriter, TState> write)
@@ -94,10 +110,9 @@ internal sealed class FrameOutput(Socket socket, Action<string> cut, TimeSpan pa
                     (full, _next, _other) = (_next, _other, _next);
                 }
 
-                // On the socket itself, also where the connection has a pipe: that is a thread more, and marks of descriptors would overtake the answer.
                 for (var left = full.Written; !left.IsEmpty;)
                 {
-                    var sent = socket.SendAsync(left);
+                    var sent = send(left);
                     left = left[(sent.IsCompletedSuccessfully ? sent.Result : await sent.AsTask().WaitAsync(patience))..];
                 }
 
@@ -109,7 +124,7 @@ internal sealed class FrameOutput(Socket socket, Action<string> cut, TimeSpan pa
             Fail();
             Cut($"a client did not read its answers for {patience.TotalSeconds} s");
         }
-        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        catch (Exception exception) when (exception is SocketException or IOException or ObjectDisposedException or InvalidOperationException or OperationCanceledException)
         {
             // The client has gone.
             Fail();

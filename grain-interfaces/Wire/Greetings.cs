@@ -18,13 +18,14 @@ internal sealed record Hello(ushort Lowest, ushort Highest, ConnectionRole Role,
     /// <summary>Bytes of a body before WELCOME.</summary>
     public const int MaxBody = 4096;
 
-    private const int MaxToken = 1024;
+    /// <summary>Bytes of a token.</summary>
+    public const int MaxToken = 1024;
 
-    /// <summary>Writes a greeting without a token.</summary>
-    public static void Write(FrameWriter writer, ConnectionRole role, ulong program, string name)
+    /// <summary>Writes a greeting.</summary>
+    public static void Write(FrameWriter writer, ConnectionRole role, ulong program, string name, string? token = null)
     {
         var at = writer.Begin(FrameKind.Hello, 0);
-        var bytes = FrameWriter.Utf8(name, IoctlLimits.MaxNameLength);
+        var (bytes, secret) = (FrameWriter.Utf8(name, IoctlLimits.MaxNameLength), FrameWriter.Utf8(token, MaxToken));
         writer.UInt32(Magic);
         writer.UInt16(Version);
         writer.UInt16(Version);
@@ -32,9 +33,10 @@ internal sealed record Hello(ushort Lowest, ushort Highest, ConnectionRole Role,
         writer.Reserved(7);
         writer.UInt64(program);
         writer.UInt16(bytes.Length);
-        writer.UInt16(0);
+        writer.UInt16(secret.Length);
         writer.Reserved(4);
         writer.Bytes(bytes);
+        writer.Bytes(secret);
         writer.Finish(at);
     }
 
@@ -94,7 +96,7 @@ internal sealed record Welcome(uint MaxBody, uint MaxUnderWay, ulong Instance, b
     {
         if (kind != (FrameKind.Hello | FrameKind.Answer))
         {
-            throw FrameException.Malformed(kind == FrameKind.Bye ? Bye.Read(body) : "the answer to HELLO is another frame");
+            throw kind == FrameKind.Bye ? Bye.Read(body) : FrameException.Malformed("the answer to HELLO is another frame");
         }
 
         var reader = new FrameReader(body);
@@ -108,12 +110,12 @@ internal static class Bye
 {
     private const int MaxText = 512;
 
-    /// <summary>Why the gateway ends a connection, in words.</summary>
-    public static string Read(ReadOnlySpan<byte> body)
+    /// <summary>Why the gateway ends a connection.</summary>
+    public static FrameException Read(ReadOnlySpan<byte> body)
     {
         var reader = new FrameReader(body);
-        reader.UInt16();
-        return reader.Text(reader.UInt16());
+        var reason = (ByeReason)reader.UInt16();
+        return new FrameException(reason, reader.Text(reader.UInt16()));
     }
 
     public static void Write(FrameWriter writer, uint tag, ByeReason reason, string text)

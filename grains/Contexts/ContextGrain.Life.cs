@@ -86,7 +86,7 @@ internal sealed partial class ContextGrain
         }
 
         var context = Context ?? new ContextModel();
-        if (!context.IsOpen && (Admit(request.Client) ?? (mode == ContextMode.Durable ? await _journal.CreateAsync() : null)) is { } refusal)
+        if (!context.IsOpen && (Admit(request.Client, request.ClientLimit) ?? (mode == ContextMode.Durable ? await _journal.CreateAsync() : null)) is { } refusal)
         {
             DeactivateUnlessOpen();
             return refusal;
@@ -219,14 +219,14 @@ internal sealed partial class ContextGrain
     }
 
     // Admits the context that is about to be opened; otherwise the refusal.
-    private ReferenceReply? Admit(long client)
+    private ReferenceReply? Admit(long client, int most)
     {
         if (_client is not null)
         {
             return null;
         }
 
-        if (quota.TryAdmit(client, out var limit) is var errno && errno != Errno.None)
+        if (quota.TryAdmit(client, most, out var limit) is var errno && errno != Errno.None)
         {
             return new ReferenceReply(errno, default, default, default, Failure.Because(DiagnosticReason.TooManyContexts, limit: (ulong)limit));
         }

@@ -24,9 +24,10 @@ internal sealed class ContextQuota(IOptions<ContextOptions> options)
 
     /// <summary>Admits a context that is about to be opened.</summary>
     /// <param name="client">The opener; 0 for an unnamed one, which has no limit of its own.</param>
+    /// <param name="most">The most contexts of the opener; 0 for the silo's own limit, which is never exceeded.</param>
     /// <param name="limit">The limit that is reached.</param>
     /// <returns>0; EMFILE where the opener has as many as it can, ENFILE where the silo has. Nothing is counted then.</returns>
-    public Errno TryAdmit(long client, out int limit)
+    public Errno TryAdmit(long client, int most, out int limit)
     {
         limit = options.Value.MaxContexts;
         if (Interlocked.Increment(ref _count) > limit)
@@ -35,7 +36,7 @@ internal sealed class ContextQuota(IOptions<ContextOptions> options)
             return Errno.ENFILE;
         }
 
-        limit = options.Value.MaxContextsPerClient;
+        limit = most > 0 ? Math.Min(most, options.Value.MaxContextsPerClient) : options.Value.MaxContextsPerClient;
         if (client != 0 && _byClient.AddOrUpdate(client, 1, static (_, count) => count + 1) > limit)
         {
             Leave(client);

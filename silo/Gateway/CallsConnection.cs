@@ -18,6 +18,7 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
     private readonly Dictionary<uint, TaskCompletionSource<MemoryAnswer>?> _underWay = [];
     private HandleRequests? _byHandle;
     private GatewayProgram? _program;
+    private readonly IdentityUse _use = contexts.Uses.Of(peer.Identity);
     private long _bytesUnderWay;
 
     public async Task RunAsync(FrameInput input)
@@ -84,6 +85,11 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
 
     private void Handle(Frame frame)
     {
+        if (!peer.IsLocal && !HandleRequests.Has(frame.Kind))
+        {
+            throw new FrameException(ByeReason.NotPermitted, $"frames of kind 0x{(byte)frame.Kind:X2} are not for clients by TCP, which have requests by handle only");
+        }
+
         switch (frame.Kind)
         {
             case FrameKind.Ioctl:
@@ -161,6 +167,8 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
             {
                 throw new FrameException(ByeReason.Limit, $"{_underWay.Count} requests with {_bytesUnderWay} bytes are under way, more than is permitted");
             }
+
+            _use.Begin(frame.Body.Length);
         }
     }
 
@@ -174,6 +182,7 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
         {
             _underWay.Remove(tag);
             _bytesUnderWay -= bytes;
+            _use.End(1, bytes);
         }
 
         output.Send(state, write);
@@ -187,6 +196,7 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
             {
                 _underWay.Remove(request.Tag);
                 _bytesUnderWay -= request.Bytes;
+                _use.End(1, request.Bytes);
             }
         }
 

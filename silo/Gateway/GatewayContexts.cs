@@ -23,7 +23,13 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     /// <summary>What descriptors lead to.</summary>
     public OpenedFiles Files { get; } = new(new IommufdClient(grains), seal, settings, logger);
 
+    /// <summary>A random number of this gateway's life.</summary>
+    public ulong Instance { get; } = BitConverter.ToUInt64(ContextHandle.NewRandom().Value.ToByteArray());
+
     public GatewayPrograms Programs { get; } = new(grains);
+
+    /// <summary>What each identity has under way.</summary>
+    public IdentityUses Uses { get; } = new(settings);
 
     /// <summary>The connections of each user, of both kinds.</summary>
     public Quota Connections { get; } = new(settings.MaxConnections, "connections");
@@ -36,6 +42,12 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
 
     /// <summary>The calls of a context that a user knows by a handle.</summary>
     public ContextCalls Calls(string identity, Guid handle) => _channel.Find(seal.Open(identity, handle));
+
+    /// <summary>The handle by which another identity knows the context that one knows by a handle.</summary>
+    public Guid Grant(string identity, Guid handle, string grantee) => seal.Close(grantee, seal.Open(identity, handle));
+
+    /// <summary>An identity has let another use a context.</summary>
+    public void NoteGranted(string identity, ContextTag context, string grantee) => logger.ContextGranted(identity, context, grantee);
 
     /// <summary>The number by which the service knows a user as an opener of contexts.</summary>
     public long ClientOf(string identity) => seal.ClientOf(identity);

@@ -5,19 +5,22 @@ using System.Runtime.InteropServices;
 namespace IommuFd.Silo.Gateway;
 
 /// <summary>Who is at the other end of a connection.</summary>
-/// <param name="Identity">The user, proved: what quotas count and what the log names.</param>
-/// <param name="User">The user's number.</param>
+/// <param name="Identity">Who it is, proved: what quotas count, what handles are bound to and what the log names (<see cref="GatewayIdentity"/>).</param>
+/// <param name="User">The user's number; null for one that has come by TCP.</param>
 /// <param name="Process">The process that has connected, or for which it has; 0 if it is on another machine.</param>
-internal sealed record GatewayPeer(string Identity, int User, int Process)
+internal sealed record GatewayPeer(string Identity, int? User, int Process)
 {
     private const int MaxNameLength = 15;
+
+    /// <summary>Whether it has come by the Unix socket, and so is a user of this machine.</summary>
+    public bool IsLocal => User is not null;
 
     /// <summary>The peer of a Unix socket, as the kernel says.</summary>
     public static GatewayPeer Of(Socket socket)
     {
         Span<int> credentials = stackalloc int[3];
         socket.GetRawSocketOption(Native.SolSocket, Native.SoPeerCred, MemoryMarshal.AsBytes(credentials));
-        return new GatewayPeer($"user {credentials[1]}", credentials[1], credentials[0]);
+        return new GatewayPeer(GatewayIdentity.OfUser(credentials[1]), credentials[1], credentials[0]);
     }
 
     // The silo looks into the memory of processes. What a user's silo may look into is what that user may; root's may look into everything, and so believes

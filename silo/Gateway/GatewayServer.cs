@@ -1,8 +1,8 @@
-using System.Collections.Concurrent;
 using System.Security.Cryptography;
-using IommuFd.GrainInterfaces;
+using IommuFd.GrainInterfaces.Security;
 using IommuFd.GrainInterfaces.Wire;
 using IommuFd.Silo.Gateway.Descriptors;
+using IommuFd.Silo.Gateway.Remote;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
@@ -15,17 +15,17 @@ namespace IommuFd.Silo.Gateway;
 
 // Kestrel accepts connections and moves their bytes; nothing here is HTTP. Like the dashboard it has a container of its own.
 
-/// <summary>The silo's door for programs outside .NET (docs/protocol.md).</summary>
-internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings settings, GatewaySocket socket, HandleSeal seal) : IHostedService, IAsyncDisposable
+/// <summary>The silo's door for programs of this machine (docs/protocol.md). <see cref="RemoteServer"/> is that for others.</summary>
+internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings settings, GatewaySocket socket, GatewayContexts contexts, CallsService calls, ILogger<GatewayServer> logger)
+    : IHostedService, IAsyncDisposable
 {
-    private readonly GatewayContexts _contexts = new(silo.GetRequiredService<IGrainFactory>(), settings, seal, silo.GetRequiredService<ILogger<GatewayContexts>>());
-    private readonly ILogger _logger = silo.GetRequiredService<ILogger<GatewayServer>>();
-    private readonly ConcurrentDictionary<FrameOutput, byte> _outputs = new();
-    private readonly ulong _instance = BitConverter.ToUInt64(ContextHandle.NewRandom().Value.ToByteArray());
     private WebApplication? _application;
     private DescriptorListener? _descriptors;
 
     /// <summary>Adds the gateway to a silo's host.</summary>
+    /// <param name="builder">The host.</param>
+    /// <param name="settings">Validated settings.</param>
+    /// <param name="secret">The silo's secret, or null.</param>
     public static void AddTo(HostApplicationBuilder builder, GatewaySettings settings, byte[]? secret)
     {
         if (!settings.IsOn)
@@ -33,14 +33,24 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
             return;
         }
 
-        SettingsValidation.Validate(settings, GatewaySettings.Section);
-        settings.Path = Path.GetFullPath(settings.Path!);
-        var socket = GatewaySocket.Claim(settings.Path);
+        secret = string.IsNullOrEmpty(settings.SecretPath) ? secret ?? RandomNumberGenerator.GetBytes(SecretFile.Length) : SecretFile.ReadOrCreate(Path.GetFullPath(settings.SecretPath));
         builder.Services.AddSingleton(settings);
-        builder.Services.AddSingleton(_ => socket);
-        builder.Services.AddSingleton(new HandleSeal(secret ?? RandomNumberGenerator.GetBytes(32)));
-        builder.Services.AddSingleton<GatewayServer>();
-        builder.Services.AddHostedService(services => services.GetRequiredService<GatewayServer>());
+        builder.Services.AddSingleton(new HandleSeal(secret));
+        builder.Services.AddSingleton<GatewayContexts>();
+        builder.Services.AddTransient<CallsService>();
+        if (settings.HasSocket)
+        {
+            settings.Path = Path.GetFullPath(settings.Path!);
+            var socket = GatewaySocket.Claim(settings.Path);
+            builder.Services.AddSingleton(_ => socket);
+            builder.Services.AddSingleton<GatewayServer>();
+            builder.Services.AddHostedService(services => services.GetRequiredService<GatewayServer>());
+        }
+
+        if (settings.HasPort)
+        {
+            RemoteServer.AddTo(builder, settings);
+        }
     }
 
     public Task StartAsync(CancellationToken cancellationToken)
@@ -55,14 +65,14 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
             })
             .ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(settings.Path!, listen => listen.Run(ServeAsync)));
         _application = builder.Build();
-        _descriptors = new DescriptorListener(_contexts, socket.BindDescriptors(), Welcome([]), _logger);
+        _descriptors = new DescriptorListener(contexts, socket.BindDescriptors(), calls.Welcome([]), logger);
         return _application.StartAsync(cancellationToken);
     }
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         _descriptors?.Stop();
-        await Task.WhenAll(_outputs.Keys.Select(output => output.ByeAsync(0, ByeReason.Stopping, "the silo stops")));
+        await calls.StopAsync();
         if (_application is not null)
         {
             // The connections of programs end with the silo, and not before: there is nothing to wait for.
@@ -93,17 +103,16 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
             return;
         }
 
-        var output = new FrameOutput(program, why => connection.Abort(new ConnectionAbortedException(why)), settings.ReadPatience);
+        var output = calls.Open(connection, FrameOutput.To(program));
         var input = new FrameInput(connection.Transport.Input);
-        _outputs.TryAdd(output, 0);
         try
         {
-            _contexts.Connections.Enter(peer.Identity);
-            await ServeAsync(connection, peer, input, output);
+            contexts.Connections.Enter(peer.Identity);
+            await ServeAsync(peer, input, output);
         }
         catch (FrameException exception)
         {
-            _logger.ConnectionEnded(peer.Identity, peer.Process, exception.Message);
+            logger.ConnectionEnded(peer.Identity, peer.Process, exception.Message);
             await output.ByeAsync(input.Tag, exception.Reason, exception.Message);
         }
         catch (Exception exception) when (exception is IOException or OperationCanceledException)
@@ -112,44 +121,23 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         }
         finally
         {
-            output.Close();
-            _outputs.TryRemove(output, out _);
-            _contexts.Connections.Leave(peer.Identity);
+            calls.Close(output);
+            contexts.Connections.Leave(peer.Identity);
         }
     }
 
-    private async Task ServeAsync(ConnectionContext connection, GatewayPeer peer, FrameInput input, FrameOutput output)
+    private async Task ServeAsync(GatewayPeer peer, FrameInput input, FrameOutput output)
     {
-        Hello? hello = null;
-        using (var patience = new CancellationTokenSource(settings.HelloPatience))
+        if (await calls.GreetAsync(input) is not { } hello)
         {
-            try
-            {
-                if (!await input.ReadAsync(frame => hello = frame.Kind == FrameKind.Hello ? Hello.Read(frame.Body) : throw FrameException.Malformed("the first frame is not HELLO"), 1, patience.Token))
-                {
-                    return;
-                }
-            }
-            catch (OperationCanceledException) when (patience.IsCancellationRequested)
-            {
-                throw FrameException.Malformed($"no HELLO within {settings.HelloPatience.TotalSeconds} s");
-            }
+            return;
         }
 
-        hello!.Check();
         if (hello.Role != ConnectionRole.Calls)
         {
             throw FrameException.Malformed($"descriptors connect to the path with '{GatewaySocket.DescriptorSuffix}'");
         }
 
-        var welcome = Welcome(CommandTable.Bytes);
-        output.Send((welcome, input.Tag), static (writer, greeting) => greeting.welcome.Write(writer, greeting.Tag));
-        input.MaxBody = MaxBody;
-        await new CallsConnection(_contexts, output, peer.For(hello.Process), hello).RunAsync(input);
+        await calls.RunAsync(peer.For(hello.Process), hello, input, output);
     }
-
-    /// <summary>Bytes of a body: a batch of ioctls with some large buffers.</summary>
-    private const int MaxBody = 16 << 20;
-
-    private Welcome Welcome(byte[] table) => new(MaxBody, (uint)settings.MaxUnderWay, _instance, table);
 }

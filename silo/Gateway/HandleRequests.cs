@@ -17,6 +17,9 @@ internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection c
     // Only the connection's reader looks here.
     private readonly Dictionary<Guid, ContextCalls> _known = [];
 
+    /// <summary>Whether a frame is such a request.</summary>
+    public static bool Has(FrameKind kind) => kind is FrameKind.HandleIoctl or FrameKind.HandleBatch or FrameKind.Call or FrameKind.Grant;
+
     /// <summary>Begins a request.</summary>
     /// <returns>False for a frame that is none.</returns>
     public bool TryHandle(Frame frame)
@@ -35,8 +38,12 @@ internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection c
                 return true;
             case FrameKind.Call:
                 var asked = CallFrame.Read(frame.Body);
-                connection.Begin(frame, isIoctl: false);
                 Call(frame, Find(asked.Handle), asked.Method, asked.Message);
+                return true;
+            case FrameKind.Grant:
+                var (granted, grantee) = GrantFrame.Read(frame.Body);
+                connection.Begin(frame, isIoctl: false);
+                Run(frame, (Calls: Find(granted), granted, grantee), grant => GrantAsync(grant.Calls, grant.granted, grant.grantee), GrantFrame.WriteAnswer);
                 return true;
             default:
                 return false;
@@ -63,10 +70,10 @@ internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection c
         switch (method)
         {
             case CallMethod.Open:
-                // The service counts contexts by who opens them: here, by user.
+                // The service counts contexts by who opens them: here, by identity.
                 var client = contexts.ClientOf(peer.Identity);
                 Call<OpenRequest, Referred>(
-                    frame, calls, message, async (calls, request) => new Referred(await calls.OpenAsync(request with { Client = client }), calls.Key), opened => Opened(opened, calls));
+                    frame, calls, message, async (calls, request) => new Referred(await calls.OpenAsync(request with { Client = client, ClientLimit = contexts.Settings.MaxContexts }), calls.Key), opened => Opened(opened, calls));
                 break;
             case CallMethod.Get:
                 Call<GetRequest, Referred>(frame, calls, message, async static (calls, request) => new Referred(await calls.GetAsync(request), calls.Key));
@@ -78,7 +85,9 @@ internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection c
                 Call<RenewCall, RenewReply>(frame, calls, message, static (calls, renew) => calls.RenewAsync(renew.References));
                 break;
             case CallMethod.BatchRest:
-                Run(frame, (calls, WireJson.Read<RestCall>(message)), static call => call.calls.IoctlBatchRestAsync(call.Item2.Operation, call.Item2.From).AsTask(), static (writer, tag, batch) =>
+                var rest = WireJson.Read<RestCall>(message);
+                connection.Begin(frame, isIoctl: false);
+                Run(frame, (calls, rest), static call => call.calls.IoctlBatchRestAsync(call.rest.Operation, call.rest.From).AsTask(), static (writer, tag, batch) =>
                     HandleIoctl.WriteAnswer(writer, tag, batch, FrameKind.Call));
                 break;
             case CallMethod.Driver:
@@ -119,12 +128,33 @@ internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection c
     }
 
     private void Call<TRequest, TReply>(Frame frame, ContextCalls calls, byte[] message, Func<ContextCalls, TRequest, Task<TReply>> call, Action<TReply>? note = null)
-        => Run(frame, (calls, WireJson.Read<TRequest>(message), call, note), async static made =>
+    {
+        var request = WireJson.Read<TRequest>(message);
+        connection.Begin(frame, isIoctl: false);
+        Run(frame, (calls, request, call, note), async static made =>
             {
-                var reply = await made.call(made.calls, made.Item2);
+                var reply = await made.call(made.calls, made.request);
                 made.note?.Invoke(reply);
                 return reply;
             }, static (writer, tag, reply) => CallAnswer.Write(writer, FrameKind.Call, tag, CallStatus.Answered, WireJson.Write(reply)));
+    }
+
+    // To whom a context is granted is answered only for one that is open: the handle of another would be worth nothing, and nobody's to give.
+    private async Task<GrantReply> GrantAsync(ContextCalls calls, Guid handle, string grantee)
+    {
+        if (!GatewayIdentity.IsValid(grantee))
+        {
+            return new GrantReply(Errno.EINVAL, default);
+        }
+
+        if (await calls.InspectAsync(new InspectRequest(default, 1, WithState: false), CancellationToken.None) is { Errno: not Errno.None } refused)
+        {
+            return new GrantReply(refused.Errno, default);
+        }
+
+        contexts.NoteGranted(peer.Identity, calls.Key.Tag, grantee);
+        return new GrantReply(Errno.None, new ContextHandle(contexts.Grant(peer.Identity, handle, grantee)));
+    }
 
     private void Run<TState, TReply>(Frame frame, TState state, Func<TState, Task<TReply>> call, Action<FrameWriter, uint, TReply> write)
         => _ = RunAsync(frame.Kind, frame.Tag, frame.Body.Length, state, call, write);

@@ -30,6 +30,20 @@ public static class Certificates
         }
     }
 
+    /// <summary>Loads what a certificate's file has beside the certificate: those of its issuers, which others need to build a chain. None for PFX.</summary>
+    /// <exception cref="ValidationException">The file can't be loaded.</exception>
+    public static X509Certificate2Collection LoadIssuers(string path)
+    {
+        if (!IsPem(path))
+        {
+            return [];
+        }
+
+        var issuers = LoadAuthorities(path);
+        issuers.RemoveAt(0);
+        return issuers;
+    }
+
     /// <summary>Loads the authorities that others' certificates must chain to.</summary>
     /// <exception cref="ValidationException">The file can't be loaded, or has none.</exception>
     public static X509Certificate2Collection LoadAuthorities(string path)

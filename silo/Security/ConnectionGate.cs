@@ -26,7 +26,7 @@ internal sealed class ConnectionGate(PortKind port, TlsOptions? tls, byte[]? sec
     private static readonly TimeSpan LogInterval = TimeSpan.FromSeconds(10);
 
     private readonly Lock _lock = new();
-    private readonly List<ConnectionContext> _unproved = [];
+    private readonly UnprovedConnections _unproved = new(MaxUnproved);
     private int _proved;
     private long _refused;
     private long _logged;
@@ -46,19 +46,7 @@ internal sealed class ConnectionGate(PortKind port, TlsOptions? tls, byte[]? sec
 
     private async Task EnterAsync(ConnectionContext connection, ConnectionDelegate next, ILogger logger)
     {
-        ConnectionContext? oldest = null;
-        lock (_lock)
-        {
-            if (_unproved.Count == MaxUnproved)
-            {
-                oldest = _unproved[0];
-                _unproved.RemoveAt(0);
-            }
-
-            _unproved.Add(connection);
-        }
-
-        if (oldest is not null)
+        if (_unproved.Add(connection) is { } oldest)
         {
             Refuse(oldest, logger, "made room for a newer one");
         }
@@ -69,10 +57,7 @@ internal sealed class ConnectionGate(PortKind port, TlsOptions? tls, byte[]? sec
         }
         finally
         {
-            lock (_lock)
-            {
-                _unproved.Remove(connection);
-            }
+            _unproved.Remove(connection);
         }
     }
 
@@ -83,10 +68,10 @@ internal sealed class ConnectionGate(PortKind port, TlsOptions? tls, byte[]? sec
             return;
         }
 
+        _unproved.Remove(connection);
         bool full;
         lock (_lock)
         {
-            _unproved.Remove(connection);
             full = ++_proved > maxConnections;
         }
 

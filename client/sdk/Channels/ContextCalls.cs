@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.GrainInterfaces.Wire;
 
 namespace IommuFd.Client;
 
@@ -39,4 +40,9 @@ internal abstract class ContextCalls(ContextHandle handle)
     public abstract Task<BusyExplanation> ExplainBusyAsync(ObjectId id);
 
     public abstract Task<TailReply> TailAsync(TailRequest request);
+
+    /// <summary>Asks for a handle by which another identity knows the context.</summary>
+    /// <exception cref="NotSupportedException">Handles are bound to nobody here.</exception>
+    public virtual Task<GrantReply> GrantAsync(string identity)
+        => throw new NotSupportedException("Only a gateway binds handles to those who open contexts. By a grain factory the handle itself is what another program needs.");
 }

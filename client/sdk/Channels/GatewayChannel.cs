@@ -4,14 +4,14 @@ using IommuFd.GrainInterfaces.Wire;
 namespace IommuFd.Client;
 
 /// <summary>Reaches contexts by a silo's gateway. A connection that ends is made anew by the next call.</summary>
-internal sealed class GatewayChannel(string path, string name) : IContextChannel
+internal sealed class GatewayChannel(GatewayAddress address, string name) : IContextChannel
 {
     private readonly Lock _lock = new();
     private readonly ulong _program = (ulong)Session.NewId();
     private Task<GatewayConnection>? _connection;
 
-    /// <summary>The socket's path.</summary>
-    public string ServerAddress => path;
+    /// <summary>The socket's path, or the URL.</summary>
+    public string ServerAddress => address.Text;
 
     public ContextCalls Find(ContextHandle handle) => new GatewayCalls(this, handle);
 
@@ -23,7 +23,7 @@ internal sealed class GatewayChannel(string path, string name) : IContextChannel
         {
             if (_connection is null || _connection.IsFaulted || (_connection.IsCompletedSuccessfully && _connection.Result.IsEnded))
             {
-                _connection = GatewayConnection.ConnectAsync(path, _program, name);
+                _connection = GatewayConnection.ConnectAsync(address, _program, name);
             }
 
             return _connection;
@@ -78,6 +78,9 @@ internal sealed class GatewayCalls(GatewayChannel channel, ContextHandle handle)
     public override Task<BusyExplanation> ExplainBusyAsync(ObjectId id) => CallAsync<ExplainCall, BusyExplanation>(CallMethod.ExplainBusy, new(id));
 
     public override Task<TailReply> TailAsync(TailRequest request) => CallAsync<TailRequest, TailReply>(CallMethod.Tail, request);
+
+    public override Task<GrantReply> GrantAsync(string identity) => SendAsync(
+        FrameKind.Grant, identity.Length, (Handle, identity), static (writer, tag, grant) => GrantFrame.Write(writer, tag, grant.Handle, grant.identity), GrantFrame.ReadAnswer);
 
     private async Task<ReferenceReply> ReferAsync<TRequest>(CallMethod method, TRequest request)
     {

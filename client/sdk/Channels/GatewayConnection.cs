@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
 
@@ -15,19 +16,19 @@ internal sealed class GatewayConnection : IDisposable
 
     private readonly Lock _lock = new();
     private readonly Dictionary<uint, PendingCall> _pending = [];
-    private readonly Socket _socket;
-    private readonly string _path;
+    private readonly Stream _stream;
+    private readonly string _address;
     private readonly FrameOutput _output;
     private readonly FrameInput _input;
     private uint _lastTag;
     private int _maxBody;
     private IOException? _ended;
 
-    private GatewayConnection(Socket socket, string path)
+    private GatewayConnection(Stream stream, Func<ReadOnlyMemory<byte>, ValueTask<int>> send, string address)
     {
-        (_socket, _path) = (socket, path);
-        _output = new FrameOutput(socket, End, TimeSpan.FromSeconds(10));
-        _input = new FrameInput(PipeReader.Create(new NetworkStream(socket)));
+        (_stream, _address) = (stream, address);
+        _output = new FrameOutput(send, End, TimeSpan.FromSeconds(10));
+        _input = new FrameInput(PipeReader.Create(stream));
     }
 
     /// <summary>Whether it can be used no more.</summary>
@@ -35,24 +36,28 @@ internal sealed class GatewayConnection : IDisposable
 
     /// <summary>Connects to a gateway.</summary>
     /// <exception cref="IOException">No gateway answers, or it refuses.</exception>
-    public static async Task<GatewayConnection> ConnectAsync(string path, ulong program, string name)
+    public static async Task<GatewayConnection> ConnectAsync(GatewayAddress address, ulong program, string name)
     {
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         GatewayConnection? connection = null;
         try
         {
             using var patience = new CancellationTokenSource(GreetPatience);
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), patience.Token).ConfigureAwait(false);
-            connection = new GatewayConnection(socket, path);
-            await connection.GreetAsync(program, name, patience.Token).ConfigureAwait(false);
+            var (input, send) = await address.ConnectAsync(patience.Token).ConfigureAwait(false);
+            connection = new GatewayConnection(input, send, address.Text);
+            await connection.GreetAsync(program, name, address.Token, patience.Token).ConfigureAwait(false);
             _ = connection.ReadAsync();
             return connection;
+        }
+        catch (Exception exception) when (exception is AuthenticationException or FrameException { Reason: ByeReason.NotPermitted })
+        {
+            connection?.Dispose();
+            throw new GatewayRefusalException(
+                exception is FrameException ? $"The gateway at '{address.Text}' refuses this client: {exception.Message}" : $"The gateway at '{address.Text}' is not trusted: {exception.Message}", exception);
         }
         catch (Exception exception) when (exception is SocketException or FrameException or OperationCanceledException or IOException)
         {
             connection?.Dispose();
-            socket.Dispose();
-            throw new IOException($"No gateway answers at '{path}': {exception.Message}", exception);
+            throw new IOException($"No gateway answers at '{address.Text}': {exception.Message}", exception);
         }
     }
 
@@ -87,10 +92,14 @@ internal sealed class GatewayConnection : IDisposable
 
     public void Dispose() => End("it was closed");
 
-    private async Task GreetAsync(ulong program, string name, CancellationToken cancellationToken)
+    private async Task GreetAsync(ulong program, string name, string? token, CancellationToken cancellationToken)
     {
-        _output.Send((program, name), static (writer, greeting) => Hello.Write(writer, ConnectionRole.Calls, greeting.program, greeting.name));
-        await _input.ReadAsync(frame => _maxBody = Welcome.Read(frame.Kind, frame.Body), 1, cancellationToken).ConfigureAwait(false);
+        _output.Send((program, name, token), static (writer, greeting) => Hello.Write(writer, ConnectionRole.Calls, greeting.program, greeting.name, greeting.token));
+        if (!await _input.ReadAsync(frame => _maxBody = Welcome.Read(frame.Kind, frame.Body), 1, cancellationToken).ConfigureAwait(false))
+        {
+            throw new IOException("it closed the connection");
+        }
+
         _input.MaxBody = int.MaxValue;
     }
 
@@ -114,7 +123,7 @@ internal sealed class GatewayConnection : IDisposable
     {
         if (frame.Kind == FrameKind.Bye)
         {
-            throw new IOException(Bye.Read(frame.Body));
+            throw Bye.Read(frame.Body);
         }
 
         PendingCall? call;
@@ -136,13 +145,13 @@ internal sealed class GatewayConnection : IDisposable
                 return;
             }
 
-            _ended = new IOException($"The gateway at '{_path}' is gone: {why}");
+            _ended = new IOException($"The gateway at '{_address}' is gone: {why}");
             left = [.. _pending.Values];
             _pending.Clear();
         }
 
         _output.Close();
-        _socket.Dispose();
+        _stream.Dispose();
         left.ForEach(call => call.Fail(_ended));
     }
 
@@ -186,3 +195,6 @@ internal sealed class GatewayConnection : IDisposable
         public override void Fail(Exception exception) => _answer.TrySetException(exception);
     }
 }
+
+/// <summary>The gateway does not let this client in, or is another than it should be: trying again is useless.</summary>
+internal sealed class GatewayRefusalException(string message, Exception inner) : IOException(message, inner);

@@ -3,16 +3,19 @@ using System.Buffers.Binary;
 namespace IommuFd.ClusterTests.Gateway;
 
 /// <summary>Makes what a program might say, and then spoils some of it. All choices are the seed's.</summary>
-internal sealed class FrameMutator(Random random, byte[] ticket, byte[] claim)
+internal sealed class FrameMutator(Random random, byte[] ticket, byte[] claim, string token = "")
 {
     private static readonly uint[] Edges = [0, 1, 2, 7, 8, 16, 255, 256, 4095, 4096, 4097, 65535, 65536, 1 << 20, (1 << 20) + 1, 4 << 20, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF];
+
+    private static readonly string[] Messages =
+        ["{}", "{", "null", "[]", "{\"Mode\":1,\"Name\":\"x\"}", "{\"Reference\":{\"Value\":1}}", "{\"References\":[]}", "{\"After\":{\"Value\":1},\"Limit\":1,\"WithState\":true}", new string('[', 300)];
 
     private uint _tag;
 
     /// <summary>What a program says on a connection for calls.</summary>
     public List<byte[]> Calls()
     {
-        List<byte[]> frames = [WireFrames.Hello(WireFrames.Calls)];
+        List<byte[]> frames = [WireFrames.Hello(WireFrames.Calls, token: token)];
         for (var left = random.Next(1, 24); left > 0; left--)
         {
             frames.Add(Call(++_tag));
@@ -86,7 +89,8 @@ internal sealed class FrameMutator(Random random, byte[] ticket, byte[] claim)
         return [.. frames];
     }
 
-    private byte[] Call(uint tag) => random.Next(16) switch
+    // Few of the others are for clients by TCP.
+    private byte[] Call(uint tag) => (token.Length > 0 && random.Next(32) > 0 ? random.Next(15, 18) : random.Next(18)) switch
     {
         0 or 1 => WireFrames.IoasAlloc(tag, Ticket()),
         2 => WireFrames.Destroy(tag, Ticket(), (uint)random.Next(8)),
@@ -101,8 +105,19 @@ internal sealed class FrameMutator(Random random, byte[] ticket, byte[] claim)
         12 => WireFrames.Write(tag, Ticket(), new byte[random.Next(64)]),
         13 => random.Next(2) == 0 ? WireFrames.Took(Ticket()) : WireFrames.Looked(tag, (uint)random.Next(3)),
         14 => random.Next(64) == 0 ? WireFrames.Resolve(tag, Name()) : WireFrames.Closed(tag, Ticket()),
+        15 => WireFrames.Grant(tag, Name(), random.Next(2) == 0 ? "token other" : new string((char)random.Next(128), random.Next(540))),
+        16 => new WireBytes().U8(Name()).U8((byte)random.Next(15)).Zeros(7).Text(Messages[random.Next(Messages.Length)]).Frame(0x30, tag),
+        17 => HandleIoctl(tag),
         _ => WireFrames.Discard(tag, random.Next(4) == 0 ? claim : Name()),
     };
+
+    // An ioctl of no context: what is looked at is its frame.
+    private byte[] HandleIoctl(uint tag)
+    {
+        var argument = Argument();
+        return new WireBytes().U8(Name()).U64((ulong)random.Next(1, 3), (ulong)random.Next(1, 9), 0).U32(0x3B80 + (uint)random.Next(0x22), (uint)argument.Length)
+            .Zeros(3).U8((byte)random.Next(4)).U32((uint)argument.Length).U8(argument).Frame(0x31, tag);
+    }
 
     private byte[] Ticket() => random.Next(16) == 0 ? Name() : ticket;
 

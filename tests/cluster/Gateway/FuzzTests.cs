@@ -1,5 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
+using IommuFd.Client;
+using IommuFd.Silo.Gateway;
+using Microsoft.Extensions.DependencyInjection;
 using Xunit.Abstractions;
 
 namespace IommuFd.ClusterTests.Gateway;
@@ -47,6 +50,34 @@ public sealed class FuzzTests(ITestOutputHelper output)
         Assert.True(checks > 0, $"seed {seed}: the other program was answered all along");
         Assert.True(runs.All(run => run.Longest < MostForAConnection), $"seed {seed}: no connection takes {MostForAConnection}, one took {runs.Max(run => run.Longest)}");
         Assert.True(runs.Sum(run => run.Byes) > 0 && runs.Sum(run => run.Answers) > 0, $"seed {seed}: some frames are malformed and some are answered");
+    }
+
+    [Fact]
+    public async Task No_frame_by_TCP_crashes_the_gateway_or_harms_another_connection_or_stays_under_way()
+    {
+        const int Frames = 4000;
+        var seed = Seed.Of(output);
+        await using var silo = await RemoteSilo.StartPlainAsync(settings => settings.Attempts = (int.MaxValue / 2, TimeSpan.FromTicks(1)));
+        var client = new IommufdClient($"tcp://127.0.0.1:{silo.Port}", new IommufdClientOptions { Credentials = new GatewayCredentials { Token = RemoteSilo.BobToken } });
+        var random = new Random(seed);
+        var run = new Run();
+        await using (var witness = await client.OpenAsync("witness"))
+        {
+            for (; run.Frames < Frames; run.Connections++)
+            {
+                var mutator = new FrameMutator(random, new byte[16], new byte[16], RemoteSilo.AliceToken);
+                byte[][] frames = [.. mutator.Mutate(mutator.Calls()), WireFrames.Grant(LastTag, new byte[16], "user 0")];
+                run.Frames += frames.Length;
+                using var connection = await WireConnection.ConnectAsync(silo.Port);
+                await connection.TrySendAsync(frames);
+                await run.DrainAsync(connection, LastTag);
+                await witness.DestroyAsync(await witness.AllocateIoasAsync());
+            }
+        }
+
+        output.WriteLine($"{run.Frames} frames on {run.Connections} connections: {run.Byes} ended with BYE, {run.Answers} answers");
+        Assert.True(run.Byes > 0 && run.Answers > 0, $"seed {seed}: some frames are malformed and some are answered");
+        await Eventually.TrueAsync(() => Task.FromResult(silo.Services.GetRequiredService<GatewayContexts>().Uses.AreIdle), $"seed {seed}: nothing counts as under way");
     }
 
     private static async Task<Run> FuzzAsync(string path, int seed, int worker, int frames)
@@ -117,6 +148,7 @@ public sealed class FuzzTests(ITestOutputHelper output)
     {
         await Eventually.TrueAsync(async () => await silo.ActivationsAsync() <= activations, $"{where}: no activation of a context or an object is left");
         await Eventually.TrueAsync(() => Task.FromResult(Connections(silo) == 0), $"{where}: no connection of the gateway's is left");
+        await Eventually.TrueAsync(() => Task.FromResult(silo.Services.GetRequiredService<GatewayContexts>().Uses.AreIdle), $"{where}: nothing counts as under way");
     }
 
     // The kernel's list has the two sockets on which the gateway listens, and each connection that it has accepted.
@@ -151,7 +183,7 @@ public sealed class FuzzTests(ITestOutputHelper output)
             {
                 Byes += frame.Kind == WireFrame.Bye ? 1 : 0;
                 Answers += frame.Kind == WireFrame.Bye ? 0 : 1;
-                if (frame.Tag == lastTag && frame.Kind == 0x90)
+                if (frame.Tag == lastTag && frame.Kind is (0x90 or 0xB3))
                 {
                     return;
                 }

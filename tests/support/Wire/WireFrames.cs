@@ -7,11 +7,14 @@ public static class WireFrames
 
     public const byte Calls = 1, Descriptor = 2;
 
-    public static byte[] Hello(byte role, ulong program = 1, string name = "test", ushort lowest = 1, ushort highest = 1, uint tag = 1)
-        => HelloBody(role, program, name, lowest, highest).Frame(0x01, tag);
+    public static byte[] Hello(byte role, ulong program = 1, string name = "test", ushort lowest = 1, ushort highest = 1, uint tag = 1, uint process = 0, string token = "")
+        => HelloBody(role, program, name, lowest, highest, process, token).Frame(0x01, tag);
 
-    public static WireBytes HelloBody(byte role, ulong program = 1, string name = "test", ushort lowest = 1, ushort highest = 1)
-        => new WireBytes().U32(Magic).U16(lowest, highest).U8(role).Zeros(7).U64(program).U16((ushort)name.Length, 0).Zeros(4).Text(name);
+    public static WireBytes HelloBody(byte role, ulong program = 1, string name = "test", ushort lowest = 1, ushort highest = 1, uint process = 0, string token = "")
+        => new WireBytes().U32(Magic).U16(lowest, highest).U8(role).Zeros(3).U32(process).U64(program).U16((ushort)name.Length, (ushort)token.Length).Zeros(4).Text(name).Text(token);
+
+    /// <summary>A context's handle for another identity.</summary>
+    public static byte[] Grant(uint tag, byte[] handle, string identity) => new WireBytes().U8(handle).U16((ushort)identity.Length).Zeros(6).Text(identity).Frame(0x33, tag);
 
     public static byte[] Open(byte mode = 0, uint tag = 2) => new WireBytes().U8(mode).Zeros(7).Frame(0x02, tag);
 

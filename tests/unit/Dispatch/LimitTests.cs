@@ -94,12 +94,21 @@ public sealed class LimitTests
         var quota = new ContextQuota(Options.Create(new ContextOptions { MaxContextsPerClient = 2, MaxContexts = 3 }));
         Expect.Sequence(
             [Errno.None, Errno.None, Errno.EMFILE, Errno.None, Errno.ENFILE],
-            new long[] { 1, 1, 1, 2, 2 }.Select(client => quota.TryAdmit(client, out _)),
+            new long[] { 1, 1, 1, 2, 2 }.Select(client => quota.TryAdmit(client, 0, out _)),
             "two openers' contexts");
         quota.Leave(1);
-        Expect.Equal(Errno.None, quota.TryAdmit(1, out _), "one more of the first opener, where one is closed");
+        Expect.Equal(Errno.None, quota.TryAdmit(1, 0, out _), "one more of the first opener, where one is closed");
         quota.Leave(2);
-        Expect.Sequence([Errno.None, Errno.ENFILE], new long[] { 0, 0 }.Select(client => quota.TryAdmit(client, out _)), "contexts of nobody in particular");
+        Expect.Sequence([Errno.None, Errno.ENFILE], new long[] { 0, 0 }.Select(client => quota.TryAdmit(client, 0, out _)), "contexts of nobody in particular");
+    }
+
+    [Fact]
+    public void An_opener_may_have_a_lower_limit_and_no_higher_one()
+    {
+        var quota = new ContextQuota(Options.Create(new ContextOptions { MaxContextsPerClient = 2, MaxContexts = 10 }));
+        Expect.Equal((Errno.None, 1), (quota.TryAdmit(1, 1, out var limit), limit), "the first of an opener who may have one");
+        Expect.Equal((Errno.EMFILE, 1), (quota.TryAdmit(1, 1, out limit), limit), "the second");
+        Expect.Sequence([Errno.None, Errno.None, Errno.EMFILE], new[] { 5, 5, 5 }.Select(most => quota.TryAdmit(2, most, out _)), "contexts of one who asks for five where two are permitted");
     }
 
     private IoctlScope Scope => new(_context.Model, _context.ObjectGrains);
