@@ -96,7 +96,7 @@ static bool take_copy(struct reader *answer, struct writer *scratch)
 static bool take_opened(struct channel *channel, uint64_t address, uint16_t offset, const uint8_t claim[TICKET_BYTES])
 {
     struct reader answer;
-    int fd = descriptor_open(claim, O_CLOEXEC);
+    int fd = descriptor_open(CLAIM, claim, TICKET_BYTES, O_CLOEXEC);
     if (fd < 0) {
         put_bytes(request_begin(channel, DISCARD), claim, TICKET_BYTES);
         request_call(channel, &answer);

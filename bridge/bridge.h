@@ -1,10 +1,11 @@
 /*
- * /dev/iommu for unmodified programs, served by a gateway (docs/protocol.md): by a library that is preloaded, or by a
- * supervisor that serves another process's system calls.
+ * /dev/iommu and VFIO's device files for unmodified programs, served by a gateway (docs/protocol.md): by a library that is
+ * preloaded, or by a supervisor that serves another process's system calls.
  *
  * libiommufd-bridge:
- *   hooks.c        calls with a number: close, dup, ioctl, read, write, mmap
- *   paths.c        calls with a path: open, stat, access
+ *   hooks.c        calls with a number: close, dup, ioctl, read, write, pread, pwrite, mmap
+ *   paths.c        calls with a path that open or look at a file: open, stat, access
+ *   links.c        the other calls with a path: readlink, realpath, opendir, scandir, fopen
  *   own.c          the program is this process
  *   numbers.c      what is known about numbers of descriptors, and our own hidden ones
  *   epoll.c        numbers that epoll sets have
@@ -17,6 +18,8 @@
  * Both:
  *   files.c        calls on our descriptors, with their traces
  *   device.c       what stat and access say
+ *   tree.c         paths that lie in the gateway's tree of devices
+ *   vfio.c         calls on device files
  *   ioctl.c        an ioctl as a request
  *   answer.c       its answer as changes of memory
  *   memory.c       access to the program's memory that can't crash, and what is mapped where
@@ -79,8 +82,9 @@ void say_unreachable(const char *why);
 #define HEADER_BYTES 12
 
 enum kind {
-    HELLO = 0x01, OPEN = 0x02, CLAIM = 0x03, PROVE = 0x04, PAD = 0x05, RESUME = 0x06,
+    HELLO = 0x01, OPEN = 0x02, CLAIM = 0x03, PROVE = 0x04, PAD = 0x05, RESUME = 0x06, OPEN_DEVICE = 0x07,
     IOCTL = 0x10, READ = 0x11, WRITE = 0x12, TOOK = 0x13, RESOLVE = 0x14, CLOSED = 0x15, DISCARD = 0x16,
+    DEVICE_READ = 0x18, DEVICE_WRITE = 0x19, DEVICE_MAP = 0x1A,
     LOOK = 0x20, ANSWER = 0x80, BYE = 0xFF,
 };
 
@@ -116,7 +120,7 @@ struct channel {
     uint8_t table[16384];
 };
 
-enum file_kind { FILE_CONTEXT = 1, FILE_FAULT_QUEUE, FILE_ACCESS, FILE_EVENT_QUEUE };
+enum file_kind { FILE_CONTEXT = 1, FILE_FAULT_QUEUE, FILE_ACCESS, FILE_EVENT_QUEUE, FILE_DEVICE };
 
 /* One of the program's descriptors that lead to the gateway. */
 struct descriptor {
@@ -124,6 +128,7 @@ struct descriptor {
     uint64_t instance; /* the gateway's that has given the ticket */
     uint8_t ticket[TICKET_BYTES];
     uint8_t kind;
+    uint16_t number; /* of a device: the N of vfioN */
     uint8_t resumption[RESUMPTION_BYTES]; /* by which another gateway gives one; zeros for none */
 };
 
@@ -164,8 +169,8 @@ int request_send(struct channel *channel);
 int request_call(struct channel *channel, struct reader *answer);
 /* The name of a call in the descriptor's session, which it keeps if it is sent again. */
 void put_name(struct writer *w, const struct channel *channel);
-/* Opens a descriptor of the program's, at the lowest free number. Without a claim it is a new context's. */
-int descriptor_open(const uint8_t *claim, int flags);
+/* Opens a descriptor of the program's, at the lowest free number, by a first frame: OPEN, CLAIM or OPEN DEVICE. */
+int descriptor_open(enum kind first, const void *body, size_t bytes, int flags);
 /* Connects to what a dead descriptor leads to. Returns a number of this process, RESUME_REFUSED, or -1 without an answer. */
 #define RESUME_REFUSED (-2)
 int descriptor_resume(const struct descriptor *dead, struct descriptor *successor);
@@ -349,7 +354,7 @@ size_t memory_file(uint64_t *address, char *path, size_t size);
  *
  *   u32 kind (1 ioctl, 2 open, 3 close, 4 read, 5 write)   u32 process   u32 thread   i32 errno
  *   u64 start (CLOCK_MONOTONIC, ns)   u64 duration (ns)   i32 descriptor
- *   u32 command (read and write: the bytes asked for)   i32 result (close: 1 if it was the descriptor's last copy)
+ *   u32 command (read and write: the bytes asked for; open: 0, or 1 + N for vfioN)   i32 result (close: 1 if it was the descriptor's last copy)
  *   u32 bytes of the module   u64 the descriptor's socket cookie, which all of its copies share
  *   u64 the caller's return address: its offset in the module's file, or the address itself without a module
  *   u32 bytes in   u32 bytes out   u32 bytes of text   u32 reserved
@@ -383,6 +388,8 @@ void trace_why(const uint8_t *text, size_t length);
 
 #define CHUNK 65536UL
 
+/* The file that an argument names by a number. Returns what it is: 0 none, 1 the program's, 2 a descriptor of the gateway's. */
+uint8_t put_file(struct writer *out, int fd, bool remember);
 int bridge_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, uint64_t argument);
 int take_answer(struct channel *channel, struct reader *answer, uint64_t address, uint32_t *points);
 void answer_look(struct writer *out, struct reader *question);
@@ -391,8 +398,10 @@ bool bridge_closed(const struct descriptor *descriptor);
 /* The queue is empty: its descriptor is not readable any more. */
 void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor);
 /* Calls of the program's, with their traces. errno stays where they succeed. */
-int call_open(int flags, const void *caller);
+#define NO_DEVICE (-1)
+int call_open(int device, int flags, const void *caller);
 int call_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, uint64_t argument, const void *caller);
+ssize_t call_transfer_at(enum trace_kind kind, int fd, const struct descriptor *device, uint64_t buffer, size_t count, int64_t offset, const void *caller);
 ssize_t call_transfer(enum trace_kind kind, int fd, const struct descriptor *descriptor, uint64_t buffer, size_t count, const void *caller);
 ssize_t call_vector(enum trace_kind kind, int fd, const struct descriptor *descriptor, uint64_t vector, int count, const void *caller);
 
@@ -403,9 +412,46 @@ bool path_read(uint64_t address, char path[MAX_PATH]);
 /* Whether it is the emulated one; and whether there is a gateway to it. */
 bool device_is(uint64_t path);
 bool device_exists(void);
-int device_stat(uint64_t status);
-int device_statx(uint64_t status);
+int device_stat(uint64_t status, dev_t device);
+int device_statx(uint64_t status, dev_t device);
 int device_access(int mode);
+/* The numbers of a device file, by which programs compare it with what /sys says. */
+dev_t device_number(const struct descriptor *descriptor);
+/* Writes what stat or statx has found. */
+int status_give(uint64_t status, const void *bytes, size_t size);
+
+/* ---- tree.c ---- */
+
+#define TREE_PATH 512
+
+enum place_kind { PLACE_ELSEWHERE, PLACE_FILE, PLACE_CONTAINER, PLACE_DEVICE };
+
+/* Where a path of the program's leads: elsewhere, to a file of the tree, to /dev/vfio/vfio, or to a device file of the tree. */
+struct place {
+    enum place_kind kind;
+    uint16_t number; /* of a device: the N of vfioN */
+    char path[TREE_PATH]; /* but for elsewhere */
+};
+
+/* Whether the gateway had a tree when the program was started. */
+bool tree_exists(void);
+/* Finds where a path leads, which may lie at any address. errno stays. */
+void place_find(uint64_t path, struct place *place);
+dev_t place_device(const struct place *place);
+/* What open is told of a place that is no file: a device's number, or NO_DEVICE. */
+int place_opens(const struct place *place);
+/* A path in the tree becomes the program's. */
+void tree_leave(char *path);
+
+/* ---- vfio.c ---- */
+
+/* The gateway may reach into this process, as far as the kernel asks the process: its eventfds, its memory. */
+void gateway_permit(int socket);
+int device_open(int number, int flags);
+int device_ioctl(int fd, const struct descriptor *device, uint32_t command, uint64_t argument);
+ssize_t device_transfer(enum kind kind, int fd, const struct descriptor *device, uint64_t buffer, size_t count, int64_t offset);
+/* Opens what is to be mapped for a part of a BAR. The offset becomes one in that file. */
+int device_map(int fd, const struct descriptor *device, size_t length, int flags, int64_t *offset);
 
 /* ---- faults.c ---- */
 
@@ -421,5 +467,7 @@ bool fault_of(uint32_t command, struct fault *fault);
 void fault_passed(const struct fault *fault, uint32_t points);
 bool fault_here(uint32_t command);
 int fault_open(int at, const char *path, int flags, bool failed);
+/* Gives the program a file that was opened for it. */
+int file_give(int fd, int flags);
 
 #endif

@@ -159,15 +159,20 @@ bool descriptor_resolve(int fd, struct descriptor *found)
     struct writer *out = request_begin(channel, RESOLVE);
     put_bytes(out, nonce, sizeof nonce);
     if (descriptor_prove(fd, nonce) == 0 && request_call(channel, &answer) == 0 && get_u32(&answer) == 0) {
-        uint32_t kind = get_u32(&answer);
+        uint8_t kind = get_u8(&answer);
+        get_u8(&answer);
+        uint16_t number = get_u16(&answer);
         const uint8_t *ticket = get(&answer, TICKET_BYTES), *resumption = get(&answer, RESUMPTION_BYTES);
         if (resumption != NULL) {
-            found->kind = (uint8_t)kind;
+            found->kind = kind;
+            found->number = number;
             found->instance = channel->instance;
             memcpy(found->ticket, ticket, TICKET_BYTES);
             memcpy(found->resumption, resumption, RESUMPTION_BYTES);
             found->cookie = socket_cookie(fd);
             descriptor_note(found);
+            if (kind == FILE_DEVICE)
+                gateway_permit(fd);
             resolved = true;
         }
     }

@@ -1,5 +1,5 @@
 /*
- * The emulated device as a file: what stat and access say of it.
+ * The emulated devices as files: what stat and access say of them.
  */
 #define _GNU_SOURCE
 #include "bridge.h"
@@ -10,8 +10,10 @@
 #include <sys/sysmacros.h>
 
 #define DEVICE_MODE (S_IFCHR | 0600)
-#define DEVICE_MAJOR 10
-#define DEVICE_MINOR 124
+#define MISC_MAJOR 10
+#define IOMMU_MINOR 124
+#define CONTAINER_MINOR 196
+#define VFIO_MAJOR 511 /* as the tree's files say */
 
 bool path_read(uint64_t address, char path[MAX_PATH])
 {
@@ -30,7 +32,7 @@ bool device_exists(void)
     return settings()->active && syscall(SYS_faccessat, AT_FDCWD, settings()->socket, F_OK) == 0;
 }
 
-static int give(uint64_t status, const void *bytes, size_t size)
+int status_give(uint64_t status, const void *bytes, size_t size)
 {
     if (memory_write(status, bytes, size) == size)
         return 0;
@@ -38,23 +40,33 @@ static int give(uint64_t status, const void *bytes, size_t size)
     return -1;
 }
 
-int device_stat(uint64_t status)
+dev_t device_number(const struct descriptor *descriptor)
 {
-    struct stat device = {
-        .st_mode = DEVICE_MODE, .st_rdev = makedev(DEVICE_MAJOR, DEVICE_MINOR), .st_ino = 1, .st_nlink = 1,
+    return descriptor->kind == FILE_DEVICE ? makedev(VFIO_MAJOR, descriptor->number) : makedev(MISC_MAJOR, IOMMU_MINOR);
+}
+
+dev_t place_device(const struct place *place)
+{
+    return place->kind == PLACE_DEVICE ? makedev(VFIO_MAJOR, place->number) : makedev(MISC_MAJOR, place->kind == PLACE_CONTAINER ? CONTAINER_MINOR : IOMMU_MINOR);
+}
+
+int device_stat(uint64_t status, dev_t device)
+{
+    struct stat file = {
+        .st_mode = DEVICE_MODE, .st_rdev = device, .st_ino = device, .st_nlink = 1,
         .st_uid = geteuid(), .st_gid = getegid(), .st_blksize = PAGE,
     };
     _Static_assert(sizeof(struct stat) == sizeof(struct stat64), "one layout for both");
-    return give(status, &device, sizeof device);
+    return status_give(status, &file, sizeof file);
 }
 
-int device_statx(uint64_t status)
+int device_statx(uint64_t status, dev_t device)
 {
-    struct statx device = {
-        .stx_mask = STATX_BASIC_STATS, .stx_mode = DEVICE_MODE, .stx_rdev_major = DEVICE_MAJOR, .stx_rdev_minor = DEVICE_MINOR,
-        .stx_ino = 1, .stx_nlink = 1, .stx_uid = geteuid(), .stx_gid = getegid(), .stx_blksize = PAGE,
+    struct statx file = {
+        .stx_mask = STATX_BASIC_STATS, .stx_mode = DEVICE_MODE, .stx_rdev_major = major(device), .stx_rdev_minor = minor(device),
+        .stx_ino = device, .stx_nlink = 1, .stx_uid = geteuid(), .stx_gid = getegid(), .stx_blksize = PAGE,
     };
-    return give(status, &device, sizeof device);
+    return status_give(status, &file, sizeof file);
 }
 
 int device_access(int mode)

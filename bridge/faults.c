@@ -98,8 +98,7 @@ static pid_t nth_thread(const char *path)
     return at < end ? (pid_t)number(&at) : program_thread();
 }
 
-/* Gives the program a file that was made for it. */
-static int give(int fd, int flags)
+int file_give(int fd, int flags)
 {
     int number = fd < 0 ? -1 : descriptor_place(fd, flags);
     fd_return(fd);
@@ -127,7 +126,7 @@ static int open_nth(pid_t thread, int flags)
     fd_unhide(&file->fd, 0);
     fd_hide_copy(fd, 0, &file->fd);
     atomic_store(&any, 1);
-    return give(fd, flags);
+    return file_give(fd, flags);
 }
 
 /* ---- the switches in debugfs, which say which allocations may fail: here, all ---- */
@@ -149,7 +148,7 @@ int fault_open(int at, const char *path, int flags, bool failed)
     pid_t thread = nth_thread(path);
     if (thread != 0)
         return open_nth(thread, flags);
-    return failed && errno == ENOENT && is_switch(at, path) ? give((int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC), flags) : -2;
+    return failed && errno == ENOENT && is_switch(at, path) ? file_give((int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC), flags) : -2;
 }
 
 /* ---- calls ---- */

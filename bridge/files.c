@@ -89,7 +89,7 @@ static ssize_t transfer(enum kind kind, int fd, const struct descriptor *descrip
     struct reader answer;
     ssize_t result = -1;
     int error = EIO;
-    if (descriptor->kind == FILE_CONTEXT) {
+    if (descriptor->kind == FILE_CONTEXT || descriptor->kind == FILE_DEVICE) {
         errno = EINVAL;
         return -1;
     }
@@ -116,12 +116,13 @@ static ssize_t transfer(enum kind kind, int fd, const struct descriptor *descrip
     return result;
 }
 
-int call_open(int flags, const void *caller)
+int call_open(int device, int flags, const void *caller)
 {
     struct trace trace;
+    uint8_t context[8] = {settings()->mode};
     int error = errno;
-    trace_begin(&trace, TRACE_OPEN, -1, 0, 0, caller);
-    int fd = fault_here(0) ? -1 : descriptor_open(NULL, flags);
+    trace_begin(&trace, TRACE_OPEN, -1, (uint32_t)(device + 1), 0, caller);
+    int fd = fault_here(0) ? -1 : device == NO_DEVICE ? descriptor_open(OPEN, context, sizeof context, flags) : device_open(device, flags);
     trace.fd = fd;
     trace_end(&trace, fd, fd < 0 ? errno : 0);
     if (fd >= 0)
@@ -141,16 +142,27 @@ int call_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, ui
     return result;
 }
 
-ssize_t call_transfer(enum trace_kind kind, int fd, const struct descriptor *descriptor, uint64_t buffer, size_t count, const void *caller)
+static ssize_t traced_transfer(enum trace_kind kind, int fd, const struct descriptor *descriptor, uint64_t buffer, size_t count, const int64_t *offset, const void *caller)
 {
     struct trace trace;
     int error = errno;
     trace_begin(&trace, kind, fd, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX, buffer, caller);
-    ssize_t result = transfer(kind == TRACE_READ ? READ : WRITE, fd, descriptor, buffer, count);
+    ssize_t result = offset != NULL ? device_transfer(kind == TRACE_READ ? DEVICE_READ : DEVICE_WRITE, fd, descriptor, buffer, count, *offset)
+                                    : transfer(kind == TRACE_READ ? READ : WRITE, fd, descriptor, buffer, count);
     trace_end(&trace, result, result < 0 ? errno : 0);
     if (result >= 0)
         errno = error;
     return result;
+}
+
+ssize_t call_transfer_at(enum trace_kind kind, int fd, const struct descriptor *device, uint64_t buffer, size_t count, int64_t offset, const void *caller)
+{
+    return traced_transfer(kind, fd, device, buffer, count, &offset, caller);
+}
+
+ssize_t call_transfer(enum trace_kind kind, int fd, const struct descriptor *descriptor, uint64_t buffer, size_t count, const void *caller)
+{
+    return traced_transfer(kind, fd, descriptor, buffer, count, NULL, caller);
 }
 
 /* Linux does such a file's vector buffer by buffer, until one is not filled. */

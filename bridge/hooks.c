@@ -10,13 +10,17 @@
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 ssize_t __read_chk(int fd, void *buffer, size_t count, size_t size);
+ssize_t __pread_chk(int fd, void *buffer, size_t count, off_t offset, size_t size);
+ssize_t __pread64_chk(int fd, void *buffer, size_t count, off64_t offset, size_t size);
 
 #define FUNCTIONS(X) \
     X(close) X(close_range) X(dup) X(dup2) X(dup3) X(fcntl) X(fcntl64) X(ioctl) \
-    X(read) X(__read_chk) X(write) X(readv) X(writev) X(mmap) X(mmap64) X(recvmsg) X(recvmmsg)
+    X(read) X(__read_chk) X(write) X(readv) X(writev) \
+    X(pread) X(pread64) X(__pread_chk) X(__pread64_chk) X(pwrite) X(pwrite64) X(mmap) X(mmap64) X(recvmsg) X(recvmmsg)
 
 REPLACED(FUNCTIONS)
 
@@ -221,6 +225,23 @@ TRANSFERS(readv, (int fd, const struct iovec *parts, int count), (fd, parts, cou
 TRANSFERS(writev, (int fd, const struct iovec *parts, int count), (fd, parts, count), false,
           call_vector(TRACE_WRITE, fd, &descriptor, (uint64_t)parts, count, CALLER))
 
+/* At a place of a device file. Others have none. */
+#define TRANSFERS_AT(call, name, parameters, arguments, is_any_file) \
+    EXPORT ssize_t name parameters \
+    { \
+        struct descriptor descriptor; \
+        if (fd_is_other(fd) || (is_any_file) || !find_quietly(fd, &descriptor) || descriptor.kind != FILE_DEVICE) \
+            return LIBC(name) arguments; \
+        return call_transfer_at(call, fd, &descriptor, (uint64_t)buffer, count, offset, CALLER); \
+    }
+
+TRANSFERS_AT(TRACE_READ, pread, (int fd, void *buffer, size_t count, off_t offset), (fd, buffer, count, offset), false)
+TRANSFERS_AT(TRACE_READ, pread64, (int fd, void *buffer, size_t count, off64_t offset), (fd, buffer, count, offset), false)
+TRANSFERS_AT(TRACE_READ, __pread_chk, (int fd, void *buffer, size_t count, off_t offset, size_t size), (fd, buffer, count, offset, size), count > size)
+TRANSFERS_AT(TRACE_READ, __pread64_chk, (int fd, void *buffer, size_t count, off64_t offset, size_t size), (fd, buffer, count, offset, size), count > size)
+TRANSFERS_AT(TRACE_WRITE, pwrite, (int fd, const void *buffer, size_t count, off_t offset), (fd, buffer, count, offset), false)
+TRANSFERS_AT(TRACE_WRITE, pwrite64, (int fd, const void *buffer, size_t count, off64_t offset), (fd, buffer, count, offset), false)
+
 /* The pages of vIOMMUs are not served; what Linux answers where there are none. */
 static void *no_pages(const struct descriptor *descriptor, size_t length, int flags)
 {
@@ -236,7 +257,16 @@ static void *no_pages(const struct descriptor *descriptor, size_t length, int fl
         struct descriptor descriptor; \
         if ((flags & MAP_ANONYMOUS) != 0 || fd_is_other(fd) || !find_quietly(fd, &descriptor)) \
             return LIBC(name)(address, length, protection, flags, fd, offset); \
-        return no_pages(&descriptor, length, flags); \
+        if (descriptor.kind != FILE_DEVICE) \
+            return no_pages(&descriptor, length, flags); \
+        int error = errno, file = device_map(fd, &descriptor, length, flags, &offset); \
+        if (file < 0) \
+            return MAP_FAILED; \
+        void *mapped = LIBC(name)(address, length, protection, flags, file, offset); \
+        if (mapped != MAP_FAILED) \
+            errno = error; \
+        syscall(SYS_close, file); \
+        return mapped; \
     }
 
 MAPS(mmap, off_t)

@@ -45,4 +45,14 @@ static inline bool find_quietly(int fd, struct descriptor *descriptor)
     return found;
 }
 
+/* Finds where a path leads. Returns the path that libc is to have in its place. */
+static inline const char *find_place(const char *path, struct place *place)
+{
+    place->kind = PLACE_ELSEWHERE;
+    if (__builtin_expect(!tree_exists(), 1))
+        return path;
+    place_find((uint64_t)path, place);
+    return place->kind == PLACE_ELSEWHERE ? path : place->path;
+}
+
 #endif

@@ -172,35 +172,38 @@ static uint8_t put_buffers(struct writer *out, struct command *command, const st
     return count;
 }
 
-/* The file that the argument names. Returns what it is: 0 none, 1 the program's, 2 a descriptor of the gateway's. */
-static uint8_t put_file(struct writer *out, struct command *command, const struct argument *argument)
+uint8_t put_file(struct writer *out, int fd, bool remember)
 {
     struct descriptor ours;
     struct named_file file;
+    if (descriptor_find(fd, &ours)) {
+        put_bytes(out, ours.ticket, TICKET_BYTES);
+        return 2;
+    }
+    fd = fd_borrow(fd);
+    bool named = file_name(fd, &file);
+    if (named && remember)
+        file_remember(fd, &file);
+    fd_return(fd);
+    if (!named)
+        return 0;
+    put_u8(out, file.memfd);
+    put_u8(out, 0);
+    put_u16(out, file.identity_length);
+    put_u32(out, 0);
+    put_u64(out, file.length);
+    put_bytes(out, file.identity, file.identity_length);
+    return 1;
+}
+
+/* The first file that the table names and the argument has. */
+static uint8_t put_named(struct writer *out, struct command *command, const struct argument *argument)
+{
     for (uint8_t i = 0; i < command->files; i++) {
         uint16_t offset = get_u16(&command->rows), selector = get_u16(&command->rows);
         uint32_t value = get_u32(&command->rows);
-        if (!selected(argument, selector, value) || offset + 4U > argument->bytes)
-            continue;
-        int fd = (int)field(argument, offset, 4);
-        if (descriptor_find(fd, &ours)) {
-            put_bytes(out, ours.ticket, TICKET_BYTES);
-            return 2;
-        }
-        fd = fd_borrow(fd);
-        bool named = file_name(fd, &file);
-        if (named)
-            file_remember(fd, &file);
-        fd_return(fd);
-        if (!named)
-            return 0;
-        put_u8(out, file.memfd);
-        put_u8(out, 0);
-        put_u16(out, file.identity_length);
-        put_u32(out, 0);
-        put_u64(out, file.length);
-        put_bytes(out, file.identity, file.identity_length);
-        return 1;
+        if (selected(argument, selector, value) && offset + 4U <= argument->bytes)
+            return put_file(out, (int)field(argument, offset, 4), true);
     }
     return 0;
 }
@@ -226,7 +229,7 @@ static void put_request(struct channel *channel, const struct descriptor *descri
     }
     put_bytes(out, argument->data, argument->bytes);
     counts[1] = put_buffers(out, command, argument);
-    counts[2] = put_file(out, command, argument);
+    counts[2] = put_named(out, command, argument);
     if (!out->failed) {
         memcpy(out->data + head, counts, sizeof counts);
         out->data[head + 3] = (uint8_t)((settings()->trace[0] != '\0' ? 1 : 0) | (again ? AS_BEFORE : 0) | (fault != NULL ? 4 : 0));
@@ -242,6 +245,8 @@ int bridge_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, 
     struct fault fault;
     uint32_t points = 0;
     int result = -1, error = EIO;
+    if (descriptor->kind == FILE_DEVICE)
+        return device_ioctl(fd, descriptor, command, address);
     if (descriptor->kind != FILE_CONTEXT) {
         errno = ENOTTY;
         return -1;

@@ -1,6 +1,7 @@
 /*
  * Calls with a path: open, stat, access. A path is compared after libc's own call: then the kernel has read it, so that a
- * bad pointer was its answer, not a crash here. Only a call that could create the file is decided before.
+ * bad pointer was its answer, not a crash here. Only a call that could create the file is decided before, and one that
+ * may lie in the gateway's tree, where there is one: libc gets the tree's path then.
  */
 #define _GNU_SOURCE
 #include "hooks.h"
@@ -48,7 +49,7 @@ static int opened(int fd, int at, const char *path, int flags, int error, const 
         if (fd >= 0)
             syscall(SYS_close, fd);
         errno = error;
-        return call_open(flags, caller);
+        return call_open(NO_DEVICE, flags, caller);
     }
     int instead = settings()->active && (fd >= 0 || errno == ENOENT) ? fault_open(at, path, flags, fd < 0) : -2;
     if (instead != -2) {
@@ -65,10 +66,16 @@ static int opened(int fd, int at, const char *path, int flags, int error, const 
 
 #define CREATES(flags) (((flags) & O_CREAT) != 0 || ((flags) & O_TMPFILE) == O_TMPFILE)
 
+#define OPENS_PLACE \
+    path = find_place(path, &place); \
+    if (place.kind >= PLACE_CONTAINER) \
+        return call_open(place_opens(&place), flags, __builtin_return_address(0));
+
 /* Four functions with a mode, and the four that programs built with _FORTIFY_SOURCE call without one. */
 #define OPENS(name, where, parameters, arguments) \
     EXPORT int name parameters \
     { \
+        struct place place; \
         int error = errno; \
         mode_t mode = 0; \
         if (CREATES(flags)) { \
@@ -79,15 +86,18 @@ static int opened(int fd, int at, const char *path, int flags, int error, const 
             bool ours = device_is((uint64_t)path); \
             errno = error; \
             if (ours) \
-                return call_open(flags, __builtin_return_address(0)); \
+                return call_open(NO_DEVICE, flags, __builtin_return_address(0)); \
         } \
+        OPENS_PLACE \
         return opened(LIBC(name) arguments, where, path, flags, error, __builtin_return_address(0)); \
     }
 
 #define OPENS_2(name, where, parameters, arguments) \
     EXPORT int name parameters \
     { \
+        struct place place; \
         int error = errno; \
+        OPENS_PLACE \
         return opened(LIBC(name) arguments, where, path, flags, error, __builtin_return_address(0)); \
     }
 
@@ -110,26 +120,36 @@ static int given(int result, int error)
     return result;
 }
 
-static bool is_ours(int fd)
+static bool is_ours(int fd, dev_t *device)
 {
     struct descriptor descriptor;
-    return find_quietly(fd, &descriptor);
+    bool found = find_quietly(fd, &descriptor);
+    if (found)
+        *device = device_number(&descriptor);
+    return found;
 }
 
-/* Whether a call by path, of this result, was about the emulated path or one of our descriptors. */
-static bool was_ours(int at, const char *path, int flags, int result)
+/* Whether a call by path, of this result, was about an emulated path or one of our descriptors; and which device that is. */
+static bool was_ours(const struct place *place, int at, const char *path, int flags, int result, dev_t *device)
 {
+    *device = place_device(place);
+    if (place->kind >= PLACE_CONTAINER)
+        return true;
     if (was_device(path, result))
         return device_exists();
-    return result == 0 && (flags & AT_EMPTY_PATH) != 0 && path[0] == '\0' && is_ours(at);
+    return result == 0 && (flags & AT_EMPTY_PATH) != 0 && path[0] == '\0' && is_ours(at, device);
 }
 
-#define STATS(name, parameters, arguments, at, path, flags) \
+#define STATS(name, parameters, arguments, at, flags) \
     EXPORT int name parameters \
     { \
-        int error = errno, result = LIBC(name) arguments, failure = errno; \
-        if (was_ours(at, path, flags, result)) \
-            return given(device_stat((uint64_t)status), error); \
+        struct place place; \
+        dev_t device; \
+        int error = errno; \
+        path = find_place(path, &place); \
+        int result = LIBC(name) arguments, failure = errno; \
+        if (was_ours(&place, at, path, flags, result, &device)) \
+            return given(device_stat((uint64_t)status, device), error); \
         errno = failure; \
         return result; \
     }
@@ -137,22 +157,23 @@ static bool was_ours(int at, const char *path, int flags, int result)
 #define FSTATS(name, parameters, arguments) \
     EXPORT int name parameters \
     { \
+        dev_t device; \
         int error = errno, result = LIBC(name) arguments; \
-        return result == 0 && !fd_is_other(fd) && is_ours(fd) ? given(device_stat((uint64_t)status), error) : result; \
+        return result == 0 && !fd_is_other(fd) && is_ours(fd, &device) ? given(device_stat((uint64_t)status, device), error) : result; \
     }
 
-STATS(stat, (const char *path, struct stat *status), (path, status), AT_FDCWD, path, 0)
-STATS(stat64, (const char *path, struct stat64 *status), (path, status), AT_FDCWD, path, 0)
-STATS(lstat, (const char *path, struct stat *status), (path, status), AT_FDCWD, path, 0)
-STATS(lstat64, (const char *path, struct stat64 *status), (path, status), AT_FDCWD, path, 0)
-STATS(fstatat, (int at, const char *path, struct stat *status, int flags), (at, path, status, flags), at, path, flags)
-STATS(fstatat64, (int at, const char *path, struct stat64 *status, int flags), (at, path, status, flags), at, path, flags)
-STATS(__xstat, (int version, const char *path, struct stat *status), (version, path, status), AT_FDCWD, path, 0)
-STATS(__xstat64, (int version, const char *path, struct stat64 *status), (version, path, status), AT_FDCWD, path, 0)
-STATS(__lxstat, (int version, const char *path, struct stat *status), (version, path, status), AT_FDCWD, path, 0)
-STATS(__lxstat64, (int version, const char *path, struct stat64 *status), (version, path, status), AT_FDCWD, path, 0)
-STATS(__fxstatat, (int version, int at, const char *path, struct stat *status, int flags), (version, at, path, status, flags), at, path, flags)
-STATS(__fxstatat64, (int version, int at, const char *path, struct stat64 *status, int flags), (version, at, path, status, flags), at, path, flags)
+STATS(stat, (const char *path, struct stat *status), (path, status), AT_FDCWD, 0)
+STATS(stat64, (const char *path, struct stat64 *status), (path, status), AT_FDCWD, 0)
+STATS(lstat, (const char *path, struct stat *status), (path, status), AT_FDCWD, 0)
+STATS(lstat64, (const char *path, struct stat64 *status), (path, status), AT_FDCWD, 0)
+STATS(fstatat, (int at, const char *path, struct stat *status, int flags), (at, path, status, flags), at, flags)
+STATS(fstatat64, (int at, const char *path, struct stat64 *status, int flags), (at, path, status, flags), at, flags)
+STATS(__xstat, (int version, const char *path, struct stat *status), (version, path, status), AT_FDCWD, 0)
+STATS(__xstat64, (int version, const char *path, struct stat64 *status), (version, path, status), AT_FDCWD, 0)
+STATS(__lxstat, (int version, const char *path, struct stat *status), (version, path, status), AT_FDCWD, 0)
+STATS(__lxstat64, (int version, const char *path, struct stat64 *status), (version, path, status), AT_FDCWD, 0)
+STATS(__fxstatat, (int version, int at, const char *path, struct stat *status, int flags), (version, at, path, status, flags), at, flags)
+STATS(__fxstatat64, (int version, int at, const char *path, struct stat64 *status, int flags), (version, at, path, status, flags), at, flags)
 FSTATS(fstat, (int fd, struct stat *status), (fd, status))
 FSTATS(fstat64, (int fd, struct stat64 *status), (fd, status))
 FSTATS(__fxstat, (int version, int fd, struct stat *status), (version, fd, status))
@@ -160,18 +181,21 @@ FSTATS(__fxstat64, (int version, int fd, struct stat64 *status), (version, fd, s
 
 EXPORT int statx(int at, const char *path, int flags, unsigned int mask, struct statx *status)
 {
-    int error = errno, result = LIBC(statx)(at, path, flags, mask, status), failure = errno;
-    if (was_ours(at, path, flags, result)) {
-        return given(device_statx((uint64_t)status), error);
-    }
+    struct place place;
+    dev_t device;
+    int error = errno;
+    path = find_place(path, &place);
+    int result = LIBC(statx)(at, path, flags, mask, status), failure = errno;
+    if (was_ours(&place, at, path, flags, result, &device))
+        return given(device_statx((uint64_t)status, device), error);
     errno = failure;
     return result;
 }
 
-static int accessed(const char *path, int mode, int result, int error)
+static int accessed(const struct place *place, const char *path, int mode, int result, int error)
 {
     int failure = errno;
-    if (was_device(path, result) && device_exists())
+    if (place->kind >= PLACE_CONTAINER || (was_device(path, result) && device_exists()))
         return given(device_access(mode), error);
     errno = failure;
     return result;
@@ -180,8 +204,10 @@ static int accessed(const char *path, int mode, int result, int error)
 #define ACCESSES(name, parameters, arguments) \
     EXPORT int name parameters \
     { \
+        struct place place; \
         int error = errno; \
-        return accessed(path, mode, LIBC(name) arguments, error); \
+        path = find_place(path, &place); \
+        return accessed(&place, path, mode, LIBC(name) arguments, error); \
     }
 
 ACCESSES(access, (const char *path, int mode), (path, mode))

@@ -13,10 +13,12 @@
 #include <linux/audit.h>
 #include <linux/close_range.h>
 #include <linux/filter.h>
+#include <limits.h>
 #include <linux/openat2.h>
-#include <stddef.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #if defined(__x86_64__)
@@ -118,67 +120,126 @@ void settle(bool all)
 #define ARG(n) (call->data.args[n])
 #define FD(n) ((int)ARG(n))
 
-static long open_with(int at, uint64_t address, uint64_t flags)
+/* A file of the tree is opened here, for the program. */
+static long open_in_tree(const struct place *place, int flags, mode_t mode)
+{
+    int fd = open(place->path, flags | O_CLOEXEC, mode);
+    return fd < 0 ? -1 : file_give(fd, flags);
+}
+
+static long open_with(int at, uint64_t address, uint64_t flags, uint64_t mode)
 {
     char path[MAX_PATH];
-    if (!path_read(address, path))
+    struct place place;
+    place_find(address, &place);
+    if (place.kind == PLACE_FILE)
+        return open_in_tree(&place, (int)flags, (mode_t)mode);
+    if (place.kind == PLACE_ELSEWHERE && !path_read(address, path))
         return CONTINUE;
-    if (strcmp(path, settings()->device) == 0) {
+    if (place.kind != PLACE_ELSEWHERE || strcmp(path, settings()->device) == 0) {
         settle(false);
-        return call_open((int)flags, program_caller());
+        return call_open(place_opens(&place), (int)flags, program_caller());
     }
     errno = ENOENT;
     int instead = fault_open(at, path, (int)flags, true);
     return instead == -2 ? CONTINUE : instead;
 }
 
-static bool is_ours(int fd)
+static bool is_ours(int fd, dev_t *device)
 {
     struct descriptor descriptor;
-    return descriptor_find(fd, &descriptor);
+    bool found = descriptor_find(fd, &descriptor);
+    if (found)
+        *device = device_number(&descriptor);
+    return found;
 }
 
-/* Whether a call is about the emulated path, or by an empty one about a descriptor of ours. */
-static bool is_about_ours(int at, uint64_t path, uint64_t flags)
+/* Whether a call is about an emulated path, or by an empty one about a descriptor of ours; and which device that is. */
+static bool is_about_ours(int at, uint64_t path, uint64_t flags, struct place *place, dev_t *device)
 {
     char first = '\0';
+    place->kind = PLACE_ELSEWHERE;
     if ((flags & AT_EMPTY_PATH) != 0 && (path == 0 || (memory_read(path, &first, 1) == 1 && first == '\0')))
-        return is_ours(at);
-    return device_is(path) && device_exists();
+        return is_ours(at, device);
+    place_find(path, place);
+    *device = place_device(place);
+    return place->kind >= PLACE_CONTAINER || (place->kind == PLACE_ELSEWHERE && device_is(path) && device_exists());
 }
 
 static long stat_of(int at, uint64_t path, uint64_t flags, uint64_t status)
 {
-    return is_about_ours(at, path, flags) ? device_stat(status) : CONTINUE;
+    struct place place;
+    struct stat found;
+    dev_t device;
+    if (is_about_ours(at, path, flags, &place, &device))
+        return device_stat(status, device);
+    if (place.kind == PLACE_ELSEWHERE)
+        return CONTINUE;
+    return fstatat(AT_FDCWD, place.path, &found, (int)flags) < 0 ? -1 : status_give(status, &found, sizeof found);
 }
 
-static long access_of(uint64_t path, uint64_t mode)
+static long statx_of(int at, uint64_t path, uint64_t flags, uint64_t mask, uint64_t status)
 {
-    return device_is(path) && device_exists() ? device_access((int)mode) : CONTINUE;
+    struct place place;
+    struct statx found;
+    dev_t device;
+    if (is_about_ours(at, path, flags, &place, &device))
+        return device_statx(status, device);
+    if (place.kind == PLACE_ELSEWHERE)
+        return CONTINUE;
+    return statx(AT_FDCWD, place.path, (int)flags, (unsigned int)mask, &found) < 0 ? -1 : status_give(status, &found, sizeof found);
 }
 
-static long serve_openat(const struct seccomp_notif *call) { return open_with(FD(0), ARG(1), ARG(2)); }
+static long access_of(uint64_t path, uint64_t mode, uint64_t flags)
+{
+    struct place place;
+    dev_t device;
+    if (is_about_ours(-1, path, flags & ~(uint64_t)AT_EMPTY_PATH, &place, &device))
+        return device_access((int)mode);
+    return place.kind == PLACE_ELSEWHERE ? CONTINUE : faccessat(AT_FDCWD, place.path, (int)mode, (int)flags);
+}
+
+static long link_of(uint64_t path, uint64_t buffer, uint64_t size)
+{
+    struct place place;
+    char link[PATH_MAX];
+    place_find(path, &place);
+    if (place.kind == PLACE_ELSEWHERE)
+        return CONTINUE;
+    if ((int)size <= 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    ssize_t length = readlink(place.path, link, size < sizeof link ? size : sizeof link);
+    if (length < 0 || memory_write(buffer, link, (size_t)length) == (size_t)length)
+        return length;
+    errno = EFAULT;
+    return -1;
+}
+
+static long serve_openat(const struct seccomp_notif *call) { return open_with(FD(0), ARG(1), ARG(2), ARG(3)); }
 
 static long serve_openat2(const struct seccomp_notif *call)
 {
-    struct open_how how;
-    return memory_read(ARG(2), &how.flags, sizeof how.flags) == sizeof how.flags ? open_with(FD(0), ARG(1), how.flags) : CONTINUE;
+    struct open_how how = {0};
+    size_t known = offsetof(struct open_how, resolve);
+    return memory_read(ARG(2), &how, known) == known ? open_with(FD(0), ARG(1), how.flags, how.mode) : CONTINUE;
 }
 
 static long serve_newfstatat(const struct seccomp_notif *call) { return stat_of(FD(0), ARG(1), ARG(3), ARG(2)); }
 static long serve_fstat(const struct seccomp_notif *call) { return stat_of(FD(0), 0, AT_EMPTY_PATH, ARG(1)); }
-static long serve_faccessat(const struct seccomp_notif *call) { return access_of(ARG(1), ARG(2)); }
-
-static long serve_statx(const struct seccomp_notif *call)
-{
-    return is_about_ours(FD(0), ARG(1), ARG(2)) ? device_statx(ARG(4)) : CONTINUE;
-}
+static long serve_statx(const struct seccomp_notif *call) { return statx_of(FD(0), ARG(1), ARG(2), ARG(3), ARG(4)); }
+static long serve_faccessat(const struct seccomp_notif *call) { return access_of(ARG(1), ARG(2), 0); }
+static long serve_faccessat2(const struct seccomp_notif *call) { return access_of(ARG(1), ARG(2), ARG(3)); }
+static long serve_readlinkat(const struct seccomp_notif *call) { return link_of(ARG(1), ARG(2), ARG(3)); }
 
 #ifdef SYS_open
-static long serve_open(const struct seccomp_notif *call) { return open_with(AT_FDCWD, ARG(0), ARG(1)); }
-static long serve_creat(const struct seccomp_notif *call) { return open_with(AT_FDCWD, ARG(0), O_CREAT | O_WRONLY | O_TRUNC); }
+static long serve_open(const struct seccomp_notif *call) { return open_with(AT_FDCWD, ARG(0), ARG(1), ARG(2)); }
+static long serve_creat(const struct seccomp_notif *call) { return open_with(AT_FDCWD, ARG(0), O_CREAT | O_WRONLY | O_TRUNC, ARG(1)); }
 static long serve_stat(const struct seccomp_notif *call) { return stat_of(-1, ARG(0), 0, ARG(1)); }
-static long serve_access(const struct seccomp_notif *call) { return access_of(ARG(0), ARG(1)); }
+static long serve_lstat(const struct seccomp_notif *call) { return stat_of(-1, ARG(0), AT_SYMLINK_NOFOLLOW, ARG(1)); }
+static long serve_access(const struct seccomp_notif *call) { return access_of(ARG(0), ARG(1), 0); }
+static long serve_readlink(const struct seccomp_notif *call) { return link_of(ARG(0), ARG(1), ARG(2)); }
 #endif
 
 /* ---- calls on a number ---- */
@@ -210,6 +271,17 @@ static long vector(const struct seccomp_notif *call, enum trace_kind kind)
     return find(call, &ours) ? call_vector(kind, FD(0), &ours, ARG(1), FD(2), program_caller()) : CONTINUE;
 }
 
+/* Only device files have places. */
+static long transfer_at(const struct seccomp_notif *call, enum trace_kind kind)
+{
+    struct descriptor ours;
+    if (!find(call, &ours) || ours.kind != FILE_DEVICE)
+        return CONTINUE;
+    return call_transfer_at(kind, FD(0), &ours, ARG(1), ARG(2), (int64_t)ARG(3), program_caller());
+}
+
+static long serve_pread(const struct seccomp_notif *call) { return transfer_at(call, TRACE_READ); }
+static long serve_pwrite(const struct seccomp_notif *call) { return transfer_at(call, TRACE_WRITE); }
 static long serve_read(const struct seccomp_notif *call) { return transfer(call, TRACE_READ); }
 static long serve_write(const struct seccomp_notif *call) { return transfer(call, TRACE_WRITE); }
 static long serve_readv(const struct seccomp_notif *call) { return vector(call, TRACE_READ); }
@@ -253,10 +325,15 @@ static const struct served all_served[] = {
     {SYS_close, serve_close}, {SYS_close_range, serve_close_range}, {SYS_dup3, serve_dup3},
     {SYS_openat, serve_openat}, {SYS_openat2, serve_openat2},
     {SYS_newfstatat, serve_newfstatat}, {SYS_fstat, serve_fstat}, {SYS_statx, serve_statx},
-    {SYS_faccessat, serve_faccessat}, {SYS_faccessat2, serve_faccessat},
+    {SYS_faccessat, serve_faccessat}, {SYS_faccessat2, serve_faccessat2},
 #ifdef SYS_open
     {SYS_dup2, serve_dup3}, {SYS_open, serve_open}, {SYS_creat, serve_creat},
-    {SYS_stat, serve_stat}, {SYS_lstat, serve_stat}, {SYS_access, serve_access},
+    {SYS_stat, serve_stat}, {SYS_lstat, serve_lstat}, {SYS_access, serve_access},
+#endif
+    /* From here on only where there is a tree. */
+    {SYS_pread64, serve_pread}, {SYS_pwrite64, serve_pwrite}, {SYS_readlinkat, serve_readlinkat},
+#ifdef SYS_open
+    {SYS_readlink, serve_readlink},
 #endif
 };
 
@@ -290,7 +367,7 @@ int filter_install(void)
     filter[count++] = (struct sock_filter)LOAD(offsetof(struct seccomp_data, nr));
     memcpy(filter + count, ioctls, sizeof ioctls);
     count += sizeof ioctls / sizeof *ioctls;
-    for (size_t i = 0; i < SERVED; i++) {
+    for (size_t i = 0; i < SERVED && (tree_exists() || all_served[i].number != SYS_pread64); i++) {
         filter[count++] = (struct sock_filter)IF((uint32_t)all_served[i].number, 0, 1);
         filter[count++] = (struct sock_filter)RETURN(SECCOMP_RET_USER_NOTIF);
     }

@@ -228,8 +228,8 @@ static void pad(int fd, struct writer *out)
     send_all(fd, out);
 }
 
-/* OPEN, CLAIM or RESUME on a new connection. Returns its errno. */
-static uint32_t descriptor_begin(int fd, enum kind first, const uint8_t *bytes, size_t count, struct descriptor *opened)
+/* The first frame on a new connection. Returns its errno. */
+static uint32_t descriptor_begin(int fd, enum kind first, const void *bytes, size_t count, struct descriptor *opened)
 {
     struct writer out = {0}, in = {0};
     struct reader body = {0};
@@ -246,7 +246,9 @@ static uint32_t descriptor_begin(int fd, enum kind first, const uint8_t *bytes, 
             uint32_t length = get_u32(&body);
             const uint8_t *ticket = get(&body, TICKET_BYTES);
             opened->kind = get_u8(&body);
-            get(&body, 7);
+            get_u8(&body);
+            opened->number = get_u16(&body);
+            get_u32(&body);
             const uint8_t *resumption = get(&body, RESUMPTION_BYTES);
             if (body.failed) {
                 error = EIO;
@@ -254,7 +256,7 @@ static uint32_t descriptor_begin(int fd, enum kind first, const uint8_t *bytes, 
                 memcpy(opened->ticket, ticket, TICKET_BYTES);
                 memcpy(opened->resumption, resumption, RESUMPTION_BYTES);
             }
-            if (error != 0)
+            if (error != 0 && first != OPEN_DEVICE)
                 say_text(&body, length);
             if (error == 0 && opened->kind == FILE_EVENT_QUEUE)
                 pad(fd, &out);
@@ -271,10 +273,9 @@ static uint32_t descriptor_begin(int fd, enum kind first, const uint8_t *bytes, 
     return error;
 }
 
-int descriptor_open(const uint8_t *claim, int flags)
+int descriptor_open(enum kind first, const void *body, size_t bytes, int flags)
 {
     struct descriptor opened;
-    uint8_t open[8] = {settings()->mode};
     uint32_t error = 0;
     int number = 0, fd = connect_socket(settings()->descriptors);
     if (fd < 0) {
@@ -285,15 +286,17 @@ int descriptor_open(const uint8_t *claim, int flags)
         return -1;
     }
     /* What an ioctl has opened is undone if it gets no number, which must be known before it is claimed. */
-    if (claim != NULL && (number = descriptor_place(fd, flags)) < 0)
+    if (first == CLAIM && (number = descriptor_place(fd, flags)) < 0)
         error = (uint32_t)errno;
     if (error == 0)
-        error = claim == NULL ? descriptor_begin(fd, OPEN, open, sizeof open, &opened) : descriptor_begin(fd, CLAIM, claim, TICKET_BYTES, &opened);
+        error = descriptor_begin(fd, first, body, bytes, &opened);
     if (error == 0) {
         descriptor_note(&opened);
+        if (opened.kind == FILE_DEVICE)
+            gateway_permit(fd);
         if ((flags & O_NONBLOCK) != 0)
             syscall(SYS_fcntl, fd, F_SETFL, O_NONBLOCK);
-        if (claim == NULL && (number = descriptor_place(fd, flags)) < 0)
+        if (first != CLAIM && (number = descriptor_place(fd, flags)) < 0)
             error = (uint32_t)errno;
     }
     if (error != 0)
