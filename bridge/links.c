@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/xattr.h>
 
 ssize_t __readlink_chk(const char *path, char *buffer, size_t count, size_t size);
 ssize_t __readlinkat_chk(int at, const char *path, char *buffer, size_t count, size_t size);
@@ -16,7 +17,8 @@ char *__realpath_chk(const char *path, char *resolved, size_t size);
 
 #define FUNCTIONS(X) \
     X(readlink) X(readlinkat) X(__readlink_chk) X(__readlinkat_chk) X(realpath) X(__realpath_chk) X(canonicalize_file_name) \
-    X(opendir) X(scandir) X(scandir64) X(fopen) X(fopen64)
+    X(opendir) X(scandir) X(scandir64) X(fopen) X(fopen64) \
+    X(getxattr) X(lgetxattr) X(listxattr) X(llistxattr)
 
 REPLACED(FUNCTIONS)
 
@@ -39,6 +41,12 @@ PASSED(int, scandir, (const char *path, struct dirent ***found, int (*select)(co
        (path, found, select, compare))
 PASSED(int, scandir64, (const char *path, struct dirent64 ***found, int (*select)(const struct dirent64 *), int (*compare)(const struct dirent64 **, const struct dirent64 **)),
        (path, found, select, compare))
+
+/* As ls asks. */
+PASSED(ssize_t, getxattr, (const char *path, const char *name, void *value, size_t size), (path, name, value, size))
+PASSED(ssize_t, lgetxattr, (const char *path, const char *name, void *value, size_t size), (path, name, value, size))
+PASSED(ssize_t, listxattr, (const char *path, char *list, size_t size), (path, list, size))
+PASSED(ssize_t, llistxattr, (const char *path, char *list, size_t size), (path, list, size))
 
 /* What is found in the tree is the program's path again. */
 #define RESOLVES(name, parameters, arguments) \
