@@ -72,6 +72,9 @@ internal static partial class LogMessages
     [LoggerMessage(2056, LogLevel.Error, "A request by the gateway failed in a way that is a bug; it was answered EIO")]
     public static partial void RequestFailed(this ILogger logger, Exception exception);
 
+    [LoggerMessage(2059, LogLevel.Information, "{Program} of {Identity} opened device {Device} by the gateway")]
+    public static partial void DeviceOpened(this ILogger logger, string program, string identity, string device);
+
     [LoggerMessage(2060, LogLevel.Information, "{Program} of {Identity} resumed context {Context}, which it had open by a gateway that ended")]
     public static partial void DescriptorResumed(this ILogger logger, string program, string identity, ContextTag context);
 }

@@ -82,7 +82,26 @@ internal sealed partial class CallsConnection
         }
     }
 
-    private Task AloneAsync(Request request) => request.Ioctl is { } ioctl ? IoctlAsync(request, ioctl) : FileAsync(request);
+    private Task AloneAsync(Request request)
+    {
+        if (request.Ioctl is { } ioctl)
+        {
+            return IoctlAsync(request, ioctl);
+        }
+
+        if (request.Device is not { } device)
+        {
+            return FileAsync(request);
+        }
+
+        if (request.Kind != FrameKind.DeviceMap)
+        {
+            return DeviceFileAsync(request, device);
+        }
+
+        DeviceMap(request, device);
+        return Task.CompletedTask;
+    }
 
     private async Task TogetherAsync(OpenedContext opened, List<Request> requests)
     {
@@ -114,6 +133,11 @@ internal sealed partial class CallsConnection
             {
                 await LookAsync(opened, emptied);
             }
+
+            foreach (var request in requests)
+            {
+                await FenceAsync(opened, request.Ioctl!.Request);
+            }
         }
         catch (Exception exception)
         {
@@ -141,6 +165,7 @@ internal sealed partial class CallsConnection
         try
         {
             reply = request.Descriptor is not { } descriptor ? new IoctlReply { Errno = Errno.EBADF }
+                : descriptor.Leads.Device is { } device ? await DeviceIoctlAsync(device, frame)
 
                 // A file that an ioctl has opened has no ioctls.
                 : descriptor.File is not null ? new IoctlReply { Errno = Errno.ENOTTY }
@@ -149,6 +174,8 @@ internal sealed partial class CallsConnection
             {
                 await LookAsync(request.Descriptor!.Opened, emptied);
             }
+
+            await (request.Descriptor is null ? Task.CompletedTask : FenceAsync(request.Descriptor.Opened, frame.Request));
         }
         catch (Exception exception)
         {
@@ -252,10 +279,13 @@ internal sealed partial class CallsConnection
     {
         public bool IsVerbose => Start.IsVerbose;
 
+        /// <summary>A read, a write or a mapping of a device file; null for other requests.</summary>
+        public DeviceFrame? Device { get; init; }
+
         /// <summary>The name that the program has given it, within the descriptor's session: what the frame calls a session is a lane of that.</summary>
         public OperationId Given => Start.Operation with { Session = 0, Lane = Start.Operation.Session };
 
         // A batch has one name for all.
-        public bool GoesTogether => Ioctl is not null && Start.Operation.Session == 0 && Descriptor is { File: null } && Bytes <= MaxBytesTogether;
+        public bool GoesTogether => Ioctl is not null && Start.Operation.Session == 0 && Descriptor is { Leads: { File: null, Device: null } } && Bytes <= MaxBytesTogether;
     }
 }

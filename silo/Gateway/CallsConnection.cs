@@ -102,6 +102,11 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
                 Begin(frame, isIoctl: false);
                 Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Find(file.Start.Ticket), file.Start, null, file.Request));
                 return;
+            case FrameKind.DeviceRead or FrameKind.DeviceWrite or FrameKind.DeviceMap:
+                var device = DeviceFrame.Read(frame.Kind, frame.Body);
+                Begin(frame, isIoctl: false);
+                Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Find(device.Ticket), default, null, null) { Device = device });
+                return;
             case FrameKind.Look | FrameKind.Answer:
                 Answered(frame.Tag, LookFrame.ReadAnswer(frame.Body));
                 return;
@@ -226,7 +231,8 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
             var at = writer.Begin(FrameKind.Resolve | FrameKind.Answer, answer.tag);
             writer.UInt32((uint)(answer.descriptor is null ? Errno.ENOENT : Errno.None));
             writer.Byte(answer.descriptor?.Kind ?? 0);
-            writer.Reserved(3);
+            writer.Reserved(1);
+            writer.UInt16(answer.descriptor?.Leads.Number ?? 0);
             writer.Name(answer.descriptor?.Ticket ?? default);
             writer.Bytes(answer.resumption);
             writer.Finish(at);

@@ -2,12 +2,13 @@ using System.Collections.Concurrent;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Gateway.Descriptors;
+using IommuFd.Silo.Gateway.Devices;
 using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo.Gateway;
 
 /// <summary>What the gateway's programs have open.</summary>
-internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings settings, HandleSeal seal, ILogger<GatewayContexts> logger)
+internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings settings, HandleSeal seal, GatewayDevices devices, ILogger<GatewayContexts> logger)
 {
     private static readonly TimeSpan ClaimPatience = TimeSpan.FromSeconds(10);
 
@@ -21,7 +22,7 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     public GatewaySettings Settings => settings;
 
     /// <summary>What descriptors lead to.</summary>
-    public OpenedFiles Files { get; } = new(new IommufdClient(grains), seal, settings, logger);
+    public OpenedFiles Files { get; } = new(new IommufdClient(grains), seal, settings, devices, logger);
 
     /// <summary>A random number of this gateway's life.</summary>
     public ulong Instance { get; } = BitConverter.ToUInt64(ContextHandle.NewRandom().Value.ToByteArray());

@@ -12,6 +12,9 @@ internal sealed class GatewayProgram(GrainId observer, long number, int process)
 
     public long Number => number;
 
+    /// <summary>The process that has its memory; 0 if it is on another machine.</summary>
+    public int Process => process;
+
     /// <summary>Whether the service knows its memory, and may ask for it from now on.</summary>
     public bool IsNamed { get; private set; }
 
@@ -173,6 +176,35 @@ internal sealed class GatewayPrograms : IMemoryObserver
         }
 
         return true;
+    }
+
+    /// <summary>Where a piece of memory is that a device reaches; null where no program has it any more.</summary>
+    public (ProcessMemory Memory, ulong Address)? Find(UserMemoryPiece piece)
+    {
+        GatewayProgram? mapping;
+        GatewayProgram[] all;
+        lock (_lock)
+        {
+            mapping = piece.Source is { } source && source.Observer == _observer ? _byNumber.GetValueOrDefault(source.Number) : null;
+            all = piece.File is null && mapping?.Memory is not null ? [] : [.. _byNumber.Values];
+        }
+
+        if (piece.File is null && mapping?.Memory is { } memory)
+        {
+            return (memory, piece.Address);
+        }
+
+        // The pages of a file, which any program may have mapped.
+        var shared = piece.File is { } file ? new FileMapping(file, piece.Address, piece.Length) : piece.Mapping;
+        foreach (var program in all)
+        {
+            if (shared is not null && program.Memory is { } own && own.Find(shared) is { } address)
+            {
+                return (own, address);
+            }
+        }
+
+        return null;
     }
 
     // Of a program that has ended, the pages of files are left: another program that maps them has them too.

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using IommuFd.GrainInterfaces.Security;
 using IommuFd.GrainInterfaces.Wire;
 using IommuFd.Silo.Gateway.Descriptors;
+using IommuFd.Silo.Gateway.Devices;
 using IommuFd.Silo.Gateway.Remote;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
@@ -47,6 +48,9 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
             builder.Services.AddHostedService(services => services.GetRequiredService<GatewayServer>());
         }
 
+        // Behind the claim of the socket, beside which its files are.
+        var devices = new GatewayDevices(settings);
+        builder.Services.AddSingleton(_ => devices);
         if (settings.HasPort)
         {
             RemoteServer.AddTo(builder, settings);

@@ -55,6 +55,12 @@ public sealed class GatewaySettings : IValidatableObject
     /// </summary>
     public string? SecretPath { get; set; }
 
+    /// <summary>
+    /// The devices that the silo emulates for programs by the Unix socket, each as <c>KIND[,key=value...]</c>: <c>nvme,file=disk.img</c>, <c>dma-test,bdf=0000:02:00.0,width=39</c>.
+    /// None by default.
+    /// </summary>
+    public List<string> Devices { get; } = [];
+
     /// <summary>The most connections of one identity: each open descriptor is one, and each thread that issues ioctls has another. 4096 by default.</summary>
     [Range(1, 1_000_000)]
     public int MaxConnections { get; set; } = 4096;

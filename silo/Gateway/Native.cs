@@ -37,6 +37,22 @@ internal static partial class Native
     [LibraryImport("libc", EntryPoint = "process_vm_writev", SetLastError = true)]
     public static unsafe partial nint WriteProcess(int process, Vector* local, nuint localCount, Vector* remote, nuint remoteCount, nuint flags);
 
+    /// <summary><c>pidfd_open</c>.</summary>
+    public static nint OpenProcess(int process, uint flags) => SystemCall(434, process, (nint)flags, 0);
+
+    /// <summary><c>pidfd_getfd</c>.</summary>
+    public static nint CopyDescriptor(SafeFileHandle process, int fileDescriptor, uint flags) => SystemCall(438, process.DangerousGetHandle(), fileDescriptor, (nint)flags);
+
+    [LibraryImport("libc", EntryPoint = "read", SetLastError = true)]
+    public static unsafe partial nint Read(SafeFileHandle file, void* bytes, nint count);
+
+    [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
+    public static unsafe partial nint Write(SafeFileHandle file, void* bytes, nint count);
+
+    // libc has functions for these only since a short time.
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static partial nint SystemCall(nint number, nint one, nint two, nint three);
+
     [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
     public static unsafe partial int Poll(PollRequest* requests, uint count, int milliseconds);
 

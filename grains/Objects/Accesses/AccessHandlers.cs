@@ -1,6 +1,5 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
-using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;

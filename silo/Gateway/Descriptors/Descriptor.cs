@@ -39,7 +39,14 @@ internal sealed class Descriptor : IAsyncDisposable
     public IommuFile? File => _opened.File;
 
     /// <summary>What it is, as RESOLVE answers.</summary>
-    public byte Kind => File?.Target.Type switch { null => 1, ObjectType.FaultQueue => 2, ObjectType.Access => 3, _ => 4 };
+    public byte Kind => (Leads.Device is null, File?.Target.Type) switch
+    {
+        (false, _) => 5,
+        (_, null) => 1,
+        (_, ObjectType.FaultQueue) => 2,
+        (_, ObjectType.Access) => 3,
+        _ => 4,
+    };
 
     /// <summary>Whether it can be read.</summary>
     public bool IsQueue => File is { Target.Type: not ObjectType.Access };

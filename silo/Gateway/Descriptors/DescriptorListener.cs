@@ -97,7 +97,7 @@ internal sealed class DescriptorListener : IDisposable
         }
         catch (TimeoutException)
         {
-            throw FrameException.Malformed($"not HELLO and then OPEN, CLAIM or RESUME within {_contexts.Settings.HelloPatience.TotalSeconds} s");
+            throw FrameException.Malformed($"not HELLO and then OPEN, CLAIM, RESUME or OPEN DEVICE within {_contexts.Settings.HelloPatience.TotalSeconds} s");
         }
     }
 
@@ -133,7 +133,9 @@ internal sealed class DescriptorListener : IDisposable
         writer.UInt32((uint)words.Length);
         writer.Name(descriptor?.Ticket ?? default);
         writer.Byte(descriptor?.Kind ?? 0);
-        writer.Reserved(7);
+        writer.Reserved(1);
+        writer.UInt16(descriptor?.Leads.Number ?? 0);
+        writer.Reserved(4);
         writer.Bytes(resumption);
         writer.Bytes(words);
         writer.Finish(at);
@@ -158,6 +160,11 @@ internal sealed class DescriptorListener : IDisposable
                 return (new Descriptor(socket, await _contexts.Files.ResumeAsync(socket.Peer, program, resumption), identity), Errno.None, null);
             }
 
+            if (first.Device is { } device)
+            {
+                return (new Descriptor(socket, _contexts.Files.OpenDevice(socket.Peer, program, device), identity), Errno.None, null);
+            }
+
             await _contexts.SettleAsync();
             return (new Descriptor(socket, await _contexts.Files.OpenAsync(socket.Peer, program, first.Mode), identity), Errno.None, null);
         }
@@ -171,9 +178,11 @@ internal sealed class DescriptorListener : IDisposable
         }
     }
 
-    /// <summary>OPEN, CLAIM or RESUME.</summary>
-    private readonly record struct Opening(FrameKind Kind, uint Tag, ContextMode? Mode = null, Guid Claim = default, byte[]? Resumption = null)
+    /// <summary>OPEN, CLAIM, RESUME or OPEN DEVICE.</summary>
+    private readonly record struct Opening(FrameKind Kind, uint Tag, ContextMode? Mode = null, Guid Claim = default, byte[]? Resumption = null, string? Device = null)
     {
+        private const int MaxDeviceName = 64;
+
         public static Opening Read(FrameKind kind, uint tag, ReadOnlySpan<byte> body)
         {
             var reader = new FrameReader(body);
@@ -192,13 +201,19 @@ internal sealed class DescriptorListener : IDisposable
                     var resumption = reader.Bytes(HandleSeal.ResumptionBytes);
                     reader.End();
                     return new Opening(kind, tag, Resumption: resumption);
+                case FrameKind.OpenDevice:
+                    var length = reader.ShortLength(MaxDeviceName);
+                    reader.Reserved(6);
+                    var device = reader.Text(length);
+                    reader.End();
+                    return new Opening(kind, tag, Device: device);
                 default:
-                    throw FrameException.Malformed($"a descriptor begins with OPEN, CLAIM or RESUME, not with 0x{(byte)kind:X2}");
+                    throw FrameException.Malformed($"a descriptor begins with OPEN, CLAIM, RESUME or OPEN DEVICE, not with 0x{(byte)kind:X2}");
             }
         }
     }
 
-    /// <summary>What a descriptor says, in order: HELLO, then OPEN, CLAIM or RESUME, and proofs.</summary>
+    /// <summary>What a descriptor says, in order: HELLO, then OPEN, CLAIM, RESUME or OPEN DEVICE, and proofs.</summary>
     private sealed class Greeting(TaskCompletionSource<(Hello Hello, Opening Opening)> opening, Welcome welcome, DescriptorSocket socket)
     {
         private Hello? _hello;

@@ -1,4 +1,6 @@
 using IommuFd.Client;
+using IommuFd.Devices;
+using IommuFd.Devices.Vfio;
 using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Silo.Gateway.Descriptors;
@@ -13,6 +15,21 @@ internal sealed class OpenedContext(ContextHandle handle, bool isDurable)
 
     /// <summary>Whether it outlives its silo, and so can be resumed.</summary>
     public bool IsDurable => isDurable;
+
+    /// <summary>Orders the accesses of devices to what the context maps; null while it has had no device.</summary>
+    public DmaFence? FenceIfAny { get; private set; }
+
+    /// <summary>The same, for a device that is being bound.</summary>
+    public DmaFence Fence
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return FenceIfAny ??= new DmaFence();
+            }
+        }
+    }
 
     /// <summary>The context's own file; null where only files that its ioctls have opened are left.</summary>
     public IommuContext? Context { get; set; }
@@ -38,7 +55,7 @@ internal sealed class OpenedContext(ContextHandle handle, bool isDurable)
 }
 
 /// <summary>
-/// What descriptors lead to: a context's own file, or one that an ioctl has opened. There is one descriptor, whose copies the kernel counts; after a gateway's
+/// What descriptors lead to: a context's own file, one that an ioctl has opened, or a device's. There is one descriptor, whose copies the kernel counts; after a gateway's
 /// restart there is one for each copy that was resumed.
 /// </summary>
 /// <param name="opened">The context.</param>
@@ -54,6 +71,12 @@ internal sealed class OpenedFile(OpenedContext opened, IommuFile? file, Descript
     public OpenedContext Opened => opened;
 
     public IommuFile? File => file;
+
+    /// <summary>The file of an emulated device; null for another one.</summary>
+    public VfioDeviceFile? Device { get; init; }
+
+    /// <summary>Of a device, the N of its <c>vfioN</c>.</summary>
+    public int Number { get; init; }
 
     public DescriptorName? Name => name;
 
@@ -94,5 +117,5 @@ internal sealed class OpenedFile(OpenedContext opened, IommuFile? file, Descript
         }
     }
 
-    public ValueTask DisposeAsync() => file is null ? opened.Context!.DisposeAsync() : file.DisposeAsync();
+    public ValueTask DisposeAsync() => Device?.DisposeAsync() ?? file?.DisposeAsync() ?? opened.Context!.DisposeAsync();
 }

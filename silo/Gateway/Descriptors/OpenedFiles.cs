@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
+using IommuFd.Silo.Gateway.Devices;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
@@ -11,7 +12,7 @@ namespace IommuFd.Silo.Gateway.Descriptors;
 // then, and one that a process has closed may have copies that are still to be resumed.
 
 /// <summary>What the gateway's descriptors lead to.</summary>
-internal sealed class OpenedFiles(IommufdClient client, HandleSeal seal, GatewaySettings settings, ILogger logger) : IDisposable
+internal sealed class OpenedFiles(IommufdClient client, HandleSeal seal, GatewaySettings settings, GatewayDevices devices, ILogger logger) : IDisposable
 {
     private readonly long _started = Stopwatch.GetTimestamp();
     private readonly Quota _open = new(settings.MaxContexts, "open contexts");
@@ -28,6 +29,19 @@ internal sealed class OpenedFiles(IommufdClient client, HandleSeal seal, Gateway
         logger.ContextOpened(program, peer.Identity, context.Handle.Key.Tag);
         return Joined(Added(OwnFile(context, peer.Identity)));
     }
+
+    /// <summary>Opens a file of an emulated device. It counts one descriptor.</summary>
+    /// <exception cref="IommufdException">ENOENT: there is no such device.</exception>
+    public OpenedFile OpenDevice(GatewayPeer peer, string program, string name)
+    {
+        var (device, number) = devices.Find(name) ?? throw new IommufdException("open", Errno.ENOENT, null);
+        logger.DeviceOpened(program, peer.Identity, device.Address.ToString());
+        return Joined(new OpenedFile(new OpenedContext(default, isDurable: false), null, null, peer.Identity) { Device = device.Open(), Number = number });
+    }
+
+    /// <summary>Takes a driver's reference to a context.</summary>
+    /// <exception cref="IommufdException">EBADF if it is closed.</exception>
+    public Task<IommuDriver> GetDriverAsync(OpenedContext opened, string driver, CancellationToken cancellationToken) => client.GetDriverAsync(opened.Handle, driver, cancellationToken);
 
     /// <summary>Takes a file that an ioctl has opened. It counts one descriptor.</summary>
     public OpenedFile Take(OpenedContext opened, IommuFile file, string owner)
@@ -151,6 +165,11 @@ internal sealed class OpenedFiles(IommufdClient client, HandleSeal seal, Gateway
         }
 
         await file.DisposeAsync();
+        if (file.Device is not null)
+        {
+            return;
+        }
+
         if (file.File is null)
         {
             _open.Leave(file.Owner);

@@ -49,7 +49,7 @@ public sealed class DmaTests(DeviceCluster cluster) : DeviceContext(cluster)
         Assert.True(readOnly.Span.IndexOfAnyExcept((byte)0) < 0, "a mapping for reading is not written");
         var state = await StateAsync<DeviceState>(bench.Device.Id);
         Assert.Equal((3UL, new DmaFault(Errno.EINVAL, Base, true, 0)), (state.DmaFaults, state.LastDmaFault));
-        var shown = (await Context.InspectAsync()).Objects.Single(item => item.Object.Id == bench.Device.Id);
+        var shown = (await Context.InspectAsync(withState: true)).Objects.Single(item => item.Object.Id == bench.Device.Id);
         Assert.Contains("3 refused DMA", shown.Summary, StringComparison.Ordinal);
     }
 

@@ -1,7 +1,9 @@
+using System.Threading.Channels;
 using IommuFd.Client;
 using IommuFd.Devices;
 using IommuFd.Devices.Pci;
 using IommuFd.Devices.Vfio;
+using IommuFd.TestSupport;
 using IommuFd.Uapi;
 
 namespace IommuFd.UnitTests.Devices.Support;
@@ -56,7 +58,7 @@ internal sealed class TestProgram(IommufdClient client) : IVfioFiles
 /// <summary>Counts its signals, and lets a test wait for the next.</summary>
 internal sealed class TestInterrupt : IInterrupt, IUnmaskSource
 {
-    private readonly SemaphoreSlim _signals = new(0);
+    private readonly Channel<int> _signals = Channel.CreateUnbounded<int>();
     private Action? _watched;
     private int _count;
 
@@ -64,8 +66,7 @@ internal sealed class TestInterrupt : IInterrupt, IUnmaskSource
 
     public void Signal()
     {
-        Interlocked.Increment(ref _count);
-        _signals.Release();
+        _signals.Writer.TryWrite(Interlocked.Increment(ref _count));
         _watched?.Invoke();
     }
 
@@ -73,9 +74,13 @@ internal sealed class TestInterrupt : IInterrupt, IUnmaskSource
 
     public async Task WaitAsync(string what)
     {
-        if (!await _signals.WaitAsync(TimeSpan.FromSeconds(30)))
+        try
         {
-            Assert.Fail($"No interrupt in half a minute: {what}.");
+            await _signals.Reader.ReadAsync().AsTask().WaitAsync(Eventually.Limit);
+        }
+        catch (TimeoutException)
+        {
+            Assert.Fail($"No interrupt in {Eventually.Limit}: {what}.");
         }
     }
 }
