@@ -142,6 +142,10 @@ static void start(void)
     set_address(ACQ, page(ADMIN_COMPLETION));
     set_register(CC, 4 << 20 | 6 << 16 | 1);
     await_ready(1);
+}
+
+static void create_queues(void)
+{
     queue_begin(&io, 1, IO_SUBMISSION, IO_COMPLETION);
     execute(&admin, &(struct command){.opcode = CREATE_COMPLETION, .pages = {page(IO_COMPLETION)}, .words10 = {(ENTRIES - 1) << 16 | 1, 1 << 16 | 3}},
             "the creation of a completion queue");
@@ -230,6 +234,7 @@ static void reset(bool by_vfio)
     start();
     identify();
     expect_no_completion();
+    create_queues();
     expect_read(0);
 }
 
@@ -258,6 +263,7 @@ int main(void)
     EXPECT(get_register(VS), 0x10400, "the version");
     start();
     identify();
+    create_queues();
     write_and_read();
     reset(false);
     reset(true);
