@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
 using IommuFd.Silo.Gateway.Descriptors;
+using IommuFd.Silo.Gateway.Recording;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
@@ -18,7 +19,8 @@ namespace IommuFd.Silo.Gateway;
 /// <summary>The silo's door for programs outside .NET (docs/protocol.md).</summary>
 internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings settings, GatewaySocket socket, HandleSeal seal) : IHostedService, IAsyncDisposable
 {
-    private readonly GatewayContexts _contexts = new(silo.GetRequiredService<IGrainFactory>(), settings, seal, silo.GetRequiredService<ILogger<GatewayContexts>>());
+    private readonly GatewayContexts _contexts = new(
+        silo.GetRequiredService<IGrainFactory>(), settings, seal, silo.GetService<ProgramRecording>(), silo.GetRequiredService<ILogger<GatewayContexts>>());
     private readonly ILogger _logger = silo.GetRequiredService<ILogger<GatewayServer>>();
     private readonly ConcurrentDictionary<FrameOutput, byte> _outputs = new();
     private readonly ulong _instance = BitConverter.ToUInt64(ContextHandle.NewRandom().Value.ToByteArray());
