@@ -49,6 +49,9 @@ internal sealed class TraceMemory
     /// <summary>An address where nothing is, aligned as another one.</summary>
     public static ulong MissingAddress(ulong address) => HoleAddress + (address & 0xFFFF_FFFF);
 
+    /// <summary>An offset behind the end of the file that is DATA, aligned as another one.</summary>
+    public static ulong MissingOffset(ulong offset) => offset >= DataBytes ? offset : DataBytes + offset;
+
     /// <summary>Bytes of the memory of the arguments, with room for a buffer at any offset in a page.</summary>
     public static int ArgsBytesFor(int bufferBytes) => (BufferOffset + 0x1000 + bufferBytes + ArgsBytes - 1) / ArgsBytes * ArgsBytes;
 

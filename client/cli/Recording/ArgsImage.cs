@@ -12,6 +12,8 @@ internal sealed class ArgsImage(int bytes)
     private readonly byte[] _before = new byte[bytes];
     private readonly byte[] _after = new byte[bytes];
     private readonly List<(int Offset, int Size, ulong From, ulong To)> _fields = [];
+
+    // Those that are not there are at the end, where nothing can be written.
     private readonly List<(UserBuffer Buffer, int Offset)> _buffers = [];
     private int _argumentEnd;
     private int _cursor;
@@ -62,11 +64,13 @@ internal sealed class ArgsImage(int bytes)
     {
         if (buffer.Address == 0 || buffer.Length > ulong.MaxValue - buffer.Address)
         {
+            _buffers.Add((buffer, bytes));
             return;
         }
 
         if (accessible == 0)
         {
+            _buffers.Add((buffer, bytes));
             Replace(pointer, sizeof(ulong), TraceMemory.MissingAddress(buffer.Address));
             return;
         }
@@ -89,10 +93,10 @@ internal sealed class ArgsImage(int bytes)
 
     /// <summary>Does to the memory what the answer does.</summary>
     /// <param name="reply">The answer.</param>
-    /// <param name="copied">What its copy writes to the buffer; empty for nothing.</param>
+    /// <param name="copied">What a copy that is a part of it writes, and where.</param>
     /// <param name="file">The descriptor of the file that the ioctl has opened.</param>
     /// <exception cref="CliException">It writes where no buffer is.</exception>
-    public void Apply(IoctlReply reply, ReadOnlySpan<byte> copied, int file)
+    public void Apply(IoctlReply reply, (ulong Address, byte[] Bytes) copied, int file)
     {
         _before.CopyTo(_after, 0);
         if (reply.Argument is { } argument)
@@ -112,9 +116,9 @@ internal sealed class ArgsImage(int bytes)
             Write(write);
         }
 
-        if (!copied.IsEmpty)
+        if (copied.Bytes is { Length: > 0 } content)
         {
-            copied.CopyTo(_after.AsSpan(OffsetOf(reply.Copy!.Buffer)));
+            Write(new UserBufferWrite(copied.Address, content));
         }
 
         if (reply.File is { } opened)
@@ -159,9 +163,9 @@ internal sealed class ArgsImage(int bytes)
     {
         foreach (var (buffer, offset) in _buffers)
         {
-            if (address >= buffer.Address && address - buffer.Address < Math.Min(buffer.Length, (ulong)(bytes - offset)))
+            if (address >= buffer.Address && address - buffer.Address < buffer.Length)
             {
-                return offset + (int)(address - buffer.Address);
+                return (int)Math.Min((ulong)bytes, (ulong)offset + (address - buffer.Address));
             }
         }
 

@@ -109,7 +109,7 @@ internal sealed class TraceMaker
     private TraceStep StepOf(ProgramIoctl call)
     {
         var (request, reply, descriptor) = (call.Request, call.Reply, IoctlTable.Find(call.Request.Command));
-        var step = new TraceStep { Fd = _contexts[call.Context], Command = request.Command, Errno = (int)reply.Errno, ReturnValue = reply.Errno == Errno.None ? reply.ReturnValue : 0 };
+        var step = new TraceStep { Fd = _contexts[call.Context], Command = request.Command, Errno = (int)call.Errno, ReturnValue = call.Errno == Errno.None ? reply.ReturnValue : 0 };
         if (descriptor?.Argument == IoctlArgument.Integer)
         {
             return step with { Argument = UapiStruct.Read<ulong>(request.Argument) };
@@ -127,7 +127,7 @@ internal sealed class TraceMaker
             _files.Add(target, file);
         }
 
-        _args.Apply(reply, reply.Copy is { IsWrite: false } ? call.Copied : default, file);
+        _args.Apply(reply, call.Copy is { IsWrite: false } read ? (read.Buffer, call.Copied ?? []) : default, file);
         return step with
         {
             Input = Convert.ToHexStringLower(_args.Input),
@@ -151,7 +151,7 @@ internal sealed class TraceMaker
                 continue;
             }
 
-            var isCopied = call.Reply.Copy is { IsWrite: true };
+            var isCopied = call.Copy is { IsWrite: true };
             var accessible = known.Access == UserBufferAccess.In || isCopied ? buffer.ReadableBytes
                 : known.Access == UserBufferAccess.Out ? buffer.WritableBytes
                 : Math.Min(buffer.ReadableBytes, buffer.WritableBytes);
@@ -182,7 +182,7 @@ internal sealed class TraceMaker
         if (memory.Kind != NamedMemoryKind.Nowhere)
         {
             _args.Replace(
-                MapFileStart, sizeof(ulong), memory.Kind == NamedMemoryKind.Missing ? TraceMemory.DataBytes + (memory.Start & 0xFFF) : _plan.AddressOf(memory) - TraceMemory.DataAddress);
+                MapFileStart, sizeof(ulong), memory.Kind == NamedMemoryKind.Missing ? TraceMemory.MissingOffset(memory.Start) : _plan.AddressOf(memory) - TraceMemory.DataAddress);
         }
     }
 

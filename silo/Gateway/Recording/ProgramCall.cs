@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
 
 namespace IommuFd.Silo.Gateway.Recording;
 
@@ -13,8 +14,13 @@ internal sealed record ProgramOpen(ContextKey Context) : ProgramCall;
 /// <param name="Context">The context on whose descriptor it was issued.</param>
 /// <param name="Request">The ioctl, with what it read of the program's memory.</param>
 /// <param name="Reply">Its answer.</param>
-/// <param name="Copied">The bytes that <see cref="IoctlReply.Copy"/> copies; null for none.</param>
-internal sealed record ProgramIoctl(ContextKey Context, IoctlRequest Request, IoctlReply Reply, byte[]? Copied) : ProgramCall;
+/// <param name="Copy">The copy that is a part of it; null for none.</param>
+/// <param name="Copied">The bytes that are copied; null for none, or where they can't be read, as the program can't.</param>
+internal sealed record ProgramIoctl(ContextKey Context, IoctlRequest Request, IoctlReply Reply, UserCopy? Copy, byte[]? Copied) : ProgramCall
+{
+    /// <summary>What the program gets.</summary>
+    public Errno Errno => Copy is not null && Copied is null && Reply.Errno == Errno.None ? Errno.EFAULT : Reply.Errno;
+}
 
 /// <summary>A read or a write of a file that an ioctl has opened.</summary>
 /// <param name="File">What the file leads to.</param>

@@ -1,5 +1,4 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Uapi;
 
 namespace IommuFd.Silo.Gateway.Recording;
 
@@ -60,19 +59,14 @@ internal sealed class ProgramRecording
     /// <param name="read">Reads the bytes that are copied; null where they can't be read.</param>
     public void Ioctl(ContextKey context, IoctlRequest request, IoctlReply reply, UserCopy? copy, Func<UserCopy, byte[]?> read)
     {
-        var copied = copy is null || reply.Errno != Errno.None ? null : read(copy);
-        if (copied is null && copy is not null && reply.Errno == Errno.None)
-        {
-            Miss($"{IoctlText.Name(request.Command)} copies memory that can't be looked into");
-        }
-
+        var copied = copy is null ? null : read(copy);
         if (reply.Diagnostic?.Reason == DiagnosticReason.FaultInjected)
         {
             Miss($"{IoctlText.Name(request.Command)} was made to fail, which a trace can't tell a replay");
         }
 
         var buffers = (request.Buffers ?? []).Sum(buffer => (long)buffer.Content.Length) + (reply.Buffers ?? []).Sum(write => (long)write.Content.Length);
-        Add(new ProgramIoctl(context, request, reply, copied), request.Argument.Length + (reply.Argument?.Length ?? 0) + buffers + (copied?.Length ?? 0));
+        Add(new ProgramIoctl(context, request, reply, copy, copied), request.Argument.Length + (reply.Argument?.Length ?? 0) + buffers + (copied?.Length ?? 0));
     }
 
     /// <summary>Notes a read or a write of a file.</summary>
