@@ -12,9 +12,10 @@ namespace IommuFd.Silo.Gateway;
 /// <param name="grains">Finds the service's grains.</param>
 /// <param name="settings">The gateway's settings.</param>
 /// <param name="seal">Makes handles and keys of each other.</param>
+/// <param name="holders">Which processes have which descriptors.</param>
 /// <param name="recording">What programs do is noted here; null for nowhere.</param>
 /// <param name="logger">The log.</param>
-internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings settings, HandleSeal seal, ProgramRecording? recording, ILogger<GatewayContexts> logger)
+internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings settings, HandleSeal seal, DescriptorHolders holders, ProgramRecording? recording, ILogger<GatewayContexts> logger)
 {
     private static readonly TimeSpan ClaimPatience = TimeSpan.FromSeconds(10);
 
@@ -29,6 +30,9 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
 
     /// <summary>What descriptors lead to.</summary>
     public OpenedFiles Files { get; } = new(new IommufdClient(grains), seal, settings, logger);
+
+    /// <summary>Which processes have which descriptors.</summary>
+    public DescriptorHolders Holders => holders;
 
     /// <summary>What programs do is noted here; null for nowhere.</summary>
     public ProgramRecording? Recording => recording;
@@ -84,6 +88,7 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     public async Task RemoveAsync(Descriptor descriptor)
     {
         descriptor.Opened.Remove(descriptor);
+        holders.Remove(descriptor);
         await descriptor.DisposeAsync();
         await CloseAsync(descriptor);
         _descriptors.TryRemove(descriptor.Ticket, out _);

@@ -50,7 +50,7 @@ internal sealed class GatewayProgram(GrainId observer, long number, int process)
     }
 
     /// <summary>When a process began, which tells it from a later one with its number; null for one that has ended, even if nobody has waited for it yet.</summary>
-    private static string? LifeOf(int process)
+    internal static string? LifeOf(int process)
     {
         const int State = 0, Start = 19;
         try

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
+using IommuFd.Grains.Monitoring;
 using IommuFd.Silo.Gateway.Descriptors;
 using IommuFd.Silo.Gateway.Recording;
 using Microsoft.AspNetCore.Builder;
@@ -20,7 +21,7 @@ namespace IommuFd.Silo.Gateway;
 internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings settings, GatewaySocket socket, HandleSeal seal) : IHostedService, IAsyncDisposable
 {
     private readonly GatewayContexts _contexts = new(
-        silo.GetRequiredService<IGrainFactory>(), settings, seal, silo.GetService<ProgramRecording>(), silo.GetRequiredService<ILogger<GatewayContexts>>());
+        silo.GetRequiredService<IGrainFactory>(), settings, seal, silo.GetRequiredService<DescriptorHolders>(), silo.GetService<ProgramRecording>(), silo.GetRequiredService<ILogger<GatewayContexts>>());
     private readonly ILogger _logger = silo.GetRequiredService<ILogger<GatewayServer>>();
     private readonly ConcurrentDictionary<FrameOutput, byte> _outputs = new();
     private readonly ulong _instance = BitConverter.ToUInt64(ContextHandle.NewRandom().Value.ToByteArray());
@@ -41,6 +42,8 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         builder.Services.AddSingleton(settings);
         builder.Services.AddSingleton(_ => socket);
         builder.Services.AddSingleton(new HandleSeal(secret ?? RandomNumberGenerator.GetBytes(32)));
+        builder.Services.AddSingleton<DescriptorHolders>();
+        builder.Services.AddSingleton<IProgramDirectory>(services => services.GetRequiredService<DescriptorHolders>());
         builder.Services.AddSingleton<GatewayServer>();
         builder.Services.AddHostedService(services => services.GetRequiredService<GatewayServer>());
     }
