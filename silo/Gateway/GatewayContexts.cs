@@ -3,7 +3,6 @@ using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Gateway.Descriptors;
 using IommuFd.Silo.Gateway.Recording;
-using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo.Gateway;
