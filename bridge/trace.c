@@ -84,11 +84,12 @@ void trace_end(struct trace *trace, long result, int error)
         uint32_t module_bytes;
         uint64_t cookie, caller;
         uint32_t in_bytes, out_bytes, text_bytes, reserved;
+        uint64_t argument;
     } record = {
         .kind = trace->kind, .process = (uint32_t)program_process(), .thread = (uint32_t)program_thread(), .error = error,
         .start = trace->start, .duration = now_ns() - trace->start, .fd = trace->fd, .command = trace->command,
         .result = (int32_t)result, .cookie = trace->cookie, .caller = trace->caller,
-        .in_bytes = trace->in_bytes, .text_bytes = trace_text_length,
+        .in_bytes = trace->in_bytes, .text_bytes = trace_text_length, .argument = trace->kind == TRACE_IOCTL ? trace->argument : 0,
     };
     uint8_t out[TRACE_BYTES];
     char module[PAGE];

@@ -59,14 +59,14 @@ internal static class TopView
     {
         var seconds = before is null ? 0 : TimeProvider.System.GetElapsedTime(before.TimeStamp, now.TimeStamp).TotalSeconds;
         var earlier = before?.Contexts.Contexts.ToDictionary(context => (context.Tag, context.Silo), context => context.Ioctls) ?? [];
-        var table = Table("context", "opener", "silo", "objects", "ioctls/s", "ioctls");
+        var table = Table("context", "opener", "programs", "silo", "objects", "ioctls/s", "ioctls");
         var rows = now.Contexts.Contexts
             .Select(context => (Context: context, Rate: seconds > 0 && earlier.TryGetValue((context.Tag, context.Silo), out var count) ? (context.Ioctls - count) / seconds : (double?)null))
             .OrderByDescending(row => row.Rate ?? 0).ThenByDescending(row => row.Context.Ioctls).Take(ShownContexts);
         foreach (var (context, rate) in rows)
         {
             table.AddRow(
-                $"{context.Tag}", Markup.Escape(context.Opener), Markup.Escape(Format.Endpoint(context.Silo)), Format.Count(context.Objects),
+                $"{context.Tag}", Markup.Escape(context.Opener), Markup.Escape(Format.Programs(context.Programs)), Markup.Escape(Format.Endpoint(context.Silo)), Format.Count(context.Objects),
                 rate is { } perSecond ? $"{perSecond:N0}" : Format.Missing, Format.Count(context.Ioctls));
         }
 

@@ -21,6 +21,10 @@ internal static class Format
     /// <summary>A count of something: <c>1 area</c>, <c>2 areas</c>, <c>3 accesses</c>.</summary>
     public static string Count(long count, string noun) => $"{Count(count)} {noun}{(count == 1 ? "" : noun.EndsWith('s') ? "es" : "s")}";
 
+    /// <summary>The programs of a context with their descriptors: <c>qemu[4711]: 2, vfio-user[4712]: 1</c>; <see cref="Missing"/> for none.</summary>
+    public static string Programs(IReadOnlyCollection<ProgramSummary> programs)
+        => programs.Count == 0 ? Missing : string.Join(", ", programs.Select(program => string.Create(CultureInfo.InvariantCulture, $"{program.Name}[{program.Process}]: {program.Descriptors}")));
+
     /// <summary>A count in three digits and a unit: <c>12.4 k</c>.</summary>
     public static string ShortCount(double count)
     {

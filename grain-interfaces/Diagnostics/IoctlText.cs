@@ -24,7 +24,7 @@ public static class IoctlText
         }
 
         var text = new StringBuilder("{");
-        foreach (var field in descriptor.Fields)
+        foreach (var field in descriptor.FieldsIn(argument))
         {
             if (field.Offset + field.Size > argument.Length)
             {
@@ -37,7 +37,7 @@ public static class IoctlText
                 continue;
             }
 
-            text.Append(text.Length > 1 ? ", " : "").Append(field.Name).Append('=').Append(Number(field, value));
+            text.Append(text.Length > 1 ? ", " : "").Append(field.Path).Append('=').Append(Number(descriptor, field, value));
         }
 
         if (argument.Length > descriptor.Size)
@@ -56,11 +56,16 @@ public static class IoctlText
     public static string Changes(uint command, ReadOnlySpan<byte> before, ReadOnlySpan<byte> after)
     {
         var text = new StringBuilder();
-        foreach (var field in IoctlTable.Find(command)?.Fields ?? [])
+        if (IoctlTable.Find(command) is not { } descriptor)
+        {
+            return "";
+        }
+
+        foreach (var field in descriptor.FieldsIn(before))
         {
             if (field.Offset + field.Size <= Math.Min(before.Length, after.Length) && field.Read(before) != field.Read(after))
             {
-                text.Append(text.Length > 0 ? ", " : "").Append(field.Name).Append('=').Append(Number(field, field.Read(after)));
+                text.Append(text.Length > 0 ? ", " : "").Append(field.Path).Append('=').Append(Number(descriptor, field, field.Read(after)));
             }
         }
 
@@ -80,8 +85,12 @@ public static class IoctlText
         return $"{Name(ioctl.Command)} {Decode(ioctl.Command, ioctl.Argument)} = {outcome}{time}";
     }
 
-    private static string Number(UapiField field, ulong value)
-        => field.IsSigned ? ((int)value).ToString(CultureInfo.InvariantCulture)
-            : field.Size == 8 && value > 0xFFFF || field.Name == "flags" ? $"0x{value:X}"
+    private static string Number(IoctlDescriptor descriptor, UapiField field, ulong value)
+        => descriptor.Command == IommuCommand.TestCmd && field.Name == "op" && Enum.IsDefined((IommuTestOp)value) ? OpName((IommuTestOp)value)
+            : field.IsSigned ? ((int)value).ToString(CultureInfo.InvariantCulture)
+            : field.Size == 8 && value > 0xFFFF || field.Name.EndsWith("flags", StringComparison.Ordinal) ? $"0x{value:X}"
             : value.ToString(CultureInfo.InvariantCulture);
+
+    // MdCheckMap is MD_CHECK_MAP, what stands behind IOMMU_TEST_OP_.
+    private static string OpName(IommuTestOp op) => string.Concat(op.ToString().Select((letter, i) => i > 0 && char.IsUpper(letter) ? $"_{letter}" : char.ToUpperInvariant(letter).ToString()));
 }

@@ -126,6 +126,13 @@ public sealed record ContextQuery(
     public const int MaxLimit = 200;
 }
 
+/// <summary>A program that has descriptors of a context.</summary>
+/// <param name="Process">Its process id, on the machine of the silo that it is connected to.</param>
+/// <param name="Name">Its process's name, without control characters.</param>
+/// <param name="Descriptors">How many it has: of the context itself, and of files that ioctls opened. Copies of one count once.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.ProgramSummary")]
+public sealed record ProgramSummary([property: Id(0)] int Process, [property: Id(1)] string Name, [property: Id(2)] int Descriptors);
+
 /// <summary>A context in a list.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.ContextSummary")]
 public sealed record ContextSummary
@@ -165,6 +172,13 @@ public sealed record ContextSummary
     /// <summary>The time left of the lease that expires first unless renewed; null if leases don't expire.</summary>
     [Id(9)]
     public TimeSpan? Lease { get; init; }
+
+    /// <summary>The programs that have descriptors of it, at most <see cref="MaxPrograms"/>, those with the most first. Clients that use the SDK have none.</summary>
+    [Id(10)]
+    public ProgramSummary[] Programs { get; init; } = [];
+
+    /// <summary>How many programs of one context are listed.</summary>
+    public const int MaxPrograms = 16;
 }
 
 /// <summary>A page of contexts.</summary>

@@ -17,6 +17,12 @@ namespace IommuFd.Uapi;
 /// <param name="IsSigned">Whether the field is a signed number.</param>
 public sealed record UapiField(string Name, int Offset, int Size, bool IsSigned)
 {
+    /// <summary>The kernel's name of the union's member that the field is a part of; empty for a field of the argument itself.</summary>
+    public string Member { get; init; } = "";
+
+    /// <summary>The field's name as C writes it: with the member before it.</summary>
+    public string Path => Member.Length == 0 ? Name : $"{Member}.{Name}";
+
     /// <summary>Whether the field is reserved and must be zero.</summary>
     public bool IsReserved => Name.StartsWith("__", StringComparison.Ordinal);
 
@@ -76,6 +82,11 @@ public sealed class IoctlDescriptor
     /// <summary>The argument's fields, in order of their offsets. Fields of unions are not listed.</summary>
     public IReadOnlyList<UapiField> Fields { get; }
 
+    /// <summary>The fields of an argument, in order of their offsets, with those of the union's member that the argument uses.</summary>
+    /// <param name="argument">The argument. Bytes that it lacks are zero.</param>
+    /// <returns>The fields, also those behind the argument's bytes.</returns>
+    public IReadOnlyList<UapiField> FieldsIn(ReadOnlySpan<byte> argument) => Command == IommuCommand.TestCmd ? IommuTestFields.In(Fields, argument) : Fields;
+
     /// <summary>The caller's buffers that the argument points to.</summary>
     public IReadOnlyList<UserBufferDescriptor> Buffers { get; }
 
@@ -127,9 +138,10 @@ public sealed class IoctlDescriptor
     internal static IoctlDescriptor OfInteger(VfioCommand command, string name)
         => new((uint)command, name, sizeof(ulong), sizeof(ulong), [new UapiField("arg", 0, sizeof(ulong), IsSigned: false)], [], null, IoctlArgument.Integer);
 
-    private static UapiField[] FieldsOf<T>()
+    /// <summary>The fields of a struct that stands at an offset in the argument.</summary>
+    internal static UapiField[] FieldsOf<T>(int at = 0)
         where T : unmanaged
-        => [.. typeof(T).GetFields(BindingFlags.Public | BindingFlags.Instance).Where(field => field.FieldType.IsPrimitive).Select(field => Field<T>(field.Name))];
+        => [.. typeof(T).GetFields(BindingFlags.Public | BindingFlags.Instance).Where(field => field.FieldType.IsPrimitive).Select(field => Field<T>(field.Name, at))];
 
     private static int EndOf(UapiField[] fields, string last)
     {

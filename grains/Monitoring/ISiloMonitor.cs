@@ -19,6 +19,10 @@ internal interface ISiloMonitor : IGrainService
     /// <summary>The key of this silo's context with a tag; null if it has none.</summary>
     [Alias("Find")]
     Task<ContextKey?> FindAsync(SiloProof proof, ContextTag tag);
+
+    /// <summary>The programs of this silo's gateway that have descriptors of some contexts, on whatever silo these run.</summary>
+    [Alias("Programs")]
+    Task<ContextPrograms[]> ProgramsAsync(SiloProof proof, ContextTag[] contexts);
 }
 
 /// <summary>A silo's part of a page of contexts.</summary>

@@ -19,10 +19,22 @@ internal sealed class MonitorGrain(SiloMonitors monitors, TimeProvider time) : G
     public async Task<ContextPage> ListContextsAsync(ContextQuery query)
     {
         var answers = await monitors.AskAsync(monitors.Members, (monitor, proof) => monitor.ListContextsAsync(proof, query));
-        return ContextSelection.Merge(
+        var page = ContextSelection.Merge(
             query,
             [.. answers.Select(answer => answer.Answer).OfType<SiloContextPage>()],
             [.. answers.Where(answer => answer.Answer is null).Select(answer => answer.Silo.SiloAddress.ToString())]);
+        return page.Contexts.Length == 0 ? page : page with { Contexts = await WithProgramsAsync(page.Contexts) };
+    }
+
+    // A program is known to the silo that it is connected to, which need not be the context's.
+    private async Task<ContextSummary[]> WithProgramsAsync(ContextSummary[] contexts)
+    {
+        ContextTag[] tags = [.. contexts.Select(context => context.Tag)];
+        var answers = await monitors.AskAsync(monitors.Members, (monitor, proof) => monitor.ProgramsAsync(proof, tags));
+        var programs = answers.SelectMany(answer => answer.Answer ?? []).ToLookup(known => known.Context, known => known.Programs);
+        return [.. contexts.Select(context => programs.Contains(context.Tag)
+            ? context with { Programs = [.. programs[context.Tag].SelectMany(known => known).OrderByDescending(program => program.Descriptors).Take(ContextSummary.MaxPrograms)] }
+            : context)];
     }
 
     private static SiloOverview Show(ClusterMember member, SiloOverview? answer)

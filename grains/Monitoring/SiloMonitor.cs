@@ -9,7 +9,7 @@ namespace IommuFd.Grains.Monitoring;
 /// <inheritdoc cref="ISiloMonitor"/>
 internal sealed class SiloMonitor(
     GrainId id, Silo silo, ILoggerFactory loggers, ILocalSiloDetails details, IOptions<ContextOptions> options, SiloStatistics statistics, ContextDirectory directory,
-    TimeProvider time, SiloProofs proofs)
+    TimeProvider time, SiloProofs proofs, IEnumerable<IProgramDirectory> programs)
     : GrainService(id, silo, loggers), ISiloMonitor
 {
     private readonly string _address = details.SiloAddress.ToString();
@@ -20,6 +20,8 @@ internal sealed class SiloMonitor(
         => AnswerAsync(proof, () => ContextSelection.Select(directory, query, _address, options.Value.Lease, time), new SiloContextPage(0, []));
 
     public Task<ContextKey?> FindAsync(SiloProof proof, ContextTag tag) => AnswerAsync(proof, () => directory.Find(tag)?.Key, null);
+
+    public Task<ContextPrograms[]> ProgramsAsync(SiloProof proof, ContextTag[] contexts) => AnswerAsync<ContextPrograms[]>(proof, () => [.. programs.SelectMany(known => known.ProgramsOf(contexts))], []);
 
     private async Task<T> AnswerAsync<T>(SiloProof proof, Func<T> answer, T refusal)
         => await proofs.IsGenuineAsync(proof, ((IGrainContext)this).GrainId) ? answer() : refusal;

@@ -61,10 +61,10 @@ internal static class TestCommandHandler
 
     private static async ValueTask<IoctlReply> AddReservedAsync(IoctlScope scope, IommuTestCmd cmd)
     {
-        var (start, length) = (cmd.Fields[0], cmd.Fields[1]);
-        if (IoasChecks.AddReserved(start, length, out var range) is var errno && errno != Errno.None)
+        var reserved = cmd.Fields.As<IommuTestAddReserved>();
+        if (IoasChecks.AddReserved(reserved.Start, reserved.Length, out var range) is var errno && errno != Errno.None)
         {
-            return Failure.Reply(errno, length == 0 ? DiagnosticReason.EmptyRange : DiagnosticReason.RangeOverflow, start, length);
+            return Failure.Reply(errno, reserved.Length == 0 ? DiagnosticReason.EmptyRange : DiagnosticReason.RangeOverflow, reserved.Start, reserved.Length);
         }
 
         if (scope.Context.Objects.Find<IoasEntry>(cmd.Id) is not { } ioas)

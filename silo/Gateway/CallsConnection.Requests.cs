@@ -73,7 +73,7 @@ internal sealed partial class CallsConnection
             }
 
             List<Request> next = [waiting.Dequeue()];
-            while (next[0].GoesTogether && next.Count < MaxTogether && waiting.TryPeek(out var more) && more.GoesTogether)
+            while (contexts.Recording is null && next[0].GoesTogether && next.Count < MaxTogether && waiting.TryPeek(out var more) && more.GoesTogether)
             {
                 next.Add(waiting.Dequeue());
             }
@@ -82,7 +82,9 @@ internal sealed partial class CallsConnection
         }
     }
 
-    private Task AloneAsync(Request request)
+    private Task AloneAsync(Request request) => contexts.Recording is { } recording ? recording.RunAsync(() => RunAsync(request)) : RunAsync(request);
+
+    private Task RunAsync(Request request)
     {
         if (request.Ioctl is { } ioctl)
         {
@@ -188,7 +190,13 @@ internal sealed partial class CallsConnection
 
     private Outcome OutcomeOf(Request request, IoctlReply reply, List<Guid> emptied, string? text)
     {
-        reply = reply.Copy is { } copy && GatewayPrograms.IsElsewhere(copy, _program!) ? CopyElsewhere(reply, copy) : reply;
+        var copies = reply.Copy;
+        reply = copies is not null && GatewayPrograms.IsElsewhere(copies, _program!) ? CopyElsewhere(reply, copies) : reply;
+        if (request.Descriptor is { File: null } descriptor)
+        {
+            contexts.Recording?.Ioctl(descriptor.Opened.Handle.Key, RequestOf(request.Ioctl!), reply, copies, copy => contexts.Programs.Content(copy, _program!));
+        }
+
         return new Outcome(
             request.Tag, reply, reply.File is null ? null : contexts.Hold(request.Descriptor!.Opened, reply.File, this), emptied,
             request.IsVerbose ? text ?? reply.Diagnostic?.ToString() : null);
@@ -249,6 +257,11 @@ internal sealed partial class CallsConnection
         {
             NoteUnexpected(exception);
             (reply, text) = (new FileReply(ErrnoOf(exception)), exception.Message);
+        }
+
+        if (request.Descriptor?.File is { } file)
+        {
+            contexts.Recording?.Transferred(file.Target, request.File!, reply);
         }
 
         text = request.IsVerbose ? text ?? reply.Diagnostic?.ToString() : null;

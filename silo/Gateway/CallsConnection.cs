@@ -17,6 +17,7 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
     private readonly Lock _lock = new();
     private readonly Dictionary<uint, TaskCompletionSource<MemoryAnswer>?> _underWay = [];
     private HandleRequests? _byHandle;
+    private readonly HoldingProcess _process = HoldingProcess.Of(peer.Process);
     private GatewayProgram? _program;
     private readonly IdentityUse _use = contexts.Uses.Of(peer.Identity);
     private long _bytesUnderWay;
@@ -219,12 +220,26 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
         }
     }
 
-    private Descriptor? Find(Guid ticket) => contexts.Find(ticket) is { } descriptor && descriptor.IsFor(peer.Identity) ? descriptor : null;
+    private Descriptor? Find(Guid ticket)
+    {
+        if (contexts.Find(ticket) is not { } descriptor || !descriptor.IsFor(peer.Identity))
+        {
+            return null;
+        }
+
+        contexts.Holders.Note(descriptor, _process);
+        return descriptor;
+    }
 
     private async Task ResolveAsync(uint tag, int bytes, Guid nonce)
     {
         var descriptor = await contexts.ProvedAsync(nonce, ProofPatience);
-        descriptor?.Admit(peer.Identity);
+        if (descriptor is not null)
+        {
+            descriptor.Admit(peer.Identity);
+            contexts.Holders.Note(descriptor, _process);
+        }
+
         var resumption = descriptor is null ? new byte[HandleSeal.ResumptionBytes] : contexts.Files.ResumptionOf(peer.Identity, descriptor.Leads);
         Finish(tag, bytes, (tag, descriptor, resumption), static (writer, answer) =>
         {
@@ -246,6 +261,10 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
         if (isOver && descriptor is not null)
         {
             await descriptor.Released;
+        }
+        else if (descriptor is not null)
+        {
+            contexts.Holders.Closed(descriptor, _process);
         }
 
         Finish(tag, bytes, (tag, isOver), static (writer, answer) => WriteNumber(writer, FrameKind.Closed, answer.tag, answer.isOver ? 1u : 0));

@@ -3,12 +3,20 @@ using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Gateway.Descriptors;
 using IommuFd.Silo.Gateway.Devices;
+using IommuFd.Silo.Gateway.Recording;
 using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo.Gateway;
 
 /// <summary>What the gateway's programs have open.</summary>
-internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings settings, HandleSeal seal, GatewayDevices devices, ILogger<GatewayContexts> logger)
+/// <param name="grains">Finds the service's grains.</param>
+/// <param name="settings">The gateway's settings.</param>
+/// <param name="seal">Makes handles and keys of each other.</param>
+/// <param name="devices">The emulated devices.</param>
+/// <param name="holders">Which processes have which descriptors.</param>
+/// <param name="logger">The log.</param>
+/// <param name="recording">What programs do is noted here; null for nowhere.</param>
+internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings settings, HandleSeal seal, GatewayDevices devices, DescriptorHolders holders, ILogger<GatewayContexts> logger, ProgramRecording? recording = null)
 {
     private static readonly TimeSpan ClaimPatience = TimeSpan.FromSeconds(10);
 
@@ -26,6 +34,12 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
 
     /// <summary>A random number of this gateway's life.</summary>
     public ulong Instance { get; } = BitConverter.ToUInt64(ContextHandle.NewRandom().Value.ToByteArray());
+
+    /// <summary>Which processes have which descriptors.</summary>
+    public DescriptorHolders Holders => holders;
+
+    /// <summary>What programs do is noted here; null for nowhere.</summary>
+    public ProgramRecording? Recording => recording;
 
     public GatewayPrograms Programs { get; } = new(grains);
 
@@ -57,7 +71,11 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
     public void NoteFailure(Exception exception) => logger.RequestFailed(exception);
 
     /// <summary>A program has opened a context by a handle.</summary>
-    public void NoteOpened(GatewayPeer peer, ContextTag context) => logger.ContextOpened(peer.Describe("program"), peer.Identity, context);
+    public void NoteOpened(GatewayPeer peer, ContextTag context)
+    {
+        logger.ContextOpened(peer.Describe("program"), peer.Identity, context);
+        recording?.Miss("a program opened a context by the SDK, and not as a file");
+    }
 
     /// <summary>
     /// Waits until the files that ended processes left open are closed. A parent that has waited for its child expects that: Linux closes a process's files before
@@ -72,17 +90,30 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
         {
             descriptor.Opened.Add(descriptor);
         }
+
+        if (descriptor.File is null)
+        {
+            recording?.Opened(descriptor.Opened.Handle.Key);
+        }
     }
 
     /// <summary>The last copy of a descriptor is closed.</summary>
     public async Task RemoveAsync(Descriptor descriptor)
     {
         descriptor.Opened.Remove(descriptor);
+        holders.Remove(descriptor);
         await descriptor.DisposeAsync();
-        await Files.LeaveAsync(descriptor.Leads);
+        await CloseAsync(descriptor);
         _descriptors.TryRemove(descriptor.Ticket, out _);
         descriptor.Release();
     }
+
+    private Task CloseAsync(Descriptor descriptor) => recording is null || descriptor.File is not { Target: var file } ? Files.LeaveAsync(descriptor.Leads)
+        : recording.RunAsync(async () =>
+        {
+            await Files.LeaveAsync(descriptor.Leads);
+            recording.Closed(file);
+        });
 
     /// <summary>Keeps a file that an ioctl has opened until its descriptor claims it.</summary>
     /// <param name="opened">The context.</param>
@@ -109,6 +140,7 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
             return false;
         }
 
+        recording?.Miss($"a file that an ioctl opened got no descriptor ({file.Target.Type.Label()} {file.Target.Id})");
         try
         {
             await opened.Context!.UndoFileAsync(file);

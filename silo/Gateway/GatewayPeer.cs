@@ -33,12 +33,17 @@ internal sealed record GatewayPeer(string Identity, int? User, int Process)
 
     /// <summary>The program's name as people see it: that of the process, and its id.</summary>
     /// <param name="claimed">What the program calls itself, for one that can't be looked at.</param>
-    public string Describe(string claimed)
+    public string Describe(string claimed) => $"{NameOf(Process, claimed)}[{(Process == 0 ? Identity : Process)}]";
+
+    /// <summary>The name of a process as people see it.</summary>
+    /// <param name="process">The process; 0 for one on another machine.</param>
+    /// <param name="claimed">What stands for a name that can't be looked at.</param>
+    public static string NameOf(int process, string claimed = "")
     {
         var name = claimed;
         try
         {
-            name = Process == 0 ? claimed : File.ReadAllText($"/proc/{Process}/comm");
+            name = process == 0 ? claimed : File.ReadAllText($"/proc/{process}/comm");
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -46,7 +51,7 @@ internal sealed record GatewayPeer(string Identity, int? User, int Process)
         }
 
         var shown = new string([.. name.Trim().Where(character => !char.IsControl(character)).Take(MaxNameLength)]);
-        return $"{(shown.Length == 0 ? "program" : shown)}[{(Process == 0 ? Identity : Process)}]";
+        return shown.Length == 0 ? "program" : shown;
     }
 
     private static int? UserOf(int process)

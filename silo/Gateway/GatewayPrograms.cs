@@ -53,7 +53,7 @@ internal sealed class GatewayProgram(GrainId observer, long number, int process)
     }
 
     /// <summary>When a process began, which tells it from a later one with its number; null for one that has ended, even if nobody has waited for it yet.</summary>
-    private static string? LifeOf(int process)
+    internal static string? LifeOf(int process)
     {
         const int State = 0, Start = 19;
         try
@@ -205,6 +205,31 @@ internal sealed class GatewayPrograms : IMemoryObserver
         }
 
         return null;
+    }
+
+    /// <summary>The bytes that a copy copies; null where they can't be read.</summary>
+    public byte[]? Content(UserCopy copy, GatewayProgram asking)
+    {
+        var bytes = new byte[copy.Memory.Aggregate(0UL, (sum, piece) => sum + piece.Length)];
+        if (copy.IsWrite)
+        {
+            return asking.Memory?.Read(copy.Buffer, bytes) == bytes.Length ? bytes : null;
+        }
+
+        var done = 0;
+        foreach (var piece in copy.Memory)
+        {
+            var part = bytes.AsSpan(done, (int)piece.Length);
+            var place = piece.File is { } file && asking.Memory is { } own && own.Find(new FileMapping(file, piece.Address, piece.Length)) is { } mapped ? (own, mapped) : MemoryOf(piece, asking);
+            if (place is not var (memory, address) || memory.Read(address, part) < part.Length)
+            {
+                return null;
+            }
+
+            done += part.Length;
+        }
+
+        return bytes;
     }
 
     // Of a program that has ended, the pages of files are left: another program that maps them has them too.

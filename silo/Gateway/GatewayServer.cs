@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using IommuFd.GrainInterfaces.Security;
 using IommuFd.GrainInterfaces.Wire;
+using IommuFd.Grains.Monitoring;
 using IommuFd.Silo.Gateway.Descriptors;
 using IommuFd.Silo.Gateway.Devices;
 using IommuFd.Silo.Gateway.Remote;
@@ -37,6 +38,8 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         secret = string.IsNullOrEmpty(settings.SecretPath) ? secret ?? RandomNumberGenerator.GetBytes(SecretFile.Length) : SecretFile.ReadOrCreate(Path.GetFullPath(settings.SecretPath));
         builder.Services.AddSingleton(settings);
         builder.Services.AddSingleton(new HandleSeal(secret));
+        builder.Services.AddSingleton<DescriptorHolders>();
+        builder.Services.AddSingleton<IProgramDirectory>(services => services.GetRequiredService<DescriptorHolders>());
         builder.Services.AddSingleton<GatewayContexts>();
         builder.Services.AddTransient<CallsService>();
         if (settings.HasSocket)

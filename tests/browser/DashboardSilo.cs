@@ -2,6 +2,7 @@ using IommuFd.Client;
 using IommuFd.Grains.Configuration;
 using IommuFd.Silo;
 using IommuFd.Silo.Dashboard;
+using IommuFd.Silo.Gateway;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -30,7 +31,7 @@ public sealed class DashboardSilo : IAsyncDisposable
 
     public IommufdClient Client { get; }
 
-    public static async Task<DashboardSilo> StartAsync(DashboardSettings? settings = null, ContextOptions? contexts = null, Action<ISiloBuilder>? configure = null)
+    public static async Task<DashboardSilo> StartAsync(DashboardSettings? settings = null, ContextOptions? contexts = null, Action<ISiloBuilder>? configure = null, GatewaySettings? gateway = null)
     {
         settings ??= new DashboardSettings();
         settings.Port = 0;
@@ -41,7 +42,8 @@ public sealed class DashboardSilo : IAsyncDisposable
                 configure?.Invoke(silo);
             },
             contexts,
-            dashboard: settings));
+            dashboard: settings,
+            gateway: gateway));
     }
 
     /// <summary>Asks for a page as a script would, without following to anywhere else.</summary>

@@ -1,5 +1,7 @@
+using IommuFd.GrainInterfaces;
 using IommuFd.Silo;
 using IommuFd.Silo.Gateway;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Xunit;
 
@@ -13,6 +15,9 @@ public sealed class GatewayFixture : IAsyncLifetime
 
     /// <summary>The gateway's Unix socket.</summary>
     public string Socket => Path.Combine(_folder.FullName, "gateway.sock");
+
+    /// <summary>Monitors the silo.</summary>
+    public IMonitorGrain Monitor => _host!.Services.GetRequiredService<IGrainFactory>().GetGrain<IMonitorGrain>(0);
 
     /// <summary>A file that no other test uses.</summary>
     public string NewFile() => Path.Combine(_folder.FullName, Path.GetRandomFileName());

@@ -37,6 +37,33 @@ public sealed class TraceTests(GatewayFixture gateway)
     }
 
     [Fact]
+    public async Task A_trace_has_the_fields_of_each_op_of_the_selftest()
+    {
+        var file = gateway.NewFile();
+        var text = await Programs.RunCommandAsync(gateway.Socket, "--trace", "--", Programs.Built("attach"));
+        var json = await Programs.RunCommandAsync(gateway.Socket, "--json", "-o", file, "--", Programs.Built("attach"));
+
+        Assert.True(text.Status == 0 && json.Status == 0, $"examples/attach: {text}\n{json}");
+        Assert.Matches(@"IOMMU_TEST_CMD, \{size=72, op=MOCK_DOMAIN, id=1, last=0\}\) = 0 \{mock_domain\.out_stdev_id=\d+, mock_domain\.out_hwpt_id=\d+, mock_domain\.out_idev_id=\d+\}", text.Errors);
+        var answer = (await File.ReadAllLinesAsync(file)).Select(line => JsonDocument.Parse(line).RootElement)
+            .First(call => call.TryGetProperty("command", out var command) && command.GetString() == "IOMMU_TEST_CMD").GetProperty("answer");
+        Assert.Equal(2, answer.GetProperty("op").GetInt32());
+        Assert.True(answer.GetProperty("mock_domain").GetProperty("out_idev_id").GetInt32() > 0, $"The answer has no device: {answer}");
+    }
+
+    [Fact]
+    public async Task A_trace_has_the_fields_of_the_type1_ioctls_and_integers_that_are_no_pointers()
+    {
+        var file = gateway.NewFile();
+        var outcome = await Programs.RunAsync([.. Programs.Command, "-o", file, "--", Programs.Built("replay")], new() { ["IOMMUFD_SOCKET"] = gateway.Socket }, Programs.FeedTraces("vfio"));
+
+        Assert.True(outcome.Status == 0, $"replay of the group vfio: {outcome}");
+        var lines = await File.ReadAllLinesAsync(file);
+        Assert.Contains(lines, line => line.Contains("VFIO_CHECK_EXTENSION, {arg=1})", StringComparison.Ordinal));
+        Assert.Contains(lines, line => line.Contains("VFIO_IOMMU_MAP_DMA, {argsz=32, flags=0x3, vaddr=0x1000", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task A_trace_of_16_threads_misses_no_call()
     {
         var outcome = await Programs.RunCommandAsync(gateway.Socket, "--trace", "--leak-check=report", "--", Programs.Built("test-threads"));

@@ -95,6 +95,10 @@ internal sealed record TraceSequence
     [JsonPropertyName("seed")]
     public long Seed { get; init; }
 
+    /// <summary>Bytes of the memory of the arguments.</summary>
+    [JsonPropertyName("args")]
+    public int Args { get; init; } = TraceMemory.ArgsBytes;
+
     [JsonPropertyName("steps")]
     public IReadOnlyList<TraceStep> Steps { get; init; } = [];
 

@@ -10,23 +10,50 @@ internal sealed class TraceMemory
     public const ulong DataAddress = 0x1000_0000_0000;
     public const ulong RodataAddress = 0x1000_0100_0000;
     public const ulong HoleAddress = 0x3000_0000_0000;
+    public const ulong DataBytes = 4 << 20;
+    public const ulong RodataBytes = 64 * 1024;
     public const int BufferOffset = 0x1000;
+
+    /// <summary>Bytes of the memory of the arguments, if a sequence does not say that it has more.</summary>
+    public const int ArgsBytes = 64 * 1024;
+
+    private const int MaxArgsBytes = 4 << 20;
 
     /// <summary>The first descriptor that traces use for files that ioctls open.</summary>
     public const int FirstOpenedFile = 1000;
 
-    private readonly byte[] _args = new byte[64 * 1024];
-    private readonly byte[] _data = new byte[4 << 20];
-    private readonly byte[] _expected = new byte[64 * 1024];
+    private readonly byte[] _args;
+    private readonly byte[] _data = new byte[DataBytes];
+    private readonly byte[] _expected;
 
-    public TraceMemory() => Caller = new CallerMemory { FirstFileDescriptor = FirstOpenedFile, ReusesFileDescriptors = false }
-        .Add(ArgsAddress, _args)
-        .Add(RodataAddress, new byte[64 * 1024], MemoryAccess.Read)
-        .AddFile(900, new UserFile("memfd behind DATA", IsMemfd: true, 4 << 20), _data)
-        .MapFile(DataAddress, 900)
-        .AddFile(901, new UserFile("a regular file", IsMemfd: false, 4 << 20));
+    /// <param name="argsBytes">Bytes of the memory of the arguments.</param>
+    /// <exception cref="CliException">That is less than each sequence has, or more than one can have.</exception>
+    public TraceMemory(int argsBytes = ArgsBytes)
+    {
+        if (argsBytes is < ArgsBytes or > MaxArgsBytes)
+        {
+            throw new CliException($"A sequence has {argsBytes} bytes for arguments: it can have {ArgsBytes} to {MaxArgsBytes}.");
+        }
+
+        (_args, _expected) = (new byte[argsBytes], new byte[argsBytes]);
+        Caller = new CallerMemory { FirstFileDescriptor = FirstOpenedFile, ReusesFileDescriptors = false }
+            .Add(ArgsAddress, _args)
+            .Add(RodataAddress, new byte[RodataBytes], MemoryAccess.Read)
+            .AddFile(900, new UserFile("memfd behind DATA", IsMemfd: true, DataBytes), _data)
+            .MapFile(DataAddress, 900)
+            .AddFile(901, new UserFile("a regular file", IsMemfd: false, DataBytes));
+    }
 
     public CallerMemory Caller { get; }
+
+    /// <summary>An address where nothing is, aligned as another one.</summary>
+    public static ulong MissingAddress(ulong address) => HoleAddress + (address & 0xFFFF_FFFF);
+
+    /// <summary>An offset behind the end of the file that is DATA, aligned as another one.</summary>
+    public static ulong MissingOffset(ulong offset) => offset >= DataBytes ? offset : DataBytes + offset;
+
+    /// <summary>Bytes of the memory of the arguments, with room for a buffer at any offset in a page.</summary>
+    public static int ArgsBytesFor(int bufferBytes) => (BufferOffset + 0x1000 + bufferBytes + ArgsBytes - 1) / ArgsBytes * ArgsBytes;
 
     /// <summary>Sets the memory of the arguments to its content before a step.</summary>
     public void Load(TraceStep step)
@@ -49,7 +76,7 @@ internal sealed class TraceMemory
         }
 
         var at = _expected.AsSpan().CommonPrefixLength(_args);
-        return at == _expected.Length ? null : $"at ARGS+0x{at:X} memory has {Show(_args, at)}, Linux left {Show(_expected, at)}";
+        return at == _expected.Length ? null : $"at ARGS+0x{at:X} memory has {Show(_args, at)}, the trace {Show(_expected, at)}";
     }
 
     private static string Show(byte[] memory, int at)

@@ -12,7 +12,7 @@ internal sealed record ReplayReport(string Group, ContextMode Mode, IReadOnlyDic
 
 // One difference can make all later steps differ, so look at a sequence's first mismatch.
 
-/// <summary>Issues a sequence's ioctls, reads and writes, and compares errno, return value and every byte of memory with what Linux left.</summary>
+/// <summary>Issues a sequence's ioctls, reads and writes, and compares errno, return value and every byte of memory with the trace's.</summary>
 internal static class TraceReplayer
 {
     /// <param name="client">Opens the contexts.</param>
@@ -22,7 +22,7 @@ internal static class TraceReplayer
     public static async Task<ReplayReport> ReplayAsync(
         IommufdClient client, TraceSequence sequence, Func<TraceSequence, int, ContextKey, Task>? beforeStep, CancellationToken cancellationToken)
     {
-        var memory = new TraceMemory();
+        var memory = new TraceMemory(sequence.Args);
         var contexts = new Dictionary<int, IommuContext>();
         var ioctls = new Dictionary<uint, int>();
         var (mismatches, fileSteps) = (new List<(uint, Mismatch)>(), 0);
@@ -147,12 +147,12 @@ internal static class TraceReplayer
         var result = await context.IoctlAsync(step.Command, address, memory.Caller, cancellationToken);
         if (result.Errno != (Errno)step.Errno)
         {
-            return $"answered {result.Errno}, Linux {(Errno)step.Errno}{(result.Diagnostic is { } diagnostic ? $" ({diagnostic})" : "")}";
+            return $"answered {result.Errno}, the trace has {(Errno)step.Errno}{(result.Diagnostic is { } diagnostic ? $" ({diagnostic})" : "")}";
         }
 
         return result.ReturnValue == step.ReturnValue
             ? memory.FindDifference(step)
-            : $"returned {result.ReturnValue}, Linux {step.ReturnValue}";
+            : $"returned {result.ReturnValue}, the trace has {step.ReturnValue}";
     }
 
     private static IommuFile? FileOf(TraceMemory memory, TraceStep step) => memory.Caller.FindOpenedFile((step.Read ?? step.Write ?? step.Poll ?? step.Close)!.Value);
@@ -181,17 +181,17 @@ internal static class TraceReplayer
         if (step.Poll is not null)
         {
             var events = await file.PollAsync(cancellationToken: cancellationToken);
-            return (ushort)events == step.Revents ? null : $"reported {events}, Linux {(PollEvents)step.Revents}";
+            return (ushort)events == step.Revents ? null : $"reported {events}, the trace has {(PollEvents)step.Revents}";
         }
 
         var buffer = step.Write is null ? new byte[step.Length] : Convert.FromHexString(step.Data);
         var result = step.Write is null ? await file.ReadAsync(buffer, cancellationToken) : await file.WriteAsync(buffer, cancellationToken);
         if (result.Errno != (Errno)step.Errno || result.Count != step.ReturnValue)
         {
-            return $"answered {result.Errno} and {result.Count} bytes, Linux {(Errno)step.Errno} and {step.ReturnValue}{(result.Diagnostic is { } diagnostic ? $" ({diagnostic})" : "")}";
+            return $"answered {result.Errno} and {result.Count} bytes, the trace has {(Errno)step.Errno} and {step.ReturnValue}{(result.Diagnostic is { } diagnostic ? $" ({diagnostic})" : "")}";
         }
 
         var read = Convert.ToHexStringLower(buffer.AsSpan(0, result.Count));
-        return step.Write is not null || read == step.Data ? null : $"read {read}, Linux {step.Data}";
+        return step.Write is not null || read == step.Data ? null : $"read {read}, the trace has {step.Data}";
     }
 }

@@ -1,3 +1,4 @@
+using IommuFd.Cli.Recording;
 using IommuFd.Silo;
 using IommuFd.Silo.Gateway;
 using Microsoft.Extensions.DependencyInjection;
@@ -21,7 +22,8 @@ internal sealed class EmbeddedSilo : IDisposable
 
     /// <summary>Starts a silo, unless one is up.</summary>
     /// <param name="socket">The socket of a silo that is up, or null.</param>
-    public static async Task<EmbeddedSilo> StartUnlessAsync(string? socket)
+    /// <param name="recorder">What records the programs of a silo that starts; null for nothing.</param>
+    public static async Task<EmbeddedSilo> StartUnlessAsync(string? socket, Recorder? recorder)
     {
         if (socket is not null)
         {
@@ -30,14 +32,23 @@ internal sealed class EmbeddedSilo : IDisposable
 
         var folder = new PrivateFolder();
         socket = folder.Socket("gateway.sock");
-        await StartAsync(socket);
+        await StartAsync(socket, recorder);
         return new EmbeddedSilo(socket, folder);
     }
 
     // The silo ends with this process, at once: its contexts are volatile, so there is nothing to end in order.
     public void Dispose() => _folder?.Dispose();
 
-    private static Task<IHost> StartAsync(string socket) => SiloHost.StartInProcessAsync(Configure, gateway: new GatewaySettings { Path = socket });
+    private static async Task StartAsync(string socket, Recorder? recorder)
+    {
+        var host = await SiloHost.StartInProcessAsync(
+            silo =>
+            {
+                Configure(silo);
+                recorder?.AddTo(silo);
+            }, gateway: new GatewaySettings { Path = socket });
+        recorder?.Started(host.Services);
+    }
 
     // stdout and signals are the program's.
     private static void Configure(ISiloBuilder silo) => silo.Services

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using IommuFd.Cli.Recording;
 
 namespace IommuFd.Cli.Running;
 
@@ -37,6 +38,11 @@ internal static class RunCommand
         DefaultValueFactory = _ => LeakCheck.No,
     };
 
+    private static readonly Option<string?> RecordOption = new("--record")
+    {
+        Description = "Writes the program's calls with their answers to this file, which 'iommufd conformance' replays without the program. The program gets a silo of its own.",
+    };
+
     private static readonly Argument<string[]> ProgramArgument = new("PROGRAM") { Description = "The program and its arguments. Put -- before it.", Arity = ArgumentArity.OneOrMore };
 
     private enum LeakCheck
@@ -50,7 +56,7 @@ internal static class RunCommand
     {
         var command = new Command("run", "Runs a program with an emulated /dev/iommu, and ends with its status.")
         {
-            ProgramArgument, SocketOption, ConnectionOptions.DurableOption, SuperviseOption, BridgeOption, TraceOption, OutputOption, JsonOption, LeakOption,
+            ProgramArgument, SocketOption, ConnectionOptions.DurableOption, SuperviseOption, BridgeOption, TraceOption, OutputOption, JsonOption, RecordOption, LeakOption,
         };
         FaultOptions.AddTo(command);
         command.SetAction(async (options, _) =>
@@ -72,8 +78,9 @@ internal static class RunCommand
     {
         var check = options.GetValue(LeakOption);
         var files = BridgeFiles.Find(options.GetValue(BridgeOption));
+        using var recorder = options.GetValue(RecordOption) is { } record ? new Recorder(record) : null;
         using var program = new ProgramProcess(files);
-        using var silo = await EmbeddedSilo.StartUnlessAsync(FindSocket(options));
+        using var silo = await EmbeddedSilo.StartUnlessAsync(FindSocket(options), recorder);
         using var writer = OpenWriter(options);
         var leaks = check == LeakCheck.No ? null : new LeakTracker();
         int status;
@@ -85,6 +92,11 @@ internal static class RunCommand
         {
             string[] flags = [.. options.GetValue(ConnectionOptions.DurableOption) ? ["--durable"] : Array.Empty<string>(), .. options.GetValue(SuperviseOption) ? ["--supervise"] : Array.Empty<string>()];
             status = await program.RunAsync(silo.Socket, trace?.Path, flags, options.GetValue(ProgramArgument)!, FaultOptions.EnvironmentOf(options));
+        }
+
+        if (recorder is not null)
+        {
+            await recorder.WriteAsync(options.GetValue(ProgramArgument)![0]);
         }
 
         if (leaks is null)
@@ -99,6 +111,13 @@ internal static class RunCommand
     /// <summary>The socket of a silo that is up; null to start one.</summary>
     private static string? FindSocket(ParseResult options)
     {
+        if (options.GetValue(RecordOption) is not null)
+        {
+            return options.GetValue(SocketOption) is null && !options.GetValue(ConnectionOptions.DurableOption)
+                ? null
+                : throw new CliException("--record gives the program a silo of its own: it can't be used with --socket or --durable.");
+        }
+
         if ((options.GetValue(SocketOption) ?? Environment.GetEnvironmentVariable(ConnectionOptions.SocketVariable)) is { Length: > 0 } named)
         {
             return named;

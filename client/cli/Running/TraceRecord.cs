@@ -25,7 +25,7 @@ internal sealed class TraceRecord
     /// <summary>More than the longest.</summary>
     public const int MaxBytes = 16 * 1024;
 
-    private const int HeaderBytes = 80;
+    private const int HeaderBytes = 88;
 
     public required TraceKind Kind { get; init; }
 
@@ -54,7 +54,7 @@ internal sealed class TraceRecord
 
     public required CodePlace Caller { get; init; }
 
-    /// <summary>The argument before the call.</summary>
+    /// <summary>The argument before the call; where it is an integer, that.</summary>
     public required byte[] Argument { get; init; }
 
     /// <summary>The argument after the call.</summary>
@@ -82,6 +82,7 @@ internal sealed class TraceRecord
         }
 
         var rest = datagram[HeaderBytes..];
+        var isInteger = kind == TraceKind.Ioctl && IoctlTable.Find(UInt32(datagram, 36)) is { Argument: IoctlArgument.Integer };
         return new TraceRecord
         {
             Kind = kind,
@@ -94,8 +95,8 @@ internal sealed class TraceRecord
             Command = UInt32(datagram, 36),
             Result = (int)UInt32(datagram, 40),
             Cookie = UInt64(datagram, 48),
-            Argument = rest[..argument].ToArray(),
-            Answer = rest.Slice(argument, answer).ToArray(),
+            Argument = isInteger ? datagram.Slice(80, sizeof(ulong)).ToArray() : rest[..argument].ToArray(),
+            Answer = isInteger ? datagram.Slice(80, sizeof(ulong)).ToArray() : rest.Slice(argument, answer).ToArray(),
             Text = Encoding.UTF8.GetString(rest.Slice(argument + answer, text)),
             Caller = new CodePlace(Encoding.UTF8.GetString(rest[(argument + answer + text)..]), UInt64(datagram, 56)),
         };

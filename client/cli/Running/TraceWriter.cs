@@ -103,8 +103,15 @@ internal sealed class TraceWriter(Stream output, bool isJson) : IDisposable
         }
 
         json.WriteStartObject(name);
-        foreach (var field in command.Fields.TakeWhile(field => field.Offset + field.Size <= argument.Length))
+        var member = "";
+        foreach (var field in command.FieldsIn(argument).TakeWhile(field => field.Offset + field.Size <= argument.Length))
         {
+            if (field.Member != member)
+            {
+                EnterMember(json, member, field.Member);
+                member = field.Member;
+            }
+
             if (field.IsSigned)
             {
                 json.WriteNumber(field.Name, (int)field.Read(argument));
@@ -115,7 +122,22 @@ internal sealed class TraceWriter(Stream output, bool isJson) : IDisposable
             }
         }
 
+        EnterMember(json, member, "");
         json.WriteEndObject();
+    }
+
+    // The fields of a union's member are an object in the argument's.
+    private static void EnterMember(Utf8JsonWriter json, string left, string entered)
+    {
+        if (left.Length > 0)
+        {
+            json.WriteEndObject();
+        }
+
+        if (entered.Length > 0)
+        {
+            json.WriteStartObject(entered);
+        }
     }
 
     private static string Name(TraceRecord record) => record.Kind.ToString().ToLowerInvariant();

@@ -4,6 +4,17 @@ namespace IommuFd.Uapi;
 
 // What the union of IOMMU_TEST_CMD means to each op, and the selftest's own data. Layouts as in the kernel's iommufd_test.h.
 
+/// <summary>The fields of <see cref="IommuTestOp.AddReserved"/>. <c>id</c> is the IOAS.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestAddReserved
+{
+    /// <summary><c>start</c>: the first IOVA.</summary>
+    public ulong Start;
+
+    /// <summary><c>length</c>: bytes.</summary>
+    public ulong Length;
+}
+
 /// <summary>
 /// The fields of <see cref="IommuTestOp.MockDomain"/> and <see cref="IommuTestOp.MockDomainFlags"/>. <c>id</c> is the IOAS or HWPT to
 /// attach to.

@@ -108,6 +108,7 @@ internal sealed class DescriptorListener : IDisposable
         {
             greeting.OnProof = nonce => _contexts.Prove(nonce, descriptor);
             _contexts.Add(descriptor);
+            _contexts.Holders.Opened(descriptor, HoldingProcess.Of(socket.Peer.For(hello.Process).Process));
         }
 
         WriteOpened(socket, first, descriptor, errno, text, descriptor is null ? new byte[HandleSeal.ResumptionBytes] : _contexts.Files.ResumptionOf(socket.Peer.Identity, descriptor.Leads));
