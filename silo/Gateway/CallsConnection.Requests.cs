@@ -192,7 +192,7 @@ internal sealed partial class CallsConnection
     {
         var copies = reply.Copy;
         reply = copies is not null && GatewayPrograms.IsElsewhere(copies, _program!) ? CopyElsewhere(reply, copies) : reply;
-        if (request.Descriptor is { File: null } descriptor)
+        if (request.Descriptor is { File: null, Leads.Device: null } descriptor)
         {
             contexts.Recording?.Ioctl(descriptor.Opened.Handle.Key, RequestOf(request.Ioctl!), reply, copies, copy => contexts.Programs.Content(copy, _program!));
         }

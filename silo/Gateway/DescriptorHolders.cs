@@ -51,8 +51,9 @@ internal sealed class DescriptorHolders : IProgramDirectory
         var found = new Dictionary<ContextTag, Dictionary<HoldingProcess, int>>();
         foreach (var (descriptor, holders) in _holders)
         {
+            // A device's file leads to no context of its own.
             var tag = descriptor.Opened.Handle.Key.Tag;
-            if (!asked.Contains(tag))
+            if (descriptor.Leads.Device is not null || !asked.Contains(tag))
             {
                 continue;
             }

@@ -12,11 +12,12 @@ namespace IommuFd.Silo.Gateway;
 /// <param name="grains">Finds the service's grains.</param>
 /// <param name="settings">The gateway's settings.</param>
 /// <param name="seal">Makes handles and keys of each other.</param>
-/// <param name="devices">The emulated devices.</param>
 /// <param name="holders">Which processes have which descriptors.</param>
+/// <param name="devices">The emulated devices.</param>
 /// <param name="logger">The log.</param>
 /// <param name="recording">What programs do is noted here; null for nowhere.</param>
-internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings settings, HandleSeal seal, GatewayDevices devices, DescriptorHolders holders, ILogger<GatewayContexts> logger, ProgramRecording? recording = null)
+internal sealed class GatewayContexts(
+    IGrainFactory grains, GatewaySettings settings, HandleSeal seal, DescriptorHolders holders, GatewayDevices devices, ILogger<GatewayContexts> logger, ProgramRecording? recording = null)
 {
     private static readonly TimeSpan ClaimPatience = TimeSpan.FromSeconds(10);
 
@@ -91,7 +92,11 @@ internal sealed class GatewayContexts(IGrainFactory grains, GatewaySettings sett
             descriptor.Opened.Add(descriptor);
         }
 
-        if (descriptor.File is null)
+        if (descriptor.Leads.Device is not null)
+        {
+            recording?.Miss("a device's file was opened, of which traces know nothing");
+        }
+        else if (descriptor.File is null)
         {
             recording?.Opened(descriptor.Opened.Handle.Key);
         }
