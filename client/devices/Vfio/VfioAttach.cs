@@ -31,6 +31,9 @@ internal static class VfioAttach
             var hwpt = isAttached ? await device.ReplaceAsync(pageTable, pasid) : await device.AttachAsync(pageTable, pasid);
             attach.PtId = hwpt.Value;
             _ = hasPasid ? binding.Pasids.Add(pasid) : binding.IsAttached = true;
+
+            // What was translated by the page table before is copied by then.
+            await (isAttached ? binding.Context.Fence.DrainAsync() : Task.CompletedTask);
         }
         catch (IommufdException exception)
         {
@@ -82,6 +85,7 @@ internal static class VfioAttach
         try
         {
             await binding.Device.DetachAsync(pasid);
+            await binding.Context.Fence.DrainAsync();
         }
         catch (IommufdException exception) when (exception.Errno == Errno.EINVAL)
         {

@@ -87,6 +87,7 @@ public sealed class VfioDevice
         var binding = _binding!;
         await Function.Loop.RunAsync(() => VfioReset.OnClose(Function));
         await binding.Device.DisposeAsync();
+        await binding.Context.Fence.DrainAsync();
         _machine.Release(Group);
         _binding = null;
     }

@@ -36,7 +36,12 @@ public sealed partial class AddingTests
                 ["grains/Objects/Devices"] = "a device is attached to a HWPT, and has one made",
             },
         },
-        new("An emulated IOMMU", @"\bPciIommu\b") { Means = { ["<Iommu>"] = "PciIommu" }, Tables = @"\bIommuDriver\.Drivers\b" },
+        new("An emulated IOMMU", @"\bPciIommu\b")
+        {
+            Means = { ["<Iommu>"] = "PciIommu" },
+            Tables = @"\bIommuDriver\.Drivers\b",
+            Others = { ["client/devices/Vfio/VfioMachine.cs"] = "an emulated device of which nothing else is said is behind it" },
+        },
         new("A dashboard page", @"\bWhyPage\b|/why/")
         {
             Means = { ["<Page>"] = "WhyPage" },

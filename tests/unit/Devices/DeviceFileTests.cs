@@ -202,6 +202,25 @@ public sealed class DeviceFileTests
     }
 
     [Fact]
+    public async Task DETACH_a_move_and_a_close_are_answered_when_the_accesses_under_way_have_ended()
+    {
+        await using var world = await NewAsync();
+        await world.BindAsync();
+        var second = await world.Context.AllocateIoasAsync();
+        await world.AttachAsync(world.Ioas);
+        (string What, Func<Task> Run)[] all = [("a move", () => world.AttachAsync(second)), ("DETACH", world.DetachAsync), ("a close", world.File.CloseAsync)];
+        foreach (var (what, run) in all)
+        {
+            var access = world.Program.Fence.Enter();
+            var running = run();
+            await world.Function.Loop.RunAsync(() => { });
+            Expect.That(!running.IsCompleted, $"An access is under way, and {what} is answered.");
+            access.Dispose();
+            await running;
+        }
+    }
+
+    [Fact]
     public async Task Closing_detaches_and_unbinds_and_puts_the_reference_to_the_context()
     {
         await using var world = await NewAsync();

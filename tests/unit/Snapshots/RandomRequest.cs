@@ -100,7 +100,7 @@ internal static class RandomRequest
                 return Of("DMA", context.Ask(((ContextReference)device.DriverHold!.Owner).Id, new TranslateRequest(
                     device.Id, [new DmaRange(Iova() + (ulong)random.Next(5000), (ulong)random.Next(1, 9000)), new DmaRange(Iova(), 1)], random.Next(3) > 0, Group: (uint)random.Next(3))));
             case 33 when Devices().LastOrDefault() is { } device:
-                return Of("response", context.Ask(((ContextReference)device.DriverHold!.Owner).Id, new TakeFaultResponseRequest(device.Id, (uint)random.Next(3))));
+                return Of("DMA", context.Ask(((ContextReference)device.DriverHold!.Owner).Id, new TakeFaultResponseRequest(device.Id, (uint)random.Next(3))));
             default:
                 var (name, _, reply) = RandomStep.Run(context, driver, random);
                 return (name, reply);

@@ -14,6 +14,9 @@ internal sealed class TestProgram(IommufdClient client) : IVfioFiles
     private readonly Dictionary<int, object> _files = [];
     private int _next = 3;
 
+    /// <summary>The fence of every context.</summary>
+    public DmaFence Fence { get; } = new();
+
     /// <summary>Opens a context.</summary>
     public async Task<(int Descriptor, IommuContext Context)> OpenContextAsync()
     {
@@ -37,7 +40,7 @@ internal sealed class TestProgram(IommufdClient client) : IVfioFiles
             null => new VfioFound<VfioContext>(Errno.EBADF),
             IommuContext context => new VfioFound<VfioContext>(
                 Errno.None,
-                new VfioContext(await client.GetDriverAsync(context.Handle, driver, cancellationToken), new CallerDmaMemory(context.Memory), new DmaFence())),
+                new VfioContext(await client.GetDriverAsync(context.Handle, driver, cancellationToken), new CallerDmaMemory(context.Memory), Fence)),
             _ => new VfioFound<VfioContext>(Errno.EBADFD),
         };
 
