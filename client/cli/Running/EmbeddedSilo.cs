@@ -23,7 +23,8 @@ internal sealed class EmbeddedSilo : IDisposable
     /// <summary>Starts a silo, unless one is up.</summary>
     /// <param name="socket">The socket of a silo that is up, or null.</param>
     /// <param name="recorder">What records the programs of a silo that starts; null for nothing.</param>
-    public static async Task<EmbeddedSilo> StartUnlessAsync(string? socket, Recorder? recorder)
+    /// <param name="devices">The devices of a silo that starts.</param>
+    public static async Task<EmbeddedSilo> StartUnlessAsync(string? socket, Recorder? recorder, string[] devices)
     {
         if (socket is not null)
         {
@@ -32,21 +33,23 @@ internal sealed class EmbeddedSilo : IDisposable
 
         var folder = new PrivateFolder();
         socket = folder.Socket("gateway.sock");
-        await StartAsync(socket, recorder);
+        await StartAsync(socket, recorder, devices);
         return new EmbeddedSilo(socket, folder);
     }
 
     // The silo ends with this process, at once: its contexts are volatile, so there is nothing to end in order.
     public void Dispose() => _folder?.Dispose();
 
-    private static async Task StartAsync(string socket, Recorder? recorder)
+    private static async Task StartAsync(string socket, Recorder? recorder, string[] devices)
     {
+        var gateway = new GatewaySettings { Path = socket };
+        gateway.Devices.AddRange(devices);
         var host = await SiloHost.StartInProcessAsync(
             silo =>
             {
                 Configure(silo);
                 recorder?.AddTo(silo);
-            }, gateway: new GatewaySettings { Path = socket });
+            }, gateway: gateway);
         recorder?.Started(host.Services);
     }
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.ComponentModel.DataAnnotations;
 using IommuFd.Cli.Recording;
 
 namespace IommuFd.Cli.Running;
@@ -59,13 +60,14 @@ internal static class RunCommand
             ProgramArgument, SocketOption, ConnectionOptions.DurableOption, SuperviseOption, BridgeOption, TraceOption, OutputOption, JsonOption, RecordOption, LeakOption,
         };
         FaultOptions.AddTo(command);
+        DeviceOptions.AddTo(command);
         command.SetAction(async (options, _) =>
         {
             try
             {
                 return await RunAsync(options);
             }
-            catch (Exception exception) when (exception is CliException or IOException or UnauthorizedAccessException)
+            catch (Exception exception) when (exception is CliException or IOException or UnauthorizedAccessException or ValidationException)
             {
                 Console.Error.WriteLine($"iommufd run: {exception.Message}");
                 return OwnFailure;
@@ -80,7 +82,8 @@ internal static class RunCommand
         var files = BridgeFiles.Find(options.GetValue(BridgeOption));
         using var recorder = options.GetValue(RecordOption) is { } record ? new Recorder(record) : null;
         using var program = new ProgramProcess(files);
-        using var silo = await EmbeddedSilo.StartUnlessAsync(FindSocket(options), recorder);
+        var command = DeviceOptions.Inheriting(options, options.GetValue(ProgramArgument)!);
+        using var silo = await EmbeddedSilo.StartUnlessAsync(FindSocket(options), recorder, DeviceOptions.DevicesOf(options));
         using var writer = OpenWriter(options);
         var leaks = check == LeakCheck.No ? null : new LeakTracker();
         int status;
@@ -91,7 +94,7 @@ internal static class RunCommand
         }))
         {
             string[] flags = [.. options.GetValue(ConnectionOptions.DurableOption) ? ["--durable"] : Array.Empty<string>(), .. options.GetValue(SuperviseOption) ? ["--supervise"] : Array.Empty<string>()];
-            status = await program.RunAsync(silo.Socket, trace?.Path, flags, options.GetValue(ProgramArgument)!, FaultOptions.EnvironmentOf(options));
+            status = await program.RunAsync(silo.Socket, trace?.Path, flags, command, FaultOptions.EnvironmentOf(options));
         }
 
         if (recorder is not null)
@@ -111,11 +114,11 @@ internal static class RunCommand
     /// <summary>The socket of a silo that is up; null to start one.</summary>
     private static string? FindSocket(ParseResult options)
     {
-        if (options.GetValue(RecordOption) is not null)
+        if ((options.GetValue(RecordOption) is not null ? RecordOption.Name : DeviceOptions.DevicesOf(options).Length > 0 ? "--device" : null) is { } own)
         {
             return options.GetValue(SocketOption) is null && !options.GetValue(ConnectionOptions.DurableOption)
                 ? null
-                : throw new CliException("--record gives the program a silo of its own: it can't be used with --socket or --durable.");
+                : throw new CliException($"{own} gives the program a silo of its own: it can't be used with --socket or --durable.");
         }
 
         if ((options.GetValue(SocketOption) ?? Environment.GetEnvironmentVariable(ConnectionOptions.SocketVariable)) is { Length: > 0 } named)
