@@ -8,6 +8,19 @@ internal static class PrivateFile
     // One thread at a time: closing a file drops all locks that this process has on it, so no other thread may open it as a database while it is open here.
     private static readonly Lock Creating = new();
 
+    /// <summary>Creates a folder, unless it is there.</summary>
+    public static void CreateFolder(string path)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            Directory.CreateDirectory(path);
+        }
+        else
+        {
+            Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+    }
+
     /// <summary>Creates a file, with its folder, unless it is there.</summary>
     public static void Create(string path)
     {

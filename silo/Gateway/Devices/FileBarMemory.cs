@@ -25,8 +25,8 @@ internal sealed class FileBarMemory(string folder) : IBarMemoryFactory
         public Bar(string path, int length)
         {
             (Path, _length) = (path, length);
-            var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite, Share = FileShare.ReadWrite, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };
-            _file = MemoryMappedFile.CreateFromFile(new FileStream(path, options), null, length, MemoryMappedFileAccess.ReadWrite, HandleInheritability.None, leaveOpen: false);
+            PrivateFile.Create(path);
+            _file = MemoryMappedFile.CreateFromFile(new FileStream(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite), null, length, MemoryMappedFileAccess.ReadWrite, HandleInheritability.None, leaveOpen: false);
             _view = _file.CreateViewAccessor(0, length);
             _view.SafeMemoryMappedViewHandle.AcquirePointer(ref _start);
         }

@@ -44,9 +44,8 @@ internal sealed class GatewayDevices : IDisposable
         }
 
         _root = root;
-        const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-        Directory.CreateDirectory(root, Private);
-        Directory.CreateDirectory(Path.Combine(root, Bars), Private);
+        PrivateFile.CreateFolder(root);
+        PrivateFile.CreateFolder(Path.Combine(root, Bars));
         var memory = new FileBarMemory(Path.Combine(root, Bars));
         foreach (var text in settings.Devices)
         {
