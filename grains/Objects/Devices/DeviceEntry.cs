@@ -51,7 +51,7 @@ internal sealed class DeviceEntry(ObjectId id, long serial, DeviceDescription de
         var saved = SnapshotFormat.Expect<DeviceEntrySnapshot>(snapshot);
         var description = saved.Device;
         SnapshotFormat.Require(description is not null && description.IsSound() && IommuDriver.Find(description.Iommu) is not null, "A device is not one that could have been bound.");
-        var device = new DeviceEntry(id, serial, description, context.Shared<DeviceGroups>().Of(description)) 
+        var device = new DeviceEntry(id, serial, description, context.Shared<DeviceGroups>().Of(description))
         {
             Attachment = saved.Attachment,
             DmaFaults = saved.DmaFaults,
