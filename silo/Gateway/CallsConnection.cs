@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
 using IommuFd.Silo.Gateway.Descriptors;
+using IommuFd.Silo.Gateway.Programs;
 using IommuFd.Uapi;
 
 namespace IommuFd.Silo.Gateway;

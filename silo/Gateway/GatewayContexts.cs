@@ -3,6 +3,7 @@ using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Gateway.Descriptors;
 using IommuFd.Silo.Gateway.Devices;
+using IommuFd.Silo.Gateway.Programs;
 using IommuFd.Silo.Gateway.Recording;
 using Microsoft.Extensions.Logging;
 

@@ -4,6 +4,7 @@ using IommuFd.GrainInterfaces.Wire;
 using IommuFd.Grains.Monitoring;
 using IommuFd.Silo.Gateway.Descriptors;
 using IommuFd.Silo.Gateway.Devices;
+using IommuFd.Silo.Gateway.Programs;
 using IommuFd.Silo.Gateway.Remote;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;

@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
+using IommuFd.Silo.Gateway.Programs;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 

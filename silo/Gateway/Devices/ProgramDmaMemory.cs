@@ -1,5 +1,6 @@
 using IommuFd.Devices;
 using IommuFd.GrainInterfaces;
+using IommuFd.Silo.Gateway.Programs;
 
 namespace IommuFd.Silo.Gateway.Devices;
 

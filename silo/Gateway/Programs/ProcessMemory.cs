@@ -1,7 +1,7 @@
 using System.Globalization;
 using IommuFd.GrainInterfaces;
 
-namespace IommuFd.Silo.Gateway;
+namespace IommuFd.Silo.Gateway.Programs;
 
 // Memory that one program has mapped and another one uses: the one that maps need not be in a call then, and cannot be asked. Linux lets a user look into his own
 // processes; where it does not, nothing is known of the memory, and a copy fails.

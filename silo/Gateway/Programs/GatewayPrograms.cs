@@ -1,6 +1,6 @@
 using IommuFd.GrainInterfaces;
 
-namespace IommuFd.Silo.Gateway;
+namespace IommuFd.Silo.Gateway.Programs;
 
 /// <summary>A program's address space, and those of its connections on which it can be asked.</summary>
 internal sealed class GatewayProgram(GrainId observer, long number, int process)

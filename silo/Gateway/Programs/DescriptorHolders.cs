@@ -4,7 +4,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Monitoring;
 using IommuFd.Silo.Gateway.Descriptors;
 
-namespace IommuFd.Silo.Gateway;
+namespace IommuFd.Silo.Gateway.Programs;
 
 // The kernel tells when the last copy of a descriptor is closed, and not who has one. A process is known to have what it has opened, what it has proved, and what it uses in a
 // call: from then on, until it closes a copy or ends. One that has closed a copy and has another is known again with its next call.
