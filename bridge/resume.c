@@ -50,10 +50,16 @@ void gateway_found(void) { atomic_store(&gave_up, false); }
 
 bool channel_again(struct channel *channel)
 {
-    uint64_t before = channel->instance;
-    if (!channel->refused && channel_connect(channel) == 0 && channel->instance != before)
-        return true;
-    channel_disconnect(channel);
+    uint64_t before = channel->instance, until = 0;
+    while (!channel->refused && channel_connect(channel) == 0) {
+        if (channel->instance != before)
+            return true;
+        /* The same one still, which stops, and takes connections until it has. */
+        channel_disconnect(channel);
+        errno = ECONNREFUSED;
+        if (!gateway_await(&until))
+            break;
+    }
     say_gone();
     errno = EIO;
     return false;

@@ -6,10 +6,12 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 enum { THREADS = 3, PAGE = 4096 };
@@ -163,6 +165,7 @@ int main(void)
     int copy = dup(fd);
     pid_t child = fork();
     if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* what the parent finds ends both */
         work(NULL);
         _exit(0);
     }
