@@ -75,6 +75,9 @@ internal static partial class LogMessages
     [LoggerMessage(2059, LogLevel.Information, "{Program} of {Identity} opened device {Device} by the gateway")]
     public static partial void DeviceOpened(this ILogger logger, string program, string identity, string device);
 
+    [LoggerMessage(2061, LogLevel.Error, "The emulated device {Device} failed in a way that is a bug; what it was doing is given up")]
+    public static partial void DeviceFailed(this ILogger logger, Exception exception, string device);
+
     [LoggerMessage(2060, LogLevel.Information, "{Program} of {Identity} resumed context {Context}, which it had open by a gateway that ended")]
     public static partial void DescriptorResumed(this ILogger logger, string program, string identity, ContextTag context);
 }

@@ -19,7 +19,7 @@ namespace IommuFd.Silo.Gateway;
 // Kestrel accepts connections and moves their bytes; nothing here is HTTP. Like the dashboard it has a container of its own.
 
 /// <summary>The silo's door for programs of this machine (docs/protocol.md). <see cref="RemoteServer"/> is that for others.</summary>
-internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings settings, GatewaySocket socket, GatewayContexts contexts, CallsService calls, ILogger<GatewayServer> logger)
+internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings settings, GatewaySocket socket, GatewayContexts contexts, GatewayDevices devices, CallsService calls, ILogger<GatewayServer> logger)
     : IHostedService, IAsyncDisposable
 {
     private WebApplication? _application;
@@ -63,6 +63,11 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
+        foreach (var device in devices.All)
+        {
+            device.Function.Loop.Failed += exception => logger.DeviceFailed(exception, device.Address.ToString());
+        }
+
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory, EnvironmentName = Environments.Production });
         builder.Services.AddSingleton(silo.GetRequiredService<ILoggerFactory>());
         builder.WebHost.UseKestrelCore()

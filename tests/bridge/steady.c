@@ -2,7 +2,7 @@
  * Threads, a forked child and a queue's reader that work until standard input ends, and say each 20 rounds that they do.
  * Silos are killed and started meanwhile: every call is done once, and has its answer.
  */
-#include "check.h"
+#include "faulting.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -16,12 +16,6 @@
 
 enum { THREADS = 3, PAGE = 4096 };
 
-struct fault {
-    uint32_t flags, device, pasid, group, permissions, reserved;
-    uint64_t address;
-    uint32_t length, cookie;
-};
-
 /* Shared with the child. */
 struct board {
     _Atomic bool over;
@@ -29,8 +23,6 @@ struct board {
 };
 
 static struct board *board;
-static int fd, queue;
-static uint32_t device;
 static void *memory;
 
 static long now_ms(void)
@@ -92,30 +84,6 @@ static void *work(void *unused)
     return NULL;
 }
 
-/* A selftest's request: an op on an id, with fields from offset 16 on. */
-static void test(uint32_t op, uint32_t id, uint32_t fields[4])
-{
-    uint32_t command[18] = {sizeof command, op, id, 0};
-    memcpy(command + 4, fields, 16);
-    EXPECT(ioctl(fd, IOMMU_TEST_CMD, command), 0, "IOMMU_TEST_CMD");
-    memcpy(fields, command + 4, 16);
-}
-
-static void attach(void)
-{
-    uint32_t ioas = alloc_ioas(fd);
-    uint32_t domain[4] = {0, 0, 0, 4};
-    struct { uint32_t size, flags, id; int32_t fd; } faults = {sizeof faults, 0, 0, -1};
-    test(12, ioas, domain);
-    device = domain[2];
-    EXPECT(ioctl(fd, IOMMU_FAULT_QUEUE_ALLOC, &faults), 0, "FAULT_QUEUE_ALLOC");
-    queue = faults.fd;
-    uint32_t table[12] = {sizeof table, 4, device, ioas};
-    table[10] = faults.id;
-    EXPECT(ioctl(fd, IOMMU_HWPT_ALLOC, table), 0, "HWPT_ALLOC with a fault queue");
-    test(10, domain[0], (uint32_t[4]){table[4]});
-}
-
 /* Waits until the queue can be read. The supervisor can't put its number into a set again. */
 static void await_queue(int epoll)
 {
@@ -134,7 +102,7 @@ static void use_queue(int epoll, uint32_t group)
 {
     struct fault faults[2];
     ssize_t got;
-    test(15, 0, (uint32_t[4]){device, 0, group, 1});
+    raise_fault(group);
     do {
         await_queue(epoll);
         got = read(queue, faults, sizeof faults);
