@@ -69,7 +69,7 @@ public sealed class ConformanceTests(SiloFixture silo) : IClassFixture<SiloFixtu
 
     [Fact]
     public async Task A_trace_with_another_errno_is_a_mismatch()
-        => await AssertMismatchAsync(step => step with { Errno = step.Errno ^ 1 }, "Linux");
+        => await AssertMismatchAsync(step => step with { Errno = step.Errno ^ 1 }, "the trace has");
 
     [Fact]
     public async Task A_trace_with_another_byte_in_the_answer_is_a_mismatch()
@@ -81,19 +81,19 @@ public sealed class ConformanceTests(SiloFixture silo) : IClassFixture<SiloFixtu
 
     [Fact]
     public async Task A_trace_with_another_return_value_is_a_mismatch()
-        => await AssertMismatchAsync(step => step with { ReturnValue = 7 }, "Linux 7");
+        => await AssertMismatchAsync(step => step with { ReturnValue = 7 }, "the trace has 7");
 
     [Fact]
     public async Task A_trace_with_other_bytes_read_is_a_mismatch()
-        => await AssertMismatchAsync(step => step is { Read: not null, Data: [.., _, _] } ? step with { Data = $"{step.Data[..^2]}FE" } : step, "Linux", "queue");
+        => await AssertMismatchAsync(step => step is { Read: not null, Data: [.., _, _] } ? step with { Data = $"{step.Data[..^2]}FE" } : step, "the trace has", "queue");
 
     [Fact]
     public async Task A_trace_with_another_number_of_bytes_written_is_a_mismatch()
-        => await AssertMismatchAsync(step => step.Write is null ? step : step with { ReturnValue = step.ReturnValue + 1 }, "Linux", "queue");
+        => await AssertMismatchAsync(step => step.Write is null ? step : step with { ReturnValue = step.ReturnValue + 1 }, "the trace has", "queue");
 
     [Fact]
     public async Task A_trace_with_other_events_of_a_file_is_a_mismatch()
-        => await AssertMismatchAsync(step => step.Poll is null ? step : step with { Revents = (ushort)(step.Revents ^ 1) }, "Linux", "queue");
+        => await AssertMismatchAsync(step => step.Poll is null ? step : step with { Revents = (ushort)(step.Revents ^ 1) }, "the trace has", "queue");
 
     [Fact]
     public async Task What_is_left_when_every_descriptor_is_closed_is_found()
@@ -128,7 +128,7 @@ public sealed class ConformanceTests(SiloFixture silo) : IClassFixture<SiloFixtu
 
     private static string TracePath(string group) => Path.Combine(AppContext.BaseDirectory, "traces", $"{group}.jsonl.gz");
 
-    // Changes what Linux is said to have answered to the first step of the group that the change applies to, and expects the replay to find it.
+    // Changes what the trace has to the first step of the group that the change applies to, and expects the replay to find it.
     private async Task AssertMismatchAsync(Func<TraceStep, TraceStep> change, string what, string group = "core")
     {
         var (sequence, at) = TraceSequence.Read(TracePath(group))
