@@ -335,14 +335,21 @@ struct map_query {
 #define MAP_QUERY _IOWR('f', 17, struct map_query)
 #define MAP_QUERY_THIS_OR_NEXT 0x10U
 
-/* What is known about a range: leading bytes that can be read and written, and the file that is mapped there. */
+/* What is known about a range: leading bytes that can be read, written and pinned, and the file that is mapped there. */
 struct range {
-    uint64_t readable, writable, mapped, file_offset;
+    uint64_t readable, writable, pinnable, mapped, file_offset;
     uint16_t identity_length;
     char identity[MAX_IDENTITY];
 };
 
 void memory_probe(uint64_t address, uint64_t bytes, struct range *range);
+
+/* What can't be pinned is not there for an ioctl that pins. */
+static inline void range_pin(struct range *range)
+{
+    range->readable = range->readable < range->pinnable ? range->readable : range->pinnable;
+    range->writable = range->writable < range->pinnable ? range->writable : range->pinnable;
+}
 /* The path of the file that is mapped at an address, without its end; 0 for none. The address becomes an offset in it. */
 size_t memory_file(uint64_t *address, char *path, size_t size);
 
@@ -440,6 +447,8 @@ void place_find(uint64_t path, struct place *place);
 dev_t place_device(const struct place *place);
 /* What open is told of a place that is no file: a device's number, or NO_DEVICE. */
 int place_opens(const struct place *place);
+/* Whether a path, as the kernel has it, is that of the memory of a BAR. */
+bool tree_has_bar(const char *path, size_t length);
 /* A path in the tree becomes the program's. */
 void tree_leave(char *path);
 

@@ -126,6 +126,8 @@ static void put_buffer(struct writer *out, uint8_t index, uint8_t access, uint64
         memory_probe(address, length, &range);
     if (access != 3)
         range.identity_length = 0;
+    else
+        range_pin(&range);
     put_u8(out, index);
     put_u8(out, range.identity_length > 0);
     put_u16(out, range.identity_length);

@@ -136,6 +136,13 @@ int place_opens(const struct place *place)
     return place->kind == PLACE_DEVICE ? place->number : NO_DEVICE;
 }
 
+bool tree_has_bar(const char *path, size_t length)
+{
+    static const char bars[] = "/bars/";
+    return length > root_length + sizeof bars - 1 && memcmp(path, root, root_length) == 0
+        && memcmp(path + root_length, bars, sizeof bars - 1) == 0;
+}
+
 void tree_leave(char *path)
 {
     if (strncmp(path, root, root_length) == 0 && path[root_length] == '/')
