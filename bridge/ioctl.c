@@ -247,7 +247,7 @@ int bridge_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, 
     struct fault fault;
     uint32_t points = 0;
     int result = -1, error = EIO;
-    if (descriptor->kind == FILE_DEVICE)
+    if (descriptor->kind == FILE_DEVICE || descriptor->kind == FILE_GROUP)
         return device_ioctl(fd, descriptor, command, address);
     if (descriptor->kind != FILE_CONTEXT) {
         errno = ENOTTY;

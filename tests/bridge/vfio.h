@@ -46,7 +46,7 @@ struct device {
 
 static inline void read_text(const char *folder, const char *name, char *text, size_t size)
 {
-    char path[PATH_MAX];
+    char path[2 * PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "r");
     EXPECT(file != NULL, 1, path);
