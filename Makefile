@@ -17,7 +17,7 @@ build = $(if $(wildcard artifacts/bin),,echo "Building $(1), which takes about a
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run cluster build bridge test setup format api bench chaos screenshots clean sdk cc postgres chromium compose
+.PHONY: help demo run cluster build bridge test setup format api bench chaos screenshots clean qemu sdk cc postgres chromium compose
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ test: setup build ## Checks the format and runs every test. Installs what they n
 	CONFIGURATION=$(CONFIGURATION) tests/run-all
 
 setup: postgres chromium compose ## Installs the Debian packages that tests need, where they are missing, as root or with sudo.
+
+qemu: ## Installs a QEMU that has iommufd, and makes a guest, of Debian's packages: a test that is skipped without boots it.
+	@tests/install qemu
+	@tests/programs/Guests/make-guest artifacts/qemu
 
 format: sdk ## Formats the code.
 	@$(call restore,IommuFd.Actors.sln)

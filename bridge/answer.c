@@ -172,6 +172,7 @@ static uint64_t there(uint64_t start, uint64_t length, uint8_t flags, const void
         return end <= start ? 0 : end - start < length ? end - start : length;
     }
     memory_probe(start, length, &range);
+    range_pin(&range);
     return (flags & 1) != 0 && range.writable < range.readable ? range.writable : range.readable;
 }
 

@@ -82,7 +82,7 @@ void say_unreachable(const char *why);
 #define HEADER_BYTES 12
 
 enum kind {
-    HELLO = 0x01, OPEN = 0x02, CLAIM = 0x03, PROVE = 0x04, PAD = 0x05, RESUME = 0x06, OPEN_DEVICE = 0x07,
+    HELLO = 0x01, OPEN = 0x02, CLAIM = 0x03, PROVE = 0x04, PAD = 0x05, RESUME = 0x06, OPEN_DEVICE = 0x07, OPEN_GROUP_DEVICE = 0x08,
     IOCTL = 0x10, READ = 0x11, WRITE = 0x12, TOOK = 0x13, RESOLVE = 0x14, CLOSED = 0x15, DISCARD = 0x16,
     DEVICE_READ = 0x18, DEVICE_WRITE = 0x19, DEVICE_MAP = 0x1A,
     LOOK = 0x20, ANSWER = 0x80, BYE = 0xFF,
@@ -120,7 +120,7 @@ struct channel {
     uint8_t table[16384];
 };
 
-enum file_kind { FILE_CONTEXT = 1, FILE_FAULT_QUEUE, FILE_ACCESS, FILE_EVENT_QUEUE, FILE_DEVICE };
+enum file_kind { FILE_CONTEXT = 1, FILE_FAULT_QUEUE, FILE_ACCESS, FILE_EVENT_QUEUE, FILE_DEVICE, FILE_GROUP };
 
 /* One of the program's descriptors that lead to the gateway. */
 struct descriptor {
@@ -128,7 +128,7 @@ struct descriptor {
     uint64_t instance; /* the gateway's that has given the ticket */
     uint8_t ticket[TICKET_BYTES];
     uint8_t kind;
-    uint16_t number; /* of a device: the N of vfioN */
+    uint16_t number; /* of a device: the N of vfioN; of a group: its own */
     uint8_t resumption[RESUMPTION_BYTES]; /* by which another gateway gives one; zeros for none */
 };
 
@@ -335,14 +335,21 @@ struct map_query {
 #define MAP_QUERY _IOWR('f', 17, struct map_query)
 #define MAP_QUERY_THIS_OR_NEXT 0x10U
 
-/* What is known about a range: leading bytes that can be read and written, and the file that is mapped there. */
+/* What is known about a range: leading bytes that can be read, written and pinned, and the file that is mapped there. */
 struct range {
-    uint64_t readable, writable, mapped, file_offset;
+    uint64_t readable, writable, pinnable, mapped, file_offset;
     uint16_t identity_length;
     char identity[MAX_IDENTITY];
 };
 
 void memory_probe(uint64_t address, uint64_t bytes, struct range *range);
+
+/* What can't be pinned is not there for an ioctl that pins. */
+static inline void range_pin(struct range *range)
+{
+    range->readable = range->readable < range->pinnable ? range->readable : range->pinnable;
+    range->writable = range->writable < range->pinnable ? range->writable : range->pinnable;
+}
 /* The path of the file that is mapped at an address, without its end; 0 for none. The address becomes an offset in it. */
 size_t memory_file(uint64_t *address, char *path, size_t size);
 
@@ -399,6 +406,7 @@ bool bridge_closed(const struct descriptor *descriptor);
 void take_mark(int fd, struct channel *channel, const struct descriptor *descriptor);
 /* Calls of the program's, with their traces. errno stays where they succeed. */
 #define NO_DEVICE (-1)
+#define GROUPS 0x10000 /* and a group's number: opens the group */
 int call_open(int device, int flags, const void *caller);
 int call_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, uint64_t argument, const void *caller);
 ssize_t call_transfer_at(enum trace_kind kind, int fd, const struct descriptor *device, uint64_t buffer, size_t count, int64_t offset, const void *caller);
@@ -424,12 +432,12 @@ int status_give(uint64_t status, const void *bytes, size_t size);
 
 #define TREE_PATH 512
 
-enum place_kind { PLACE_ELSEWHERE, PLACE_FILE, PLACE_CONTAINER, PLACE_DEVICE };
+enum place_kind { PLACE_ELSEWHERE, PLACE_FILE, PLACE_CONTAINER, PLACE_DEVICE, PLACE_GROUP };
 
-/* Where a path of the program's leads: elsewhere, to a file of the tree, to /dev/vfio/vfio, or to a device file of the tree. */
+/* Where a path of the program's leads: elsewhere, to a file of the tree, to /dev/vfio/vfio, or to a device or a group of the tree. */
 struct place {
     enum place_kind kind;
-    uint16_t number; /* of a device: the N of vfioN */
+    uint16_t number; /* of a device: the N of vfioN; of a group: its own */
     char path[TREE_PATH]; /* but for elsewhere */
 };
 
@@ -438,8 +446,10 @@ bool tree_exists(void);
 /* Finds where a path leads, which may lie at any address. errno stays. */
 void place_find(uint64_t path, struct place *place);
 dev_t place_device(const struct place *place);
-/* What open is told of a place that is no file: a device's number, or NO_DEVICE. */
+/* What open is told of a place that is no file: a device's number, that of a group and GROUPS, or NO_DEVICE. */
 int place_opens(const struct place *place);
+/* Whether a path, as the kernel has it, is that of the memory of a BAR. */
+bool tree_has_bar(const char *path, size_t length);
 /* A path in the tree becomes the program's. */
 void tree_leave(char *path);
 

@@ -14,6 +14,7 @@
 #define IOMMU_MINOR 124
 #define CONTAINER_MINOR 196
 #define VFIO_MAJOR 511 /* as the tree's files say */
+#define GROUP_MAJOR 510
 
 bool path_read(uint64_t address, char path[MAX_PATH])
 {
@@ -42,12 +43,26 @@ int status_give(uint64_t status, const void *bytes, size_t size)
 
 dev_t device_number(const struct descriptor *descriptor)
 {
-    return descriptor->kind == FILE_DEVICE ? makedev(VFIO_MAJOR, descriptor->number) : makedev(MISC_MAJOR, IOMMU_MINOR);
+    switch (descriptor->kind) {
+    case FILE_DEVICE:
+        return makedev(VFIO_MAJOR, descriptor->number);
+    case FILE_GROUP:
+        return makedev(GROUP_MAJOR, descriptor->number);
+    default:
+        return makedev(MISC_MAJOR, IOMMU_MINOR);
+    }
 }
 
 dev_t place_device(const struct place *place)
 {
-    return place->kind == PLACE_DEVICE ? makedev(VFIO_MAJOR, place->number) : makedev(MISC_MAJOR, place->kind == PLACE_CONTAINER ? CONTAINER_MINOR : IOMMU_MINOR);
+    switch (place->kind) {
+    case PLACE_DEVICE:
+        return makedev(VFIO_MAJOR, place->number);
+    case PLACE_GROUP:
+        return makedev(GROUP_MAJOR, place->number);
+    default:
+        return makedev(MISC_MAJOR, place->kind == PLACE_CONTAINER ? CONTAINER_MINOR : IOMMU_MINOR);
+    }
 }
 
 int device_stat(uint64_t status, dev_t device)

@@ -126,6 +126,8 @@ static void put_buffer(struct writer *out, uint8_t index, uint8_t access, uint64
         memory_probe(address, length, &range);
     if (access != 3)
         range.identity_length = 0;
+    else
+        range_pin(&range);
     put_u8(out, index);
     put_u8(out, range.identity_length > 0);
     put_u16(out, range.identity_length);
@@ -245,7 +247,7 @@ int bridge_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, 
     struct fault fault;
     uint32_t points = 0;
     int result = -1, error = EIO;
-    if (descriptor->kind == FILE_DEVICE)
+    if (descriptor->kind == FILE_DEVICE || descriptor->kind == FILE_GROUP)
         return device_ioctl(fd, descriptor, command, address);
     if (descriptor->kind != FILE_CONTEXT) {
         errno = ENOTTY;

@@ -164,10 +164,18 @@ static uint64_t end_of_file(uint64_t start, uint64_t end)
     return low * PAGE < start ? start : low * PAGE;
 }
 
+/* Of a BAR the kernel has no pages that it could pin. */
+static bool is_bar(uint64_t address)
+{
+    char path[PAGE];
+    size_t length = tree_exists() ? memory_file(&address, path, sizeof path) : 0;
+    return length > 0 && tree_has_bar(path, length);
+}
+
 void memory_probe(uint64_t address, uint64_t bytes, struct range *range)
 {
     uint64_t last = address + bytes - 1, at = address;
-    bool readable = true, writable = true, mapped = true;
+    bool readable = true, writable = true, pinnable = true, mapped = true;
     struct map_query map, first = {0};
     memset(range, 0, sizeof *range);
     if (bytes == 0)
@@ -184,6 +192,9 @@ void memory_probe(uint64_t address, uint64_t bytes, struct range *range)
             range->readable = there - address;
         if (writable)
             range->writable = there - address;
+        pinnable = pinnable && ((map.permissions & MAP_SHARED_FILE) == 0 || map.inode == 0 || !is_bar(at));
+        if (pinnable)
+            range->pinnable = there - address;
         if (at == address && (map.permissions & MAP_SHARED_FILE) != 0 && map.inode != 0) {
             range->file_offset = map.offset + (at - map.start);
             range->identity_length = identity_of(range->identity, map.major, map.minor, map.inode);

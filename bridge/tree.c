@@ -4,7 +4,7 @@
  * tree, whatever this machine has there itself, so that a program finds the emulated devices and no others. What is found
  * are files and relative links, so that folders can be read, and files opened relative to them, without more.
  *
- * The files that stand for /dev/vfio/vfio and for device files are empty: to open those is to connect to the gateway.
+ * The files that stand for /dev/vfio/vfio, groups and devices are empty: to open those is to connect to the gateway.
  */
 #define _GNU_SOURCE
 #include "bridge.h"
@@ -97,13 +97,12 @@ static bool is_in_tree(const char *path, char *in_tree)
     return strncmp(path, bridges, sizeof bridges - 1) == 0 && is_of_device(in_tree);
 }
 
-/* The N of /dev/vfio/devices/vfioN; -1 for another path. */
-static int device_of(const char *path)
+/* The number behind the start of a path; -1 for another path. */
+static int number_behind(const char *start, const char *path)
 {
-    static const char devices[] = "/dev/vfio/devices/vfio";
-    const char *at = path + sizeof devices - 1;
+    const char *at = path + strlen(start);
     int number = 0;
-    if (strncmp(path, devices, sizeof devices - 1) != 0 || *at == '\0' || (at[0] == '0' && at[1] != '\0'))
+    if (strncmp(path, start, strlen(start)) != 0 || *at == '\0' || (at[0] == '0' && at[1] != '\0'))
         return -1;
     for (; *at >= '0' && *at <= '9' && number <= UINT16_MAX; at++)
         number = number * 10 + (*at - '0');
@@ -120,11 +119,11 @@ void place_find(uint64_t address, struct place *place)
     if (path_read(address, path) && (strncmp(path, "/sys/", 5) == 0 || strncmp(path, "/dev/", 5) == 0)) {
         memcpy(mempcpy(place->path, root, root_length), path, strlen(path) + 1);
         if (is_in_tree(path, place->path)) {
-            int number = device_of(path);
+            int device = number_behind("/dev/vfio/devices/vfio", path), group = number_behind("/dev/vfio/", path);
             place->kind = PLACE_FILE;
-            if ((number >= 0 || strcmp(path, "/dev/vfio/vfio") == 0) && is_there(place->path)) {
-                place->kind = number >= 0 ? PLACE_DEVICE : PLACE_CONTAINER;
-                place->number = (uint16_t)(number >= 0 ? number : 0);
+            if ((device >= 0 || group >= 0 || strcmp(path, "/dev/vfio/vfio") == 0) && is_there(place->path)) {
+                place->kind = device >= 0 ? PLACE_DEVICE : group >= 0 ? PLACE_GROUP : PLACE_CONTAINER;
+                place->number = (uint16_t)(device >= 0 ? device : group >= 0 ? group : 0);
             }
         }
     }
@@ -133,7 +132,14 @@ void place_find(uint64_t address, struct place *place)
 
 int place_opens(const struct place *place)
 {
-    return place->kind == PLACE_DEVICE ? place->number : NO_DEVICE;
+    return place->kind == PLACE_DEVICE ? place->number : place->kind == PLACE_GROUP ? GROUPS + place->number : NO_DEVICE;
+}
+
+bool tree_has_bar(const char *path, size_t length)
+{
+    static const char bars[] = "/bars/";
+    return length > root_length + sizeof bars - 1 && memcmp(path, root, root_length) == 0
+        && memcmp(path + root_length, bars, sizeof bars - 1) == 0;
 }
 
 void tree_leave(char *path)

@@ -1,5 +1,5 @@
 /*
- * Calls on device files of VFIO: each is a request, and what it does is the gateway's matter. A device is the gateway's
+ * Calls on device files of VFIO and on groups: each is a request, and what it does is the gateway's matter. A device is the gateway's
  * own, so that a call whose gateway has ended is EIO, and not sent again.
  */
 #define _GNU_SOURCE
@@ -21,6 +21,9 @@
 #define REGION_INFO_FLAG_MMAP 4U
 #define DEVICE_BIND_IOMMUFD 0x3B76U
 #define BIND_FILE 8U /* the offset of its descriptor */
+#define GROUP_SET_CONTAINER 0x3B68U
+#define GROUP_GET_DEVICE_FD 0x3B6AU
+#define MAX_NAME 64U
 
 /* Yama lets no process of the same user look into this one, but one that it has named. */
 void gateway_permit(int socket)
@@ -34,7 +37,7 @@ void gateway_permit(int socket)
 int device_open(int number, int flags)
 {
     uint8_t body[8 + 16] = {0};
-    uint16_t length = (uint16_t)snprintf((char *)body + 8, 16, "vfio%d", number);
+    uint16_t length = (uint16_t)(number < GROUPS ? snprintf((char *)body + 8, 16, "vfio%d", number) : snprintf((char *)body + 8, 16, "%d", number - GROUPS));
     memcpy(body, &length, sizeof length);
     return descriptor_open(OPEN_DEVICE, body, 8U + length, flags);
 }
@@ -91,10 +94,11 @@ static void put_ioctl(struct channel *channel, const struct descriptor *device, 
     put_u32(out, 0);
     put_u32(out, (uint32_t)bytes);
     put_bytes(out, argument, bytes);
-    if (command != DEVICE_BIND_IOMMUFD || bytes < BIND_FILE + sizeof file)
+    size_t named = command == DEVICE_BIND_IOMMUFD ? BIND_FILE : 0;
+    if ((named == 0 && command != GROUP_SET_CONTAINER) || bytes < named + sizeof file)
         file = -1;
     else
-        memcpy(&file, argument + BIND_FILE, sizeof file);
+        memcpy(&file, argument + named, sizeof file);
     uint8_t kind = file < 0 ? 0 : put_file(out, file, false);
     if (!out->failed) {
         out->data[head + 2] = kind;
@@ -112,6 +116,22 @@ static void hide_mapping(uint64_t address)
     }
 }
 
+/* VFIO_GROUP_GET_DEVICE_FD, whose argument is a name, and whose answer is a number. */
+static int open_device_of(const struct descriptor *group, uint64_t name)
+{
+    uint8_t body[TICKET_BYTES + 8 + MAX_NAME] = {0}, *text = body + TICKET_BYTES + 8;
+    size_t there = memory_read(name, text, MAX_NAME);
+    const uint8_t *end = memchr(text, '\0', there);
+    if (end == NULL) {
+        errno = there < MAX_NAME ? EFAULT : ENODEV;
+        return -1;
+    }
+    uint16_t length = (uint16_t)(end - text);
+    memcpy(body, group->ticket, TICKET_BYTES);
+    memcpy(body + TICKET_BYTES, &length, sizeof length);
+    return descriptor_open(OPEN_GROUP_DEVICE, body, TICKET_BYTES + 8U + length, O_CLOEXEC);
+}
+
 int device_ioctl(int fd, const struct descriptor *device, uint32_t command, uint64_t argument)
 {
     struct reader answer;
@@ -119,6 +139,8 @@ int device_ioctl(int fd, const struct descriptor *device, uint32_t command, uint
     int result = -1;
     if (fault_here(command))
         return -1;
+    if (device->kind == FILE_GROUP && command == GROUP_GET_DEVICE_FD)
+        return open_device_of(device, argument);
     struct channel *channel = take_channel(fd, device);
     if (channel == NULL)
         return -1;

@@ -256,7 +256,7 @@ static uint32_t descriptor_begin(int fd, enum kind first, const void *bytes, siz
                 memcpy(opened->ticket, ticket, TICKET_BYTES);
                 memcpy(opened->resumption, resumption, RESUMPTION_BYTES);
             }
-            if (error != 0 && first != OPEN_DEVICE)
+            if (error != 0 && first != OPEN_DEVICE && first != OPEN_GROUP_DEVICE)
                 say_text(&body, length);
             if (error == 0 && opened->kind == FILE_EVENT_QUEUE)
                 pad(fd, &out);

@@ -12,6 +12,7 @@ internal enum FrameKind : byte
     Pad = 0x05,
     Resume = 0x06,
     OpenDevice = 0x07,
+    OpenGroupDevice = 0x08,
     Ioctl = 0x10,
     Read = 0x11,
     Write = 0x12,

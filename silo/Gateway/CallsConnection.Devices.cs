@@ -11,15 +11,23 @@ namespace IommuFd.Silo.Gateway;
 
 internal sealed partial class CallsConnection
 {
-    private async ValueTask<IoctlReply> DeviceIoctlAsync(VfioDeviceFile device, IoctlFrame frame)
+    private async ValueTask<IoctlReply> DeviceIoctlAsync(OpenedFile file, IoctlFrame frame)
     {
         var argument = frame.Request.Argument.AsMemory();
-        var argsz = argument.Length >= sizeof(uint) ? BitConverter.ToUInt32(argument.Span) : 0;
-        argument = argument[..Math.Min(argument.Length, VfioArgument.Length(frame.Request.Command, argsz))];
         var named = frame.FileTicket is { } ticket ? Find(ticket) : null;
-        var files = new ProgramFiles(contexts, _program!.Process, named, named is not null || frame.Request.File is not null);
-        var reply = await device.IoctlAsync(new VfioIoctl(frame.Request.Command, argument, (int)frame.Request.WritableBytes), files);
+        var isOpen = named is not null || frame.Request.File is not null;
+        var ioctl = new VfioIoctl(frame.Request.Command, argument, (int)frame.Request.WritableBytes);
+        var reply = file.Device is null ? await file.Group!.IoctlAsync(ioctl, named, isOpen)
+            : file.Group is not null && (VfioDeviceCommand)ioctl.Command is VfioDeviceCommand.AttachIommufdPt or VfioDeviceCommand.DetachIommufdPt
+                ? new VfioReply(Errno.ENOTTY)
+            : await DeviceIoctlAsync(file.Device, ioctl, new ProgramFiles(contexts, _program!.Process, named, isOpen, file.Group is null && contexts.Files.IsGroupOpen(file.Device.Device)));
         return new IoctlReply { Errno = reply.Errno, ReturnValue = reply.Result, Argument = reply.Argument.IsEmpty ? null : reply.Argument.ToArray() };
+    }
+
+    private static ValueTask<VfioReply> DeviceIoctlAsync(VfioDeviceFile device, VfioIoctl ioctl, ProgramFiles files)
+    {
+        var argsz = ioctl.Argument.Length >= sizeof(uint) ? BitConverter.ToUInt32(ioctl.Argument.Span) : 0;
+        return device.IoctlAsync(ioctl with { Argument = ioctl.Argument[..Math.Min(ioctl.Argument.Length, VfioArgument.Length(ioctl.Command, argsz))] }, files);
     }
 
     private async Task DeviceFileAsync(Request request, DeviceFrame frame)

@@ -168,7 +168,7 @@ internal sealed partial class CallsConnection
         try
         {
             reply = request.Descriptor is not { } descriptor ? new IoctlReply { Errno = Errno.EBADF }
-                : descriptor.Leads.Device is { } device ? await DeviceIoctlAsync(device, frame)
+                : descriptor.Leads is { IsOfDevices: true } file ? await DeviceIoctlAsync(file, frame)
 
                 // A file that an ioctl has opened has no ioctls.
                 : descriptor.File is not null ? new IoctlReply { Errno = Errno.ENOTTY }
@@ -193,7 +193,7 @@ internal sealed partial class CallsConnection
     {
         var copies = reply.Copy;
         reply = copies is not null && GatewayPrograms.IsElsewhere(copies, _program!) ? CopyElsewhere(reply, copies) : reply;
-        if (request.Descriptor is { File: null, Leads.Device: null } descriptor)
+        if (request.Descriptor is { File: null, Leads.IsOfDevices: false } descriptor)
         {
             contexts.Recording?.Ioctl(descriptor.Opened.Handle.Key, RequestOf(request.Ioctl!), reply, copies, copy => contexts.Programs.Content(copy, _program!));
         }

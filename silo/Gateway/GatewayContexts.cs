@@ -93,7 +93,7 @@ internal sealed class GatewayContexts(
             descriptor.Opened.Add(descriptor);
         }
 
-        if (descriptor.Leads.Device is not null)
+        if (descriptor.Leads.IsOfDevices)
         {
             recording?.Miss("a device's file was opened, of which traces know nothing");
         }

@@ -211,9 +211,23 @@ static void move_bytes(void)
     EXPECT(read32(device, REGION(BAR0, OFFSET)), 4000, "where CHECK has found another byte");
 }
 
-/* A store to a mapped page tells nobody: the device looks for it. */
-static void by_doorbell(void)
+#ifndef SUPERVISED
+/* A BAR has no pages that could be pinned: it is mapped as long as nothing needs them. */
+static void pin_bar(uint32_t ioas, volatile uint32_t *doorbell)
 {
+    struct map_ioas map = {sizeof map, 7, ioas, 0, (uint64_t)doorbell, 4096, IOVA + 0x100000};
+    EXPECT_ERRNO(ioctl(iommu, IOMMU_IOAS_MAP, &map), EFAULT, "IOAS_MAP of a BAR to an attached device");
+    struct attach attach = {12, 0, map.ioas = alloc_ioas(iommu)};
+    EXPECT(ioctl(iommu, IOMMU_IOAS_MAP, &map), 0, "IOAS_MAP of a BAR that no device reaches");
+    EXPECT_ERRNO(ioctl(device, VFIO_DEVICE_ATTACH, &attach), EFAULT, "ATTACH to an IOAS with a BAR");
+    EXPECT(destroy(iommu, map.ioas), 0, "destroy of the IOAS with a BAR");
+}
+#endif
+
+/* A store to a mapped page tells nobody: the device looks for it. */
+static void by_doorbell(uint32_t ioas)
+{
+    (void)ioas;
 #ifndef SUPERVISED
     volatile uint32_t *doorbell = map_bar(device, 4096, REGION(BAR0, DOORBELL));
     EXPECT_ERRNO(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, device, REGION(BAR0, DOORBELL)) == MAP_FAILED ? -1 : 0, EINVAL, "a private mapping");
@@ -225,6 +239,7 @@ static void by_doorbell(void)
     ended(WELL, "FILL by a store");
     EXPECT(*doorbell, 0, "the doorbell once it was taken");
     expect_bytes(memory + 0x4000, 4096, 0xA5A5A5A5, "memory that was filled by a store");
+    pin_bar(ioas, doorbell);
     EXPECT(munmap((void *)doorbell, 4096), 0, "munmap");
 #endif
 }
@@ -308,7 +323,7 @@ int main(void)
     EXPECT_ERRNO(ioctl(device, VFIO_DEVICE_SET_IRQS, (&(struct irqs){24, 4 | 32, MSIX, 0, 1, {1000}})), EBADF, "SET_IRQS with a closed number");
     set_vectors(device, 1, 1, &interrupt);
     move_bytes();
-    by_doorbell();
+    by_doorbell(ioas);
     inherit();
     after_unmap(ioas);
     detach();

@@ -30,6 +30,7 @@
 struct bind { uint32_t argsz, flags; int32_t iommufd; uint32_t devid; };
 struct attach { uint32_t argsz, flags, pt_id; };
 struct detach { uint32_t argsz, flags; };
+struct map_ioas { uint32_t size, flags, ioas, reserved; uint64_t address, length, iova; };
 struct device_info { uint32_t argsz, flags, regions, irqs, cap_offset; };
 struct region_info { uint32_t argsz, flags, index, cap_offset; uint64_t size, offset; };
 struct sparse { struct region_info info; uint16_t id, version; uint32_t next, areas, reserved; uint64_t offset, size; };
@@ -45,7 +46,7 @@ struct device {
 
 static inline void read_text(const char *folder, const char *name, char *text, size_t size)
 {
-    char path[PATH_MAX];
+    char path[2 * PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "r");
     EXPECT(file != NULL, 1, path);
@@ -108,7 +109,7 @@ static inline void attach_device(int fd, uint32_t ioas)
 
 static inline void map_memory(int iommu, uint32_t ioas, void *memory, uint64_t length, uint64_t iova)
 {
-    struct { uint32_t size, flags, ioas, reserved; uint64_t address, length, iova; } map = {sizeof map, 7, ioas, 0, (uint64_t)memory, length, iova};
+    struct map_ioas map = {sizeof map, 7, ioas, 0, (uint64_t)memory, length, iova};
     EXPECT(ioctl(iommu, IOMMU_IOAS_MAP, &map), 0, "IOAS_MAP");
 }
 

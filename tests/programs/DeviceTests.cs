@@ -5,7 +5,7 @@ using Xunit;
 
 namespace IommuFd.ProgramTests;
 
-/// <summary>C programs that use emulated devices by their VFIO device files: tests/bridge/vfio.c and nvme.c say what they expect.</summary>
+/// <summary>C programs that use emulated devices by their VFIO device files: tests/bridge/vfio.c, nvme.c and groups.c say what they expect.</summary>
 public sealed class DeviceTests : IAsyncLifetime
 {
     // What the test programs look for.
@@ -37,6 +37,7 @@ public sealed class DeviceTests : IAsyncLifetime
     [Theory]
     [InlineData("vfio")]
     [InlineData("nvme")]
+    [InlineData("groups")]
     public async Task A_test_program_finds_what_it_expects(string name)
     {
         var outcome = await Programs.RunBridgedAsync(Socket, Programs.Built($"test-{name}"));
@@ -47,6 +48,7 @@ public sealed class DeviceTests : IAsyncLifetime
     [Theory]
     [InlineData("vfio")]
     [InlineData("nvme")]
+    [InlineData("groups")]
     public async Task A_static_test_program_finds_what_it_expects(string name)
     {
         var outcome = await Programs.RunSupervisedAsync(Socket, [Programs.Built($"test-{name}-static")]);

@@ -39,9 +39,10 @@ internal sealed class Descriptor : IAsyncDisposable
     public IommuFile? File => _opened.File;
 
     /// <summary>What it is, as RESOLVE answers.</summary>
-    public byte Kind => (Leads.Device is null, File?.Target.Type) switch
+    public byte Kind => (Leads, File?.Target.Type) switch
     {
-        (false, _) => 5,
+        ({ Device: not null }, _) => 5,
+        ({ Group: not null }, _) => 6,
         (_, null) => 1,
         (_, ObjectType.FaultQueue) => 2,
         (_, ObjectType.Access) => 3,

@@ -98,7 +98,7 @@ internal sealed class DescriptorListener : IDisposable
         }
         catch (TimeoutException)
         {
-            throw FrameException.Malformed($"not HELLO and then OPEN, CLAIM, RESUME or OPEN DEVICE within {_contexts.Settings.HelloPatience.TotalSeconds} s");
+            throw FrameException.Malformed($"not HELLO and then OPEN, CLAIM, RESUME, OPEN DEVICE or OPEN GROUP DEVICE within {_contexts.Settings.HelloPatience.TotalSeconds} s");
         }
     }
 
@@ -164,7 +164,7 @@ internal sealed class DescriptorListener : IDisposable
 
             if (first.Device is { } device)
             {
-                return (new Descriptor(socket, _contexts.Files.OpenDevice(socket.Peer, program, device), identity), Errno.None, null);
+                return (new Descriptor(socket, await OpenDeviceAsync(socket.Peer, program, first.Group, device), identity), Errno.None, null);
             }
 
             await _contexts.SettleAsync();
@@ -180,8 +180,19 @@ internal sealed class DescriptorListener : IDisposable
         }
     }
 
-    /// <summary>OPEN, CLAIM, RESUME or OPEN DEVICE.</summary>
-    private readonly record struct Opening(FrameKind Kind, uint Tag, ContextMode? Mode = null, Guid Claim = default, byte[]? Resumption = null, string? Device = null)
+    private async Task<OpenedFile> OpenDeviceAsync(GatewayPeer peer, string program, Guid? group, string name)
+    {
+        if (group is null)
+        {
+            return char.IsAsciiDigit(name.FirstOrDefault()) ? _contexts.Files.OpenGroup(_contexts, peer, name) : _contexts.Files.OpenDevice(peer, program, name);
+        }
+
+        return _contexts.Find(group.Value) is { Leads: { Device: null, Group: { } file } } descriptor && descriptor.IsFor(peer.Identity)
+            ? await _contexts.Files.OpenDeviceAsync(file, peer, program, name) : throw new IommufdException("open", Errno.EBADF, null);
+    }
+
+    /// <summary>OPEN, CLAIM, RESUME, OPEN DEVICE or OPEN GROUP DEVICE.</summary>
+    private readonly record struct Opening(FrameKind Kind, uint Tag, ContextMode? Mode = null, Guid Claim = default, byte[]? Resumption = null, string? Device = null, Guid? Group = null)
     {
         private const int MaxDeviceName = 64;
 
@@ -203,19 +214,20 @@ internal sealed class DescriptorListener : IDisposable
                     var resumption = reader.Bytes(HandleSeal.ResumptionBytes);
                     reader.End();
                     return new Opening(kind, tag, Resumption: resumption);
-                case FrameKind.OpenDevice:
+                case FrameKind.OpenDevice or FrameKind.OpenGroupDevice:
+                    Guid? group = kind == FrameKind.OpenGroupDevice ? reader.Name() : null;
                     var length = reader.ShortLength(MaxDeviceName);
                     reader.Reserved(6);
                     var device = reader.Text(length);
                     reader.End();
-                    return new Opening(kind, tag, Device: device);
+                    return new Opening(kind, tag, Device: device, Group: group);
                 default:
-                    throw FrameException.Malformed($"a descriptor begins with OPEN, CLAIM, RESUME or OPEN DEVICE, not with 0x{(byte)kind:X2}");
+                    throw FrameException.Malformed($"a descriptor begins with OPEN, CLAIM, RESUME, OPEN DEVICE or OPEN GROUP DEVICE, not with 0x{(byte)kind:X2}");
             }
         }
     }
 
-    /// <summary>What a descriptor says, in order: HELLO, then OPEN, CLAIM, RESUME or OPEN DEVICE, and proofs.</summary>
+    /// <summary>What a descriptor says, in order: HELLO, then OPEN, CLAIM, RESUME, OPEN DEVICE or OPEN GROUP DEVICE, and proofs.</summary>
     private sealed class Greeting(TaskCompletionSource<(Hello Hello, Opening Opening)> opening, Welcome welcome, DescriptorSocket socket)
     {
         private Hello? _hello;

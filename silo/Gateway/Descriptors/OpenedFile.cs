@@ -2,6 +2,7 @@ using IommuFd.Client;
 using IommuFd.Devices;
 using IommuFd.Devices.Vfio;
 using IommuFd.GrainInterfaces;
+using IommuFd.Silo.Gateway.Devices;
 
 namespace IommuFd.Silo.Gateway.Descriptors;
 
@@ -75,7 +76,13 @@ internal sealed class OpenedFile(OpenedContext opened, IommuFile? file, Descript
     /// <summary>The file of an emulated device; null for another one.</summary>
     public VfioDeviceFile? Device { get; init; }
 
-    /// <summary>Of a device, the N of its <c>vfioN</c>.</summary>
+    /// <summary>The group whose file it is, or which has given the device; null for another one.</summary>
+    public GroupFile? Group { get; init; }
+
+    /// <summary>Whether it leads to a device or a group, and not to a context.</summary>
+    public bool IsOfDevices => Device is not null || Group is not null;
+
+    /// <summary>Of a device, the N of its <c>vfioN</c>; of a group, its number.</summary>
     public int Number { get; init; }
 
     public DescriptorName? Name => name;
@@ -117,5 +124,9 @@ internal sealed class OpenedFile(OpenedContext opened, IommuFile? file, Descript
         }
     }
 
-    public ValueTask DisposeAsync() => Device?.DisposeAsync() ?? file?.DisposeAsync() ?? opened.Context!.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await (Device?.DisposeAsync() ?? file?.DisposeAsync() ?? opened.Context?.DisposeAsync() ?? ValueTask.CompletedTask);
+        await (Group?.LeaveAsync() ?? Task.CompletedTask);
+    }
 }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using IommuFd.Client;
+using IommuFd.Devices.Vfio;
 using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Gateway.Devices;
 using IommuFd.Uapi;
@@ -36,8 +37,31 @@ internal sealed class OpenedFiles(IommufdClient client, HandleSeal seal, Gateway
     {
         var (device, number) = devices.Find(name) ?? throw new IommufdException("open", Errno.ENOENT, null);
         logger.DeviceOpened(program, peer.Identity, device.Address.ToString());
-        return Joined(new OpenedFile(new OpenedContext(default, isDurable: false), null, null, peer.Identity) { Device = device.Open(), Number = number });
+        return Joined(OfDevices(peer, number, null, device.Open()));
     }
+
+    private static OpenedFile OfDevices(GatewayPeer peer, int number, GroupFile? group, VfioDeviceFile? device = null)
+        => new(new OpenedContext(default, isDurable: false), null, null, peer.Identity) { Device = device, Group = group, Number = number };
+
+    /// <summary>Opens a group of devices. Its file counts one descriptor.</summary>
+    /// <exception cref="IommufdException">ENOENT: there is no such group; EBUSY: it is open, or a device of it is bound.</exception>
+    public OpenedFile OpenGroup(GatewayContexts contexts, GatewayPeer peer, string number)
+    {
+        var group = devices.FindGroup(number) ?? throw new IommufdException("open", Errno.ENOENT, null);
+        return group.TryOpen() ? Joined(OfDevices(peer, group.Number, new GroupFile(contexts, group))) : throw new IommufdException("open", Errno.EBUSY, null);
+    }
+
+    /// <summary>Opens a device of an open group. It counts one descriptor.</summary>
+    /// <exception cref="IommufdException">As <see cref="GroupFile.OpenDeviceAsync"/>.</exception>
+    public async Task<OpenedFile> OpenDeviceAsync(GroupFile group, GatewayPeer peer, string program, string name)
+    {
+        var (file, number) = await group.OpenDeviceAsync(name);
+        logger.DeviceOpened(program, peer.Identity, file.Device.Address.ToString());
+        return Joined(OfDevices(peer, number, group, file));
+    }
+
+    /// <summary>Whether the group of a device is open.</summary>
+    public bool IsGroupOpen(VfioDevice device) => devices.GroupOf(device).IsOpen;
 
     /// <summary>Takes a driver's reference to a context.</summary>
     /// <exception cref="IommufdException">EBADF if it is closed.</exception>
@@ -165,7 +189,7 @@ internal sealed class OpenedFiles(IommufdClient client, HandleSeal seal, Gateway
         }
 
         await file.DisposeAsync();
-        if (file.Device is not null)
+        if (file.IsOfDevices)
         {
             return;
         }

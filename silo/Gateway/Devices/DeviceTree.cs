@@ -32,8 +32,8 @@ internal sealed class DeviceTree(string root)
         }
     }
 
-    // A group with a number has that; the others have the lowest that are free.
-    private static Dictionary<string, int> Numbers(IReadOnlyList<VfioDevice> devices)
+    /// <summary>The numbers of groups: a group whose name is one has that; the others have the lowest that are free.</summary>
+    public static Dictionary<string, int> Numbers(IReadOnlyList<VfioDevice> devices)
     {
         var names = devices.Select(device => device.Group).Distinct().ToList();
         var numbers = names.Where(name => int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out _)).ToDictionary(name => name, name => int.Parse(name, CultureInfo.InvariantCulture));
@@ -67,6 +67,7 @@ internal sealed class DeviceTree(string root)
         Text($"{folder}/vfio-dev/vfio{number}/dev", $"{Major}:{number}\n");
         Text($"{folder}/vfio-dev/vfio{number}/uevent", $"MAJOR={Major}\nMINOR={number}\nDEVNAME=vfio/devices/vfio{number}\n");
         Text($"dev/vfio/devices/vfio{number}", "");
+        Text($"dev/vfio/{group}", "");
         Text($"{Groups}/{group}/type", "DMA\n");
         Directory.CreateDirectory(Path.Combine(root, Bus, "drivers", Driver));
         Link($"{folder}/driver", $"{Bus}/drivers/{Driver}");

@@ -15,6 +15,7 @@ internal sealed class GatewayDevices : IDisposable
 
     private readonly VfioMachine _machine = new();
     private readonly List<VfioDevice> _devices = [];
+    private readonly List<DeviceGroup> _groups = [];
     private readonly string? _root;
 
     /// <summary>Makes the devices, and the files by which programs find them.</summary>
@@ -58,6 +59,8 @@ internal sealed class GatewayDevices : IDisposable
             _devices.Add(_machine.Add(spec.Address, spec.Create(memory), spec.Description));
         }
 
+        var members = _devices.Select((device, number) => (Device: device, Number: number)).ToLookup(member => member.Device.Group);
+        _groups.AddRange(DeviceTree.Numbers(_devices).Select(group => new DeviceGroup(group.Value, [.. members[group.Key]])));
         new DeviceTree(root).Write(_devices);
     }
 
@@ -70,6 +73,12 @@ internal sealed class GatewayDevices : IDisposable
             && int.TryParse(name.AsSpan(NamePrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < _devices.Count
             && name.Length == NamePrefix.Length + number.ToString(CultureInfo.InvariantCulture).Length
             ? (_devices[number], number) : null;
+
+    /// <summary>The group of a number, as <c>/dev/vfio/N</c> has it; null for none.</summary>
+    public DeviceGroup? FindGroup(string number) => _groups.Find(group => group.Number.ToString(CultureInfo.InvariantCulture) == number);
+
+    /// <summary>The group of a device.</summary>
+    public DeviceGroup GroupOf(VfioDevice device) => _groups.Find(group => group.Find(device.Address.ToString()) is not null)!;
 
     public void Dispose()
     {

@@ -53,7 +53,7 @@ internal sealed class DescriptorHolders : IProgramDirectory
         {
             // A device's file leads to no context of its own.
             var tag = descriptor.Opened.Handle.Key.Tag;
-            if (descriptor.Leads.Device is not null || !asked.Contains(tag))
+            if (descriptor.Leads.IsOfDevices || !asked.Contains(tag))
             {
                 continue;
             }
