@@ -18,7 +18,7 @@ internal sealed class GroupFile(GatewayContexts contexts, DeviceGroup group) : I
     private const uint Viable = 1, HasContainer = 2;
     private const int StatusBytes = 8, BindBytes = 16, AttachBytes = 12;
 
-    private readonly SemaphoreSlim _turn = new(1);
+    private readonly SerialQueue _turns = new();
     private OpenedContext? _container;
     private IommuDriver? _reference;
     private int _users = 1;
@@ -27,7 +27,7 @@ internal sealed class GroupFile(GatewayContexts contexts, DeviceGroup group) : I
     /// <param name="ioctl">The ioctl.</param>
     /// <param name="named">The descriptor that the argument names, where it is the gateway's; null for another one.</param>
     /// <param name="isOpen">Whether that number is open at all.</param>
-    public Task<VfioReply> IoctlAsync(VfioIoctl ioctl, Descriptor? named, bool isOpen) => InTurnAsync(async () => ioctl.Command switch
+    public Task<VfioReply> IoctlAsync(VfioIoctl ioctl, Descriptor? named, bool isOpen) => _turns.RunAsync(async () => ioctl.Command switch
     {
         GetStatus => Status(ioctl),
         SetContainer => new VfioReply(ioctl.Argument.Length < sizeof(int) ? Errno.EFAULT : await SetContainerAsync(named, isOpen)),
@@ -39,7 +39,7 @@ internal sealed class GroupFile(GatewayContexts contexts, DeviceGroup group) : I
     /// <param name="name">Its address.</param>
     /// <returns>Its file, which is bound and attached, and its number.</returns>
     /// <exception cref="IommufdException">ENODEV: it is none of the group; EINVAL: there is no container, or the device is open; else as BIND and ATTACH answer.</exception>
-    public Task<(VfioDeviceFile File, int Number)> OpenDeviceAsync(string name) => InTurnAsync(async () =>
+    public Task<(VfioDeviceFile File, int Number)> OpenDeviceAsync(string name) => _turns.RunAsync(async () =>
     {
         var (device, number) = group.Find(name.Split(' ')[0]) ?? throw Failed(Errno.ENODEV);
 
@@ -67,7 +67,7 @@ internal sealed class GroupFile(GatewayContexts contexts, DeviceGroup group) : I
     });
 
     /// <summary>The group's own file, or one of its devices, is closed: with the last of them, so is the group.</summary>
-    public Task LeaveAsync() => InTurnAsync(async () =>
+    public Task LeaveAsync() => _turns.RunAsync(async () =>
     {
         if (--_users == 0)
         {
@@ -152,19 +152,6 @@ internal sealed class GroupFile(GatewayContexts contexts, DeviceGroup group) : I
         if (reply.Errno != Errno.None)
         {
             throw Failed(reply.Errno);
-        }
-    }
-
-    private async Task<T> InTurnAsync<T>(Func<Task<T>> run)
-    {
-        await _turn.WaitAsync();
-        try
-        {
-            return await run();
-        }
-        finally
-        {
-            _turn.Release();
         }
     }
 
