@@ -361,10 +361,10 @@ size_t memory_file(uint64_t *address, char *path, size_t size);
  *
  *   u32 kind (1 ioctl, 2 open, 3 close, 4 read, 5 write)   u32 process   u32 thread   i32 errno
  *   u64 start (CLOCK_MONOTONIC, ns)   u64 duration (ns)   i32 descriptor
- *   u32 command (read and write: the bytes asked for; open: 0, or 1 + N for vfioN)   i32 result (close: 1 if it was the descriptor's last copy)
+ *   u32 command (read and write: the bytes asked for; open: 0, 1 + N for vfioN, or 0x10001 + N for group N)   i32 result (close: 1 if it was the descriptor's last copy)
  *   u32 bytes of the module   u64 the descriptor's socket cookie, which all of its copies share
  *   u64 the caller's return address: its offset in the module's file, or the address itself without a module
- *   u32 bytes in   u32 bytes out   u32 bytes of text   u32 reserved   u64 the ioctl's third argument, as it was passed
+ *   u32 bytes in   u32 bytes out   u32 bytes of text   u32 the descriptor's kind, of an ioctl   u64 the ioctl's third argument, as it was passed
  *   in: the argument before the call (at most 512 bytes)   out: the same after it   text: why it failed (at most 1024)
  *   module: the path of the file that the caller's code is mapped from
  */
@@ -377,7 +377,7 @@ struct trace {
     bool on;
     enum trace_kind kind;
     int fd;
-    uint32_t command;
+    uint32_t command, file;
     uint64_t start, cookie, caller, argument;
     uint32_t in_bytes;
     uint8_t in[TRACE_BYTES];

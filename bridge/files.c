@@ -135,6 +135,7 @@ int call_ioctl(int fd, const struct descriptor *descriptor, uint32_t command, ui
     struct trace trace;
     int error = errno;
     trace_begin(&trace, TRACE_IOCTL, fd, command, argument, caller);
+    trace.file = descriptor->kind;
     int result = bridge_ioctl(fd, descriptor, command, argument);
     trace_end(&trace, result, result < 0 ? errno : 0);
     if (result >= 0)

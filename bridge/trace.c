@@ -47,6 +47,7 @@ void trace_begin(struct trace *trace, enum trace_kind kind, int fd, uint32_t com
     trace->fd = fd;
     trace->cookie = fd < 0 ? 0 : fd_cookie(fd);
     trace->command = command;
+    trace->file = 0;
     trace->caller = (uint64_t)caller;
     trace->argument = argument;
     trace->in_bytes = kind == TRACE_IOCTL ? argument_bytes(argument, trace->in) : 0;
@@ -83,13 +84,14 @@ void trace_end(struct trace *trace, long result, int error)
         int32_t result;
         uint32_t module_bytes;
         uint64_t cookie, caller;
-        uint32_t in_bytes, out_bytes, text_bytes, reserved;
+        uint32_t in_bytes, out_bytes, text_bytes, file;
         uint64_t argument;
     } record = {
         .kind = trace->kind, .process = (uint32_t)program_process(), .thread = (uint32_t)program_thread(), .error = error,
         .start = trace->start, .duration = now_ns() - trace->start, .fd = trace->fd, .command = trace->command,
         .result = (int32_t)result, .cookie = trace->cookie, .caller = trace->caller,
         .in_bytes = trace->in_bytes, .text_bytes = trace_text_length, .argument = trace->kind == TRACE_IOCTL ? trace->argument : 0,
+        .file = trace->file,
     };
     uint8_t out[TRACE_BYTES];
     char module[PAGE];

@@ -139,7 +139,7 @@ internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection c
             }, static (writer, tag, reply) => CallAnswer.Write(writer, FrameKind.Call, tag, CallStatus.Answered, WireJson.Write(reply)));
     }
 
-    // To whom a context is granted is answered only for one that is open: the handle of another would be worth nothing, and nobody's to give.
+    // Only an open context can be granted: a handle of one that does not exist would lead nowhere, and the caller may not own it.
     private async Task<GrantReply> GrantAsync(ContextCalls calls, Guid handle, string grantee)
     {
         if (!GatewayIdentity.IsValid(grantee))

@@ -72,6 +72,18 @@ public sealed class DeviceTests : IAsyncLifetime
         Assert.True(outcome.Status == 0, $"descriptor 5 is open in the program: {outcome}");
     }
 
+    [Fact]
+    public async Task A_trace_names_device_files_and_their_ioctls()
+    {
+        var outcome = await Programs.RunCommandAsync(Socket, "--trace", "--", Programs.Built("test-vfio"));
+
+        Assert.True(outcome.Status == 0, $"tests/bridge/vfio.c with a trace: {outcome}");
+        Assert.Matches(@"open\(/dev/vfio/devices/vfio0\) = \d+ ", outcome.Errors);
+        Assert.Matches(@"ioctl\(\d+, VFIO_DEVICE_BIND_IOMMUFD, \{[0-9a-f]+\}\) = 0 ", outcome.Errors);
+        Assert.Matches(@"ioctl\(\d+, VFIO_DEVICE_GET_REGION_INFO, ", outcome.Errors);
+        Assert.DoesNotContain("VFIO_IOMMU_", outcome.Errors, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("teapot", "the kinds are dma-test and nvme")]
     [InlineData("nvme,size=100", "a size is a multiple of 512 bytes")]

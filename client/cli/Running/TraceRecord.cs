@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
+using System.Text.Json;
+using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
 namespace IommuFd.Cli.Running;
@@ -27,6 +29,13 @@ internal sealed class TraceRecord
 
     private const int HeaderBytes = 88;
 
+    // Kinds of descriptors (docs/protocol.md), and what the bridge adds to a group's number.
+    private const uint DeviceFile = 5, GroupFile = 6, MostDevices = 0x10000;
+
+    private const uint FirstOfGroup = 0x3B67;
+
+    private static readonly string[] GroupCommands = ["VFIO_GROUP_GET_STATUS", "VFIO_GROUP_SET_CONTAINER", "VFIO_GROUP_UNSET_CONTAINER", "VFIO_GROUP_GET_DEVICE_FD"];
+
     public required TraceKind Kind { get; init; }
 
     public required int Process { get; init; }
@@ -43,8 +52,11 @@ internal sealed class TraceRecord
     /// <summary>The descriptor's number.</summary>
     public required int Descriptor { get; init; }
 
-    /// <summary>The ioctl's number; for read and write, how many bytes were asked for.</summary>
+    /// <summary>The ioctl's number; for read and write, how many bytes were asked for; for open, what: <see cref="Path"/>.</summary>
     public required uint Command { get; init; }
+
+    /// <summary>Whether an ioctl is one of a device file or a group, whose numbers others have too.</summary>
+    public bool IsOfDevice { get; init; }
 
     /// <summary>What the call returned; for close, 1 if it was the descriptor's last copy.</summary>
     public required int Result { get; init; }
@@ -64,7 +76,17 @@ internal sealed class TraceRecord
     public required string Text { get; init; }
 
     /// <summary>The command that is known by the ioctl's number.</summary>
-    public IoctlDescriptor? Known => Kind == TraceKind.Ioctl ? IoctlTable.Find(Command) : null;
+    public IoctlDescriptor? Known => Kind == TraceKind.Ioctl && !IsOfDevice ? IoctlTable.Find(Command) : null;
+
+    /// <summary>The ioctl's name.</summary>
+    public string CommandName => !IsOfDevice ? IoctlText.Name(Command)
+        : (VfioDeviceCommand)Command is VfioDeviceCommand.IoEventFd ? "VFIO_DEVICE_IOEVENTFD"
+        : Enum.GetName((VfioDeviceCommand)Command) is { } name ? $"VFIO_DEVICE_{JsonNamingPolicy.SnakeCaseUpper.ConvertName(name)}"
+        : Command - FirstOfGroup < (uint)GroupCommands.Length ? GroupCommands[Command - FirstOfGroup]
+        : $"0x{Command:X}";
+
+    /// <summary>The path that was opened.</summary>
+    public string Path => Command == 0 ? "/dev/iommu" : Command <= MostDevices ? $"/dev/vfio/devices/vfio{Command - 1}" : $"/dev/vfio/{Command - 1 - MostDevices}";
 
     /// <summary>Reads a datagram; null if it is none of the bridge's.</summary>
     public static TraceRecord? Parse(ReadOnlySpan<byte> datagram)
@@ -82,7 +104,8 @@ internal sealed class TraceRecord
         }
 
         var rest = datagram[HeaderBytes..];
-        var isInteger = kind == TraceKind.Ioctl && IoctlTable.Find(UInt32(datagram, 36)) is { Argument: IoctlArgument.Integer };
+        var isOfDevice = UInt32(datagram, 76) is DeviceFile or GroupFile;
+        var isInteger = kind == TraceKind.Ioctl && !isOfDevice && IoctlTable.Find(UInt32(datagram, 36)) is { Argument: IoctlArgument.Integer };
         return new TraceRecord
         {
             Kind = kind,
@@ -93,6 +116,7 @@ internal sealed class TraceRecord
             Nanoseconds = UInt64(datagram, 24),
             Descriptor = (int)UInt32(datagram, 32),
             Command = UInt32(datagram, 36),
+            IsOfDevice = isOfDevice,
             Result = (int)UInt32(datagram, 40),
             Cookie = UInt64(datagram, 48),
             Argument = isInteger ? datagram.Slice(80, sizeof(ulong)).ToArray() : rest[..argument].ToArray(),

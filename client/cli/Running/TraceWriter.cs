@@ -41,14 +41,14 @@ internal sealed class TraceWriter(Stream output, bool isJson) : IDisposable
         var who = record.Thread == record.Process ? $"pid {record.Process}" : $"pid {record.Process} thread {record.Thread}";
         var call = record.Kind switch
         {
-            TraceKind.Ioctl => $"ioctl({record.Descriptor}, {IoctlText.Name(record.Command)}, {IoctlText.Decode(record.Command, record.Argument)})",
-            TraceKind.Open => "open(/dev/iommu)",
+            TraceKind.Ioctl => $"ioctl({record.Descriptor}, {record.CommandName}, {IoctlText.Decode(record.Known is null ? 0 : record.Command, record.Argument)})",
+            TraceKind.Open => $"open({record.Path})",
             TraceKind.Close => $"close({record.Descriptor})",
             _ => $"{Name(record)}({record.Descriptor}, {record.Command} bytes)",
         };
         var outcome = record.Errno != Errno.None ? $"-1 {record.Errno} ({Marshal.GetPInvokeErrorMessage((int)record.Errno)}){(record.Text.Length > 0 ? $": {record.Text}" : "")}"
             : record.Kind == TraceKind.Close ? $"0{(record.Result != 0 ? " (last copy)" : "")}"
-            : $"{record.Result} {IoctlText.Changes(record.Command, record.Argument, record.Answer)}".TrimEnd();
+            : $"{record.Result} {IoctlText.Changes(record.Known is null ? 0 : record.Command, record.Argument, record.Answer)}".TrimEnd();
         return $"[{who}] {call} = {outcome} <{Format.Duration(record.Nanoseconds)}>";
     }
 
@@ -66,7 +66,7 @@ internal sealed class TraceWriter(Stream output, bool isJson) : IDisposable
             json.WriteNumber("fd", record.Descriptor);
             if (record.Kind == TraceKind.Ioctl)
             {
-                json.WriteString("command", IoctlText.Name(record.Command));
+                json.WriteString("command", record.CommandName);
                 json.WriteNumber("number", record.Command);
                 WriteFields(json, "argument", record.Known, record.Argument);
                 WriteFields(json, "answer", record.Known, record.Answer);
@@ -74,6 +74,11 @@ internal sealed class TraceWriter(Stream output, bool isJson) : IDisposable
             else if (record.Kind is TraceKind.Read or TraceKind.Write)
             {
                 json.WriteNumber("bytes", record.Command);
+            }
+
+            if (record.Kind == TraceKind.Open)
+            {
+                json.WriteString("path", record.Path);
             }
 
             if (record.Kind == TraceKind.Close)

@@ -3,7 +3,7 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Devices;
 
-/// <summary>The memory of the programs that map it for a device. Whoever runs devices has it: the service only says where memory is.</summary>
+/// <summary>The memory of the programs that map it for a device. The host of the devices provides it: the service only says where memory is.</summary>
 public interface IDmaMemory
 {
     /// <summary>Copies bytes out of a piece of memory.</summary>

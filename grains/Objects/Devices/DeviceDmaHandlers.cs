@@ -11,7 +11,7 @@ namespace IommuFd.Grains.Objects.Devices;
 // What the IOMMU does with an access of a device: it translates all of it, or none. A translation that changes nothing is not journaled, one that makes clean
 // pages dirty is, and so is a fault, since it is counted and may be reported: such an answer has a DmaReply, which is what the rule of the requests looks at.
 //
-// What the device copies afterwards, it must have copied before an unmap is answered: whoever runs the device sees to that, since only there is the memory.
+// What the device copies afterwards, it must have copied before an unmap is answered: the host of the device ensures that, since it alone has the memory.
 
 /// <summary>Accesses of devices to memory.</summary>
 internal static class DeviceDmaHandlers

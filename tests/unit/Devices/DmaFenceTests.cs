@@ -26,7 +26,7 @@ public sealed class DmaFenceTests
         before.Dispose();
         await first;
         var second = _fence.DrainAsync();
-        Expect.That(!second.IsCompleted, "The later access is not waited for by whoever came after it.");
+        Expect.That(!second.IsCompleted, "A drain that began after the later access does not wait for it.");
         after.Dispose();
         await second;
     }
