@@ -50,7 +50,7 @@ internal sealed partial class CallsConnection
 
         var count = reply.Errno == Errno.None ? reply.Result : 0;
         Finish(
-            request.Tag, request.Bytes, (request.Kind, request.Tag, reply.Errno, count, bytes),
+            request, (request.Kind, request.Tag, reply.Errno, count, bytes),
             static (writer, answer) => DeviceFrame.WriteAnswer(writer, answer.Kind, answer.Tag, answer.Errno, answer.count, answer.bytes.AsSpan(0, Math.Min(answer.count, answer.bytes.Length))));
     }
 
@@ -59,7 +59,7 @@ internal sealed partial class CallsConnection
         var mapping = request.Descriptor is { Leads.Device: { } device } ? device.Map(frame.Offset, frame.Length, isShared: true) : new VfioMapping(Errno.EBADF);
         var path = mapping.Memory is FileBarMemory.Bar bar ? bar.Path : "";
         Finish(
-            request.Tag, request.Bytes, (request.Tag, mapping.Errno, path, mapping.Offset),
+            request, (request.Tag, mapping.Errno, path, mapping.Offset),
             static (writer, answer) => DeviceFrame.WriteMapping(writer, answer.Tag, answer.Errno, answer.path, (ulong)answer.Offset));
     }
 

@@ -186,7 +186,7 @@ internal sealed partial class CallsConnection
             (reply, text) = (new IoctlReply { Errno = ErrnoOf(exception) }, exception.Message);
         }
 
-        Finish(request.Tag, request.Bytes, OutcomeOf(request, reply, emptied, text), static (writer, outcome) => outcome.Write(writer));
+        Finish(request, OutcomeOf(request, reply, emptied, text), static (writer, outcome) => outcome.Write(writer));
     }
 
     private Outcome OutcomeOf(Request request, IoctlReply reply, List<Guid> emptied, string? text)
@@ -267,7 +267,7 @@ internal sealed partial class CallsConnection
 
         text = request.IsVerbose ? text ?? reply.Diagnostic?.ToString() : null;
         Finish(
-            request.Tag, request.Bytes, (request.Kind, request.Tag, reply, takesMark, text),
+            request, (request.Kind, request.Tag, reply, takesMark, text),
             static (writer, answer) => FileFrame.WriteAnswer(writer, answer.Kind, answer.Tag, answer.reply, answer.takesMark, answer.text));
     }
 
@@ -288,7 +288,7 @@ internal sealed partial class CallsConnection
         public void Write(FrameWriter writer) => IoctlAnswer.Write(writer, Tag, Reply, Claim, Emptied, Text);
     }
 
-    /// <summary>An ioctl, a read or a write, with the descriptor that its ticket names; null for none that this client may use.</summary>
+    /// <summary>An ioctl, a read or a write, with the descriptor that its ticket names, which it holds; null for none that this client may use.</summary>
     private sealed record Request(FrameKind Kind, uint Tag, int Bytes, Descriptor? Descriptor, CallStart Start, IoctlFrame? Ioctl, FileRequest? File)
     {
         public bool IsVerbose => Start.IsVerbose;

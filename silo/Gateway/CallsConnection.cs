@@ -97,17 +97,17 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
             case FrameKind.Ioctl:
                 var ioctl = IoctlFrame.Read(frame.Body);
                 Begin(frame, isIoctl: true);
-                Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Find(ioctl.Start.Ticket), ioctl.Start, ioctl, null));
+                Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Hold(ioctl.Start.Ticket), ioctl.Start, ioctl, null));
                 return;
             case FrameKind.Read or FrameKind.Write:
                 var file = FileFrame.Read(frame.Body, frame.Kind == FrameKind.Write);
                 Begin(frame, isIoctl: false);
-                Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Find(file.Start.Ticket), file.Start, null, file.Request));
+                Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Hold(file.Start.Ticket), file.Start, null, file.Request));
                 return;
             case FrameKind.DeviceRead or FrameKind.DeviceWrite or FrameKind.DeviceMap:
                 var device = DeviceFrame.Read(frame.Kind, frame.Body);
                 Begin(frame, isIoctl: false);
-                Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Find(device.Ticket), default, null, null) { Device = device });
+                Queue(new Request(frame.Kind, frame.Tag, frame.Body.Length, Hold(device.Ticket), default, null, null) { Device = device });
                 return;
             case FrameKind.Look | FrameKind.Answer:
                 Answered(frame.Tag, LookFrame.ReadAnswer(frame.Body));
@@ -195,6 +195,12 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
         output.Send(state, write);
     }
 
+    private void Finish<TState>(Request request, TState state, Action<FrameWriter, TState> write)
+    {
+        request.Descriptor?.End();
+        Finish(request.Tag, request.Bytes, state, write);
+    }
+
     private void Finish<TState>(List<Request> requests, TState state, Action<FrameWriter, TState> write)
     {
         lock (_lock)
@@ -204,6 +210,7 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
                 _underWay.Remove(request.Tag);
                 _bytesUnderWay -= request.Bytes;
                 _use.End(1, request.Bytes);
+                request.Descriptor?.End();
             }
         }
 
@@ -220,6 +227,9 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
             }
         }
     }
+
+    // For a request, whose answer releases it.
+    private Descriptor? Hold(Guid ticket) => Find(ticket) is { } descriptor && descriptor.TryBegin() ? descriptor : null;
 
     private Descriptor? Find(Guid ticket)
     {

@@ -109,6 +109,7 @@ internal sealed class GatewayContexts(
         descriptor.Opened.Remove(descriptor);
         holders.Remove(descriptor);
         await descriptor.DisposeAsync();
+        await descriptor.DrainAsync();
         await CloseAsync(descriptor);
         _descriptors.TryRemove(descriptor.Ticket, out _);
         descriptor.Release();

@@ -15,7 +15,10 @@ internal sealed class Descriptor : IAsyncDisposable
     private readonly CancellationToken _ended;
     private readonly SemaphoreSlim _taken = new(0);
     private readonly Lock _lock = new();
+    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _isMarked;
+    private bool _isEnding;
+    private int _requests;
 
     /// <param name="socket">The connection that it is.</param>
     /// <param name="opened">What it leads to, which counts it already.</param>
@@ -72,6 +75,45 @@ internal sealed class Descriptor : IAsyncDisposable
         lock (_lock)
         {
             _users.Add(identity);
+        }
+    }
+
+    /// <summary>
+    /// Begins a request on it: what the descriptor leads to stays open until the request ends, as an ioctl of Linux holds its file when another thread closes the
+    /// descriptor.
+    /// </summary>
+    /// <returns>False if it is closed.</returns>
+    public bool TryBegin()
+    {
+        lock (_lock)
+        {
+            _requests += _isEnding ? 0 : 1;
+            return !_isEnding;
+        }
+    }
+
+    /// <summary>Ends a request on it.</summary>
+    public void End()
+    {
+        lock (_lock)
+        {
+            _requests--;
+            if (!_isEnding || _requests > 0)
+            {
+                return;
+            }
+        }
+
+        _idle.SetResult();
+    }
+
+    /// <summary>Lets no more request begin, and waits for those that have.</summary>
+    public Task DrainAsync()
+    {
+        lock (_lock)
+        {
+            _isEnding = true;
+            return _requests == 0 ? Task.CompletedTask : _idle.Task;
         }
     }
 

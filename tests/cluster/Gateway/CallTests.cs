@@ -9,6 +9,9 @@ public sealed class CallTests(GatewaySilo silo) : IClassFixture<GatewaySilo>
 {
     private const uint Ebadf = 9, Enoent = 2, Enotty = 25, Einval = 22;
 
+    // Where a mock domain has IOVAs.
+    private const ulong MockAperture = 1 << 24;
+
     [Fact]
     public async Task A_context_has_objects_that_ioctls_make_and_destroy()
     {
@@ -133,6 +136,33 @@ public sealed class CallTests(GatewaySilo silo) : IClassFixture<GatewaySilo>
         program.Context.Dispose();
         Assert.Equal(1u, (await calls.CallAsync(WireFrames.Closed(2, program.Ticket))).Number(0));
         Assert.Equal(Ebadf, IoctlAnswer.Read(await calls.CallAsync(WireFrames.IoasAlloc(3, program.Ticket))).Errno);
+    }
+
+    [Fact]
+    public async Task A_request_holds_the_context_whose_last_descriptor_closes_meanwhile()
+    {
+        var program = await WireProgram.OpenAsync(silo.Path);
+        using var calls = program.Calls;
+        var ioas = await program.AllocateIoasAsync();
+        await program.ExpectAsync(WireFrames.IoasMap(program.NextTag(), program.Ticket, ioas, 0x10000, 0x1000, MockAperture), "IOAS_MAP");
+
+        // A mock domain pins what is mapped: the program is asked whether its memory is still there, and the requests after it wait.
+        await calls.SendAsync(WireFrames.Test(1, program.Ticket, 2, ioas), WireFrames.Read(2, program.Ticket, 8), WireFrames.IoasAlloc(3, program.Ticket));
+        var question = await calls.AnswerAsync();
+        Assert.True(question.Kind == 0x20, $"the program is asked by LOOK, it was {question}");
+
+        program.Context.Dispose();
+        using var other = await WireConnection.CallsAsync(silo.Path);
+        for (uint tag = 1; (await other.CallAsync(WireFrames.Read(tag, program.Ticket, 8))).Number(0) != Ebadf; tag++)
+        {
+            // The gateway does not know yet that the descriptor is closed.
+        }
+
+        await calls.SendAsync(WireFrames.Looked(question.Tag, question.Number(0)));
+        Assert.Equal(0u, IoctlAnswer.Read(await calls.AnswerAsync()).Errno);
+        Assert.Equal(Einval, (await calls.AnswerAsync()).Number(0));
+        Assert.Equal(0u, IoctlAnswer.Read(await calls.AnswerAsync()).Errno);
+        Assert.Equal(1u, (await calls.CallAsync(WireFrames.Closed(4, program.Ticket))).Number(0));
     }
 
     [Fact]
