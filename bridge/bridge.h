@@ -120,7 +120,7 @@ struct channel {
     uint8_t table[16384];
 };
 
-enum file_kind { FILE_CONTEXT = 1, FILE_FAULT_QUEUE, FILE_ACCESS, FILE_EVENT_QUEUE, FILE_DEVICE, FILE_GROUP };
+enum file_kind { FILE_CONTEXT = 1, FILE_FAULT_QUEUE, FILE_ACCESS, FILE_EVENT_QUEUE, FILE_DEVICE, FILE_GROUP, FILE_DMA_BUF };
 
 /* One of the program's descriptors that lead to the gateway. */
 struct descriptor {

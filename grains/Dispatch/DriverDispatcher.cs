@@ -4,6 +4,7 @@ using IommuFd.Grains.Calls;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Accesses;
 using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Grains.Objects.Veventqs;
 using IommuFd.Uapi;
 
@@ -60,6 +61,7 @@ internal static class DriverDispatcher
             static request => request.Access, static (scope, access, _) => AccessHandlers.DetachAsync(scope, access), ChangeRules.OnSuccess),
         OfAccess<UnpinPagesRequest>(
             static request => request.Access, static (scope, access, request) => AccessHandlers.UnpinAsync(scope, access, request.Pin), ChangeRules.OnSuccess),
+        Of<RevokeDmaBufRequest>(DmaBufHandlers.RevokeAsync, ChangeRules.OnSuccess),
         Of<PinPagesRequest>(DriverHandler.PinAsync, ChangeRules.OnSuccess),
         Of<AccessRwRequest>(DriverHandler.CopyAsync, ChangeRules.Never));
 

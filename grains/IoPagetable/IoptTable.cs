@@ -22,7 +22,7 @@ internal sealed partial class IoptTable
     public const int MaxCopyAreas = 1 << 19;
 
     private readonly RangeTree<IoptArea> _areas = new();
-    private long _userAreas;
+    private long _areasOfNoFile;
     private UInt128 _mappedBytes;
     private int[]? _areasByAlignment;
 
@@ -33,9 +33,9 @@ internal sealed partial class IoptTable
     public IEnumerable<IoptArea> Areas => _areas.Entries.Select(entry => entry.Value);
 
     /// <summary>
-    /// Whether any area maps a process's memory. Files belong to no process, so a table that maps nothing else can change its process.
+    /// Whether any area maps what is no file in memory. Files belong to no process, so a table that maps nothing else can change its process.
     /// </summary>
-    public bool MapsUserMemory => _userAreas > 0;
+    public bool MapsOtherThanFiles => _areasOfNoFile > 0;
 
     /// <summary>Bytes that are neither mapped nor reserved; 2^64 is reported as 2^64 - 1.</summary>
     public ulong FreeBytes
@@ -159,6 +159,28 @@ internal sealed partial class IoptTable
         return iova;
     }
 
+    /// <summary>Makes what is mapped of a dma-buf lead nowhere: the areas stay, and domains have no pages there any more (<c>iopt_revoke_notify</c>).</summary>
+    /// <param name="identity">The dma-buf.</param>
+    /// <returns>How many areas there were.</returns>
+    public int Revoke(string identity)
+    {
+        var mapped = Areas.Where(area => area.Pages is { IsDmaBuf: true, IsRevoked: false, File: { } file } && file.Identity == identity).ToList();
+        var revoked = new Dictionary<PagesId, IoptPages>();
+        foreach (var area in mapped)
+        {
+            if (!revoked.TryGetValue(area.Pages.Id, out var pages))
+            {
+                revoked.Add(area.Pages.Id, pages = area.Pages.ToRevoked());
+            }
+
+            Remove(area);
+            Insert(new IoptArea(area.Range, pages, area.StartByte, area.Prot));
+            CleanDomains(area.Range);
+        }
+
+        return mapped.Count;
+    }
+
     /// <summary>
     /// Unmaps the areas of a range, each of which must lie wholly in it (<c>iopt_unmap_iova</c>). Areas are removed one by one, ascending;
     /// those removed before a failure stay removed. The pins in an area are revoked first.
@@ -197,6 +219,14 @@ internal sealed partial class IoptTable
         }
 
         return errno;
+    }
+
+    private void CleanDomains(IovaRange range)
+    {
+        foreach (var domain in _domains)
+        {
+            domain.Clean(range);
+        }
     }
 
     private Errno FindPlace(ulong address, ulong length, ulong? fixedIova, out ulong iova)
@@ -247,11 +277,7 @@ internal sealed partial class IoptTable
             }
 
             Remove(area);
-            foreach (var domain in _domains)
-            {
-                domain.Clean(area.Range);
-            }
-
+            CleanDomains(area.Range);
             unmapped += area.Length;
             if (area.Range.Last == range.Last)
             {
@@ -293,7 +319,7 @@ internal sealed partial class IoptTable
     {
         var inserted = _areas.TryInsert(area.Range, area);
         Require(inserted, "An area is inserted where there is none.");
-        _userAreas += area.Pages.File is null ? 1 : 0;
+        _areasOfNoFile += area.Pages.IsFile ? 0 : 1;
         CountUnpinnable(area, 1);
         CountAlignment(area, 1);
         _mappedBytes += area.Length;
@@ -304,7 +330,7 @@ internal sealed partial class IoptTable
     {
         var removed = _areas.Remove(area.Range.Start);
         Require(removed, "An area is removed once.");
-        _userAreas -= area.Pages.File is null ? 1 : 0;
+        _areasOfNoFile -= area.Pages.IsFile ? 0 : 1;
         CountUnpinnable(area, -1);
         CountAlignment(area, -1);
         _mappedBytes -= area.Length;

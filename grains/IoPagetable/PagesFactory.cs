@@ -49,6 +49,39 @@ internal static class PagesFactory
         return file is null ? Errno.EBADF : Of(id, file, start, length, pinnableBytes, writable, new PagesOrigin(source, null), out pages);
     }
 
+    /// <summary>Describes a part of a dma-buf: EINVAL where it ends before, ENODEV where it is revoked, EOPNOTSUPP where it has several ranges.</summary>
+    /// <param name="id">The identity of the pages.</param>
+    /// <param name="file">The dma-buf.</param>
+    /// <param name="start">Offset in it, of any alignment.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="writable">Whether DMA may write.</param>
+    /// <param name="pages">The pages.</param>
+    public static Errno OfDmaBuf(PagesId id, UserFile file, ulong start, ulong length, bool writable, out IoptPages? pages)
+    {
+        pages = null;
+        if (length == 0)
+        {
+            return Errno.EINVAL;
+        }
+
+        if (!IovaRange.TryOfLength(start, length, out var bytes))
+        {
+            return Errno.EOVERFLOW;
+        }
+
+        if (file.LengthBytes <= bytes.Last)
+        {
+            return Errno.EINVAL;
+        }
+
+        return file.DmaBuf!.State switch
+        {
+            DmaBufState.Mappable => Of(id, new MappedFile(file.Identity), start, length, length, writable, new PagesOrigin(null, null) { IsDmaBuf = true }, out pages),
+            DmaBufState.Revoked => Errno.ENODEV,
+            _ => Errno.EOPNOTSUPP,
+        };
+    }
+
     private static Errno Of(
         PagesId id, MappedFile? file, ulong address, ulong length, ulong pinnableBytes, bool writable, PagesOrigin origin, out IoptPages? pages)
     {
@@ -69,6 +102,7 @@ internal static class PagesFactory
             PinnablePages = pinnableBytes >= length ? pageCount : (PageSizes.OffsetOf(address) + pinnableBytes) / PageSizes.Page,
             Writable = writable,
             Source = origin.Source,
+            IsDmaBuf = origin.IsDmaBuf,
             Mapping = origin.Mapping is { } mapping ? mapping with { Offset = mapping.Offset - PageSizes.OffsetOf(address), Length = mapping.Length + PageSizes.OffsetOf(address) } : null,
         };
         return Errno.None;
@@ -91,4 +125,8 @@ internal static class PagesFactory
 /// <summary>Whose the caller's memory is.</summary>
 /// <param name="Source">The program, to be asked when the pages are pinned; null where what was known when they were mapped stays true.</param>
 /// <param name="Mapping">The file that the memory is a mapping of, from its first byte on; null for other memory.</param>
-internal readonly record struct PagesOrigin(MemorySource? Source, FileMapping? Mapping);
+internal readonly record struct PagesOrigin(MemorySource? Source, FileMapping? Mapping)
+{
+    /// <summary>Whether it is a dma-buf's.</summary>
+    public bool IsDmaBuf { get; init; }
+}

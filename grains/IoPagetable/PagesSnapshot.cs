@@ -9,6 +9,8 @@ namespace IommuFd.Grains.IoPagetable;
 /// <summary>Collects the pages of areas for a snapshot, and restores them.</summary>
 internal sealed class PagesWriter
 {
+    private const ulong DmaBuf = 1, RevokedDmaBuf = 2;
+
     private readonly Dictionary<PagesId, int> _numbers = [];
     private readonly Dictionary<string, int> _files = [];
     private readonly Dictionary<MemorySource, int> _sources = [];
@@ -23,7 +25,9 @@ internal sealed class PagesWriter
     private readonly ColumnWriter _mappedFileColumn = new();
     private readonly ColumnWriter _mappingOffsets = new();
     private readonly ColumnWriter _mappingLengths = new();
+    private readonly ColumnWriter _dmaBufs = new();
     private int _mappings;
+    private bool _hasDmaBufs;
 
     /// <summary>Adds pages unless they are already there; returns their number.</summary>
     public int Add(IoptPages pages)
@@ -43,6 +47,8 @@ internal sealed class PagesWriter
             _mappings++;
         }
 
+        _dmaBufs.Add(pages.IsRevoked ? RevokedDmaBuf : pages.IsDmaBuf ? DmaBuf : 0UL);
+        _hasDmaBufs |= pages.IsDmaBuf;
         _starts.Add(pages.Start);
         _pageCounts.Add(pages.PageCount);
         _unpinnable.Add(pages.PageCount - pages.PinnablePages);
@@ -67,6 +73,7 @@ internal sealed class PagesWriter
         MappedFileOf = _mappings == 0 ? default : _mappedFileColumn.ToColumn(),
         MappingOffsets = _mappingOffsets.ToColumn(),
         MappingLengths = _mappingLengths.ToColumn(),
+        DmaBufs = _hasDmaBufs ? _dmaBufs.ToColumn() : default,
     };
 
     /// <summary>Restores pages, in the order of their numbers.</summary>
@@ -75,6 +82,7 @@ internal sealed class PagesWriter
         var (starts, counts, unpinnable) = (saved.Starts.Read(), saved.PageCounts.Read(), saved.Unpinnable.Read());
         var (fileOf, writable, ioases, numbers) = (saved.FileOf.Read(), saved.Writable.Read(), saved.Ioases.Read(), saved.Numbers.Read());
         var (sourceOf, mappedFileOf) = (saved.SourceOf.Read(), saved.MappedFileOf.Read());
+        var dmaBufs = saved.DmaBufs.Read();
         var (mappingOffsets, mappingLengths) = (saved.MappingOffsets.Read(), saved.MappingLengths.Read());
         var files = Array.ConvertAll(saved.Files ?? [], file => new MappedFile(SnapshotFormat.Expect<string>(file)));
         var sources = saved.Sources ?? [];
@@ -83,6 +91,8 @@ internal sealed class PagesWriter
         {
             var (count, file, mayWrite) = (counts.Next(), fileOf.Next<int>(), writable.Next());
             var (source, mappedFile) = (sources.Length == 0 ? 0 : sourceOf.Next<int>(), saved.MappedFileOf == default ? 0 : mappedFileOf.Next<int>());
+            var dmaBuf = saved.DmaBufs == default ? 0 : dmaBufs.Next();
+            SnapshotFormat.Require(dmaBuf <= RevokedDmaBuf && (dmaBuf == 0 || file > 0), "Pages are a dma-buf of an unknown kind, or of no file.");
             SnapshotFormat.Require(source <= sources.Length && mappedFile <= files.Length, "Pages name an unknown program, or are a mapping of an unknown file.");
             SnapshotFormat.Require(file <= files.Length && mayWrite <= 1 && PageSizes.OffsetOf(start) == 0, "Pages name an unknown file, have an invalid write flag, or begin inside a page.");
             pages.Add(new IoptPages
@@ -95,10 +105,12 @@ internal sealed class PagesWriter
                 Writable = mayWrite != 0,
                 Source = source == 0 ? null : SnapshotFormat.Expect<MemorySource>(sources[source - 1]),
                 Mapping = mappedFile == 0 ? null : new FileMapping(files[mappedFile - 1], mappingOffsets.Next(), mappingLengths.Next()),
+                IsDmaBuf = dmaBuf != 0,
+                IsRevoked = dmaBuf == RevokedDmaBuf,
             });
         }
 
-        Array.ForEach([counts, unpinnable, fileOf, writable, ioases, numbers, sourceOf, mappedFileOf, mappingOffsets, mappingLengths], column => column.End());
+        Array.ForEach([counts, unpinnable, fileOf, writable, ioases, numbers, sourceOf, mappedFileOf, mappingOffsets, mappingLengths, dmaBufs], column => column.End());
         return pages;
     }
 
@@ -171,4 +183,8 @@ internal sealed record PagesSnapshot
     /// <summary>Bytes that are mapped so, of mappings alone: a column.</summary>
     [Id(12)]
     public DeltaColumn MappingLengths { get; init; }
+
+    /// <summary>1 for a dma-buf, 2 for one that was revoked, 0 for other pages: a column; empty where there are no dma-bufs.</summary>
+    [Id(13)]
+    public DeltaColumn DmaBufs { get; init; }
 }

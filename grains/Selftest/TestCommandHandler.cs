@@ -41,6 +41,8 @@ internal static class TestCommandHandler
             IommuTestOp.PasidReplace => TestPasidHandlers.Replace(scope, call),
             IommuTestOp.PasidDetach => TestPasidHandlers.Detach(scope, call),
             IommuTestOp.PasidCheckHwpt => ValueTask.FromResult(TestPasidHandlers.CheckHwpt(scope, call)),
+            IommuTestOp.DmabufGet => ValueTask.FromResult(DmaBufHandlers.TestGet(call)),
+            IommuTestOp.DmabufRevoke => ValueTask.FromResult(DmaBufHandlers.TestRevoke(call)),
             _ => ValueTask.FromResult(Failure.Unsupported(DiagnosticReason.UnsupportedOp, cmd.Op)),
         };
     }

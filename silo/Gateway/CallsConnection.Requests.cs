@@ -225,7 +225,7 @@ internal sealed partial class CallsConnection
     }
 
     // A context's own descriptor is a file without pages.
-    private static UserFile? FileOf(Descriptor? descriptor) => descriptor is null ? null : descriptor.File?.File ?? new UserFile("iommufd", IsMemfd: false, 0);
+    private static UserFile? FileOf(Descriptor? descriptor) => descriptor is null ? null : descriptor.Leads.DmaBuf?.File ?? descriptor.File?.File ?? new UserFile("iommufd", IsMemfd: false, 0);
 
     private static bool ChangesQueues(IoctlRequest request, IoctlReply reply)
         => reply.Errno == Errno.None && (IommuCommand)request.Command is IommuCommand.TestCmd or IommuCommand.Destroy;
@@ -300,6 +300,6 @@ internal sealed partial class CallsConnection
         public OperationId Given => Start.Operation with { Session = 0, Lane = Start.Operation.Session };
 
         // A batch has one name for all.
-        public bool GoesTogether => Ioctl is not null && Start.Operation.Session == 0 && Descriptor is { Leads: { File: null, Device: null } } && Bytes <= MaxBytesTogether;
+        public bool GoesTogether => Ioctl is not null && Start.Operation.Session == 0 && Descriptor is { Leads: { File: null, IsOfDevices: false } } && Bytes <= MaxBytesTogether;
     }
 }

@@ -25,7 +25,7 @@ internal sealed class GatewayContexts(
     private const int MaxProofs = 4096;
 
     private readonly ConcurrentDictionary<Guid, Descriptor> _descriptors = new();
-    private readonly ConcurrentDictionary<Guid, (OpenedContext Opened, IommuFile File, CallsConnection Holder)> _claims = new();
+    private readonly ConcurrentDictionary<Guid, (OpenedContext Opened, NewFile File, CallsConnection Holder)> _claims = new();
     private readonly ConcurrentDictionary<Guid, TaskCompletionSource<Descriptor>> _proofs = new();
     private readonly GrainChannel _channel = new(grains);
 
@@ -95,7 +95,7 @@ internal sealed class GatewayContexts(
 
         if (descriptor.Leads.IsOfDevices)
         {
-            recording?.Miss("a device's file was opened, of which traces know nothing");
+            recording?.Miss(descriptor.Leads.DmaBuf is null ? "a device's file was opened, of which traces know nothing" : "a dma-buf was made, of which traces know nothing");
         }
         else if (descriptor.File is null)
         {
@@ -130,13 +130,13 @@ internal sealed class GatewayContexts(
     public Guid Hold(OpenedContext opened, NewFile file, CallsConnection holder)
     {
         var claim = ContextHandle.NewRandom().Value;
-        _claims[claim] = (opened, opened.Context!.FileOf(file), holder);
+        _claims[claim] = (opened, file, holder);
         _ = DiscardLateAsync(claim);
         return claim;
     }
 
     /// <summary>Takes the file of a claim.</summary>
-    public (OpenedContext Opened, IommuFile File)? Take(Guid claim) => _claims.TryRemove(claim, out var held) ? (held.Opened, held.File) : null;
+    public (OpenedContext Opened, NewFile File)? Take(Guid claim) => _claims.TryRemove(claim, out var held) ? (held.Opened, held.File) : null;
 
     /// <summary>Undoes the ioctl that has opened a file which gets no descriptor.</summary>
     /// <returns>False without such a claim.</returns>
@@ -147,10 +147,16 @@ internal sealed class GatewayContexts(
             return false;
         }
 
-        recording?.Miss($"a file that an ioctl opened got no descriptor ({file.Target.Type.Label()} {file.Target.Id})");
+        recording?.Miss("a file that an ioctl opened got no descriptor");
+        if (file.File.DmaBuf is not null)
+        {
+            IommuContext.DmaBufOf(file).Close();
+            return true;
+        }
+
         try
         {
-            await opened.Context!.UndoFileAsync(file);
+            await opened.Context!.UndoFileAsync(opened.Context.FileOf(file));
         }
         catch (Exception exception) when (exception is IommufdTransportException or IommufdException)
         {

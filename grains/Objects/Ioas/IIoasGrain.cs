@@ -196,6 +196,13 @@ internal interface IIoasGrain : IObjectGrain
     [Alias("FindPinned")]
     ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses, ExpectedMemory memory);
 
+    /// <summary>The exporter of a dma-buf has revoked it: what is mapped of it leads nowhere from now on.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="identity">The dma-buf.</param>
+    /// <returns>How many areas mapped it.</returns>
+    [Alias("Revoke")]
+    ValueTask<ObjectReply> RevokeAsync(ObjectStamp stamp, string identity);
+
     /// <summary>Whether <c>IOMMU_IOAS_CHANGE_PROCESS</c> may move this IOAS' accounting.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <returns>EINVAL where it maps memory of a process.</returns>

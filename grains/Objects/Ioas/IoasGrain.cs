@@ -40,11 +40,20 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
         }
 
         var iova = request.Iova;
+        if (file is { DmaBuf: not null })
+        {
+            var mapped = ioas.MapDmaBuf(request.Flags, file, request.Address, request.Length, ref iova);
+            return Answer(ioas, mapped, iova, mapped == Errno.None ? null : IoasDiagnostics.MapDmaBuf(ioas.Table, mapped, request, file));
+        }
+
         var pinnable = file is { IsMemfd: true } && file.LengthBytes > request.Address ? file.LengthBytes - request.Address : 0;
         var errno = ioas.MapFile(
             request.Flags, file is null ? null : new MappedFile(file.Identity), request.Address, request.Length, pinnable, ref iova, request.Source);
         return Answer(ioas, errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request, isFile: true));
     }
+
+    public ValueTask<ObjectReply> RevokeAsync(ObjectStamp stamp, string identity)
+        => Enter(stamp) is { } ioas ? Answer(ioas, Errno.None, (ulong)ioas.Table.Revoke(identity), null) : Lost<ObjectReply>();
 
     public ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
         => Enter(stamp) is { } ioas ? Reply(Unmap(ioas, iova, length)) : Lost<ObjectReply>();
@@ -151,7 +160,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
 
         var errno = ioas.CheckChangeProcess();
         return Answer(
-            ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.MapsProcessMemory, overlap: ioas.Table.Areas.First(area => area.Pages.File is null).Range));
+            ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.MapsProcessMemory, overlap: ioas.Table.Areas.First(area => !area.Pages.IsFile).Range));
     }
 
     protected override IoasModel Build(ObjectStamp stamp) => new(stamp.Serial);

@@ -63,6 +63,18 @@ internal sealed partial class IoasModel(long serial = 0)
         return errno == Errno.None ? MapPages(flags, [new PagesSlice(pages!, PageSizes.OffsetOf(start), length)], ref iova) : errno;
     }
 
+    /// <summary><c>IOMMU_IOAS_MAP_FILE</c> of a dma-buf.</summary>
+    /// <param name="flags">How to map.</param>
+    /// <param name="file">The dma-buf.</param>
+    /// <param name="start">Offset in it.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="iova">In: where to map with FIXED_IOVA. Out: where it is mapped.</param>
+    public Errno MapDmaBuf(IommuIoasMapFlags flags, UserFile file, ulong start, ulong length, ref ulong iova)
+    {
+        var errno = PagesFactory.OfDmaBuf(NextPages(), file, start, length, flags.HasFlag(IommuIoasMapFlags.Writeable), out var pages);
+        return errno == Errno.None ? MapPages(flags, [new PagesSlice(pages!, PageSizes.OffsetOf(start), length)], ref iova) : errno;
+    }
+
     /// <summary>The source's part of <c>IOMMU_IOAS_COPY</c>.</summary>
     /// <param name="srcIova">The first IOVA.</param>
     /// <param name="length">Bytes.</param>
@@ -207,7 +219,7 @@ internal sealed partial class IoasModel(long serial = 0)
     }
 
     /// <summary>This IOAS's part of <c>IOMMU_IOAS_CHANGE_PROCESS</c>, which fails where any IOAS of the context fails.</summary>
-    public Errno CheckChangeProcess() => Table.MapsUserMemory ? Errno.EINVAL : Errno.None;
+    public Errno CheckChangeProcess() => Table.MapsOtherThanFiles ? Errno.EINVAL : Errno.None;
 
     /// <summary><c>IOMMU_TEST_OP_ADD_RESERVED</c>: the reservation has no owner and stays as long as the IOAS.</summary>
     public Errno AddReserved(IovaRange range) => Table.Reserve(range, owner: null);
