@@ -36,8 +36,8 @@ internal static class DmaBufHandlers
         var cmd = call.Read<IommuTestCmd>();
         var length = cmd.Fields.As<IommuTestDmabufGet>().Length;
         var pages = (length + (PageSizes.Page - 1)) / PageSizes.Page;
-        return pages is 0 or > MaxSelftestPages
-            ? Failure.Reply(Errno.EINVAL, DiagnosticReason.InvalidOptionValue, length, MaxSelftestPages * PageSizes.Page)
+        return pages == 0 ? Failure.Reply(Errno.EINVAL, DiagnosticReason.EmptyRange)
+            : pages > MaxSelftestPages ? Failure.Reply(Errno.EINVAL, DiagnosticReason.RequestTooLarge, length, MaxSelftestPages * PageSizes.Page)
             : new IoctlReply
             {
                 File = new NewFile(new UserFile("", IsMemfd: false, pages * PageSizes.Page) { DmaBuf = new UserDmaBuf(DmaBufState.Mappable, IsOfSelftest: true) }),

@@ -81,6 +81,9 @@ internal sealed class FakeIoas : IIoasGrain
     public ValueTask<ObjectReply> MapFileAsync(ObjectStamp stamp, IoasMapRequest request, UserFile? file)
         => Noted("MapFile", stamp).MapFileAsync(stamp, request, file);
 
+    public ValueTask<ObjectReply> RevokeAsync(ObjectStamp stamp, string identity)
+        => Noted("Revoke", stamp).RevokeAsync(stamp, identity);
+
     public ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
         => Noted("Unmap", stamp).UnmapAsync(stamp, iova, length);
 
