@@ -4,7 +4,6 @@ using IommuFd.Grains.Calls;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Accesses;
 using IommuFd.Grains.Objects.Devices;
-using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Grains.Objects.Veventqs;
 using IommuFd.Uapi;
 

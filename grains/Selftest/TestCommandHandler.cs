@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 

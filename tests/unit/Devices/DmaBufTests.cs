@@ -40,7 +40,7 @@ public sealed class DmaBufTests
         var (copy, foreign) = (await world.Context.AllocateIoasAsync(), await other.AllocateIoasAsync());
         var exported = await world.Exporter.ExportAsync(VfioPciRegion.Bar0, Window, Page);
         await world.Context.MapFileAsync(world.Ioas, exported.File, 0, Page, new Iova(Base));
-        await world.Context.CopyAsync(world.Ioas, IovaRange.OfLength(Base, Page), copy);
+        await world.Context.CopyAsync(world.Ioas, new IovaRange(Base, Base + Page - 1), copy);
         await other.MapFileAsync(foreign, exported.File, 0, Page, new Iova(Base));
         await world.Exporter.EnableAsync(memory: false, master: false);
 
@@ -53,7 +53,7 @@ public sealed class DmaBufTests
         Expect.Equal(Errno.ENODEV, (await Assert.ThrowsAsync<IommufdException>(async () => await other.MapFileAsync(foreign, exported.File, 0, Page))).Errno, "mapping what is revoked");
         await world.Exporter.EnableAsync(memory: true, master: false);
         Expect.Equal(DmaTestResult.Refused, await world.FillAsync(Base, 1), "a write to what was revoked, now that memory is decoded again");
-        Expect.Equal(Page, await world.Context.UnmapAsync(world.Ioas, IovaRange.OfLength(Base, Page)), "bytes that are unmapped");
+        Expect.Equal(Page, await world.Context.UnmapAsync(world.Ioas, new IovaRange(Base, Base + Page - 1)), "bytes that are unmapped");
         await world.Context.MapFileAsync(world.Ioas, exported.File, 0, Page, new Iova(Base));
         Expect.Equal(DmaTestResult.Done, await world.FillAsync(Base, 7), "a write to what is mapped again");
     }

@@ -2,9 +2,10 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
-namespace IommuFd.Grains.Objects.Ioas;
+namespace IommuFd.Grains.Objects.Devices;
 
 // A dma-buf lives with its exporter, on the caller's side: it is no object of a context, and outlives the context that an ioctl made it in. Here is what IOASes map of it.
 
