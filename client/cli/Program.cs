@@ -44,5 +44,6 @@ static void AddOtherCommands(Command root)
     root.Subcommands.Add(GraphCommand.Create());
     root.Subcommands.Add(WhyCommand.Create());
     root.Subcommands.Add(TailCommand.Create());
+    root.Subcommands.Add(FaultsCommand.Create());
     root.Subcommands.Add(TopCommand.Create());
 }

@@ -135,7 +135,7 @@ public static class DiagnosticText
             DiagnosticReason.MisalignedLength => $"the length 0x{value:X} is not aligned to {limit:N0} bytes",
             DiagnosticReason.MisalignedMemory => $"the address or offset 0x{value:X} of the memory is not aligned to {limit:N0} bytes",
             DiagnosticReason.FileNotPinnable => $"not all of the 0x{limit:X} bytes of the file at offset 0x{value:X}{Where(diagnostic)} can be pinned",
-            DiagnosticReason.IovaNotMapped => $"0x{value:X} is not mapped, {Nearest(diagnostic)}",
+            DiagnosticReason.IovaNotMapped => $"0x{value:X} is not mapped{(id == default ? "" : $" in {type} {id}")}, {Nearest(diagnostic)}",
             DiagnosticReason.AreaReachesOut => $"{diagnostic.Overlap} reaches out of 0x{limit:X} bytes from 0x{value:X}, areas are unmapped as a whole",
             DiagnosticReason.RangesOverlap => $"{Asked(diagnostic)} and {diagnostic.Overlap} of the list overlap",
             DiagnosticReason.AllowedOutsideAperture => $"automatic IOVAs are allowed in {diagnostic.Overlap}, but the aperture of the page table is {Asked(diagnostic)}",
