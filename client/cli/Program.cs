@@ -1,5 +1,6 @@
 using System.CommandLine;
 using IommuFd.Cli;
+using IommuFd.Cli.Faults;
 using IommuFd.Cli.Running;
 using IommuFd.Client;
 

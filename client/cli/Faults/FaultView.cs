@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using IommuFd.GrainInterfaces;
 
-namespace IommuFd.Cli;
+namespace IommuFd.Cli.Faults;
 
 /// <summary>Accesses of devices that could not be translated, as lines of text or of JSON.</summary>
 internal static class FaultView

@@ -3,7 +3,7 @@ using System.Text.Json;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 
-namespace IommuFd.Cli;
+namespace IommuFd.Cli.Faults;
 
 /// <summary><c>iommufd faults</c>: lists the DMA of emulated devices that the IOMMU refused.</summary>
 internal static class FaultsCommand
