@@ -67,7 +67,7 @@ public sealed class DmaFaultLogTests
             .. new[] { Errno.EPERM, Errno.EINVAL, Errno.EOVERFLOW, Errno.EOPNOTSUPP, Errno.EFAULT }.Select(errno => fault with { Fault = fault.Fault with { Errno = errno } }),
         ];
         Expect.Equal(faults.Length, faults.Select(DmaFaultText.Advice).Where(advice => advice.Length > 20).Distinct().Count(), "different advices");
-        Expect.Contains("runs past its end", DmaFaultText.Advice(fault), "the advice for an access that begins where memory is mapped");
+        Expect.That(DmaFaultText.Advice(fault).Contains("runs past its end", StringComparison.Ordinal), "the advice for an access that begins where memory is mapped");
     }
 
     private void Add(params int[] contexts) => Array.ForEach(contexts, context => _log.Add(Fault(context)));
