@@ -1,5 +1,5 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Monitoring;
+using IommuFd.Grains.Telemetry;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 

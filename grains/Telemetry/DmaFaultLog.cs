@@ -1,6 +1,6 @@
 using IommuFd.GrainInterfaces;
 
-namespace IommuFd.Grains.Monitoring;
+namespace IommuFd.Grains.Telemetry;
 
 // By context, so that a device gone wild pushes out nobody's faults but its own, and apart from the contexts, so that a context's faults can be read after it has
 // closed. Where more contexts have some than are kept, the one goes whose last fault is the oldest.
