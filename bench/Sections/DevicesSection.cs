@@ -19,6 +19,7 @@ internal static class DevicesSection
 {
     private const string Section = "devices";
     private const ulong Iova = 0x1000_0000;
+    private const int PageBytes = 4096;
 
     public static async Task RunAsync(BenchRun run)
     {
@@ -71,7 +72,8 @@ internal static class DevicesSection
 
     private static async Task OfSdkAsync(BenchRun run)
     {
-        await using var context = await run.Client.OpenAsync("bench");
+        await using var hops = await ContextSet.OpenAsync(run, contexts: 1, callers: 1);
+        var context = hops.First;
         using var function = new DmaTestFunction();
         var program = new VfioProgram(run.Client);
         var description = new DeviceDescription { Name = "", Iommu = DeviceDescription.PciIommu };
@@ -82,7 +84,7 @@ internal static class DevicesSection
         await device.Write32Async(VfioPciRegion.Bar0, DmaTestRegister.Vector, 0);
         var ioas = await context.AllocateIoasAsync();
         await device.AttachAsync(ioas);
-        foreach (var (size, bytes) in new[] { ("4 KiB", 4096), ("1 MiB", 1 << 20) })
+        foreach (var (size, bytes) in new[] { ("4 KiB", PageBytes), ("1 MiB", 1 << 20) })
         {
             var (source, destination) = (DmaMemory.Allocate(bytes), DmaMemory.Allocate(bytes));
             await context.MapAsync(ioas, source, new Iova(Iova));
@@ -94,12 +96,18 @@ internal static class DevicesSection
                 Section,
                 new Load<bool>($"memcpy of {size}, SDK", 1, 1, _ => Copied(source, destination), static copied => copied),
                 (Told($"dma-test copies {size}, SDK", DmaTestCommand.Copy), null));
+            if (bytes == PageBytes)
+            {
+                // A copy is two accesses, each of which the context and the IOAS translate.
+                await run.CompareAsync(Section, hops.TwoHops(48), (Told($"accesses of dma-test, {size}, SDK", DmaTestCommand.Copy, 2), null));
+            }
+
             await context.UnmapAsync(ioas, IovaRange.All);
         }
 
         await run.CompareAsync(Section, new Load<bool>("a task that another one ends", 1, 1, async _ => await Task.Run(static () => true), static ended => ended), (Told("doorbell to interrupt, SDK", DmaTestCommand.Interrupt), null));
 
-        Load<bool> Told(string name, DmaTestCommand command) => new(name, 1, 1, async _ =>
+        Load<bool> Told(string name, DmaTestCommand command, int operations = 1) => new(name, 1, operations, async _ =>
         {
             await device.Write32Async(VfioPciRegion.Bar0, DmaTestRegister.Command, (uint)command);
             await interrupt.WaitAsync();
