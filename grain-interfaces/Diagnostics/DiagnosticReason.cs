@@ -458,4 +458,7 @@ public enum DiagnosticReason
 
     /// <summary>EAGAIN: the page fault of the group <c>Value</c> has no response yet. ENOENT: it is not known here, and none will come.</summary>
     NoFaultResponse,
+
+    /// <summary>EFAULT: the memory behind the IOVA <c>Value</c> is gone, with its program, or because that has unmapped it.</summary>
+    MemoryGone,
 }

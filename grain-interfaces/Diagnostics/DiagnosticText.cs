@@ -167,6 +167,7 @@ public static class DiagnosticText
             DiagnosticReason.AreaWithoutAccess => $"DMA may neither read nor write {diagnostic.Overlap}, and no page table can map that",
             DiagnosticReason.GuestTranslation => $"HWPT {id} is a guest's page table, whose entries are not walked",
             DiagnosticReason.InvalidDmaRanges => $"an access has 1 to {limit} ranges, none of them empty, and this one has {value:N0}",
+            DiagnosticReason.MemoryGone => $"0x{value:X} is mapped, but the memory behind it is gone: its program has unmapped it, or has ended",
             DiagnosticReason.NoFaultResponse => $"the page fault of group {value} of device {id} has no response",
             DiagnosticReason.UnknownIommuType => $"{value} is no kind of IOMMU that VFIO knows here: type1 is 1, type1v2 is 3",
             DiagnosticReason.FaultInjected => $"failure point {value} of the ioctl was made to fail, as asked",
