@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using IommuFd.Bench.Harness;
 using IommuFd.Client;
 using IommuFd.Devices.DmaTest;
