@@ -27,6 +27,7 @@ using (var silo = await SiloHost.StartInProcessAsync())
     await DeviceSection.RunAsync(run);
     await GuestSection.RunAsync(run);
     await ProgramsSection.RunAsync(run);
+    await DevicesSection.RunAsync(run);
     await ReleaseSection.RunAsync(run);
     await MemorySection.RunAsync(run);
     await DurableSection.RunAsync(run);

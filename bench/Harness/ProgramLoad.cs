@@ -11,10 +11,18 @@ internal sealed class ProgramLoad : Load, IDisposable
 
     /// <param name="name">What is called.</param>
     /// <param name="environment">Further variables of the program.</param>
-    /// <param name="arguments">The program's arguments.</param>
+    /// <param name="arguments">The arguments of bench-client.</param>
     public ProgramLoad(string name, Dictionary<string, string> environment, params string[] arguments)
+        : this("bench-client", name, environment, arguments)
+    {
+    }
+
+    private ProgramLoad(string program, string name, Dictionary<string, string> environment, string[] arguments)
         : base(name)
-        => _process = Start("bench-client", environment, arguments);
+        => _process = Start(program, environment, arguments);
+
+    /// <summary>A program that drives an emulated device.</summary>
+    public static ProgramLoad OfDevice(string name, Dictionary<string, string> environment, params string[] arguments) => new("bench-device", name, environment, arguments);
 
     /// <summary>Where make puts what is built of C.</summary>
     public static string Folder { get; } = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../../bridge"));
@@ -35,6 +43,20 @@ internal sealed class ProgramLoad : Load, IDisposable
         }
 
         return Process.Start(start)!;
+    }
+
+    /// <summary>Measures a program against another one, and ends both. A row says the rates, and two the times of a call.</summary>
+    public static async Task CompareAsync(BenchRun run, string section, ProgramLoad yardstick, ProgramLoad subject, Target? target = null)
+    {
+        using (yardstick)
+        using (subject)
+        {
+            await run.CompareAsync(section, yardstick, (subject, target));
+            foreach (var (name, of) in new (string, Func<ProgramLoad, Spread>)[] { ("p50", load => load.MedianOf(run.Options.Rounds)), ("p99", load => load.LateOf(run.Options.Rounds)) })
+            {
+                run.Add(new Row { Section = section, Name = $"{subject.Name}: {name}", Unit = "µs", Value = of(subject), Yardstick = yardstick.Name, YardstickValue = of(yardstick) });
+            }
+        }
     }
 
     public override async Task<Rate> RunAsync(TimeSpan duration)

@@ -33,32 +33,19 @@ internal static class ProgramsSection
             var bridged = new Dictionary<string, string> { ["LD_PRELOAD"] = Path.Combine(ProgramLoad.Folder, "libiommufd-bridge.so"), ["IOMMUFD_SOCKET"] = path };
             foreach (var (what, name) in new[] { ("destroy", "DESTROY of a missing id"), ("map", "IOAS_MAP, IOAS_UNMAP") })
             {
-                await CompareAsync(run, new("bare exchange", [], "bare", bare, what, "1"), new(name, bridged, "ioctl", what, "1"), One);
-                await CompareAsync(run, new("64 bare exchanges by 64 threads", [], "bare", bare, what, "64t"), new($"{name}, by 64 threads", bridged, "ioctl", what, "64"), Many);
+                await ProgramLoad.CompareAsync(run, Section, new("bare exchange", [], "bare", bare, what, "1"), new(name, bridged, "ioctl", what, "1"), One);
+                await ProgramLoad.CompareAsync(run, Section, new("64 bare exchanges by 64 threads", [], "bare", bare, what, "64t"), new($"{name}, by 64 threads", bridged, "ioctl", what, "64"), Many);
             }
 
-            await CompareAsync(run, new("bare exchange", [], "bare", bare, "destroy", "1"), new("DESTROY of a missing id, frames", [], "frames", path, "destroy", "1"), One);
-            await CompareAsync(run, new("64 bare exchanges at once", [], "bare", bare, "destroy", "64"), new("64 DESTROY of a missing id at once, frames", [], "frames", path, "destroy", "64"), Many);
-            await CompareAsync(run, new("without the bridge", [], "ioctl", "other", "1"), new("FIONREAD of a pipe", bridged, "ioctl", "other", "1"), Untouched);
+            await ProgramLoad.CompareAsync(run, Section, new("bare exchange", [], "bare", bare, "destroy", "1"), new("DESTROY of a missing id, frames", [], "frames", path, "destroy", "1"), One);
+            await ProgramLoad.CompareAsync(run, Section, new("64 bare exchanges at once", [], "bare", bare, "destroy", "64"), new("64 DESTROY of a missing id at once, frames", [], "frames", path, "destroy", "64"), Many);
+            await ProgramLoad.CompareAsync(run, Section, new("without the bridge", [], "ioctl", "other", "1"), new("FIONREAD of a pipe", bridged, "ioctl", "other", "1"), Untouched);
         }
         finally
         {
             server.Kill();
             await silo.StopAsync();
             folder.Delete(recursive: true);
-        }
-    }
-
-    private static async Task CompareAsync(BenchRun run, ProgramLoad yardstick, ProgramLoad subject, Target target)
-    {
-        using (yardstick)
-        using (subject)
-        {
-            await run.CompareAsync(Section, yardstick, (subject, target));
-            foreach (var (name, of) in new (string, Func<ProgramLoad, Spread>)[] { ("p50", load => load.MedianOf(run.Options.Rounds)), ("p99", load => load.LateOf(run.Options.Rounds)) })
-            {
-                run.Add(new Row { Section = Section, Name = $"{subject.Name}: {name}", Unit = "µs", Value = of(subject), Yardstick = yardstick.Name, YardstickValue = of(yardstick) });
-            }
         }
     }
 }

@@ -4,60 +4,21 @@
  *   client ioctl destroy|map|other THREADS    plain ioctls, as any program's
  *   client frames PATH destroy WINDOW         frames of its own to a gateway, as many under way
  *   client bare PATH destroy|map WINDOW|THREADSt   the same bytes to the bare server
- *
- * For each line with a number of milliseconds on its standard input it calls for so long, and prints the calls, the
- * nanoseconds they took, and the median and the 99th percentile of a call's (or a window's) nanoseconds.
  */
-#define _GNU_SOURCE
+#include "rounds.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
-#define MAX_THREADS 64
-#define SAMPLES (1U << 20)
 #define HEADER 12U
-
-struct worker {
-    pthread_t thread;
-    int fd;
-    uint64_t calls, *samples;
-    size_t taken;
-    uint32_t ioas;
-    uint64_t iova;
-    uint8_t *request; /* the frames of a window, one behind the other */
-    size_t request_bytes;
-    uint32_t window;
-};
-
-static struct worker workers[MAX_THREADS];
-static unsigned int threads = 1;
-static pthread_barrier_t start, end;
-static uint64_t deadline;
-static void (*call)(struct worker *worker);
-
-static uint64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
-}
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 /* ---- ioctls ---- */
 
@@ -255,53 +216,8 @@ static void open_bare(const char *path, const char *what, uint32_t window)
     call = strcmp(what, "map") == 0 ? exchange_each : exchange;
 }
 
-/* ---- rounds ---- */
-
-static void *work(void *of)
-{
-    struct worker *worker = of;
-    for (;;) {
-        pthread_barrier_wait(&start);
-        worker->calls = worker->taken = 0;
-        for (uint64_t before = now(), after; before < deadline; before = after) {
-            call(worker);
-            after = now();
-            if (worker->taken < SAMPLES)
-                worker->samples[worker->taken++] = after - before;
-        }
-        pthread_barrier_wait(&end);
-    }
-    return NULL;
-}
-
-static int compare(const void *left, const void *right)
-{
-    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
-    return a < b ? -1 : a > b;
-}
-
-static void run_round(uint64_t milliseconds)
-{
-    static uint64_t all[SAMPLES * 2];
-    size_t count = 0;
-    uint64_t calls = 0, began = now();
-    deadline = began + milliseconds * 1000000U;
-    pthread_barrier_wait(&start);
-    pthread_barrier_wait(&end);
-    uint64_t took = now() - began;
-    for (unsigned int i = 0; i < threads; i++) {
-        calls += workers[i].calls;
-        for (size_t j = 0; j < workers[i].taken && count < SAMPLES * 2; j++)
-            all[count++] = workers[i].samples[j];
-    }
-    qsort(all, count, sizeof *all, compare);
-    printf("%lu %lu %lu %lu\n", calls, took, all[count / 2], all[count - 1 - count / 100]);
-    fflush(stdout);
-}
-
 int main(int argc, char **argv)
 {
-    unsigned long milliseconds;
     bool ioctls = argc == 4 && strcmp(argv[1], "ioctl") == 0;
     if (!ioctls && argc != 5)
         return 2;
@@ -317,14 +233,6 @@ int main(int argc, char **argv)
         open_gateway(argv[2], (uint32_t)count);
     else
         open_bare(argv[2], argv[3], threads > 1 ? 1 : (uint32_t)count);
-    pthread_barrier_init(&start, NULL, threads + 1);
-    pthread_barrier_init(&end, NULL, threads + 1);
-    for (unsigned int i = 0; i < threads; i++) {
-        workers[i].samples = mmap(NULL, SAMPLES * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (workers[i].samples == MAP_FAILED || pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
-            fail("a thread");
-    }
-    while (scanf("%lu", &milliseconds) == 1)
-        run_round(milliseconds);
+    run_rounds();
     return 0;
 }

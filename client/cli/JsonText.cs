@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using IommuFd.GrainInterfaces;
@@ -23,6 +24,21 @@ internal static class JsonText
     };
 
     public static void Write<T>(T value) => Console.WriteLine(JsonSerializer.Serialize(value, Options));
+
+    /// <summary>One object in one line.</summary>
+    /// <param name="write">Writes its fields.</param>
+    public static string Line(Action<Utf8JsonWriter> write)
+    {
+        using var bytes = new MemoryStream();
+        using (var json = new Utf8JsonWriter(bytes))
+        {
+            json.WriteStartObject();
+            write(json);
+            json.WriteEndObject();
+        }
+
+        return Encoding.UTF8.GetString(bytes.GetBuffer(), 0, (int)bytes.Length);
+    }
 
     private sealed class WriteAs<T>(Func<T, object> convert) : JsonConverter<T>
     {

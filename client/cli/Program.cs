@@ -1,5 +1,6 @@
 using System.CommandLine;
 using IommuFd.Cli;
+using IommuFd.Cli.Faults;
 using IommuFd.Cli.Running;
 using IommuFd.Client;
 
@@ -44,5 +45,6 @@ static void AddOtherCommands(Command root)
     root.Subcommands.Add(GraphCommand.Create());
     root.Subcommands.Add(WhyCommand.Create());
     root.Subcommands.Add(TailCommand.Create());
+    root.Subcommands.Add(FaultsCommand.Create());
     root.Subcommands.Add(TopCommand.Create());
 }

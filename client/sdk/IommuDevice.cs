@@ -102,6 +102,19 @@ public sealed class IommuDevice : IAsyncDisposable
         return new DmaTranslation(reply.Errno, reply.Memory ?? [], reply.Dma?.IsReported == true, reply.Diagnostic);
     }
 
+    /// <summary>
+    /// Reports that bytes of an access could not be copied after its translation, since the memory behind the IOVA is gone. It is counted and shown as an access that was
+    /// refused, with EFAULT.
+    /// </summary>
+    /// <param name="range">From the IOVA where the copy failed to the end of the access's range.</param>
+    /// <param name="write">Whether the device writes the memory.</param>
+    /// <param name="pasid">The PASID of the access; 0 for none.</param>
+    /// <param name="cancellationToken">Cancels the wait; the request may still run.</param>
+    /// <returns>Completes when it is counted, or the device is unbound.</returns>
+    /// <exception cref="IommufdTransportException">No answer came.</exception>
+    public async ValueTask ReportMemoryGoneAsync(DmaRange range, bool write, uint pasid = 0, CancellationToken cancellationToken = default)
+        => await _driver.TryRunAsync("report memory that is gone", new TranslateRequest(Id, [range], write, pasid, IsMemoryGone: true), cancellationToken);
+
     /// <summary>Takes the response to a page fault that <see cref="TranslateAsync"/> has reported. Does not wait for it.</summary>
     /// <param name="group">The number of the fault's group.</param>
     /// <param name="pasid">The PASID of the access; 0 for none.</param>

@@ -157,6 +157,21 @@ public sealed class IommufdClient
         => Inspections.TailAsync(_core.Transport, _core.Grain(handle), request, cancellationToken);
 
     /// <summary>
+    /// Shows the last accesses of emulated devices that could not be translated. Those of a context can be read some time after it has closed. Of all contexts, a client of a
+    /// gateway sees those that its own identity has opened.
+    /// </summary>
+    /// <param name="query">Which.</param>
+    /// <param name="handle">The context whose they are; null for the one that the query names, or all.</param>
+    /// <param name="cancellationToken">Cancels the wait.</param>
+    /// <returns>The faults, oldest first.</returns>
+    /// <exception cref="IommufdTransportException">No silo answered.</exception>
+    public Task<FaultPage> ListFaultsAsync(FaultQuery query, ContextHandle? handle = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(query);
+        return _core.ListFaultsAsync(handle, query, cancellationToken);
+    }
+
+    /// <summary>
     /// Stops the client's work in the background. Open files and drivers can still be used and closed, but their leases are not renewed any more, and no request is sent
     /// a second time. The service closes files when their leases expire. A client without open files and drivers does nothing in the background, so it need not be stopped.
     /// </summary>

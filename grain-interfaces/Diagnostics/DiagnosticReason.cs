@@ -476,4 +476,7 @@ public enum DiagnosticReason
 
     /// <summary>EINVAL: the file is no dma-buf. EOPNOTSUPP: it is a dma-buf, but none that the selftest has made.</summary>
     NotSelftestDmaBuf,
+
+    /// <summary>EFAULT: the memory behind the IOVA <c>Value</c> is gone, with its program, or because that has unmapped it.</summary>
+    MemoryGone,
 }

@@ -17,13 +17,17 @@ namespace IommuFd.GrainInterfaces;
 /// <param name="Write">Whether the device writes the memory; else it reads it.</param>
 /// <param name="Pasid">The PASID of the access; 0 for none.</param>
 /// <param name="Group">The number that a page fault gets as its group, by the device's own counting.</param>
+/// <param name="IsMemoryGone">
+/// The device's side could not copy the bytes at the first IOVA although it is mapped: the memory behind it is gone. Nothing is translated, and the fault is EFAULT.
+/// </param>
 [GenerateSerializer, Immutable, Alias("IommuFd.TranslateRequest")]
 public sealed record TranslateRequest(
     [property: Id(0)] ObjectId Device,
     [property: Id(1)] DmaRange[] Ranges,
     [property: Id(2)] bool Write,
     [property: Id(3)] uint Pasid = 0,
-    [property: Id(4)] uint Group = 0) : DriverRequest;
+    [property: Id(4)] uint Group = 0,
+    [property: Id(5)] bool IsMemoryGone = false) : DriverRequest;
 
 /// <summary>
 /// Takes the response to a page fault that a <see cref="TranslateRequest"/> has reported. Each response can be taken once.

@@ -105,7 +105,7 @@ public sealed record DeviceState([property: Id(0)] DeviceDescription Device, [pr
 }
 
 /// <summary>An access of a device that could not be translated.</summary>
-/// <param name="Errno">Why: EINVAL not attached, ENOENT not mapped, EPERM not permitted, EOVERFLOW past the last IOVA, EOPNOTSUPP by a guest's page table.</param>
+/// <param name="Errno">Why: EINVAL not attached, ENOENT not mapped, EPERM not permitted, EOVERFLOW past the last IOVA, EOPNOTSUPP by a guest's page table, EFAULT the memory behind it is gone.</param>
 /// <param name="Iova">The first IOVA that could not be translated.</param>
 /// <param name="Write">Whether it was a write.</param>
 /// <param name="Pasid">Its PASID; 0 for none.</param>

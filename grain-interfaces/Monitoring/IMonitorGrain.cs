@@ -18,4 +18,10 @@ public interface IMonitorGrain : IGrainWithIntegerKey
     /// <returns>The page. Contexts of a silo that does not answer within a second are missing.</returns>
     [Alias("ListContexts")]
     Task<ContextPage> ListContextsAsync(ContextQuery query);
+
+    /// <summary>Returns the last accesses of devices that could not be translated.</summary>
+    /// <param name="query">Which.</param>
+    /// <returns>The faults. Those of a silo that does not answer within a second are missing.</returns>
+    [Alias("ListFaults")]
+    Task<FaultPage> ListFaultsAsync(FaultQuery query);
 }

@@ -18,6 +18,7 @@ internal enum CallMethod : byte
     InspectGraph,
     ExplainBusy,
     Tail,
+    ListFaults,
 }
 
 /// <summary>Whether a request by handle was answered.</summary>
@@ -71,7 +72,7 @@ internal readonly ref struct CallFrame
     {
         var reader = new FrameReader(body);
         var handle = reader.Name();
-        var method = (CallMethod)reader.Choice((byte)CallMethod.Tail);
+        var method = (CallMethod)reader.Choice((byte)CallMethod.ListFaults);
         reader.Reserved(7);
         return new CallFrame { Handle = handle, Method = method, Message = reader.Rest() };
     }

@@ -49,8 +49,8 @@ internal readonly record struct DriverTurn(ReferenceId Reference, DriverRequest 
 
     public JournalRecord ToRecord(OperationId operation, DriverReply reply) => new DriverRecord(Reference, Request, operation, reply);
 
-    // The tail shows ioctls, by their numbers. A driver's request has none: its turn's time is all that is recorded.
-    public void Record(MonitoredContext monitored, DriverReply reply, long begun, bool hasWaited) => monitored.RecordDriver(reply, begun);
+    // The tail shows ioctls, by their numbers. A driver's request has none: its turn's time is recorded, and what the IOMMU refused.
+    public void Record(MonitoredContext monitored, DriverReply reply, long begun, bool hasWaited) => monitored.RecordDriver(Request, reply, begun);
 }
 
 /// <summary>A turn's read or write of a file.</summary>

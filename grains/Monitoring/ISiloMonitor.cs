@@ -23,6 +23,10 @@ internal interface ISiloMonitor : IGrainService
     /// <summary>The programs of this silo's gateway that have descriptors of some contexts, on whatever silo these run.</summary>
     [Alias("Programs")]
     Task<ContextPrograms[]> ProgramsAsync(SiloProof proof, ContextTag[] contexts);
+
+    /// <summary>The silo's part of the accesses of devices that could not be translated.</summary>
+    [Alias("Faults")]
+    Task<SiloFaults> FaultsAsync(SiloProof proof, FaultQuery query);
 }
 
 /// <summary>A silo's part of a page of contexts.</summary>
@@ -30,3 +34,9 @@ internal interface ISiloMonitor : IGrainService
 /// <param name="Contexts">The first of them.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.SiloContextPage")]
 internal sealed record SiloContextPage([property: Id(0)] long Total, [property: Id(1)] ContextSummary[] Contexts);
+
+/// <summary>A silo's part of the accesses of devices that could not be translated.</summary>
+/// <param name="Mark">The last there was.</param>
+/// <param name="Faults">Those after the caller's mark, oldest first.</param>
+[GenerateSerializer, Immutable, Alias("IommuFd.SiloFaults")]
+internal sealed record SiloFaults([property: Id(0)] FaultMark Mark, [property: Id(1)] RecordedDmaFault[] Faults);

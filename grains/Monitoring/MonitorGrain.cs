@@ -26,6 +26,17 @@ internal sealed class MonitorGrain(SiloMonitors monitors, TimeProvider time) : G
         return page.Contexts.Length == 0 ? page : page with { Contexts = await WithProgramsAsync(page.Contexts) };
     }
 
+    public async Task<FaultPage> ListFaultsAsync(FaultQuery query)
+    {
+        var answers = await monitors.AskAsync(monitors.Members, (monitor, proof) => monitor.FaultsAsync(proof, query));
+        var seen = answers.Select(answer => answer.Answer).OfType<SiloFaults>().ToList();
+        var before = answers.Where(answer => answer.Answer is null).Select(answer => answer.Silo.SiloAddress.ToString()).ToHashSet();
+        return new FaultPage(
+            [.. seen.SelectMany(answer => answer.Faults).OrderBy(fault => fault.Time).ThenBy(fault => fault.Number).TakeLast(Math.Clamp(query.Limit, 1, FaultQuery.MaxLimit))],
+            [.. seen.Select(answer => answer.Mark), .. (query.After ?? []).Where(mark => before.Contains(mark.Silo))],
+            [.. before]);
+    }
+
     // A program is known to the silo that it is connected to, which need not be the context's.
     private async Task<ContextSummary[]> WithProgramsAsync(ContextSummary[] contexts)
     {

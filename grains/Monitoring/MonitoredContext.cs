@@ -1,6 +1,7 @@
 using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Devices;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Monitoring;
@@ -144,12 +145,24 @@ internal sealed class MonitoredContext
     }
 
     /// <summary>Records a driver's request: its time, if it is in the sample, and an access of a device that could not be translated.</summary>
-    public void RecordDriver(DriverReply reply, long begun)
+    public void RecordDriver(DriverRequest request, DriverReply reply, long begun)
     {
         RecordTurn(begun);
-        if (reply is { Errno: not Errno.None, Dma: not null })
+        if (_statistics is not null && reply is { Errno: not Errno.None, Dma: { } dma } && request is TranslateRequest access
+            && Model.Objects.Find(access.Device.Value) is DeviceEntry { LastDmaFault: { } fault } device)
         {
-            _statistics?.CountDmaFault();
+            _statistics.DmaFaults.Add(new RecordedDmaFault
+            {
+                Time = _time.GetUtcNow().UtcDateTime,
+                Context = Tag,
+                Opener = Opener,
+                Device = device.Id,
+                DeviceName = device.Name,
+                Range = Array.Find(access.Ranges, range => fault.Iova - range.Iova < range.Length),
+                Fault = fault,
+                Diagnostic = reply.Diagnostic,
+                FaultQueue = dma.IsReported ? device.HwptAt(access.Pasid)?.FaultQueue?.Id ?? default : default,
+            });
         }
     }
 

@@ -23,8 +23,16 @@ internal sealed class SiloMonitor(
 
     public Task<ContextPrograms[]> ProgramsAsync(SiloProof proof, ContextTag[] contexts) => AnswerAsync<ContextPrograms[]>(proof, () => [.. programs.SelectMany(known => known.ProgramsOf(contexts))], []);
 
+    public Task<SiloFaults> FaultsAsync(SiloProof proof, FaultQuery query) => AnswerAsync(proof, () => Faults(query), new SiloFaults(default, []));
+
     private async Task<T> AnswerAsync<T>(SiloProof proof, Func<T> answer, T refusal)
         => await proofs.IsGenuineAsync(proof, ((IGrainContext)this).GrainId) ? answer() : refusal;
+
+    private SiloFaults Faults(FaultQuery query)
+    {
+        var (faults, last) = statistics.DmaFaults.Read(query.Context, query.After?.FirstOrDefault(mark => mark.Silo == _address).Last ?? 0);
+        return new SiloFaults(new FaultMark(_address, last), [.. faults.Select(fault => fault with { Silo = _address })]);
+    }
 
     private SiloOverview Overview(OverviewRequest request) => new()
     {

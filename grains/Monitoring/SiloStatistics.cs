@@ -47,7 +47,6 @@ internal sealed class SiloStatistics : IDisposable
     private long _samples;
     private long _recoveries;
     private long _leaseExpiries;
-    private long _dmaFaults;
 
     public SiloStatistics(ContextDirectory contexts, TimeProvider time, TurnTelemetry? telemetry = null)
     {
@@ -71,8 +70,8 @@ internal sealed class SiloStatistics : IDisposable
     /// <summary>Number of references put because their leases expired.</summary>
     public long LeaseExpiries => Interlocked.Read(ref _leaseExpiries);
 
-    /// <summary>Number of accesses of devices that could not be translated.</summary>
-    public long DmaFaults => Interlocked.Read(ref _dmaFaults);
+    /// <summary>Accesses of devices that could not be translated.</summary>
+    public DmaFaultLog DmaFaults { get; } = new();
 
     /// <summary>Counts an answered ioctl.</summary>
     public void CountIoctl(uint command, Errno errno) => CountIoctls(command, errno, 1);
@@ -100,9 +99,6 @@ internal sealed class SiloStatistics : IDisposable
 
     /// <summary>Counts a reference whose lease expired.</summary>
     public void CountLeaseExpiry() => Interlocked.Increment(ref _leaseExpiries);
-
-    /// <summary>Counts an access of a device that could not be translated.</summary>
-    public void CountDmaFault() => Interlocked.Increment(ref _dmaFaults);
 
     /// <summary>The answered ioctls, by command and errno; zero counts are left out.</summary>
     public IEnumerable<IoctlCount> Ioctls()

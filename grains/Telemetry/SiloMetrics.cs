@@ -24,7 +24,7 @@ internal sealed class SiloMetrics : IHostedService
         meter.CreateObservableCounter(InstrumentNames.Ioctls, Ioctls, "{ioctl}", "Ioctls answered, including those in batches, by command and errno.");
         meter.CreateObservableCounter(InstrumentNames.Recoveries, () => _statistics.Recoveries, "{recovery}", "Contexts recovered from their journals.");
         meter.CreateObservableCounter(InstrumentNames.LeaseExpiries, () => _statistics.LeaseExpiries, "{reference}", "References put because their owners gave no sign of life within the lease.");
-        meter.CreateObservableCounter(InstrumentNames.DmaFaults, () => _statistics.DmaFaults, "{access}", "Accesses of emulated devices that could not be translated.");
+        meter.CreateObservableCounter(InstrumentNames.DmaFaults, () => _statistics.DmaFaults.Last, "{access}", "Accesses of emulated devices that could not be translated.");
         meter.CreateObservableGauge(InstrumentNames.Contexts, Contexts, "{context}", "Contexts open on the silo, by mode.");
         meter.CreateObservableGauge(InstrumentNames.Objects, () => ByType(_statistics.Objects()), "{object}", "Objects of the contexts open on the silo, by type.");
         meter.CreateObservableGauge(InstrumentNames.Holds, () => ByType(_statistics.Holds()), "{hold}", "Users counts that holders have on objects, beyond the table's own, by the type of the held object.");

@@ -34,6 +34,9 @@ internal sealed class GatewayContexts(
     /// <summary>What descriptors lead to.</summary>
     public OpenedFiles Files { get; } = new(new IommufdClient(grains), seal, settings, devices, logger);
 
+    /// <summary>The accesses of devices that could not be translated.</summary>
+    public GatewayFaults Faults { get; } = new(grains);
+
     /// <summary>A random number of this gateway's life.</summary>
     public ulong Instance { get; } = BitConverter.ToUInt64(ContextHandle.NewRandom().Value.ToByteArray());
 
@@ -99,6 +102,7 @@ internal sealed class GatewayContexts(
         }
         else if (descriptor.File is null)
         {
+            Faults.NoteOwner(descriptor.Leads.Owner, descriptor.Opened.Handle.Key.Tag);
             recording?.Opened(descriptor.Opened.Handle.Key);
         }
     }

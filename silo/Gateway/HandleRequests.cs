@@ -38,7 +38,7 @@ internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection c
                 return true;
             case FrameKind.Call:
                 var asked = CallFrame.Read(frame.Body);
-                Call(frame, Find(asked.Handle), asked.Method, asked.Message);
+                Call(frame, Find(asked.Handle), asked.Method, asked.Message, isOfAll: asked.Handle == default);
                 return true;
             case FrameKind.Grant:
                 var (granted, grantee) = GrantFrame.Read(frame.Body);
@@ -65,7 +65,7 @@ internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection c
         return calls;
     }
 
-    private void Call(Frame frame, ContextCalls calls, CallMethod method, byte[] message)
+    private void Call(Frame frame, ContextCalls calls, CallMethod method, byte[] message, bool isOfAll)
     {
         switch (method)
         {
@@ -73,10 +73,10 @@ internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection c
                 // The service counts contexts by who opens them: here, by identity.
                 var client = contexts.ClientOf(peer.Identity);
                 Call<OpenRequest, Referred>(
-                    frame, calls, message, async (calls, request) => new Referred(await calls.OpenAsync(request with { Client = client, ClientLimit = contexts.Settings.MaxContexts }), calls.Key), opened => Opened(opened, calls));
+                    frame, calls, message, async (calls, request) => new Referred(await calls.OpenAsync(request with { Client = client, ClientLimit = contexts.Settings.MaxContexts }), calls.Key), opened => Opened(opened));
                 break;
             case CallMethod.Get:
-                Call<GetRequest, Referred>(frame, calls, message, async static (calls, request) => new Referred(await calls.GetAsync(request), calls.Key));
+                Call<GetRequest, Referred>(frame, calls, message, async static (calls, request) => new Referred(await calls.GetAsync(request), calls.Key), Got);
                 break;
             case CallMethod.Put:
                 Call<PutCall, PutReply>(frame, calls, message, static (calls, put) => calls.PutAsync(put.Reference));
@@ -114,16 +114,29 @@ internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection c
             case CallMethod.Tail:
                 Call<TailRequest, TailReply>(frame, calls, message, static (calls, request) => calls.TailAsync(request));
                 break;
+            case CallMethod.ListFaults:
+                Call<FaultQuery, FaultPage>(
+                    frame, calls, message, (calls, query) => isOfAll ? contexts.Faults.OwnAsync(peer.Identity, query) : contexts.Faults.OfAsync(query with { Context = calls.Key.Tag }));
+                break;
             default:
                 throw FrameException.Malformed($"there is no method {(byte)method}");
         }
     }
 
-    private void Opened(Referred opened, ContextCalls calls)
+    private void Opened(Referred opened)
     {
         if (opened.Reply.Errno == Errno.None)
         {
-            contexts.NoteOpened(peer, calls.Key.Tag);
+            contexts.NoteOpened(peer, opened.Key.Tag);
+            Got(opened);
+        }
+    }
+
+    private void Got(Referred referred)
+    {
+        if (referred.Reply.Errno == Errno.None)
+        {
+            contexts.Faults.NoteOwner(peer.Identity, referred.Key.Tag);
         }
     }
 

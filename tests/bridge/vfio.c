@@ -244,6 +244,19 @@ static void by_doorbell(uint32_t ioas)
 #endif
 }
 
+/* What is mapped in the IOAS, and not there in the program any more. */
+static void after_munmap(uint32_t ioas)
+{
+    struct { uint32_t size, ioas; uint64_t iova, length; } unmap = {sizeof unmap, ioas, IOVA + BYTES, 8192};
+    uint8_t *gone = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    map_memory(iommu, ioas, gone, 8192, IOVA + BYTES);
+    EXPECT(munmap(gone, 8192), 0, "munmap of memory that is mapped");
+    prepare(0, IOVA + BYTES + 4000, 200, 0);
+    run(FILL, REFUSED_BY_IOMMU, "FILL of memory that is gone");
+    EXPECT(read32(device, REGION(BAR0, ERRNO)), EFAULT, "why the access of memory that is gone was refused");
+    EXPECT(ioctl(iommu, IOMMU_IOAS_UNMAP, &unmap), 0, "IOAS_UNMAP of memory that is gone");
+}
+
 static void after_unmap(uint32_t ioas)
 {
     struct { uint32_t size, ioas; uint64_t iova, length; } unmap = {sizeof unmap, ioas, IOVA, BYTES};
@@ -325,6 +338,7 @@ int main(void)
     move_bytes();
     by_doorbell(ioas);
     inherit();
+    after_munmap(ioas);
     after_unmap(ioas);
     detach();
     EXPECT(close(device), 0, "close of the device");

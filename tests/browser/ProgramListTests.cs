@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Gateway;
+using IommuFd.Uapi;
 
 namespace IommuFd.BrowserTests;
 
@@ -50,6 +52,26 @@ public sealed class ProgramListTests(Browser browser) : IAsyncLifetime
         await using var tab = await browser.OpenAsync();
         await tab.GoAsync(_silo.Url("/contexts"), "[data-test=list]");
         Assert.Equal("–", await tab.Find("[data-test=list] td[data-label=Programs]").InnerTextAsync());
+    }
+
+    [Fact]
+    public async Task A_context_has_the_DMA_that_was_refused_to_its_devices()
+    {
+        await using var context = await _silo.Client.OpenAsync("vmm");
+        await using var driver = await _silo.Client.GetDriverAsync(context.Handle, "vfio-pci");
+        var ioas = await context.AllocateIoasAsync();
+        await using var device = await driver.BindDeviceAsync(new DeviceDescription { Name = "0000:01:00.0" });
+        await device.AttachAsync(ioas);
+        await using var tab = await browser.OpenAsync();
+        await tab.GoAsync(_silo.Url($"/contexts/{context.Handle.Key.Tag}"), "[data-test=tail]");
+        Assert.Equal(0, await tab.Find("[data-test=faults]").CountAsync());
+
+        Assert.Equal(Errno.ENOENT, (await device.TranslateAsync(new[] { new DmaRange(0x1000_0000, 64) }, write: true)).Errno);
+        var row = tab.Find("[data-test=faults] tbody tr");
+        await row.WaitForAsync();
+        Assert.Equal($"0000:01:00.0 (device {device.Id})", await row.Locator("td[data-label=Device]").InnerTextAsync());
+        Assert.Equal("write 0x10000000+64", await row.Locator("td[data-label=Access]").InnerTextAsync());
+        Assert.Matches($"^ENOENT, refused\\s+0x10000000 is not mapped in IOAS {ioas}, the IOAS has no area; map memory at the IOVA", await row.Locator("td[data-label=Answer]").InnerTextAsync());
     }
 
     private Process Start(string name)

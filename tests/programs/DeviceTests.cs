@@ -1,3 +1,5 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
 using IommuFd.Silo;
 using IommuFd.Silo.Gateway;
 using Microsoft.Extensions.Hosting;
@@ -85,6 +87,57 @@ public sealed class DeviceTests : IAsyncLifetime
         Assert.Matches(@"ioctl\(\d+, VFIO_DEVICE_GET_REGION_INFO, ", outcome.Errors);
         Assert.DoesNotContain("VFIO_IOMMU_", outcome.Errors, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task A_trace_shows_refused_DMA_between_the_calls_that_it_came_between()
+    {
+        var outcome = await Programs.RunCommandAsync(Socket, "--trace", "--", Programs.Built("test-vfio"));
+
+        // FILL after munmap, after IOAS_UNMAP, and after DETACH.
+        Assert.True(outcome.Status == 0, $"tests/bridge/vfio.c with a trace: {outcome}");
+        Assert.Matches(
+            @"--- DMA fault 0000:01:00\.0 \(device \d+\) write 0x40010FA0\+200: EFAULT, refused: 0x40010FA0 is mapped, but the memory behind it is gone: its program has unmapped it, or has ended ---\n"
+            + @"[\s\S]*IOMMU_IOAS_UNMAP[\s\S]*\n--- DMA fault 0000:01:00\.0 \(device \d+\) write 0x40000000\+4096: ENOENT, refused: 0x40000000 is not mapped in IOAS \d+, the IOAS has no area ---\n"
+            + @"[\s\S]*VFIO_DEVICE_DETACH_IOMMUFD_PT[\s\S]*\n--- DMA fault 0000:01:00\.0 \(device \d+\) write 0x40000000\+4096: EINVAL, refused: device \d+ is not attached ---\n"
+            + @"[\s\S]*VFIO_DEVICE_RESET", outcome.Errors);
+        Assert.Equal(3, Regex.Count(outcome.Errors, "--- DMA fault "));
+    }
+
+    [Fact]
+    public async Task A_trace_in_JSON_has_refused_DMA_as_objects()
+    {
+        var file = Path.Combine(_folder.FullName, "trace");
+        var outcome = await Programs.RunCommandAsync(Socket, "--json", "-o", file, "--", Programs.Built("test-vfio"));
+
+        Assert.True(outcome.Status == 0, $"tests/bridge/vfio.c with a trace: {outcome}");
+        var fault = (await File.ReadAllLinesAsync(file)).Select(line => JsonDocument.Parse(line).RootElement).Where(call => call.GetProperty("call").GetString() == "dmaFault").ElementAt(1);
+        Assert.Equal(
+            ("0000:01:00.0", "write", 0x40000000UL, 4096, "ENOENT", true),
+            (fault.GetProperty("device").GetString(), fault.GetProperty("access").GetString(), fault.GetProperty("iova").GetUInt64(), fault.GetProperty("length").GetInt32(),
+                fault.GetProperty("errno").GetString(), fault.GetProperty("refused").GetBoolean()));
+    }
+
+    [Fact]
+    public async Task Refused_DMA_is_listed_after_its_program_has_ended()
+    {
+        Assert.Equal(0, (await Programs.RunBridgedAsync(Socket, Programs.Built("test-vfio"))).Status);
+        var text = await FaultsAsync();
+        var lines = text.Output.TrimEnd().Split('\n')[2..];
+
+        Assert.Matches(
+            @"^\d\d:\d\d:\d\d\.\d{6} test-vfio\[\d+\] [0-9a-f]{16}: 0000:01:00\.0 \(device \d+\) write 0x40000000\+4096: ENOENT, refused: 0x40000000 is not mapped in IOAS \d+, the IOAS has no area$", lines[0]);
+        Assert.Equal("    map memory at the IOVA (IOMMU_IOAS_MAP) before the device is told of it, in the IOAS that the device is attached to", lines[1]);
+        Assert.Matches(@": EINVAL, refused: device \d+ is not attached$", lines[2]);
+        Assert.StartsWith("    attach the device before it is used", lines[3], StringComparison.Ordinal);
+        Assert.Equal(4, lines.Length);
+
+        var json = await FaultsAsync("--json", lines[0].Split(' ')[2].TrimEnd(':'), "-n", "1");
+        Assert.Equal("EINVAL", JsonDocument.Parse(json.Output).RootElement.GetProperty("errno").GetString());
+        Assert.StartsWith("No DMA was refused", (await FaultsAsync("0123456789abcdef")).Output, StringComparison.Ordinal);
+        Assert.Contains("is neither a context's tag", (await FaultsAsync("teapot")).Errors, StringComparison.Ordinal);
+    }
+
+    private Task<Outcome> FaultsAsync(params string[] arguments) => Programs.RunAsync([.. Programs.Command[..^1], "faults", "--socket", Socket, .. arguments], []);
 
     [Theory]
     [InlineData("teapot", "the kinds are dma-test and nvme")]

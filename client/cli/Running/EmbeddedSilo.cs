@@ -20,6 +20,9 @@ internal sealed class EmbeddedSilo : IDisposable
     /// <summary>The Unix socket of its gateway, or that of the silo that is up.</summary>
     public string Socket { get; }
 
+    /// <summary>Whether it is a silo for one program.</summary>
+    public bool IsOwn => _folder is not null;
+
     /// <summary>Starts a silo, unless one is up.</summary>
     /// <param name="socket">The socket of a silo that is up, or null.</param>
     /// <param name="recorder">What records the programs of a silo that starts; null for nothing.</param>

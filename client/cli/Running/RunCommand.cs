@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.ComponentModel.DataAnnotations;
+using IommuFd.Cli.Faults;
 using IommuFd.Cli.Recording;
 
 namespace IommuFd.Cli.Running;
@@ -91,7 +92,7 @@ internal static class RunCommand
         {
             writer?.Write(record);
             leaks?.Add(record);
-        }))
+        }, writer is null ? null : new FaultWatch(silo.Socket, silo.IsOwn, writer.Write)))
         {
             string[] flags = [.. options.GetValue(ConnectionOptions.DurableOption) ? ["--durable"] : Array.Empty<string>(), .. options.GetValue(SuperviseOption) ? ["--supervise"] : Array.Empty<string>()];
             status = await program.RunAsync(silo.Socket, trace?.Path, flags, command, FaultOptions.EnvironmentOf(options));

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using IommuFd.Cli.Faults;
 
 namespace IommuFd.Cli.Running;
 
@@ -11,12 +12,14 @@ internal sealed class TraceListener : IDisposable
     private readonly PrivateFolder _folder = new();
     private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
     private readonly Action<TraceRecord> _take;
+    private readonly FaultWatch? _faults;
     private readonly Thread _thread;
 
     /// <param name="take">Takes each record, on a thread of the listener's.</param>
-    public TraceListener(Action<TraceRecord> take)
+    /// <param name="faults">Is asked before each record, and while none comes; null for nothing.</param>
+    public TraceListener(Action<TraceRecord> take, FaultWatch? faults)
     {
-        _take = take;
+        (_take, _faults) = (take, faults);
         Path = _folder.Socket("trace.sock");
         _socket.Bind(new UnixDomainSocketEndPoint(Path));
         _thread = new Thread(Receive) { IsBackground = true, Name = "trace" };
@@ -35,6 +38,7 @@ internal sealed class TraceListener : IDisposable
         }
 
         _thread.Join();
+        _faults?.TakeAll();
         _socket.Dispose();
         _folder.Dispose();
     }
@@ -42,10 +46,21 @@ internal sealed class TraceListener : IDisposable
     private void Receive()
     {
         var datagram = new byte[TraceRecord.MaxBytes];
-        while (_socket.Receive(datagram) is > 0 and var bytes)
+        while (true)
         {
+            while (_faults is not null && !_socket.Poll(FaultWatch.Pause, SelectMode.SelectRead))
+            {
+                _faults.TakeAll();
+            }
+
+            if (_socket.Receive(datagram) is not (> 0 and var bytes))
+            {
+                return;
+            }
+
             if (TraceRecord.Parse(datagram.AsSpan(0, bytes)) is { } record)
             {
+                _faults?.Before(record);
                 _take(record);
             }
         }

@@ -32,7 +32,7 @@ internal sealed class TraceRecord
     // Kinds of descriptors (docs/protocol.md), and what the bridge adds to a group's number.
     private const uint DeviceFile = 5, GroupFile = 6, MostDevices = 0x10000;
 
-    private const uint FirstOfGroup = 0x3B67;
+    private const uint FirstOfGroup = 0x3B67, GroupGetDevice = 0x3B6A;
 
     private static readonly string[] GroupCommands = ["VFIO_GROUP_GET_STATUS", "VFIO_GROUP_SET_CONTAINER", "VFIO_GROUP_UNSET_CONTAINER", "VFIO_GROUP_GET_DEVICE_FD"];
 
@@ -84,6 +84,9 @@ internal sealed class TraceRecord
         : Enum.GetName((VfioDeviceCommand)Command) is { } name ? $"VFIO_DEVICE_{JsonNamingPolicy.SnakeCaseUpper.ConvertName(name)}"
         : Command - FirstOfGroup < (uint)GroupCommands.Length ? GroupCommands[Command - FirstOfGroup]
         : $"0x{Command:X}";
+
+    /// <summary>Whether the call has given the program a device that does DMA.</summary>
+    public bool BindsDevice => IsOfDevice && Errno == Errno.None && Command is (uint)VfioDeviceCommand.BindIommufd or GroupGetDevice;
 
     /// <summary>The path that was opened.</summary>
     public string Path => Command == 0 ? "/dev/iommu" : Command <= MostDevices ? $"/dev/vfio/devices/vfio{Command - 1}" : $"/dev/vfio/{Command - 1 - MostDevices}";

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
+using IommuFd.Cli.Faults;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
@@ -13,7 +14,12 @@ internal sealed class TraceWriter(Stream output, bool isJson) : IDisposable
     private bool _isBroken;
 
     /// <summary>Writes a call. Once the output can't be written, nothing is: the program goes on without its trace.</summary>
-    public void Write(TraceRecord record)
+    public void Write(TraceRecord record) => WriteLine(isJson ? JsonText.Line(json => WriteFields(json, record)) : Text(record));
+
+    /// <summary>Writes an access of a device that the IOMMU refused, likewise.</summary>
+    public void Write(RecordedDmaFault fault) => WriteLine(isJson ? JsonText.Line(json => WriteFields(json, fault)) : FaultView.TraceText(fault));
+
+    private void WriteLine(string line)
     {
         if (_isBroken)
         {
@@ -22,7 +28,7 @@ internal sealed class TraceWriter(Stream output, bool isJson) : IDisposable
 
         try
         {
-            _output.Write(isJson ? Json(record) : Encoding.UTF8.GetBytes(Text(record)));
+            _output.Write(Encoding.UTF8.GetBytes(line));
             _output.WriteByte((byte)'\n');
             _output.Flush();
         }
@@ -52,51 +58,49 @@ internal sealed class TraceWriter(Stream output, bool isJson) : IDisposable
         return $"[{who}] {call} = {outcome} <{Format.Duration(record.Nanoseconds)}>";
     }
 
-    private static byte[] Json(TraceRecord record)
+    private static void WriteFields(Utf8JsonWriter json, RecordedDmaFault fault)
     {
-        using var bytes = new MemoryStream();
-        using (var json = new Utf8JsonWriter(bytes))
+        json.WriteString("call", "dmaFault");
+        FaultView.WriteFields(json, fault);
+    }
+
+    private static void WriteFields(Utf8JsonWriter json, TraceRecord record)
+    {
+        json.WriteNumber("pid", record.Process);
+        json.WriteNumber("tid", record.Thread);
+        json.WriteNumber("startNanoseconds", record.StartNanoseconds);
+        json.WriteNumber("nanoseconds", record.Nanoseconds);
+        json.WriteString("call", Name(record));
+        json.WriteNumber("fd", record.Descriptor);
+        if (record.Kind == TraceKind.Ioctl)
         {
-            json.WriteStartObject();
-            json.WriteNumber("pid", record.Process);
-            json.WriteNumber("tid", record.Thread);
-            json.WriteNumber("startNanoseconds", record.StartNanoseconds);
-            json.WriteNumber("nanoseconds", record.Nanoseconds);
-            json.WriteString("call", Name(record));
-            json.WriteNumber("fd", record.Descriptor);
-            if (record.Kind == TraceKind.Ioctl)
-            {
-                json.WriteString("command", record.CommandName);
-                json.WriteNumber("number", record.Command);
-                WriteFields(json, "argument", record.Known, record.Argument);
-                WriteFields(json, "answer", record.Known, record.Answer);
-            }
-            else if (record.Kind is TraceKind.Read or TraceKind.Write)
-            {
-                json.WriteNumber("bytes", record.Command);
-            }
-
-            if (record.Kind == TraceKind.Open)
-            {
-                json.WriteString("path", record.Path);
-            }
-
-            if (record.Kind == TraceKind.Close)
-            {
-                json.WriteBoolean("lastCopy", record.Result != 0);
-            }
-
-            json.WriteNumber("result", record.Errno != Errno.None ? -1 : record.Kind == TraceKind.Close ? 0 : record.Result);
-            json.WriteString("errno", record.Errno == Errno.None ? null : record.Errno.ToString());
-            json.WriteString("why", record.Text.Length == 0 ? null : record.Text);
-            json.WriteStartObject("caller");
-            json.WriteString("file", record.Caller.File.Length == 0 ? null : record.Caller.File);
-            json.WriteNumber("offset", record.Caller.Offset);
-            json.WriteEndObject();
-            json.WriteEndObject();
+            json.WriteString("command", record.CommandName);
+            json.WriteNumber("number", record.Command);
+            WriteFields(json, "argument", record.Known, record.Argument);
+            WriteFields(json, "answer", record.Known, record.Answer);
+        }
+        else if (record.Kind is TraceKind.Read or TraceKind.Write)
+        {
+            json.WriteNumber("bytes", record.Command);
         }
 
-        return bytes.ToArray();
+        if (record.Kind == TraceKind.Open)
+        {
+            json.WriteString("path", record.Path);
+        }
+
+        if (record.Kind == TraceKind.Close)
+        {
+            json.WriteBoolean("lastCopy", record.Result != 0);
+        }
+
+        json.WriteNumber("result", record.Errno != Errno.None ? -1 : record.Kind == TraceKind.Close ? 0 : record.Result);
+        json.WriteString("errno", record.Errno == Errno.None ? null : record.Errno.ToString());
+        json.WriteString("why", record.Text.Length == 0 ? null : record.Text);
+        json.WriteStartObject("caller");
+        json.WriteString("file", record.Caller.File.Length == 0 ? null : record.Caller.File);
+        json.WriteNumber("offset", record.Caller.Offset);
+        json.WriteEndObject();
     }
 
     private static void WriteFields(Utf8JsonWriter json, string name, IoctlDescriptor? command, byte[] argument)

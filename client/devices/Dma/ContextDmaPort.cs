@@ -67,13 +67,16 @@ public sealed class ContextDmaPort(IommuDevice device, IDmaMemory memory, DmaFen
         {
             var group = (uint)Interlocked.Increment(ref _groups);
             DmaTranslation translation;
+            int copied;
             using (fence.Enter())
             {
                 translation = await device.TranslateAsync(part.Ranges, part.Write, part.Pasid, group, cancellationToken);
-                if (translation.Errno == Errno.None)
-                {
-                    return Copy(part, translation.Memory) ? default : new DmaResult(DmaStatus.Fault, Errno.EFAULT);
-                }
+                copied = translation.Errno == Errno.None ? Copy(part, translation.Memory) : 0;
+            }
+
+            if (translation.Errno == Errno.None)
+            {
+                return copied == part.Buffer.Length ? default : await GoneAsync(part, (ulong)copied, cancellationToken);
             }
 
             if (!translation.IsReported || await ResponseAsync(group, part.Pasid, cancellationToken) != IommuPageResponseCode.Success)
@@ -81,6 +84,20 @@ public sealed class ContextDmaPort(IommuDevice device, IDmaMemory memory, DmaFen
                 return Refused(translation);
             }
         }
+    }
+
+    // The context has translated it, and so does not know that nothing was there.
+    private async ValueTask<DmaResult> GoneAsync(Access part, ulong copied, CancellationToken cancellationToken)
+    {
+        var at = 0;
+        for (; copied >= part.Ranges.Span[at].Length; at++)
+        {
+            copied -= part.Ranges.Span[at].Length;
+        }
+
+        var range = part.Ranges.Span[at];
+        await device.ReportMemoryGoneAsync(new DmaRange(range.Iova + copied, range.Length - copied), part.Write, part.Pasid, cancellationToken);
+        return new DmaResult(DmaStatus.Fault, Errno.EFAULT);
     }
 
     // A device that its context does not know any more is no fault of an access.
@@ -102,25 +119,26 @@ public sealed class ContextDmaPort(IommuDevice device, IDmaMemory memory, DmaFen
         }
     }
 
-    private bool Copy(Access part, IReadOnlyList<UserMemoryPiece> pieces)
+    // How many bytes the pieces had that were copied. What they lack, or have too much, is of no piece.
+    private int Copy(Access part, IReadOnlyList<UserMemoryPiece> pieces)
     {
         var rest = part.Buffer.Span;
         foreach (var piece in pieces)
         {
             if (piece.Length > (ulong)rest.Length)
             {
-                return false;
+                break;
             }
 
             var bytes = rest[..(int)piece.Length];
             if (!(part.Write ? memory.TryWrite(piece, 0, bytes) : memory.TryRead(piece, 0, bytes)))
             {
-                return false;
+                break;
             }
 
             rest = rest[bytes.Length..];
         }
 
-        return rest.IsEmpty;
+        return part.Buffer.Length - rest.Length;
     }
 }

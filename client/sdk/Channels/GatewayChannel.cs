@@ -15,6 +15,8 @@ internal sealed class GatewayChannel(GatewayAddress address, string name) : ICon
 
     public ContextCalls Find(ContextHandle handle) => new GatewayCalls(this, handle);
 
+    public Task<FaultPage> ListFaultsAsync(ContextHandle? handle, FaultQuery query) => new GatewayCalls(this, handle ?? default).ListFaultsAsync(query);
+
     /// <summary>The connection.</summary>
     /// <exception cref="IOException">No gateway answers.</exception>
     public Task<GatewayConnection> ConnectAsync()
@@ -78,6 +80,8 @@ internal sealed class GatewayCalls(GatewayChannel channel, ContextHandle handle)
     public override Task<BusyExplanation> ExplainBusyAsync(ObjectId id) => CallAsync<ExplainCall, BusyExplanation>(CallMethod.ExplainBusy, new(id));
 
     public override Task<TailReply> TailAsync(TailRequest request) => CallAsync<TailRequest, TailReply>(CallMethod.Tail, request);
+
+    public Task<FaultPage> ListFaultsAsync(FaultQuery query) => CallAsync<FaultQuery, FaultPage>(CallMethod.ListFaults, query);
 
     public override Task<GrantReply> GrantAsync(string identity) => SendAsync(
         FrameKind.Grant, identity.Length, (Handle, identity), static (writer, tag, grant) => GrantFrame.Write(writer, tag, grant.Handle, grant.identity), GrantFrame.ReadAnswer);

@@ -13,5 +13,8 @@ internal sealed class GrainChannel(IGrainFactory grains) : IContextChannel
 
     public GrainId? Observe(IMemoryObserver observer) => grains.CreateObjectReference<IMemoryObserver>(observer).GetGrainId();
 
+    public Task<FaultPage> ListFaultsAsync(ContextHandle? handle, FaultQuery query)
+        => grains.GetGrain<IMonitorGrain>(0).ListFaultsAsync(handle is { } named ? query with { Context = named.Key.Tag } : query);
+
     public ContextCalls Find(ContextHandle handle) => new GrainCalls(grains.GetGrain<IContextGrain>(handle.Key.Value), handle);
 }

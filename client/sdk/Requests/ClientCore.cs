@@ -58,6 +58,10 @@ internal sealed class ClientCore
         return reply.Errno == Errno.None ? reply : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
     }
 
+    /// <summary>The last accesses of devices that could not be translated.</summary>
+    public Task<FaultPage> ListFaultsAsync(ContextHandle? handle, FaultQuery query, CancellationToken cancellationToken)
+        => Transport.CallAsync("list faults", () => _channel.ListFaultsAsync(handle, query), static _ => true, cancellationToken);
+
     /// <summary>The calls of a handle's context.</summary>
     public ContextCalls Grain(ContextHandle handle) => _channel.Find(handle);
 }

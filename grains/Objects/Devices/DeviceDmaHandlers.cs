@@ -38,6 +38,12 @@ internal static class DeviceDmaHandlers
             return Fault(device, request, Errno.EOPNOTSUPP, request.Ranges[0].Iova, Failure.Because(DiagnosticReason.GuestTranslation, about: hwpt.Ref));
         }
 
+        if (request.IsMemoryGone)
+        {
+            var iova = request.Ranges[0].Iova;
+            return Fault(device, request, Errno.EFAULT, iova, Failure.Because(DiagnosticReason.MemoryGone, iova, about: hwpt.Ioas.Ref));
+        }
+
         var access = new DmaAccess(hwpt.Id, request.Ranges, request.Write);
         var translated = await scope.Grains.CallAsync<IIoasGrain, DmaAccess, TranslationReply>(
             hwpt.Ioas, access, static (grain, stamp, access) => grain.TranslateAsync(stamp, access));

@@ -82,8 +82,8 @@ internal sealed class DescriptorHolders : IProgramDirectory
 /// <param name="Life">When it began, which tells it from a later one with its id; null for one that had ended already.</param>
 internal readonly record struct HoldingProcess(int Process, string? Life)
 {
-    public static HoldingProcess Of(int process) => new(process, GatewayProgram.LifeOf(process));
+    public static HoldingProcess Of(int process) => new(process, ProcessLife.BeginOf(process));
 
     /// <summary>Whether it has ended.</summary>
-    public bool IsGone => GatewayProgram.LifeOf(Process) is var life && (life is null || life != Life);
+    public bool IsGone => ProcessLife.BeginOf(Process) is var life && (life is null || life != Life);
 }

@@ -3,11 +3,11 @@ using IommuFd.GrainInterfaces;
 namespace IommuFd.Silo.Gateway.Programs;
 
 /// <summary>A program's address space, and those of its connections on which it can be asked.</summary>
-internal sealed class GatewayProgram(GrainId observer, long number, int process)
+internal sealed class GatewayProgram(GrainId observer, long number, int process) : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly List<CallsConnection> _connections = [];
-    private readonly string? _life = process == 0 ? null : LifeOf(process);
+    private readonly ProcessLife? _life = process == 0 ? null : new ProcessLife(process);
     private readonly MemorySource _source = new(observer, number);
 
     public long Number => number;
@@ -26,13 +26,16 @@ internal sealed class GatewayProgram(GrainId observer, long number, int process)
     }
 
     /// <summary>Whether its process has ended, and its memory with it. Of another machine's that is not known.</summary>
-    public bool IsGone => process != 0 && LifeOf(process) != _life;
+    public bool IsGone => _life is { IsOver: true };
 
     /// <summary>Whether memory is this program's.</summary>
     public bool Is(MemorySource source) => source == _source;
 
     /// <summary>Its memory, where that is on this machine and the process is still the one that connected.</summary>
     public ProcessMemory? Memory => process == 0 || IsGone ? null : new ProcessMemory(process);
+
+    /// <summary>It is not looked for any more.</summary>
+    public void Dispose() => _life?.Dispose();
 
     public void Add(CallsConnection connection)
     {
@@ -49,23 +52,6 @@ internal sealed class GatewayProgram(GrainId observer, long number, int process)
         {
             _connections.Remove(connection);
             return _connections.Count == 0;
-        }
-    }
-
-    /// <summary>When a process began, which tells it from a later one with its number; null for one that has ended, even if nobody has waited for it yet.</summary>
-    internal static string? LifeOf(int process)
-    {
-        const int State = 0, Start = 19;
-        try
-        {
-            // "NUMBER (NAME) STATE ...", where the name may have spaces and parentheses.
-            var stat = File.ReadAllText($"/proc/{process}/stat");
-            var fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-            return fields[State] is "Z" or "X" ? null : fields[Start];
-        }
-        catch (IOException)
-        {
-            return null;
         }
     }
 
@@ -136,6 +122,7 @@ internal sealed class GatewayPrograms : IMemoryObserver
                 if (!program.IsNamed)
                 {
                     _byNumber.Remove(program.Number);
+                    program.Dispose();
                 }
             }
         }
@@ -182,16 +169,20 @@ internal sealed class GatewayPrograms : IMemoryObserver
     public (ProcessMemory Memory, ulong Address)? Find(UserMemoryPiece piece)
     {
         GatewayProgram? mapping;
-        GatewayProgram[] all;
         lock (_lock)
         {
             mapping = piece.Source is { } source && source.Observer == _observer ? _byNumber.GetValueOrDefault(source.Number) : null;
-            all = piece.File is null && mapping?.Memory is not null ? [] : [.. _byNumber.Values];
         }
 
         if (piece.File is null && mapping?.Memory is { } memory)
         {
             return (memory, piece.Address);
+        }
+
+        GatewayProgram[] all;
+        lock (_lock)
+        {
+            all = [.. _byNumber.Values];
         }
 
         // The pages of a file, which any program may have mapped.
@@ -255,9 +246,10 @@ internal sealed class GatewayPrograms : IMemoryObserver
         }
 
         var connected = _byName.Values.ToHashSet();
-        foreach (var (number, _) in _byNumber.Where(known => !connected.Contains(known.Value) && known.Value.IsGone).ToList())
+        foreach (var (number, program) in _byNumber.Where(known => !connected.Contains(known.Value) && known.Value.IsGone).ToList())
         {
             _byNumber.Remove(number);
+            program.Dispose();
         }
 
         _pruneAt = Math.Max(FewPrograms, _byNumber.Count * 2);

@@ -1,4 +1,5 @@
 using IommuFd.Client;
+using IommuFd.ClusterTests.Monitoring;
 
 namespace IommuFd.ClusterTests.Devices;
 
@@ -6,7 +7,7 @@ namespace IommuFd.ClusterTests.Devices;
 public sealed class DeviceCluster : IAsyncLifetime
 {
     public const string Name = "devices";
-    private readonly ClusterFixture _fixture = new();
+    private readonly MonitorFixture _fixture = new();
 
     public IommufdClient Programs { get; private set; } = null!;
 

@@ -89,11 +89,13 @@ internal static class Devices
         new("DMA that is too long", Errno.ENOMEM, RequestTooLarge, "the request is 16,777,217 bytes, the limit is 16,777,216",
             w => w.Ask(new TranslateRequest(Bind(w), [new(0, IoctlLimits.MaxAccessBytes), new(0, 1)], false))) { Value = IoctlLimits.MaxAccessBytes + 1, Limit = IoctlLimits.MaxAccessBytes },
         new("DMA of a device that is not attached", Errno.EINVAL, DeviceNotAttached, "device 3 is not attached", w => w.Ask(new TranslateRequest(Bind(w), [new(Aperture, 1)], false))) { Id = 3 },
-        new("DMA to what is not mapped", Errno.ENOENT, IovaNotMapped, "0x1001000 is not mapped, the nearest area is [0x1000000, 0x1000FFF]",
+        new("DMA to what is not mapped", Errno.ENOENT, IovaNotMapped, "0x1001000 is not mapped in IOAS 1, the nearest area is [0x1000000, 0x1000FFF]",
             w => w.Ask(new TranslateRequest(Attached(w.With(w => w.Map(Aperture))), [new(Aperture, Page + 1)], false))) { Value = Aperture + Page, Id = 1, Overlap = new(Aperture, Aperture + 0xFFF) },
         new("DMA to a dma-buf that was revoked", Errno.ENOENT, DmaBufRevoked, "0x1001000 is in [0x1001000, 0x1001FFF], which maps a dma-buf that was revoked",
             w => w.With(w => w.Map(Aperture)).With(w => w.MapFile(DmaBuf, Aperture + Page)).With(w => w.Ask(new RevokeDmaBufRequest("dma-buf"))).Ask(new TranslateRequest(Attached(w), [new(Aperture, Page + 1)], false)))
             { Value = Aperture + Page, Id = 1, Overlap = new(Aperture + Page, Aperture + 0x1FFF) },
+        new("DMA to memory that is gone", Errno.EFAULT, MemoryGone, "0x1000000 is mapped, but the memory behind it is gone: its program has unmapped it, or has ended",
+            w => w.Ask(new TranslateRequest(Attached(w.With(w => w.Map(Aperture))), [new(Aperture, 8)], true, IsMemoryGone: true))) { Value = Aperture, Id = 1 },
         new("the response to a page fault that was not reported", Errno.ENOENT, NoFaultResponse, "the page fault of group 7 of device 3 has no response",
             w => w.Ask(new TakeFaultResponseRequest(Attached(w), 7))) { Value = 7, Id = 3 },
         new("DMA by a guest's page table", Errno.EOPNOTSUPP, GuestTranslation, "HWPT 5 is a guest's page table, whose entries are not walked", w =>

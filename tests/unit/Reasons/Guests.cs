@@ -110,7 +110,7 @@ internal static class Guests
             { Limit = ulong.MaxValue },
         new("HW_QUEUE_ALLOC of more pages than can be listed", Errno.ENOMEM, RequestTooLarge, "the request is 9,223,372,036,854,775,808 bytes, the limit is 1,099,511,623,680",
             w => HwQueue(w, new() { Type = Selftest, Length = 1UL << 63 })) { Value = 1UL << 63, Limit = 1_099_511_623_680 },
-        new("HW_QUEUE_ALLOC past what is mapped", Errno.ENOENT, IovaNotMapped, "0x1010000 is not mapped, the nearest area is [0x1000000, 0x100FFFF]",
+        new("HW_QUEUE_ALLOC past what is mapped", Errno.ENOENT, IovaNotMapped, "0x1010000 is not mapped in IOAS 3, the nearest area is [0x1000000, 0x100FFFF]",
             w => HwQueue(w, new() { Type = Selftest, Index = 1, NestingParentIova = Aperture + 0xF000, Length = 2 * Page })) { Value = Aperture + 0x10000, Id = 3, Overlap = new(Aperture, Aperture + 0xFFFF) },
         new("HW_QUEUE_ALLOC of memory with a gap", Errno.EFAULT, MemoryNotContiguous, "the memory of the queue is not contiguous at 0x1010000",
             w => HwQueue(w.With(w => w.Map(Aperture + 0x10000, ioas: w.Guest.Ioas)), new() { Type = Selftest, Index = 1, NestingParentIova = Aperture + 0xF000, Length = 2 * Page })) { Value = Aperture + 0x10000 },

@@ -92,9 +92,9 @@ internal static class Mappings
         new("COPY of nothing", Errno.EINVAL, EmptyRange, "the length is 0", w => w.Copy(Page, 0)) { Id = 1 },
         new("COPY past the last IOVA", Errno.EOVERFLOW, RangeOverflow, "0x2000 bytes from IOVA 0xFFFFFFFFFFFFF000 pass the last IOVA", w => w.Copy(LastPage, 2 * Page))
             { Value = LastPage, Limit = 2 * Page, Id = 1 },
-        new("COPY past the end of an area", Errno.ENOENT, IovaNotMapped, "0x6000 is not mapped, the nearest area is [0x5000, 0x5FFF]", w => w.With(w => w.Map(0x5000)).Copy(0x5800, Page))
+        new("COPY past the end of an area", Errno.ENOENT, IovaNotMapped, "0x6000 is not mapped in IOAS 1, the nearest area is [0x5000, 0x5FFF]", w => w.With(w => w.Map(0x5000)).Copy(0x5800, Page))
             { Value = 0x6000, Id = 1, Overlap = new(0x5000, 0x5FFF) },
-        new("COPY where nothing is mapped", Errno.ENOENT, IovaNotMapped, "0x5000 is not mapped, the IOAS has no area", w => w.Copy(0x5000, Page)) { Value = 0x5000, Id = 1 },
+        new("COPY where nothing is mapped", Errno.ENOENT, IovaNotMapped, "0x5000 is not mapped in IOAS 1, the IOAS has no area", w => w.Copy(0x5000, Page)) { Value = 0x5000, Id = 1 },
         new("COPY to no IOAS", Errno.ENOENT, ObjectNotFound, "no object has the id 77", w => w.With(w => w.Map(Page)).Copy(Page, Page, to: Missing)) { Id = Missing },
         new("COPY for writing of what was mapped for reading", Errno.EPERM, PagesNotWritable, "the copy is to be writeable, but the memory at 0x10000 was mapped for reading only",
             w => w.With(w => w.Map(0x5000, flags: ReadOnly)).Copy(0x5000, Page)) { Value = Memory, Id = 2 },

@@ -29,7 +29,7 @@ internal static class Selftests
         new("MD_CHECK_MAP of other memory behind the second page", Errno.EINVAL, UnexpectedPages, "the memory behind 0x1011000 is not the expected memory", w => CheckMap(
             w.With(w => w.Map(Aperture + 0x10000, ioas: w.Guest.Ioas)).With(w => w.Map(Aperture + 0x11000, address: Memory + 0x5000, ioas: w.Guest.Ioas)), Aperture + 0x10000, 2 * Page, Memory))
             { Value = Aperture + 0x11000, Id = 3 },
-        new("MD_CHECK_MAP past what is mapped", Errno.EINVAL, IovaNotMapped, "0x1011000 is not mapped, the nearest area is [0x1010000, 0x1010FFF]",
+        new("MD_CHECK_MAP past what is mapped", Errno.EINVAL, IovaNotMapped, "0x1011000 is not mapped in IOAS 3, the nearest area is [0x1010000, 0x1010FFF]",
             w => CheckMap(w.With(w => w.Map(Aperture + 0x10000, ioas: w.Guest.Ioas)), Aperture + 0x10000, 2 * Page, Memory)) { Value = Aperture + 0x11000, Id = 3, Overlap = new(Aperture + 0x10000, Aperture + 0x10FFF) },
         new("MD_CHECK_MAP with memory that isn't there", Errno.EFAULT, BufferFault, "only 0 of 4,096 bytes of the buffer can be accessed",
             w => CheckMap(w.With(w => w.Map(Aperture + 0x10000, ioas: w.Guest.Ioas)), Aperture + 0x10000, Page, Memory, readable: 0)) { Limit = Page, Id = 3 },
@@ -79,9 +79,9 @@ internal static class Selftests
         new("DMABUF_REVOKE of a number that is not open", Errno.EBADF, FileNotOpen, "the file descriptor is not open", w => w.Test(IommuTestOp.DmabufRevoke, 0, default(IommuTestDmabufRevoke))),
         new("DMABUF_REVOKE of another file", Errno.EINVAL, NotSelftestDmaBuf, "the file is no dma-buf of the selftest's", w => w.Test(IommuTestOp.DmabufRevoke, 0, default(IommuTestDmabufRevoke), file: PlainFile)),
         new("DMABUF_REVOKE of a device's dma-buf", Errno.EOPNOTSUPP, NotSelftestDmaBuf, "the file is no dma-buf of the selftest's", w => w.Test(IommuTestOp.DmabufRevoke, 0, default(IommuTestDmabufRevoke), file: DmaBuf)),
-        new("ACCESS_PAGES past what is mapped", Errno.ENOENT, IovaNotMapped, "0x6000 is not mapped, the nearest area is [0x5000, 0x5FFF]", w => Pages(w.With(w => w.Map(0x5000)), Open(w), 0x5000, 2 * Page))
+        new("ACCESS_PAGES past what is mapped", Errno.ENOENT, IovaNotMapped, "0x6000 is not mapped in IOAS 1, the nearest area is [0x5000, 0x5FFF]", w => Pages(w.With(w => w.Map(0x5000)), Open(w), 0x5000, 2 * Page))
             { Value = 0x6000, Id = 1, Overlap = new(0x5000, 0x5FFF) },
-        new("ACCESS_PAGES by the number of an area", Errno.ENOENT, IovaNotMapped, "0x6000 is not mapped, the nearest area is [0x5000, 0x5FFF]",
+        new("ACCESS_PAGES by the number of an area", Errno.ENOENT, IovaNotMapped, "0x6000 is not mapped in IOAS 1, the nearest area is [0x5000, 0x5FFF]",
             w => Pages(w.With(w => w.Map(0x5000)), Open(w), 0, 2 * Page, IommuTestAccessFlags.Syz)) { Value = 0x6000, Id = 1, Overlap = new(0x5000, 0x5FFF) },
         new("ACCESS_PAGES of other memory behind the second page", Errno.EBADE, UnexpectedPages, "the memory behind 0x6000 is not the expected memory",
             w => Pages(w.With(w => w.Map(0x5000)).With(w => w.Map(0x6000, address: 0x30000)), Open(w), 0x5000, 2 * Page, expected: Memory)) { Value = 0x6000, Id = 1 },

@@ -8,5 +8,7 @@ internal sealed class FakeChannel(Func<ContextHandle, IContextGrain> contexts) :
 {
     public string ServerAddress => "test";
 
+    public Task<FaultPage> ListFaultsAsync(ContextHandle? handle, FaultQuery query) => throw new NotSupportedException();
+
     public ContextCalls Find(ContextHandle handle) => new GrainCalls(contexts(handle), handle);
 }

@@ -15,6 +15,8 @@ internal sealed class ModelChannel : IContextChannel
 
     public string ServerAddress => "test";
 
+    public Task<FaultPage> ListFaultsAsync(ContextHandle? handle, FaultQuery query) => throw new NotSupportedException();
+
     public ContextCalls Find(ContextHandle handle)
     {
         lock (_contexts)
