@@ -458,4 +458,10 @@ public enum DiagnosticReason
 
     /// <summary>EAGAIN: the page fault of the group <c>Value</c> has no response yet. ENOENT: it is not known here, and none will come.</summary>
     NoFaultResponse,
+
+    /// <summary>EPERM: the caller lacks CAP_SYS_RESOURCE, which setting RLIMIT_MODE needs.</summary>
+    RlimitModeNotPermitted,
+
+    /// <summary>ENOMEM: <c>Value</c> pages of the program or its user would be locked, and <c>Limit</c> may be.</summary>
+    TooMuchLockedMemory,
 }

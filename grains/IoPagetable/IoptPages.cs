@@ -49,6 +49,10 @@ internal sealed class IoptPages
     /// <summary>The file that the pages of the caller's memory were a mapping of when mapped, from the first page on; null for other memory.</summary>
     [Id(7)]
     public FileMapping? Mapping { get; init; }
+
+    /// <summary>What they count against while they are pinned.</summary>
+    [Id(8)]
+    public PinAccount Account { get; init; }
 }
 
 /// <summary>A slice of pages that is mapped, or is about to be.</summary>
@@ -60,4 +64,7 @@ internal readonly record struct PagesSlice([property: Id(0)] IoptPages Pages, [p
 {
     /// <summary>The caller's address, or the offset in the file, of the slice.</summary>
     public ulong Address => Pages.Start + StartByte;
+
+    /// <summary>The numbers of its pages, from the first page's 0 on.</summary>
+    public IovaRange Run => new(StartByte / PageSizes.Page, (StartByte + (Length - 1)) / PageSizes.Page);
 }

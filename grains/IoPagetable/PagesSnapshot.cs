@@ -23,10 +23,14 @@ internal sealed class PagesWriter
     private readonly ColumnWriter _mappedFileColumn = new();
     private readonly ColumnWriter _mappingOffsets = new();
     private readonly ColumnWriter _mappingLengths = new();
+    private readonly ColumnWriter _accounts = new();
+    private readonly ColumnWriter _shared = new();
+    private bool _areAccounted;
+    private bool _areShared;
     private int _mappings;
 
     /// <summary>Adds pages unless they are already there; returns their number.</summary>
-    public int Add(IoptPages pages)
+    public int Add(IoptPages pages, bool isShared = false)
     {
         if (!_numbers.TryAdd(pages.Id, _numbers.Count))
         {
@@ -43,6 +47,10 @@ internal sealed class PagesWriter
             _mappings++;
         }
 
+        _accounts.Add((ulong)pages.Account);
+        _shared.Add(isShared ? 1UL : 0);
+        _areAccounted |= pages.Account != PinAccount.None;
+        _areShared |= isShared;
         _starts.Add(pages.Start);
         _pageCounts.Add(pages.PageCount);
         _unpinnable.Add(pages.PageCount - pages.PinnablePages);
@@ -67,11 +75,16 @@ internal sealed class PagesWriter
         MappedFileOf = _mappings == 0 ? default : _mappedFileColumn.ToColumn(),
         MappingOffsets = _mappingOffsets.ToColumn(),
         MappingLengths = _mappingLengths.ToColumn(),
+        Accounts = _areAccounted ? _accounts.ToColumn() : default,
+        Shared = _areShared ? _shared.ToColumn() : default,
     };
 
     /// <summary>Restores pages, in the order of their numbers.</summary>
-    public static List<IoptPages> Restore(PagesSnapshot saved)
+    /// <param name="saved">The saved pages.</param>
+    /// <param name="share">Gets those that are shared.</param>
+    public static List<IoptPages> Restore(PagesSnapshot saved, Action<IoptPages>? share = null)
     {
+        var (accounts, shared) = (saved.Accounts.Read(), saved.Shared.Read());
         var (starts, counts, unpinnable) = (saved.Starts.Read(), saved.PageCounts.Read(), saved.Unpinnable.Read());
         var (fileOf, writable, ioases, numbers) = (saved.FileOf.Read(), saved.Writable.Read(), saved.Ioases.Read(), saved.Numbers.Read());
         var (sourceOf, mappedFileOf) = (saved.SourceOf.Read(), saved.MappedFileOf.Read());
@@ -84,6 +97,8 @@ internal sealed class PagesWriter
             var (count, file, mayWrite) = (counts.Next(), fileOf.Next<int>(), writable.Next());
             var (source, mappedFile) = (sources.Length == 0 ? 0 : sourceOf.Next<int>(), saved.MappedFileOf == default ? 0 : mappedFileOf.Next<int>());
             SnapshotFormat.Require(source <= sources.Length && mappedFile <= files.Length, "Pages name an unknown program, or are a mapping of an unknown file.");
+            var account = saved.Accounts == default ? PinAccount.None : (PinAccount)accounts.Next<byte>();
+            SnapshotFormat.Require(account <= PinAccount.Process, "Pages count against an unknown account.");
             SnapshotFormat.Require(file <= files.Length && mayWrite <= 1 && PageSizes.OffsetOf(start) == 0, "Pages name an unknown file, have an invalid write flag, or begin inside a page.");
             pages.Add(new IoptPages
             {
@@ -95,10 +110,15 @@ internal sealed class PagesWriter
                 Writable = mayWrite != 0,
                 Source = source == 0 ? null : SnapshotFormat.Expect<MemorySource>(sources[source - 1]),
                 Mapping = mappedFile == 0 ? null : new FileMapping(files[mappedFile - 1], mappingOffsets.Next(), mappingLengths.Next()),
+                Account = account,
             });
+            if (saved.Shared != default && shared.Next() != 0)
+            {
+                share?.Invoke(pages[^1]);
+            }
         }
 
-        Array.ForEach([counts, unpinnable, fileOf, writable, ioases, numbers, sourceOf, mappedFileOf, mappingOffsets, mappingLengths], column => column.End());
+        Array.ForEach([counts, unpinnable, fileOf, writable, ioases, numbers, sourceOf, mappedFileOf, mappingOffsets, mappingLengths, accounts, shared], column => column.End());
         return pages;
     }
 
@@ -171,4 +191,12 @@ internal sealed record PagesSnapshot
     /// <summary>Bytes that are mapped so, of mappings alone: a column.</summary>
     [Id(12)]
     public DeltaColumn MappingLengths { get; init; }
+
+    /// <summary>What the pages count against, as <see cref="PinAccount"/>: a column; empty where that is nothing.</summary>
+    [Id(13)]
+    public DeltaColumn Accounts { get; init; }
+
+    /// <summary>1 for pages that several areas or accesses may use, else 0: a column; empty where there are none.</summary>
+    [Id(14)]
+    public DeltaColumn Shared { get; init; }
 }

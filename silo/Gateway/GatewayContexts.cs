@@ -43,7 +43,7 @@ internal sealed class GatewayContexts(
     /// <summary>What programs do is noted here; null for nowhere.</summary>
     public ProgramRecording? Recording => recording;
 
-    public GatewayPrograms Programs { get; } = new(grains);
+    public GatewayPrograms Programs { get; } = new(grains, new LockedMemory(settings.LockedMemory, holders.HasContext));
 
     /// <summary>What each identity has under way.</summary>
     public IdentityUses Uses { get; } = new(settings);
