@@ -155,6 +155,15 @@ internal sealed class GatewayPrograms : IMemoryObserver
         }
     }
 
+    /// <summary>The memory that a process has now, as the service knows it; none if it has mapped none.</summary>
+    public HashSet<MemorySource> MemoriesOf(int process)
+    {
+        lock (_lock)
+        {
+            return [.. _byName.Values.Where(program => program.Process == process && program.IsNamed && process != 0).Select(program => program.Name())];
+        }
+    }
+
     /// <inheritdoc/>
     public async Task<MemoryAnswer> LookAsync(MemoryQuestion question)
     {
