@@ -479,4 +479,10 @@ public enum DiagnosticReason
 
     /// <summary>EFAULT: the memory behind the IOVA <c>Value</c> is gone, with its program, or because that has unmapped it.</summary>
     MemoryGone,
+
+    /// <summary>EPERM: the caller lacks CAP_SYS_RESOURCE, which setting RLIMIT_MODE needs.</summary>
+    RlimitModeNotPermitted,
+
+    /// <summary>ENOMEM: <c>Value</c> pages of the program or its user would be locked, and <c>Limit</c> may be.</summary>
+    TooMuchLockedMemory,
 }

@@ -63,6 +63,10 @@ internal sealed class IoptPages
 
     /// <summary>The same pages of a dma-buf, now revoked.</summary>
     public IoptPages ToRevoked() => new() { Id = Id, File = File, Start = Start, PageCount = PageCount, PinnablePages = PinnablePages, Writable = Writable, IsDmaBuf = true, IsRevoked = true };
+
+    /// <summary>What they count against while they are pinned.</summary>
+    [Id(10)]
+    public PinAccount Account { get; init; }
 }
 
 /// <summary>A slice of pages that is mapped, or is about to be.</summary>
@@ -74,4 +78,7 @@ internal readonly record struct PagesSlice([property: Id(0)] IoptPages Pages, [p
 {
     /// <summary>The caller's address, or the offset in the file, of the slice.</summary>
     public ulong Address => Pages.Start + StartByte;
+
+    /// <summary>The numbers of its pages, from the first page's 0 on.</summary>
+    public IovaRange Run => new(StartByte / PageSizes.Page, (StartByte + (Length - 1)) / PageSizes.Page);
 }

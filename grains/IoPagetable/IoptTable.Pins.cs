@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;
@@ -29,13 +30,18 @@ internal sealed partial class IoptTable
             ? Keep(areas, area)
             : error);
         errno = look.Conclude(errno);
+        errno = errno == Errno.None && _domains.Length == 0 ? look.Charge(PinCounter.PriceOf(slices)) : errno;
         if (errno != Errno.None)
         {
             slices.Clear();
             return errno;
         }
 
-        areas.ForEach(area => CountPin(area, 1, locks));
+        for (var i = 0; i < areas.Count; i++)
+        {
+            CountPin(areas[i], slices[i], 1, locks);
+        }
+
         return Errno.None;
     }
 
@@ -45,7 +51,7 @@ internal sealed partial class IoptTable
         var range = pinned.Range;
         for (var rest = range; FirstArea(rest) is { } area; rest = rest with { Start = area.Range.Last + 1 })
         {
-            CountPin(area, -1, pinned.IsLocked);
+            CountPin(area, SliceOf(area, rest), -1, pinned.IsLocked);
             if (area.Range.Last >= range.Last)
             {
                 return;
@@ -211,8 +217,13 @@ internal sealed partial class IoptTable
     private static Errno CheckAccess(IoptArea area, PagesSlice slice, bool write)
         => area.Prot.HasFlag(write ? IommuProt.Write : IommuProt.Read) && (!write || slice.Pages.Writable) ? Errno.None : Errno.EPERM;
 
-    private static void CountPin(IoptArea area, int change, bool locks)
+    private static PagesSlice SliceOf(IoptArea area, IovaRange range)
+        => new(area.Pages, area.StartByteOf(range.Start), Math.Min(range.Last, area.Range.Last) - range.Start + 1);
+
+    private void CountPin(IoptArea area, PagesSlice slice, int change, bool locks)
     {
+        _pins.Share(area);
+        _pins.Pin(slice, change);
         area.Pins += change;
         area.Locks += locks ? change : 0;
         Require(area.Pins >= area.Locks && area.Locks >= 0, "A pin is dropped once.");

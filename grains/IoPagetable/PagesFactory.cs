@@ -31,9 +31,9 @@ internal static class PagesFactory
     /// <param name="pinnableBytes">Leading bytes that can be pinned: none if the file isn't a memfd, and none past its end.</param>
     /// <param name="writable">Whether DMA may write.</param>
     /// <param name="pages">The pages.</param>
-    /// <param name="source">The program that has it open.</param>
+    /// <param name="origin">The program that has it open.</param>
     public static Errno OfFile(
-        PagesId id, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages, MemorySource? source = null)
+        PagesId id, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages, PagesOrigin origin = default)
     {
         pages = null;
         if (length == 0)
@@ -46,7 +46,7 @@ internal static class PagesFactory
             return Errno.EOVERFLOW;
         }
 
-        return file is null ? Errno.EBADF : Of(id, file, start, length, pinnableBytes, writable, new PagesOrigin(source, null), out pages);
+        return file is null ? Errno.EBADF : Of(id, file, start, length, pinnableBytes, writable, origin with { Mapping = null }, out pages);
     }
 
     /// <summary>Describes a part of a dma-buf: EINVAL where it ends before, ENODEV where it is revoked, EOPNOTSUPP where it has several ranges.</summary>
@@ -103,6 +103,7 @@ internal static class PagesFactory
             Writable = writable,
             Source = origin.Source,
             IsDmaBuf = origin.IsDmaBuf,
+            Account = origin.Account,
             Mapping = origin.Mapping is { } mapping ? mapping with { Offset = mapping.Offset - PageSizes.OffsetOf(address), Length = mapping.Length + PageSizes.OffsetOf(address) } : null,
         };
         return Errno.None;
@@ -125,7 +126,8 @@ internal static class PagesFactory
 /// <summary>Whose the caller's memory is.</summary>
 /// <param name="Source">The program, to be asked when the pages are pinned; null where what was known when they were mapped stays true.</param>
 /// <param name="Mapping">The file that the memory is a mapping of, from its first byte on; null for other memory.</param>
-internal readonly record struct PagesOrigin(MemorySource? Source, FileMapping? Mapping)
+/// <param name="Account">What the pages count against while they are pinned.</param>
+internal readonly record struct PagesOrigin(MemorySource? Source, FileMapping? Mapping, PinAccount Account = PinAccount.None)
 {
     /// <summary>Whether it is a dma-buf's.</summary>
     public bool IsDmaBuf { get; init; }

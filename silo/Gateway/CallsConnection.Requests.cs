@@ -211,7 +211,8 @@ internal sealed partial class CallsConnection
     {
         var request = frame.Request;
         var mapsMemory = IoctlTable.Find(request.Command) is { MapsMemory: true };
-        return frame.FileTicket is null && !mapsMemory ? request : new IoctlRequest
+        var limits = mapsMemory || request.Command == (uint)IommuCommand.Option ? contexts.Programs.Locked.LimitsOf(peer.Process) : CallerLimits.None;
+        return frame.FileTicket is null && !mapsMemory && limits == CallerLimits.None ? request : new IoctlRequest
         {
             Command = request.Command,
             Argument = request.Argument,
@@ -221,6 +222,7 @@ internal sealed partial class CallsConnection
             Buffers = request.Buffers,
             File = frame.FileTicket is { } named ? FileOf(Find(named)) : request.File,
             Memory = mapsMemory ? _program!.Name() : null,
+            Limits = limits,
         };
     }
 

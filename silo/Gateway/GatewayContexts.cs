@@ -22,6 +22,8 @@ internal sealed class GatewayContexts(
 {
     private static readonly TimeSpan ClaimPatience = TimeSpan.FromSeconds(10);
 
+    private static readonly TimeSpan InspectPatience = TimeSpan.FromSeconds(1);
+
     private const int MaxProofs = 4096;
 
     private readonly ConcurrentDictionary<Guid, Descriptor> _descriptors = new();
@@ -46,7 +48,7 @@ internal sealed class GatewayContexts(
     /// <summary>What programs do is noted here; null for nowhere.</summary>
     public ProgramRecording? Recording => recording;
 
-    public GatewayPrograms Programs { get; } = new(grains);
+    public GatewayPrograms Programs { get; } = new(grains, new LockedMemory(settings.LockedMemory, holders.HasContext));
 
     /// <summary>What each identity has under way.</summary>
     public IdentityUses Uses { get; } = new(settings);
@@ -62,6 +64,22 @@ internal sealed class GatewayContexts(
 
     /// <summary>The calls of a context that a user knows by a handle.</summary>
     public ContextCalls Calls(string identity, Guid handle) => _channel.Find(seal.Open(identity, handle));
+
+    /// <summary>
+    /// Pages that contexts have pinned of a process's memory, and how many of them count against its own limit: as the contexts say that programs here have open.
+    /// What can't be asked has nothing.
+    /// </summary>
+    public async Task<(long Pinned, long Locked)> PinnedAsync(int process)
+    {
+        if (Programs.MemoriesOf(process) is not { Count: > 0 } memories)
+        {
+            return default;
+        }
+
+        var opened = _descriptors.Values.Where(descriptor => !descriptor.Leads.IsOfDevices).Select(descriptor => descriptor.Opened.Handle).Distinct();
+        var pinned = (await Task.WhenAll(opened.Select(PinnedByAsync))).SelectMany(found => found).Where(found => found.Source is { } source && memories.Contains(source)).ToList();
+        return (pinned.Sum(found => found.Pages), pinned.Where(found => found.Account == PinAccount.Process).Sum(found => found.Pages));
+    }
 
     /// <summary>The handle by which another identity knows the context that one knows by a handle.</summary>
     public Guid Grant(string identity, Guid handle, string grantee) => seal.Close(grantee, seal.Open(identity, handle));
@@ -117,6 +135,18 @@ internal sealed class GatewayContexts(
         await CloseAsync(descriptor);
         _descriptors.TryRemove(descriptor.Ticket, out _);
         descriptor.Release();
+    }
+
+    private async Task<PinnedMemory[]> PinnedByAsync(ContextHandle handle)
+    {
+        try
+        {
+            return (await _channel.Find(handle).InspectAsync(new InspectRequest(default, 0, WithState: false), CancellationToken.None).WaitAsync(InspectPatience)).Pinned;
+        }
+        catch (Exception exception) when (exception is not OutOfMemoryException)
+        {
+            return [];
+        }
     }
 
     private Task CloseAsync(Descriptor descriptor) => recording is null || descriptor.File is not { Target: var file } ? Files.LeaveAsync(descriptor.Leads)
