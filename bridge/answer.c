@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#define RETURNS_FILE 0xFFFFU /* for the offset of a descriptor that is what the ioctl returns */
+
 /* Leaves out what can't be accessed, page by page. */
 static void or_bits(uint64_t address, const uint8_t *bits, size_t bytes)
 {
@@ -92,8 +94,8 @@ static bool take_copy(struct reader *answer, struct writer *scratch)
     return whole;
 }
 
-/* Gives the file that an ioctl has opened a number, or has it undone. */
-static bool take_opened(struct channel *channel, uint64_t address, uint16_t offset, const uint8_t claim[TICKET_BYTES])
+/* Gives the file that an ioctl has opened a number, or has it undone. The number goes into the argument, or is what the ioctl returns. */
+static bool take_opened(struct channel *channel, uint64_t address, uint16_t offset, const uint8_t claim[TICKET_BYTES], int *result)
 {
     struct reader answer;
     int fd = descriptor_open(CLAIM, claim, TICKET_BYTES, O_CLOEXEC);
@@ -102,7 +104,10 @@ static bool take_opened(struct channel *channel, uint64_t address, uint16_t offs
         request_call(channel, &answer);
         return false;
     }
-    memory_write(address + offset, &fd, sizeof fd);
+    if (offset == RETURNS_FILE)
+        *result = fd;
+    else
+        memory_write(address + offset, &fd, sizeof fd);
     return true;
 }
 
@@ -149,7 +154,7 @@ int take_answer(struct channel *channel, struct reader *answer, uint64_t address
         trace_why(text, text_length);
     if (answer->failed)
         error = EIO;
-    else if (opened && !take_opened(channel, address, offset, claim))
+    else if (opened && !take_opened(channel, address, offset, claim, &result))
         error = EMFILE;
     if (error != 0) {
         errno = (int)error;

@@ -83,7 +83,7 @@ void say_unreachable(const char *why);
 
 enum kind {
     HELLO = 0x01, OPEN = 0x02, CLAIM = 0x03, PROVE = 0x04, PAD = 0x05, RESUME = 0x06, OPEN_DEVICE = 0x07, OPEN_GROUP_DEVICE = 0x08,
-    IOCTL = 0x10, READ = 0x11, WRITE = 0x12, TOOK = 0x13, RESOLVE = 0x14, CLOSED = 0x15, DISCARD = 0x16,
+    IOCTL = 0x10, READ = 0x11, WRITE = 0x12, TOOK = 0x13, RESOLVE = 0x14, CLOSED = 0x15, DISCARD = 0x16, PINNED = 0x17,
     DEVICE_READ = 0x18, DEVICE_WRITE = 0x19, DEVICE_MAP = 0x1A,
     LOOK = 0x20, ANSWER = 0x80, BYE = 0xFF,
 };
@@ -120,7 +120,7 @@ struct channel {
     uint8_t table[16384];
 };
 
-enum file_kind { FILE_CONTEXT = 1, FILE_FAULT_QUEUE, FILE_ACCESS, FILE_EVENT_QUEUE, FILE_DEVICE, FILE_GROUP };
+enum file_kind { FILE_CONTEXT = 1, FILE_FAULT_QUEUE, FILE_ACCESS, FILE_EVENT_QUEUE, FILE_DEVICE, FILE_GROUP, FILE_DMA_BUF };
 
 /* One of the program's descriptors that lead to the gateway. */
 struct descriptor {
@@ -182,6 +182,8 @@ int descriptor_prove(int fd, const uint8_t nonce[16]);
 /* Whether to connect once more: after a pause, and not for longer than the program has patience. */
 bool gateway_await(uint64_t *until);
 void gateway_found(void);
+/* Whether this process, or one that it is a fork of, has reached the gateway, which is not known to be gone. */
+bool gateway_is_found(void);
 /* Calls of this thread wait for no gateway, or do again. */
 void wait_for_none(bool none);
 bool descriptor_outlives(const struct descriptor *descriptor);
@@ -479,5 +481,10 @@ bool fault_here(uint32_t command);
 int fault_open(int at, const char *path, int flags, bool failed);
 /* Gives the program a file that was opened for it. */
 int file_give(int fd, int flags);
+
+/* ---- status.c ---- */
+
+/* A file with what a path says, if that is a /proc/PROCESS/status and the service has memory of the process pinned; -1 otherwise. */
+int status_file(const char *path);
 
 #endif

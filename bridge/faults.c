@@ -142,12 +142,15 @@ static bool is_switch(int at, const char *path)
     return fd_link(at, folder, sizeof folder - 1) > 0 && strcmp(folder, debugfs) == 0;
 }
 
-/* A file of fault injection that a program opens by a path that the kernel has just read; -2 for any other path. */
+/* A file of fault injection, or a process's status, that a program opens by a path that the kernel has just read; -2 for any other path. */
 int fault_open(int at, const char *path, int flags, bool failed)
 {
     pid_t thread = nth_thread(path);
     if (thread != 0)
         return open_nth(thread, flags);
+    int status = status_file(path);
+    if (status >= 0)
+        return file_give(status, flags);
     return failed && errno == ENOENT && is_switch(at, path) ? file_give((int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC), flags) : -2;
 }
 

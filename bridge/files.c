@@ -89,7 +89,7 @@ static ssize_t transfer(enum kind kind, int fd, const struct descriptor *descrip
     struct reader answer;
     ssize_t result = -1;
     int error = EIO;
-    if (descriptor->kind == FILE_CONTEXT || descriptor->kind == FILE_DEVICE || descriptor->kind == FILE_GROUP) {
+    if (descriptor->kind == FILE_CONTEXT || descriptor->kind >= FILE_DEVICE) {
         errno = EINVAL;
         return -1;
     }

@@ -35,12 +35,23 @@ PASSED(ssize_t, readlinkat, (int at, const char *path, char *buffer, size_t coun
 PASSED(ssize_t, __readlink_chk, (const char *path, char *buffer, size_t count, size_t size), (path, buffer, count, size))
 PASSED(ssize_t, __readlinkat_chk, (int at, const char *path, char *buffer, size_t count, size_t size), (at, path, buffer, count, size))
 PASSED(DIR *, opendir, (const char *path), (path))
-PASSED(FILE *, fopen, (const char *path, const char *mode), (path, mode))
-PASSED(FILE *, fopen64, (const char *path, const char *mode), (path, mode))
 PASSED(int, scandir, (const char *path, struct dirent ***found, int (*select)(const struct dirent *), int (*compare)(const struct dirent **, const struct dirent **)),
        (path, found, select, compare))
 PASSED(int, scandir64, (const char *path, struct dirent64 ***found, int (*select)(const struct dirent64 *), int (*compare)(const struct dirent64 **, const struct dirent64 **)),
        (path, found, select, compare))
+
+/* libc opens a stream's file itself. */
+#define STREAMS(name) \
+    EXPORT FILE *name(const char *path, const char *mode) \
+    { \
+        struct place place; \
+        path = find_place(path, &place); \
+        int status = mode[0] == 'r' && strchr(mode, '+') == NULL ? status_file(path) : -1; \
+        return status < 0 ? LIBC(name)(path, mode) : fdopen(file_give(status, 0), mode); \
+    }
+
+STREAMS(fopen)
+STREAMS(fopen64)
 
 /* As ls asks. */
 PASSED(ssize_t, getxattr, (const char *path, const char *name, void *value, size_t size), (path, name, value, size))

@@ -13,6 +13,7 @@
 
 /* Whether the program has something that outlives a gateway; and whether it has waited for another one in vain. */
 static _Atomic bool outlives, gave_up;
+static _Atomic bool was_found;
 static __thread bool impatient;
 
 void wait_for_none(bool none) { impatient = none; }
@@ -46,7 +47,13 @@ bool gateway_await(uint64_t *until)
     return true;
 }
 
-void gateway_found(void) { atomic_store(&gave_up, false); }
+void gateway_found(void)
+{
+    atomic_store(&gave_up, false);
+    atomic_store(&was_found, true);
+}
+
+bool gateway_is_found(void) { return atomic_load(&was_found) && !atomic_load(&gave_up); }
 
 bool channel_again(struct channel *channel)
 {

@@ -100,7 +100,7 @@ internal static class InspectCommand
     public static void Write(IAnsiConsole console, ContextHandle handle, ContextInspection inspection)
     {
         console.MarkupLineInterpolated($"[bold]context {handle.Key.Tag}[/]  {Format.Mode(inspection.Mode)}, on silo {Format.Endpoint(inspection.Silo)}");
-        console.MarkupLineInterpolated($"rlimit mode {inspection.RlimitMode}, compatibility IOAS {(inspection.CompatIoas == default ? "none" : inspection.CompatIoas)}");
+        console.MarkupLineInterpolated($"rlimit mode {inspection.RlimitMode}, compatibility IOAS {(inspection.CompatIoas == default ? "none" : inspection.CompatIoas)}, {Format.Count(inspection.PinnedPages, "page")} pinned");
         foreach (var reference in inspection.References)
         {
             console.MarkupLineInterpolated($"referenced by {Format.Kind(reference.Kind)} '{reference.Name}'{(reference.Holds == 0 ? "" : $", which holds {Format.Count(reference.Holds, "object")}")}");

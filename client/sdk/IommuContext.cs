@@ -166,12 +166,18 @@ public sealed partial class IommuContext : IAsyncDisposable
     internal async ValueTask<IoctlReply> InstallFileAsync(IoctlReply reply, ulong argument, ICallerMemory? memory)
     {
         var offset = reply.File!.Offset;
+        if (reply.File.File.DmaBuf is not null)
+        {
+            var returned = memory?.InstallDmaBuf(DmaBufOf(reply.File)) ?? -1;
+            return returned >= 0 ? new IoctlReply { ReturnValue = returned } : NoFreeDescriptor();
+        }
+
         var file = FileOf(reply.File);
         var fileDescriptor = memory?.InstallFile(file) ?? -1;
         if (memory is null || fileDescriptor < 0)
         {
             await UndoFileAsync(file);
-            return new IoctlReply { Errno = Errno.EMFILE, Diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.NoFreeDescriptor } };
+            return NoFreeDescriptor();
         }
 
         var bytes = new byte[sizeof(int)];
@@ -179,6 +185,11 @@ public sealed partial class IommuContext : IAsyncDisposable
         memory.Write(argument + (ulong)offset, bytes);
         return reply;
     }
+
+    /// <summary>The dma-buf that an ioctl has opened: the exporter's, or one that the selftest has now made.</summary>
+    internal static DmaBuf DmaBufOf(NewFile opened) => opened.File.Exported as DmaBuf ?? DmaBuf.OfSelftest(opened.File);
+
+    private static IoctlReply NoFreeDescriptor() => new() { Errno = Errno.EMFILE, Diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.NoFreeDescriptor } };
 
     /// <summary>Undoes the ioctl that has opened a file.</summary>
     internal async Task UndoFileAsync(IommuFile file)
@@ -217,8 +228,19 @@ public sealed partial class IommuContext : IAsyncDisposable
         IommufdException.ThrowIfTooLarge("batch", WireSize.Of(requests));
         var batch = new IoctlBatchRequest { Requests = requests, StopAtFirstError = stopAtFirstError, TakesParts = true };
         var call = new BatchCall(_session, _grain, batch) { IsTraced = isTraced };
+        if (!Array.TrueForAll(requests, TryBeginOfDmaBuf))
+        {
+            throw new IommufdException("batch", Errno.ENOMEM, DmaBuf.InUse);
+        }
+
         await _session.BeginAsync(call, cancellationToken);
-        return await call.StartAsync(cancellationToken);
+        var reply = await call.StartAsync(cancellationToken);
+        for (var i = 0; i < reply.Replies.Length; i++)
+        {
+            await EndOfDmaBufAsync(requests[i], reply.Replies[i]);
+        }
+
+        return reply;
     }
 
     private ValueTask<IoctlReply> SendAsync(IoctlRequest request, PinEffect? effect, OperationId given, CancellationToken cancellationToken)
@@ -230,7 +252,12 @@ public sealed partial class IommuContext : IAsyncDisposable
     private ValueTask<IoctlReply> SendAsync(bool isTraced, IoctlRequest request, PinEffect? effect, OperationId given, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        if (request.File is { Target: { } target } file && target.Context != _grain.Key && IoctlTable.Find(request.Command) is { File.IsActedOn: true })
+        return request.File is { Exported: DmaBuf } ? SendOfDmaBufAsync(isTraced, request, given, cancellationToken) : SendOneAsync(isTraced, request, effect, given, cancellationToken);
+    }
+
+    private ValueTask<IoctlReply> SendOneAsync(bool isTraced, IoctlRequest request, PinEffect? effect, OperationId given, CancellationToken cancellationToken)
+    {
+        if (request.File is { Target: { } target } file && target.Context != _grain.Key && IoctlTable.Find(request.Command)?.FileIn(request.Argument) is { IsActedOn: true })
         {
             return SendElsewhereAsync(file.Handle, request, cancellationToken);
         }
@@ -240,6 +267,43 @@ public sealed partial class IommuContext : IAsyncDisposable
         return effect is not null ? SendNotedAsync(call, effect, cancellationToken)
             : _session.TryBegin(call) ? call.StartAsync(cancellationToken)
             : SendWhenRoomAsync(call, cancellationToken);
+    }
+
+    private async ValueTask<IoctlReply> SendOfDmaBufAsync(bool isTraced, IoctlRequest request, OperationId given, CancellationToken cancellationToken)
+    {
+        if (!TryBeginOfDmaBuf(request))
+        {
+            return new IoctlReply { Errno = Errno.ENOMEM, Diagnostic = DmaBuf.InUse };
+        }
+
+        var reply = await SendOneAsync(isTraced, request, null, given, cancellationToken);
+        await EndOfDmaBufAsync(request, reply);
+        return reply;
+    }
+
+    // What becomes of a dma-buf, its exporter decides, in this process: it must know what maps it before that does.
+    private bool TryBeginOfDmaBuf(IoctlRequest request)
+        => request is not { Command: (uint)IommuCommand.IoasMapFile, File.Exported: DmaBuf dmaBuf } || dmaBuf.TryNote(Handle, _core);
+
+    private async Task EndOfDmaBufAsync(IoctlRequest request, IoctlReply reply)
+    {
+        if (reply.Errno != Errno.None || request.File is not { Exported: DmaBuf dmaBuf })
+        {
+            return;
+        }
+
+        if (request.Command == (uint)IommuCommand.IoasMapFile)
+        {
+            await dmaBuf.MappedAsync(Handle, _core);
+        }
+        else if (UapiStruct.Read<IommuTestCmd>(request.Argument).Fields.As<IommuTestDmabufRevoke>().Revoked != 0)
+        {
+            await dmaBuf.RevokeAsync();
+        }
+        else
+        {
+            dmaBuf.Restore();
+        }
     }
 
     // A request without a number was never sent.

@@ -60,7 +60,7 @@ public sealed class IommufdClient
             var grain = _core.Grain(ContextHandle.NewRandom());
             try
             {
-                return new IommuContext(grain, session, await TakeAsync("open", () => grain.OpenAsync(request), cancellationToken));
+                return new IommuContext(grain, session, await _core.TakeAsync("open", () => grain.OpenAsync(request), cancellationToken));
             }
             catch (IommufdException exception) when (exception.Errno == Errno.EEXIST && handles < MaxHandles)
             {
@@ -81,7 +81,7 @@ public sealed class IommufdClient
         var session = new Session(_core);
         var request = new GetRequest(ReferenceKind.File, name ?? _core.Options.Name, session.Id);
         var grain = _core.Grain(handle);
-        return new IommuContext(grain, session, await TakeAsync("duplicate", () => grain.GetAsync(request), cancellationToken));
+        return new IommuContext(grain, session, await _core.TakeAsync("duplicate", () => grain.GetAsync(request), cancellationToken));
     }
 
     /// <summary>Takes a driver's reference to a context (<c>iommufd_ctx_from_fd</c>), which keeps the context from being released and can hold objects.</summary>
@@ -91,13 +91,8 @@ public sealed class IommufdClient
     /// <returns>The driver, by its reference.</returns>
     /// <exception cref="IommufdException">EBADF if the handle names no open context, EINVAL for an invalid name.</exception>
     /// <exception cref="IommufdTransportException">No silo answered.</exception>
-    public async Task<IommuDriver> GetDriverAsync(ContextHandle handle, string driver, CancellationToken cancellationToken = default)
-    {
-        var session = new Session(_core);
-        var request = new GetRequest(ReferenceKind.Driver, driver, session.Id);
-        var grain = _core.Grain(handle);
-        return new IommuDriver(grain, session, await TakeAsync("get", () => grain.GetAsync(request), cancellationToken));
-    }
+    public Task<IommuDriver> GetDriverAsync(ContextHandle handle, string driver, CancellationToken cancellationToken = default)
+        => _core.GetDriverAsync(handle, driver, cancellationToken);
 
     /// <summary>Takes a driver's reference to the context that a text names.</summary>
     /// <param name="handle">The handle as text.</param>
@@ -195,7 +190,7 @@ public sealed class IommufdClient
         var session = new Session(_core) { Id = sessionId, Lane = Session.NewId() };
         var grain = _core.Grain(handle);
         var request = new GetRequest(ReferenceKind.File, name, sessionId);
-        return new IommuContext(grain, session, await TakeAsync("resume", () => grain.GetAsync(request), CancellationToken.None));
+        return new IommuContext(grain, session, await _core.TakeAsync("resume", () => grain.GetAsync(request), CancellationToken.None));
     }
 
     /// <summary>Takes over a file that an ioctl of another client has opened.</summary>
@@ -203,7 +198,7 @@ public sealed class IommufdClient
     {
         var grain = _core.Grain(handle);
         var request = new GetRequest(ReferenceKind.Driver, name, FileTarget.SessionOf(target.Reference));
-        var taken = await TakeAsync("resume", () => grain.GetAsync(request), CancellationToken.None);
+        var taken = await _core.TakeAsync("resume", () => grain.GetAsync(request), CancellationToken.None);
         if (taken.Reference == target.Reference)
         {
             return new IommuFile(UserFile.Of(target), grain, _core, taken.Lease, Session.NewId());
@@ -212,12 +207,5 @@ public sealed class IommufdClient
         // The file's lease has expired: this is another reference.
         await _core.Transport.PutAsync("resume", grain, taken.Reference, CancellationToken.None);
         throw new IommufdException("resume", Errno.EBADF, null);
-    }
-
-    // Every repeat names the same session, so all of them get the same reference.
-    private async Task<ReferenceReply> TakeAsync(string operation, Func<Task<ReferenceReply>> take, CancellationToken cancellationToken)
-    {
-        var reply = await _core.Transport.CallAsync(operation, take, static reply => reply.Errno == Errno.None, cancellationToken);
-        return reply.Errno == Errno.None ? reply : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
     }
 }

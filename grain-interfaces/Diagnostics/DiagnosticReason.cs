@@ -459,6 +459,30 @@ public enum DiagnosticReason
     /// <summary>EAGAIN: the page fault of the group <c>Value</c> has no response yet. ENOENT: it is not known here, and none will come.</summary>
     NoFaultResponse,
 
+    /// <summary>ENODEV: the dma-buf is revoked. ENOENT: the IOVA <c>Value</c> is in the area <c>Overlap</c> of a dma-buf that was revoked.</summary>
+    DmaBufRevoked,
+
+    /// <summary>EINVAL: the dma-buf has <c>Limit</c> bytes, and the part to map ends at <c>Value</c>.</summary>
+    DmaBufTooShort,
+
+    /// <summary>EOPNOTSUPP: the dma-buf has several ranges, and only one that has a single range can be mapped.</summary>
+    DmaBufScattered,
+
+    /// <summary>EINVAL: an access can't pin or copy the dma-buf that the area <c>Overlap</c> maps; only devices reach it. <c>Value</c> is the offset in it.</summary>
+    DmaBufNotAccessible,
+
+    /// <summary>ENOMEM: <c>Limit</c> contexts map the dma-buf, and no more can.</summary>
+    DmaBufInUse,
+
+    /// <summary>EINVAL: the file is no dma-buf. EOPNOTSUPP: it is a dma-buf, but none that the selftest has made.</summary>
+    NotSelftestDmaBuf,
+
     /// <summary>EFAULT: the memory behind the IOVA <c>Value</c> is gone, with its program, or because that has unmapped it.</summary>
     MemoryGone,
+
+    /// <summary>EPERM: the caller lacks CAP_SYS_RESOURCE, which setting RLIMIT_MODE needs.</summary>
+    RlimitModeNotPermitted,
+
+    /// <summary>ENOMEM: <c>Value</c> pages of the program or its user would be locked, and <c>Limit</c> may be.</summary>
+    TooMuchLockedMemory,
 }

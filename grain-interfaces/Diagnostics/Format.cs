@@ -87,7 +87,7 @@ internal static class Format
         => $"{(flags.HasFlag(IommuIoasMapFlags.Readable) ? 'r' : '-')}{(flags.HasFlag(IommuIoasMapFlags.Writeable) ? 'w' : '-')}";
 
     /// <summary>What an area maps: the caller's address, or the file and the offset in it.</summary>
-    public static string Memory(IoasArea area) => area.File is { } file ? $"{file.Identity} at {Hex(area.Address)}" : Hex(area.Address);
+    public static string Memory(IoasArea area) => area.File is { } file ? $"{file.Identity} at {Hex(area.Address)}{(area.IsRevoked ? ", revoked" : "")}" : Hex(area.Address);
 
     public static string Mode(ContextMode mode) => mode == ContextMode.Durable ? "durable" : "volatile";
 

@@ -68,6 +68,14 @@ public sealed class ContextInspection
     [Id(9)]
     public uint TempMemoryLimit { get; init; }
 
+    /// <summary>Pages that the context has pinned, each once.</summary>
+    [Id(10)]
+    public long PinnedPages { get; init; }
+
+    /// <summary>Whose pages these are, most first: the first <see cref="IoctlLimits.MaxListed"/>.</summary>
+    [Id(11)]
+    public PinnedMemory[] Pinned { get; init; } = [];
+
     /// <summary>The same with the first objects of the page, which may be all.</summary>
     internal ContextInspection WithObjects(ObjectInspection[] first) => new()
     {
@@ -81,5 +89,7 @@ public sealed class ContextInspection
         Objects = first,
         HasMore = HasMore || first.Length < Objects.Length,
         TempMemoryLimit = TempMemoryLimit,
+        PinnedPages = PinnedPages,
+        Pinned = Pinned,
     };
 }

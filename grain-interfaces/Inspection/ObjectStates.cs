@@ -14,7 +14,12 @@ public sealed record IoasArea(
     [property: Id(0)] IovaRange Range,
     [property: Id(1)] ulong Address,
     [property: Id(2)] MappedFile? File,
-    [property: Id(3)] IommuIoasMapFlags Access);
+    [property: Id(3)] IommuIoasMapFlags Access)
+{
+    /// <summary>Whether what it maps is a dma-buf that was revoked: DMA reaches nothing there.</summary>
+    [Id(4)]
+    public bool IsRevoked { get; init; }
+}
 
 /// <summary>The state of an IOAS.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoasState")]

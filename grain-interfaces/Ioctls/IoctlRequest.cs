@@ -47,6 +47,10 @@ public sealed class IoctlRequest
     [Id(8)]
     public FaultInjection? Fault { get; init; }
 
+    /// <summary>What the caller may not do.</summary>
+    [Id(9)]
+    public CallerLimits Limits { get; init; }
+
     /// <summary>
     /// The request's name as earlier versions carried it: within the request. It is only read, from their journals and from their SDKs; now
     /// the name travels beside the request.

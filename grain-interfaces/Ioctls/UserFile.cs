@@ -11,9 +11,17 @@ public sealed record UserFile([property: Id(0)] string Identity, [property: Id(1
     [Id(3)]
     public FileTarget? Target { get; init; }
 
+    /// <summary>What it is as a dma-buf; null for another file.</summary>
+    [Id(4)]
+    public UserDmaBuf? DmaBuf { get; init; }
+
     /// <summary>The handle of the target's context. It is not sent: the SDK that has opened the file keeps it here.</summary>
     [field: NonSerialized]
     internal ContextHandle Handle { get; init; }
+
+    /// <summary>The dma-buf itself, where this process has it. It is not sent.</summary>
+    [field: NonSerialized]
+    internal object? Exported { get; init; }
 
     /// <summary>The file that leads to a target. It has no bytes that could be mapped.</summary>
     /// <param name="target">What the file leads to.</param>

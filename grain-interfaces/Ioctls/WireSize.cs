@@ -52,6 +52,7 @@ internal static class WireSize
         TranslateRequest translate => Flat * (long)(translate.Ranges?.Length ?? 0),
         ReportEventRequest reported => reported.Data?.Length ?? 0,
         HoldObjectRequest hold => Of(hold.Why),
+        RevokeDmaBufRequest revoke => Of(revoke.Identity),
         _ => 0,
     };
 

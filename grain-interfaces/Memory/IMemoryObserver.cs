@@ -1,6 +1,6 @@
 namespace IommuFd.GrainInterfaces;
 
-/// <summary>A program that has mapped memory and says whether it is there. Nothing is pinned or copied: it looks, and answers at once.</summary>
+/// <summary>A program that has mapped memory and says whether it is there, and whether it may be pinned. Nothing is pinned or copied: it looks, and answers at once.</summary>
 [Alias("IommuFd.IMemoryObserver")]
 public interface IMemoryObserver : IGrainObserver
 {
@@ -9,6 +9,12 @@ public interface IMemoryObserver : IGrainObserver
     /// <returns>The answer.</returns>
     [Alias("Look")]
     Task<MemoryAnswer> LookAsync(MemoryQuestion question);
+
+    /// <summary>Charges the program, or its user, for pages that a context has pinned, or is about to.</summary>
+    /// <param name="charge">Which pages.</param>
+    /// <returns>Whether they are within the limit.</returns>
+    [Alias("Charge")]
+    Task<MemoryVerdict> ChargeAsync(MemoryCharge charge);
 }
 
 /// <summary>A piece of a program's memory, or of a file that it has open.</summary>

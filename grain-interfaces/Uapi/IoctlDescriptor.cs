@@ -47,7 +47,7 @@ public sealed record UapiField(string Name, int Offset, int Size, bool IsSigned)
 public sealed class IoctlDescriptor
 {
     private IoctlDescriptor(
-        uint number, string name, int size, int minSize, UapiField[] fields, UserBufferDescriptor[] buffers, UserFileDescriptor? file, IoctlArgument argument = IoctlArgument.Sized)
+        uint number, string name, int size, int minSize, UapiField[] fields, UserBufferDescriptor[] buffers, UserFileDescriptor[] files, IoctlArgument argument = IoctlArgument.Sized)
     {
         Number = number;
         Argument = argument;
@@ -57,8 +57,8 @@ public sealed class IoctlDescriptor
         Fields = fields;
         Buffers = buffers;
         AnsweredBuffers = Array.FindAll(buffers, buffer => buffer.Answer != UserBufferAnswer.None);
-        File = file;
-        MapsMemory = file is { IsActedOn: false } || Array.Exists(buffers, buffer => buffer.Access == UserBufferAccess.Probe);
+        Files = files;
+        MapsMemory = Array.Exists(files, file => !file.IsActedOn) || Array.Exists(buffers, buffer => buffer.Access == UserBufferAccess.Probe);
     }
 
     /// <summary>The full ioctl number.</summary>
@@ -93,8 +93,24 @@ public sealed class IoctlDescriptor
     /// <summary>Those that a reply can carry something for.</summary>
     internal UserBufferDescriptor[] AnsweredBuffers { get; }
 
-    /// <summary>The file that the argument can name; null for a command that names none.</summary>
-    public UserFileDescriptor? File { get; }
+    /// <summary>The files that arguments can name: an argument names the first that is in it, and no other.</summary>
+    public IReadOnlyList<UserFileDescriptor> Files { get; }
+
+    /// <summary>The file that an argument names, if it names one and reaches that far.</summary>
+    /// <param name="argument">The argument.</param>
+    /// <returns>Where it names it, or null.</returns>
+    public UserFileDescriptor? FileIn(ReadOnlySpan<byte> argument)
+    {
+        foreach (var file in Files)
+        {
+            if (file.IsIn(argument))
+            {
+                return file;
+            }
+        }
+
+        return null;
+    }
 
     /// <summary>Whether the command maps memory, or compares mapped memory, so that the service must know later whose memory it is.</summary>
     public bool MapsMemory { get; }
@@ -103,7 +119,7 @@ public sealed class IoctlDescriptor
     /// <param name="argument">The argument.</param>
     /// <returns>The descriptor, or null.</returns>
     public int? FileDescriptor(ReadOnlySpan<byte> argument)
-        => File is { } file && file.IsIn(argument) ? BinaryPrimitives.ReadInt32LittleEndian(argument[file.Offset..]) : null;
+        => FileIn(argument) is { } file ? BinaryPrimitives.ReadInt32LittleEndian(argument[file.Offset..]) : null;
 
     /// <inheritdoc/>
     public override string ToString() => $"{Name} (0x{Number:X})";
@@ -116,14 +132,14 @@ public sealed class IoctlDescriptor
     /// <param name="buffers">The buffers that the argument points to.</param>
     internal static IoctlDescriptor Of<T>(IommuCommand command, string name, string lastRequired, params UserBufferDescriptor[] buffers)
         where T : unmanaged
-        => Of<T>(command, name, lastRequired, null, buffers);
+        => Of<T>(command, name, lastRequired, [], buffers);
 
     /// <summary>Describes a command that names a file, by its argument's struct.</summary>
-    internal static IoctlDescriptor Of<T>(IommuCommand command, string name, string lastRequired, UserFileDescriptor? file, params UserBufferDescriptor[] buffers)
+    internal static IoctlDescriptor Of<T>(IommuCommand command, string name, string lastRequired, UserFileDescriptor[] files, params UserBufferDescriptor[] buffers)
         where T : unmanaged
     {
         var fields = FieldsOf<T>();
-        return new IoctlDescriptor((uint)command, name, Unsafe.SizeOf<T>(), EndOf(fields, lastRequired), fields, buffers, file);
+        return new IoctlDescriptor((uint)command, name, Unsafe.SizeOf<T>(), EndOf(fields, lastRequired), fields, buffers, files);
     }
 
     /// <summary>Describes a command of the type1 interface by its argument's struct.</summary>
@@ -131,12 +147,12 @@ public sealed class IoctlDescriptor
         where T : unmanaged
     {
         var fields = FieldsOf<T>();
-        return new IoctlDescriptor((uint)command, name, Unsafe.SizeOf<T>(), EndOf(fields, lastRead), fields, buffers, null, IoctlArgument.Fixed);
+        return new IoctlDescriptor((uint)command, name, Unsafe.SizeOf<T>(), EndOf(fields, lastRead), fields, buffers, [], IoctlArgument.Fixed);
     }
 
     /// <summary>Describes a command of the type1 interface whose argument is an integer.</summary>
     internal static IoctlDescriptor OfInteger(VfioCommand command, string name)
-        => new((uint)command, name, sizeof(ulong), sizeof(ulong), [new UapiField("arg", 0, sizeof(ulong), IsSigned: false)], [], null, IoctlArgument.Integer);
+        => new((uint)command, name, sizeof(ulong), sizeof(ulong), [new UapiField("arg", 0, sizeof(ulong), IsSigned: false)], [], [], IoctlArgument.Integer);
 
     /// <summary>The fields of a struct that stands at an offset in the argument.</summary>
     internal static UapiField[] FieldsOf<T>(int at = 0)

@@ -96,14 +96,14 @@ public static class IoctlTable
             Of<IommuHwptInvalidate>(IommuCommand.HwptInvalidate, "IOMMU_HWPT_INVALIDATE", nameof(IommuHwptInvalidate.Reserved),
                 Buffer<IommuHwptInvalidate>(nameof(IommuHwptInvalidate.DataUptr), UserBufferAccess.In, UserBufferRule.Product, nameof(IommuHwptInvalidate.EntryLen), nameof(IommuHwptInvalidate.EntryNum))),
             Of<IommuFaultAlloc>(IommuCommand.FaultQueueAlloc, "IOMMU_FAULT_QUEUE_ALLOC", nameof(IommuFaultAlloc.OutFaultFd)),
-            Of<IommuIoasMapFile>(IommuCommand.IoasMapFile, "IOMMU_IOAS_MAP_FILE", nameof(IommuIoasMapFile.Iova), new UserFileDescriptor(MapFileField, IsActedOn: false)),
+            Of<IommuIoasMapFile>(IommuCommand.IoasMapFile, "IOMMU_IOAS_MAP_FILE", nameof(IommuIoasMapFile.Iova), [new UserFileDescriptor(MapFileField, IsActedOn: false)]),
             Of<IommuViommuAlloc>(IommuCommand.ViommuAlloc, "IOMMU_VIOMMU_ALLOC", nameof(IommuViommuAlloc.OutViommuId),
                 Buffer<IommuViommuAlloc>(nameof(IommuViommuAlloc.DataUptr), UserBufferAccess.InOut, nameof(IommuViommuAlloc.DataLen))),
             Of<IommuVdeviceAlloc>(IommuCommand.VdeviceAlloc, "IOMMU_VDEVICE_ALLOC", nameof(IommuVdeviceAlloc.VirtId)),
             Of<IommuIoasChangeProcess>(IommuCommand.IoasChangeProcess, "IOMMU_IOAS_CHANGE_PROCESS", nameof(IommuIoasChangeProcess.Reserved)),
             Of<IommuVeventqAlloc>(IommuCommand.VeventqAlloc, "IOMMU_VEVENTQ_ALLOC", nameof(IommuVeventqAlloc.OutVeventqFd)),
             Of<IommuHwQueueAlloc>(IommuCommand.HwQueueAlloc, "IOMMU_HW_QUEUE_ALLOC", nameof(IommuHwQueueAlloc.Length)),
-            Of<IommuTestCmd>(IommuCommand.TestCmd, "IOMMU_TEST_CMD", nameof(IommuTestCmd.Last), AccessFile,
+            Of<IommuTestCmd>(IommuCommand.TestCmd, "IOMMU_TEST_CMD", nameof(IommuTestCmd.Last), [AccessFile, new UserFileDescriptor(TestUnion, IsActedOn: false) { Selectors = [Selector(IommuTestOp.DmabufRevoke)] }],
                 [.. TestBuffers.Select(buffer => buffer.Buffer)]),
         ];
 

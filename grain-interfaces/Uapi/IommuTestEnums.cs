@@ -67,6 +67,12 @@ public enum IommuTestOp : uint
 
     /// <summary><c>IOMMU_TEST_OP_PASID_CHECK_HWPT</c>: checks which page table a PASID of a device is attached to.</summary>
     PasidCheckHwpt = 21,
+
+    /// <summary><c>IOMMU_TEST_OP_DMABUF_GET</c>: makes a dma-buf, whose descriptor is the return value.</summary>
+    DmabufGet = 22,
+
+    /// <summary><c>IOMMU_TEST_OP_DMABUF_REVOKE</c>: revokes such a dma-buf, or restores it.</summary>
+    DmabufRevoke = 23,
 }
 
 /// <summary>Flags of an entry that invalidates caches of the selftest's IOMMU.</summary>

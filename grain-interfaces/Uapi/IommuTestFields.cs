@@ -32,6 +32,8 @@ internal static class IommuTestFields
         [IommuTestOp.PasidReplace] = Member<IommuTestPasidAttach>("pasid_replace"),
         [IommuTestOp.PasidDetach] = Member<IommuTestPasidDetach>("pasid_detach"),
         [IommuTestOp.PasidCheckHwpt] = Member<IommuTestPasidCheck>("pasid_check"),
+        [IommuTestOp.DmabufGet] = Member<IommuTestDmabufGet>("dmabuf_get"),
+        [IommuTestOp.DmabufRevoke] = Member<IommuTestDmabufRevoke>("dmabuf_revoke"),
     };
 
     /// <summary>The fields of an argument: those of every op, and between them those of the argument's op, if there is such an op.</summary>

@@ -13,12 +13,12 @@ internal static class CommandTable
     {
         var writer = new FrameWriter();
         var commands = IoctlTable.All.Concat(VfioTable.All)
-            .Where(command => command.Buffers.Count > 0 || command.File is not null || command.Argument != IoctlArgument.Sized).ToList();
+            .Where(command => command.Buffers.Count > 0 || command.Files.Count > 0 || command.Argument != IoctlArgument.Sized).ToList();
         writer.UInt16(commands.Count);
         writer.Reserved(6);
         foreach (var command in commands)
         {
-            var files = command.File is { } file ? file.Selectors.Count == 0 ? [null] : file.Selectors.Select(selector => (UapiSelector?)selector).ToArray() : [];
+            var files = command.Files.SelectMany(file => file.Selectors.Select(selector => (file.Offset, (UapiSelector?)selector)).DefaultIfEmpty((file.Offset, null))).ToArray();
             writer.UInt32(command.Number);
             writer.UInt16(command.MinSize);
             writer.Byte((byte)command.Buffers.Count);
@@ -30,9 +30,9 @@ internal static class CommandTable
                 Write(writer, buffer);
             }
 
-            foreach (var selector in files)
+            foreach (var (offset, selector) in files)
             {
-                writer.UInt16(command.File!.Offset);
+                writer.UInt16(offset);
                 Write(writer, selector, gap: 0);
             }
         }

@@ -20,6 +20,7 @@ internal enum FrameKind : byte
     Resolve = 0x14,
     Closed = 0x15,
     Discard = 0x16,
+    Pinned = 0x17,
     DeviceRead = 0x18,
     DeviceWrite = 0x19,
     DeviceMap = 0x1A,

@@ -178,6 +178,9 @@ internal static class IoctlAnswer
     // That one of the failure points has failed.
     private const uint Failed = 1u << 31;
 
+    // For the offset of a descriptor that is what the ioctl returns.
+    private const int ReturnsFile = 0xFFFF;
+
     /// <param name="writer">Where it goes.</param>
     /// <param name="tag">The request's tag.</param>
     /// <param name="reply">The answer.</param>
@@ -211,7 +214,7 @@ internal static class IoctlAnswer
 
         if (claim is { } name)
         {
-            writer.UInt16(reply.File!.Offset);
+            writer.UInt16(reply.File!.Offset == NewFile.ReturnValue ? ReturnsFile : reply.File.Offset);
             writer.Reserved(6);
             writer.Name(name);
         }

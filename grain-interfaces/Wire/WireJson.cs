@@ -47,18 +47,20 @@ internal static class WireJson
         }
     }
 
-    // A new file is what it leads to.
+    // A new file is what it leads to, or a dma-buf.
     private sealed class NewFileConverter : JsonConverter<NewFile>
     {
         public override NewFile Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
         {
             var form = JsonSerializer.Deserialize<Form>(ref reader, options);
-            return form?.Target is { } target ? new NewFile(form.Offset, target) : throw new JsonException("A new file leads nowhere.");
+            return form?.Target is { } target ? new NewFile(form.Offset, target)
+                : form?.DmaBuf is { DmaBuf: not null } dmaBuf ? new NewFile(dmaBuf)
+                : throw new JsonException("A new file leads nowhere.");
         }
 
         public override void Write(Utf8JsonWriter writer, NewFile value, JsonSerializerOptions options)
-            => JsonSerializer.Serialize(writer, new Form(value.Offset, value.File.Target!), options);
+            => JsonSerializer.Serialize(writer, new Form(value.Offset, value.File.Target, value.File.DmaBuf is null ? null : value.File), options);
 
-        private sealed record Form(int Offset, FileTarget Target);
+        private sealed record Form(int Offset, FileTarget? Target, UserFile? DmaBuf);
     }
 }

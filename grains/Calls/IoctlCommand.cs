@@ -39,6 +39,13 @@ internal readonly struct IoctlCommand(IoctlDescriptor descriptor, IoctlRequest r
     /// <summary>The program's memory, to be asked about later; null where what the request says of it stays true.</summary>
     public MemorySource? Memory => request.Memory;
 
+    /// <summary>What the caller may not do.</summary>
+    public CallerLimits Limits => request.Limits;
+
+    /// <summary>What the memory that the ioctl maps counts against: that is decided when it is mapped.</summary>
+    public PinAccount AccountIn(ContextModel context)
+        => !Limits.HasFlag(CallerLimits.LockedMemory) ? PinAccount.None : context.RlimitMode == 0 ? PinAccount.User : PinAccount.Process;
+
     /// <summary>A buffer that the argument points to, by its place in the descriptor. One that did not come can't be accessed.</summary>
     public UserBuffer Buffer(int index) => Array.Find(request.Buffers ?? [], buffer => buffer?.Index == index) ?? NoBuffer;
 

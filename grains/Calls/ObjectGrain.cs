@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Proofs;
 using IommuFd.Grains.Telemetry;
@@ -117,7 +118,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, Silo
 
         (_model, _toldHolds) = (Restore(stamp, snapshot), null);
         _life = (stamp.Epoch, stamp.Serial);
-        return ValueTask.FromResult(new ObjectReply(Errno.None, 0, Size: SizeOf(_model)));
+        return ValueTask.FromResult(new ObjectReply(Errno.None, 0, Size: SizeOf(_model), Pinned: TakePins(_model)));
     }
 
     /// <summary>Begins a turn: the model of the life that a call is for; null where this activation doesn't have it.</summary>
@@ -185,6 +186,9 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, Silo
     /// <summary>What <see cref="ObjectReply.Size"/> tells of the model; 0 for kinds that have none.</summary>
     protected virtual int SizeOf(TModel model) => 0;
 
+    /// <summary>What <see cref="ObjectReply.Pinned"/> tells of the model; null for kinds that pin nothing.</summary>
+    protected virtual PinTally? TakePins(TModel model) => null;
+
     /// <summary>Shows the model, or a part.</summary>
     protected abstract ObjectState? Inspect(TModel model, StatePage page);
 
@@ -221,7 +225,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, Silo
 
         RemovePart(model, part);
         _toldHolds?.Remove(part);
-        return new ObjectReply(Errno.None, 0, Size: SizeOf(model));
+        return new ObjectReply(Errno.None, 0, Size: SizeOf(model), Pinned: TakePins(model));
     }
 
     private static ObjectReply InUse(long users, int size) => new(Errno.EBUSY, (ulong)users, Failure.Because(DiagnosticReason.UsersDisagree, (ulong)users), size);

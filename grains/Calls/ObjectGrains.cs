@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
@@ -32,6 +33,9 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
 
     /// <summary>The areas and the ranges, reserved and allowed, that the objects told of: what their memory grows by.</summary>
     public long Areas { get; private set; }
+
+    /// <summary>What the objects have pinned, as they told.</summary>
+    public PinLedger Pins { get; } = new();
 
     /// <summary>How many of them there can be. A per-silo limit, not part of the context's state: replay and restore ignore it.</summary>
     public long MaxAreas { get; set; } = long.MaxValue;
@@ -111,6 +115,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
             var reply = await called.Grain.RestoreAsync(Stamp(entry, called), snapshot);
             HasLost |= reply.Errno != Errno.None;
             NoteSize(called, reply.Size);
+            NotePins(called, reply.Pinned);
         }
         catch (Exception exception) when (exception is not InvalidDataException)
         {
@@ -136,6 +141,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
     public async Task EndAllAsync()
     {
         await GrainParallel.ForEachAsync(_called.Values, ReleaseConcurrency, EndAsync);
+        Pins.Clear();
         _called.Clear();
         Areas = 0;
     }
@@ -200,6 +206,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
                 NoteSize(called, size);
             }
 
+            NotePins(called, reply.Pinned);
             return reply;
         }
         catch (Exception exception)
@@ -236,6 +243,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
             if (part != default)
             {
                 NoteSize(called, reply.Errno == Errno.None ? reply.Size : called.Size);
+                NotePins(called, reply.Pinned);
             }
         }
         catch (Exception exception)
@@ -265,11 +273,21 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
         called.Size = size;
     }
 
+    private void NotePins(CalledGrain called, PinTally? tally)
+    {
+        if (tally is not null)
+        {
+            Pins.Take(called.OwnPins, tally);
+            called.OwnPins = tally.Own;
+        }
+    }
+
     private CalledGrain? Forget(ObjectId id)
     {
         if (_called.Remove(id, out var called))
         {
             Areas -= called.Size;
+            Pins.Forget(called.OwnPins);
         }
 
         return called;
@@ -304,5 +322,8 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
 
         /// <summary>The areas and ranges that it has told of.</summary>
         public int Size { get; set; }
+
+        /// <summary>What it has told of pages of its own that it has pinned.</summary>
+        public PinCount[] OwnPins { get; set; } = [];
     }
 }

@@ -154,6 +154,7 @@ internal sealed partial class ContextGrain
         if (context.IsOpen || errno != Errno.None)
         {
             await _journal.CommitAsync(errno == Errno.None ? new PutRecord(reference) : null, Scope);
+            await SettlePinsAsync();
             return new PutReply(errno, null, errno == Errno.None ? null : Failure.Because(DiagnosticReason.ReferenceNotFound));
         }
 
@@ -174,6 +175,7 @@ internal sealed partial class ContextGrain
         var reply = new PutReply(Errno.None, new ReleaseReport(destroyed.Count, Refs(destroyed), Refs(stuck)), null);
         await _journal.ReleaseAsync(new ReleasedReply(last, reply));
         await grains.EndAllAsync();
+        await SettlePinsAsync();
         _grains = null;
         Leave();
         logger.ContextReleased(Key.Tag, destroyed.Count, stuck.Count);

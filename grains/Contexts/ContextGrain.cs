@@ -235,8 +235,12 @@ internal sealed partial class ContextGrain(
             await _journal.CommitAsync(isKept ? request.ToRecord(turn.Operation, reply) with { Memory = _programs.Take() } : null, Scope);
         }
 
+        await SettlePinsAsync();
         return Finish(turn, request, reply, isKept, hasWaited: true);
     }
+
+    // Only what is journaled is told: an activation that another has replaced tells nothing.
+    private ValueTask SettlePinsAsync() => _grains?.Pins is { HasNews: true } pins ? _programs.SettleAsync(pins) : ValueTask.CompletedTask;
 
     private TReply Finish<TRequest, TReply>(in Turn turn, TRequest request, TReply reply, bool isKept, bool hasWaited)
         where TRequest : struct, ITurnRequest<TReply>

@@ -60,6 +60,7 @@ internal static class DriverDispatcher
             static request => request.Access, static (scope, access, _) => AccessHandlers.DetachAsync(scope, access), ChangeRules.OnSuccess),
         OfAccess<UnpinPagesRequest>(
             static request => request.Access, static (scope, access, request) => AccessHandlers.UnpinAsync(scope, access, request.Pin), ChangeRules.OnSuccess),
+        Of<RevokeDmaBufRequest>(DmaBufHandlers.RevokeAsync, ChangeRules.OnSuccess),
         Of<PinPagesRequest>(DriverHandler.PinAsync, ChangeRules.OnSuccess),
         Of<AccessRwRequest>(DriverHandler.CopyAsync, ChangeRules.Never));
 

@@ -29,7 +29,6 @@ internal static class OptionHandler
         };
     }
 
-    // Setting needs CAP_SYS_RESOURCE in Linux; callers here are assumed to have it.
     private static IoctlReply RlimitMode(ContextModel context, IoctlCommand call, IommuOption cmd)
     {
         if (cmd.ObjectId != 0)
@@ -46,6 +45,9 @@ internal static class OptionHandler
             case IommuOptionOp.Get:
                 cmd.Val64 = context.RlimitMode;
                 return call.Respond(in cmd);
+
+            case IommuOptionOp.Set when call.Limits.HasFlag(CallerLimits.RlimitMode):
+                return Failure.Reply(Errno.EPERM, DiagnosticReason.RlimitModeNotPermitted);
 
             case IommuOptionOp.Set when !context.Objects.IsEmpty:
                 return Failure.ContextHasObjects(context.Objects);

@@ -41,6 +41,9 @@ internal static class ContextInspector
             ObjectCount = context.Objects.Count,
             Objects = page,
             HasMore = hasMore,
+            PinnedPages = grains.Pins.Total,
+            Pinned = [.. grains.Pins.Owners.OrderByDescending(owner => owner.Pages).Take(IoctlLimits.MaxListed)
+                .Select(owner => new PinnedMemory(owner.Owner.Source, owner.Owner.Account, owner.Pages))],
         };
 
         if (!request.WithState)

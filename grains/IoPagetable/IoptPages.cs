@@ -49,6 +49,24 @@ internal sealed class IoptPages
     /// <summary>The file that the pages of the caller's memory were a mapping of when mapped, from the first page on; null for other memory.</summary>
     [Id(7)]
     public FileMapping? Mapping { get; init; }
+
+    /// <summary>Whether the file is a dma-buf, which only devices reach.</summary>
+    [Id(8)]
+    public bool IsDmaBuf { get; init; }
+
+    /// <summary>Whether it is a dma-buf that was revoked: DMA reaches nothing there.</summary>
+    [Id(9)]
+    public bool IsRevoked { get; init; }
+
+    /// <summary>Whether they are those of a file in memory, which are of no process.</summary>
+    public bool IsFile => File is not null && !IsDmaBuf;
+
+    /// <summary>The same pages of a dma-buf, now revoked.</summary>
+    public IoptPages ToRevoked() => new() { Id = Id, File = File, Start = Start, PageCount = PageCount, PinnablePages = PinnablePages, Writable = Writable, IsDmaBuf = true, IsRevoked = true };
+
+    /// <summary>What they count against while they are pinned.</summary>
+    [Id(10)]
+    public PinAccount Account { get; init; }
 }
 
 /// <summary>A slice of pages that is mapped, or is about to be.</summary>
@@ -60,4 +78,7 @@ internal readonly record struct PagesSlice([property: Id(0)] IoptPages Pages, [p
 {
     /// <summary>The caller's address, or the offset in the file, of the slice.</summary>
     public ulong Address => Pages.Start + StartByte;
+
+    /// <summary>The numbers of its pages, from the first page's 0 on.</summary>
+    public IovaRange Run => new(StartByte / PageSizes.Page, (StartByte + (Length - 1)) / PageSizes.Page);
 }

@@ -46,7 +46,9 @@ internal sealed partial class IoptTable
         }
 
         var errno = ReserveOutside(domain);
-        errno = errno == Errno.None ? CheckPinnableAreas(look ?? new PinLook(default)) : errno;
+        look ??= new PinLook(default);
+        errno = errno == Errno.None ? CheckPinnableAreas(look) : errno;
+        errno = errno == Errno.None && _domains.Length == 0 ? look.Charge(_pins.PriceOfAll(Areas)) : errno;
         if (errno != Errno.None)
         {
             RemoveReserved(domain);
@@ -54,6 +56,7 @@ internal sealed partial class IoptTable
         }
 
         _domains = [.. _domains, domain];
+        _pins.PinAll(true, Areas);
         IovaAlignment = Math.Max(IovaAlignment, domain.PageSize);
         CheckInvariants();
         return Errno.None;
@@ -64,6 +67,7 @@ internal sealed partial class IoptTable
     {
         Require(_domains.Contains(domain), "A domain is removed once.");
         _domains = Array.FindAll(_domains, other => other != domain);
+        _pins.PinAll(_domains.Length > 0, Areas);
         RemoveReserved(domain);
         RelaxAlignment();
     }

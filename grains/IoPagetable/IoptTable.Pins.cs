@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;
@@ -29,13 +30,18 @@ internal sealed partial class IoptTable
             ? Keep(areas, area)
             : error);
         errno = look.Conclude(errno);
+        errno = errno == Errno.None && _domains.Length == 0 ? look.Charge(PinCounter.PriceOf(slices)) : errno;
         if (errno != Errno.None)
         {
             slices.Clear();
             return errno;
         }
 
-        areas.ForEach(area => CountPin(area, 1, locks));
+        for (var i = 0; i < areas.Count; i++)
+        {
+            CountPin(areas[i], slices[i], 1, locks);
+        }
+
         return Errno.None;
     }
 
@@ -45,7 +51,7 @@ internal sealed partial class IoptTable
         var range = pinned.Range;
         for (var rest = range; FirstArea(rest) is { } area; rest = rest with { Start = area.Range.Last + 1 })
         {
-            CountPin(area, -1, pinned.IsLocked);
+            CountPin(area, SliceOf(area, rest), -1, pinned.IsLocked);
             if (area.Range.Last >= range.Last)
             {
                 return;
@@ -66,6 +72,14 @@ internal sealed partial class IoptTable
         look ??= new PinLook(default);
         return look.Conclude(Walk(iova, length, slices, (area, slice, _) => CheckCopy(area, slice, write, look)));
     }
+
+    /// <summary>Finds the pages behind a contiguously mapped range, as a domain does for a device.</summary>
+    /// <param name="iova">The first IOVA.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="write">Whether the device writes them.</param>
+    /// <param name="slices">Receives the pages, one slice per area; meaningless on failure.</param>
+    public Errno Translate(ulong iova, ulong length, bool write, List<PagesSlice> slices)
+        => Walk(iova, length, slices, (area, slice, _) => CheckDma(area, slice, write));
 
     /// <summary>How many bytes of pages, from one on, are pinned here without a gap: by a domain, or by accesses.</summary>
     /// <param name="pages">The pages.</param>
@@ -105,12 +119,17 @@ internal sealed partial class IoptTable
     /// <param name="iova">The first IOVA.</param>
     /// <param name="length">Bytes.</param>
     /// <param name="write">Whether they will be written.</param>
-    /// <param name="isPin">Whether they are to be pinned.</param>
+    /// <param name="use">What they are for.</param>
     /// <param name="look">Looks at the memory, with what was known when it was refused.</param>
-    public ulong StopOf(ulong iova, ulong length, bool write, bool isPin, PinLook look)
+    public ulong StopOf(ulong iova, ulong length, bool write, PagesUse use, PinLook look)
     {
         var slices = new List<PagesSlice>();
-        Walk(iova, length, slices, (area, slice, isLast) => isPin ? CheckPin(area, slice, isLast, write, look) : CheckCopy(area, slice, write, look));
+        Walk(iova, length, slices, (area, slice, isLast) => use switch
+        {
+            PagesUse.Pin => CheckPin(area, slice, isLast, write, look),
+            PagesUse.Copy => CheckCopy(area, slice, write, look),
+            _ => CheckDma(area, slice, write),
+        });
         return slices.Aggregate(iova, (end, slice) => end + slice.Length);
     }
 
@@ -179,15 +198,18 @@ internal sealed partial class IoptTable
         }
 
         var errno = CheckAccess(area, slice, write);
-        return errno == Errno.None ? CheckPinnable(slice, look) : errno;
+        return errno != Errno.None ? errno : slice.Pages.IsDmaBuf ? Errno.EINVAL : CheckPinnable(slice, look);
     }
 
     // Pages of a file are pinned to be copied; those of the caller's memory are copied by their addresses, where the caller's side finds a fault.
     private Errno CheckCopy(IoptArea area, PagesSlice slice, bool write, PinLook look)
     {
         var errno = CheckAccess(area, slice, write);
-        return errno != Errno.None || slice.Pages.File is null ? errno : CheckPinnable(slice, look);
+        return errno != Errno.None || slice.Pages.File is null ? errno : slice.Pages.IsDmaBuf ? Errno.EINVAL : CheckPinnable(slice, look);
     }
+
+    // What a domain maps is pinned, or is a dma-buf, which it maps until that is revoked.
+    private static Errno CheckDma(IoptArea area, PagesSlice slice, bool write) => slice.Pages.IsRevoked ? Errno.ENOENT : CheckAccess(area, slice, write);
 
     // What a domain has pinned stays pinned.
     private Errno CheckPinnable(PagesSlice slice, PinLook look) => _domains.Length > 0 ? Errno.None : look.Check(slice);
@@ -195,12 +217,30 @@ internal sealed partial class IoptTable
     private static Errno CheckAccess(IoptArea area, PagesSlice slice, bool write)
         => area.Prot.HasFlag(write ? IommuProt.Write : IommuProt.Read) && (!write || slice.Pages.Writable) ? Errno.None : Errno.EPERM;
 
-    private static void CountPin(IoptArea area, int change, bool locks)
+    private static PagesSlice SliceOf(IoptArea area, IovaRange range)
+        => new(area.Pages, area.StartByteOf(range.Start), Math.Min(range.Last, area.Range.Last) - range.Start + 1);
+
+    private void CountPin(IoptArea area, PagesSlice slice, int change, bool locks)
     {
+        _pins.Share(area);
+        _pins.Pin(slice, change);
         area.Pins += change;
         area.Locks += locks ? change : 0;
         Require(area.Pins >= area.Locks && area.Locks >= 0, "A pin is dropped once.");
     }
+}
+
+/// <summary>What pages behind IOVAs are looked up for.</summary>
+internal enum PagesUse
+{
+    /// <summary>An access pins them.</summary>
+    Pin,
+
+    /// <summary>An access copies from or to them.</summary>
+    Copy,
+
+    /// <summary>A device reads or writes them.</summary>
+    Dma,
 }
 
 /// <summary>IOVAs that an access has pinned.</summary>

@@ -40,6 +40,7 @@ internal sealed partial class IoptTable
             _pinningAccesses = snapshot.PinningAccesses,
             _domains = [.. domains],
         };
+        table._pins.PinAll(domains.Count > 0, []);
         table.RestoreReserved(snapshot.Reserved);
         table.RestoreAllowed(snapshot.Allowed);
         table.IovaAlignment = table.RequiredAlignment;
@@ -116,7 +117,7 @@ internal sealed partial class IoptTable
         {
             starts.Add(area.Range.Start);
             lengths.Add(area.Length);
-            pages.Add((ulong)all.Add(area.Pages));
+            pages.Add((ulong)all.Add(area.Pages, _pins.IsShared(area.Pages)));
             startBytes.Add(area.StartByte);
             prots.Add((ulong)area.Prot);
         }
@@ -136,7 +137,7 @@ internal sealed partial class IoptTable
     {
         saved ??= new AreasSnapshot();
         var (starts, lengths, pagesOf) = (saved.Starts.Read(), saved.Lengths.Read(), saved.PagesOf.Read());
-        var (startBytes, prots, pages) = (saved.StartBytes.Read(), saved.Prots.Read(), PagesWriter.Restore(saved.Pages ?? new PagesSnapshot()));
+        var (startBytes, prots, pages) = (saved.StartBytes.Read(), saved.Prots.Read(), PagesWriter.Restore(saved.Pages ?? new PagesSnapshot(), _pins.ShareNew));
         IoptArea? before = null;
         while (starts.TryNext(out var start))
         {
@@ -164,7 +165,7 @@ internal sealed partial class IoptTable
         var pin = pinned.Range;
         for (var rest = pin; FirstArea(new IovaRange(rest.Start, rest.Start)) is { } area; rest = rest with { Start = area.Range.Last + 1 })
         {
-            CountPin(area, 1, pinned.IsLocked);
+            CountPin(area, SliceOf(area, rest), 1, pinned.IsLocked);
             if (area.Range.Last >= pin.Last)
             {
                 return;

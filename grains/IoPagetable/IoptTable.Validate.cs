@@ -17,7 +17,7 @@ internal sealed partial class IoptTable
         _reserved.Validate();
         Require(_areas.Entries.All(entry => entry.Range == entry.Value.Range), "An area lies where the tree has it.");
         RequireNone(Areas.Select(FaultOf).FirstOrDefault(fault => fault is not null));
-        Require(Areas.LongCount(area => area.Pages.File is null) == _userAreas, "The areas of user memory are counted.");
+        Require(Areas.LongCount(area => !area.Pages.IsFile) == _areasOfNoFile, "The areas of what is no file are counted.");
         Require(Areas.LongCount(area => area.Pages.Source is null && !area.Slice.IsPinnable()) == _unpinnableAreas, "The areas that can't be pinned are counted.");
         Require(Areas.LongCount(area => area.Pages.Source is not null) == _areasToAskAbout, "The areas whose programs must be asked are counted.");
         Require(

@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Grains.IoPagetable.Trees;
 using IommuFd.Uapi;
 
@@ -22,7 +23,8 @@ internal sealed partial class IoptTable
     public const int MaxCopyAreas = 1 << 19;
 
     private readonly RangeTree<IoptArea> _areas = new();
-    private long _userAreas;
+    private readonly PinCounter _pins = new();
+    private long _areasOfNoFile;
     private UInt128 _mappedBytes;
     private int[]? _areasByAlignment;
 
@@ -33,9 +35,21 @@ internal sealed partial class IoptTable
     public IEnumerable<IoptArea> Areas => _areas.Entries.Select(entry => entry.Value);
 
     /// <summary>
-    /// Whether any area maps a process's memory. Files belong to no process, so a table that maps nothing else can change its process.
+    /// Whether any area maps what is no file in memory. Files belong to no process, so a table that maps nothing else can change its process.
     /// </summary>
-    public bool MapsUserMemory => _userAreas > 0;
+    public bool MapsOtherThanFiles => _areasOfNoFile > 0;
+
+    /// <summary>What is pinned, if that has changed since it was asked last; null if not.</summary>
+    public PinTally? TakePins() => _pins.Take();
+
+    /// <summary>The pages of a contiguously mapped range, which <see cref="GetPages"/> has found, are about to be mapped elsewhere.</summary>
+    public void Share(IovaRange range)
+    {
+        for (var area = FirstArea(range); area is not null && area.Range.Start <= range.Last; area = AreaAbove(area.Range.Last))
+        {
+            _pins.Share(area);
+        }
+    }
 
     /// <summary>Bytes that are neither mapped nor reserved; 2^64 is reported as 2^64 - 1.</summary>
     public ulong FreeBytes
@@ -71,7 +85,8 @@ internal sealed partial class IoptTable
     /// <param name="fixedIova">Where to map them; null to choose.</param>
     /// <param name="iova">Where they are mapped.</param>
     /// <param name="look">Looks at the memory, where a domain pins it; null where it was looked at just now, to be mapped.</param>
-    public Errno Map(ReadOnlySpan<PagesSlice> slices, IommuProt prot, ulong? fixedIova, out ulong iova, PinLook? look = null)
+    /// <param name="isCopy">Whether the pages are mapped elsewhere too.</param>
+    public Errno Map(ReadOnlySpan<PagesSlice> slices, IommuProt prot, ulong? fixedIova, out ulong iova, PinLook? look = null, bool isCopy = true)
     {
         var length = 0UL;
         foreach (ref readonly var slice in slices)
@@ -95,6 +110,7 @@ internal sealed partial class IoptTable
 
         // No IOMMU maps what may not be accessed.
         errno = errno == Errno.None && _domains.Length > 0 && !prot.CanBeAccessed() ? Errno.EINVAL : errno;
+        errno = errno == Errno.None && _domains.Length > 0 && look is not null ? look.Charge(PinCounter.PriceOf(slices.ToArray())) : errno;
         if (errno != Errno.None)
         {
             return errno;
@@ -103,6 +119,11 @@ internal sealed partial class IoptTable
         var start = iova;
         foreach (ref readonly var slice in slices)
         {
+            if (isCopy)
+            {
+                _pins.ShareNew(slice.Pages);
+            }
+
             Insert(new IoptArea(new IovaRange(start, start + (slice.Length - 1)), slice.Pages, slice.StartByte, prot));
             start += slice.Length;
         }
@@ -159,6 +180,28 @@ internal sealed partial class IoptTable
         return iova;
     }
 
+    /// <summary>Makes what is mapped of a dma-buf lead nowhere: the areas stay, and domains have no pages there any more (<c>iopt_revoke_notify</c>).</summary>
+    /// <param name="identity">The dma-buf.</param>
+    /// <returns>How many areas there were.</returns>
+    public int Revoke(string identity)
+    {
+        var mapped = Areas.Where(area => area.Pages is { IsDmaBuf: true, IsRevoked: false, File: { } file } && file.Identity == identity).ToList();
+        var revoked = new Dictionary<PagesId, IoptPages>();
+        foreach (var area in mapped)
+        {
+            if (!revoked.TryGetValue(area.Pages.Id, out var pages))
+            {
+                revoked.Add(area.Pages.Id, pages = area.Pages.ToRevoked());
+            }
+
+            Remove(area);
+            Insert(new IoptArea(area.Range, pages, area.StartByte, area.Prot));
+            CleanDomains(area.Range);
+        }
+
+        return mapped.Count;
+    }
+
     /// <summary>
     /// Unmaps the areas of a range, each of which must lie wholly in it (<c>iopt_unmap_iova</c>). Areas are removed one by one, ascending;
     /// those removed before a failure stay removed. The pins in an area are revoked first.
@@ -197,6 +240,14 @@ internal sealed partial class IoptTable
         }
 
         return errno;
+    }
+
+    private void CleanDomains(IovaRange range)
+    {
+        foreach (var domain in _domains)
+        {
+            domain.Clean(range);
+        }
     }
 
     private Errno FindPlace(ulong address, ulong length, ulong? fixedIova, out ulong iova)
@@ -247,11 +298,7 @@ internal sealed partial class IoptTable
             }
 
             Remove(area);
-            foreach (var domain in _domains)
-            {
-                domain.Clean(area.Range);
-            }
-
+            CleanDomains(area.Range);
             unmapped += area.Length;
             if (area.Range.Last == range.Last)
             {
@@ -283,7 +330,9 @@ internal sealed partial class IoptTable
             return Errno.EINVAL;
         }
 
+        _pins.Share(area);
         Remove(area);
+        _pins.ShareNew(area.Pages);
         Insert(new IoptArea(area.Range with { Last = iova }, area.Pages, area.StartByte, area.Prot));
         Insert(new IoptArea(area.Range with { Start = iova + 1 }, area.Pages, area.StartByteOf(iova + 1), area.Prot));
         return Errno.None;
@@ -293,9 +342,10 @@ internal sealed partial class IoptTable
     {
         var inserted = _areas.TryInsert(area.Range, area);
         Require(inserted, "An area is inserted where there is none.");
-        _userAreas += area.Pages.File is null ? 1 : 0;
+        _areasOfNoFile += area.Pages.IsFile ? 0 : 1;
         CountUnpinnable(area, 1);
         CountAlignment(area, 1);
+        _pins.Map(area);
         _mappedBytes += area.Length;
         CheckInvariants();
     }
@@ -304,9 +354,10 @@ internal sealed partial class IoptTable
     {
         var removed = _areas.Remove(area.Range.Start);
         Require(removed, "An area is removed once.");
-        _userAreas -= area.Pages.File is null ? 1 : 0;
+        _areasOfNoFile -= area.Pages.IsFile ? 0 : 1;
         CountUnpinnable(area, -1);
         CountAlignment(area, -1);
+        _pins.Unmap(area);
         _mappedBytes -= area.Length;
         CheckInvariants();
     }

@@ -31,9 +31,9 @@ internal static class PagesFactory
     /// <param name="pinnableBytes">Leading bytes that can be pinned: none if the file isn't a memfd, and none past its end.</param>
     /// <param name="writable">Whether DMA may write.</param>
     /// <param name="pages">The pages.</param>
-    /// <param name="source">The program that has it open.</param>
+    /// <param name="origin">The program that has it open.</param>
     public static Errno OfFile(
-        PagesId id, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages, MemorySource? source = null)
+        PagesId id, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, bool writable, out IoptPages? pages, PagesOrigin origin = default)
     {
         pages = null;
         if (length == 0)
@@ -46,7 +46,40 @@ internal static class PagesFactory
             return Errno.EOVERFLOW;
         }
 
-        return file is null ? Errno.EBADF : Of(id, file, start, length, pinnableBytes, writable, new PagesOrigin(source, null), out pages);
+        return file is null ? Errno.EBADF : Of(id, file, start, length, pinnableBytes, writable, origin with { Mapping = null }, out pages);
+    }
+
+    /// <summary>Describes a part of a dma-buf: EINVAL where it ends before, ENODEV where it is revoked, EOPNOTSUPP where it has several ranges.</summary>
+    /// <param name="id">The identity of the pages.</param>
+    /// <param name="file">The dma-buf.</param>
+    /// <param name="start">Offset in it, of any alignment.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="writable">Whether DMA may write.</param>
+    /// <param name="pages">The pages.</param>
+    public static Errno OfDmaBuf(PagesId id, UserFile file, ulong start, ulong length, bool writable, out IoptPages? pages)
+    {
+        pages = null;
+        if (length == 0)
+        {
+            return Errno.EINVAL;
+        }
+
+        if (!IovaRange.TryOfLength(start, length, out var bytes))
+        {
+            return Errno.EOVERFLOW;
+        }
+
+        if (file.LengthBytes <= bytes.Last)
+        {
+            return Errno.EINVAL;
+        }
+
+        return file.DmaBuf!.State switch
+        {
+            DmaBufState.Mappable => Of(id, new MappedFile(file.Identity), start, length, length, writable, new PagesOrigin(null, null) { IsDmaBuf = true }, out pages),
+            DmaBufState.Revoked => Errno.ENODEV,
+            _ => Errno.EOPNOTSUPP,
+        };
     }
 
     private static Errno Of(
@@ -69,6 +102,8 @@ internal static class PagesFactory
             PinnablePages = pinnableBytes >= length ? pageCount : (PageSizes.OffsetOf(address) + pinnableBytes) / PageSizes.Page,
             Writable = writable,
             Source = origin.Source,
+            IsDmaBuf = origin.IsDmaBuf,
+            Account = origin.Account,
             Mapping = origin.Mapping is { } mapping ? mapping with { Offset = mapping.Offset - PageSizes.OffsetOf(address), Length = mapping.Length + PageSizes.OffsetOf(address) } : null,
         };
         return Errno.None;
@@ -91,4 +126,9 @@ internal static class PagesFactory
 /// <summary>Whose the caller's memory is.</summary>
 /// <param name="Source">The program, to be asked when the pages are pinned; null where what was known when they were mapped stays true.</param>
 /// <param name="Mapping">The file that the memory is a mapping of, from its first byte on; null for other memory.</param>
-internal readonly record struct PagesOrigin(MemorySource? Source, FileMapping? Mapping);
+/// <param name="Account">What the pages count against while they are pinned.</param>
+internal readonly record struct PagesOrigin(MemorySource? Source, FileMapping? Mapping, PinAccount Account = PinAccount.None)
+{
+    /// <summary>Whether it is a dma-buf's.</summary>
+    public bool IsDmaBuf { get; init; }
+}

@@ -9,6 +9,8 @@ namespace IommuFd.Grains.IoPagetable;
 /// <summary>Collects the pages of areas for a snapshot, and restores them.</summary>
 internal sealed class PagesWriter
 {
+    private const ulong DmaBuf = 1, RevokedDmaBuf = 2;
+
     private readonly Dictionary<PagesId, int> _numbers = [];
     private readonly Dictionary<string, int> _files = [];
     private readonly Dictionary<MemorySource, int> _sources = [];
@@ -23,10 +25,16 @@ internal sealed class PagesWriter
     private readonly ColumnWriter _mappedFileColumn = new();
     private readonly ColumnWriter _mappingOffsets = new();
     private readonly ColumnWriter _mappingLengths = new();
+    private readonly ColumnWriter _dmaBufs = new();
+    private readonly ColumnWriter _accounts = new();
+    private readonly ColumnWriter _shared = new();
+    private bool _areAccounted;
+    private bool _areShared;
     private int _mappings;
+    private bool _hasDmaBufs;
 
     /// <summary>Adds pages unless they are already there; returns their number.</summary>
-    public int Add(IoptPages pages)
+    public int Add(IoptPages pages, bool isShared = false)
     {
         if (!_numbers.TryAdd(pages.Id, _numbers.Count))
         {
@@ -43,6 +51,12 @@ internal sealed class PagesWriter
             _mappings++;
         }
 
+        _dmaBufs.Add(pages.IsRevoked ? RevokedDmaBuf : pages.IsDmaBuf ? DmaBuf : 0UL);
+        _hasDmaBufs |= pages.IsDmaBuf;
+        _accounts.Add((ulong)pages.Account);
+        _shared.Add(isShared ? 1UL : 0);
+        _areAccounted |= pages.Account != PinAccount.None;
+        _areShared |= isShared;
         _starts.Add(pages.Start);
         _pageCounts.Add(pages.PageCount);
         _unpinnable.Add(pages.PageCount - pages.PinnablePages);
@@ -67,14 +81,21 @@ internal sealed class PagesWriter
         MappedFileOf = _mappings == 0 ? default : _mappedFileColumn.ToColumn(),
         MappingOffsets = _mappingOffsets.ToColumn(),
         MappingLengths = _mappingLengths.ToColumn(),
+        DmaBufs = _hasDmaBufs ? _dmaBufs.ToColumn() : default,
+        Accounts = _areAccounted ? _accounts.ToColumn() : default,
+        Shared = _areShared ? _shared.ToColumn() : default,
     };
 
     /// <summary>Restores pages, in the order of their numbers.</summary>
-    public static List<IoptPages> Restore(PagesSnapshot saved)
+    /// <param name="saved">The saved pages.</param>
+    /// <param name="share">Gets those that are shared.</param>
+    public static List<IoptPages> Restore(PagesSnapshot saved, Action<IoptPages>? share = null)
     {
+        var (accounts, shared) = (saved.Accounts.Read(), saved.Shared.Read());
         var (starts, counts, unpinnable) = (saved.Starts.Read(), saved.PageCounts.Read(), saved.Unpinnable.Read());
         var (fileOf, writable, ioases, numbers) = (saved.FileOf.Read(), saved.Writable.Read(), saved.Ioases.Read(), saved.Numbers.Read());
         var (sourceOf, mappedFileOf) = (saved.SourceOf.Read(), saved.MappedFileOf.Read());
+        var dmaBufs = saved.DmaBufs.Read();
         var (mappingOffsets, mappingLengths) = (saved.MappingOffsets.Read(), saved.MappingLengths.Read());
         var files = Array.ConvertAll(saved.Files ?? [], file => new MappedFile(SnapshotFormat.Expect<string>(file)));
         var sources = saved.Sources ?? [];
@@ -83,7 +104,11 @@ internal sealed class PagesWriter
         {
             var (count, file, mayWrite) = (counts.Next(), fileOf.Next<int>(), writable.Next());
             var (source, mappedFile) = (sources.Length == 0 ? 0 : sourceOf.Next<int>(), saved.MappedFileOf == default ? 0 : mappedFileOf.Next<int>());
+            var dmaBuf = saved.DmaBufs == default ? 0 : dmaBufs.Next();
+            SnapshotFormat.Require(dmaBuf <= RevokedDmaBuf && (dmaBuf == 0 || file > 0), "Pages are a dma-buf of an unknown kind, or of no file.");
             SnapshotFormat.Require(source <= sources.Length && mappedFile <= files.Length, "Pages name an unknown program, or are a mapping of an unknown file.");
+            var account = saved.Accounts == default ? PinAccount.None : (PinAccount)accounts.Next<byte>();
+            SnapshotFormat.Require(account <= PinAccount.Process, "Pages count against an unknown account.");
             SnapshotFormat.Require(file <= files.Length && mayWrite <= 1 && PageSizes.OffsetOf(start) == 0, "Pages name an unknown file, have an invalid write flag, or begin inside a page.");
             pages.Add(new IoptPages
             {
@@ -95,10 +120,17 @@ internal sealed class PagesWriter
                 Writable = mayWrite != 0,
                 Source = source == 0 ? null : SnapshotFormat.Expect<MemorySource>(sources[source - 1]),
                 Mapping = mappedFile == 0 ? null : new FileMapping(files[mappedFile - 1], mappingOffsets.Next(), mappingLengths.Next()),
+                IsDmaBuf = dmaBuf != 0,
+                IsRevoked = dmaBuf == RevokedDmaBuf,
+                Account = account,
             });
+            if (saved.Shared != default && shared.Next() != 0)
+            {
+                share?.Invoke(pages[^1]);
+            }
         }
 
-        Array.ForEach([counts, unpinnable, fileOf, writable, ioases, numbers, sourceOf, mappedFileOf, mappingOffsets, mappingLengths], column => column.End());
+        Array.ForEach([counts, unpinnable, fileOf, writable, ioases, numbers, sourceOf, mappedFileOf, mappingOffsets, mappingLengths, dmaBufs, accounts, shared], column => column.End());
         return pages;
     }
 
@@ -171,4 +203,16 @@ internal sealed record PagesSnapshot
     /// <summary>Bytes that are mapped so, of mappings alone: a column.</summary>
     [Id(12)]
     public DeltaColumn MappingLengths { get; init; }
+
+    /// <summary>1 for a dma-buf, 2 for one that was revoked, 0 for other pages: a column; empty where there are no dma-bufs.</summary>
+    [Id(13)]
+    public DeltaColumn DmaBufs { get; init; }
+
+    /// <summary>What the pages count against, as <see cref="PinAccount"/>: a column; empty where that is nothing.</summary>
+    [Id(14)]
+    public DeltaColumn Accounts { get; init; }
+
+    /// <summary>1 for pages that several areas or accesses may use, else 0: a column; empty where there are none.</summary>
+    [Id(15)]
+    public DeltaColumn Shared { get; init; }
 }

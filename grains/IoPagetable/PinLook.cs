@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.IoPagetable;
@@ -10,8 +11,22 @@ namespace IommuFd.Grains.IoPagetable;
 /// <summary>What is known of the memory that is to be pinned: it is asked about in the order in which it is pinned.</summary>
 /// <param name="Present">How many leading slices are there.</param>
 /// <param name="Fault">The address, or the offset in the file, of a byte of the slice after these that isn't there; null where that is not known yet.</param>
+/// <param name="Charge">Whether what is pinned of memory that has a limit has been charged.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.PinFacts")]
-internal readonly record struct PinFacts([property: Id(0)] long Present, [property: Id(1)] ulong? Fault = null);
+internal readonly record struct PinFacts([property: Id(0)] long Present, [property: Id(1)] ulong? Fault = null, [property: Id(2)] PinCharge Charge = PinCharge.None);
+
+/// <summary>Whether pages may be pinned that count against a limit.</summary>
+internal enum PinCharge : byte
+{
+    /// <summary>Nobody was asked yet.</summary>
+    None = 0,
+
+    /// <summary>They are within the limit, and are charged.</summary>
+    Granted,
+
+    /// <summary>They would pass the limit.</summary>
+    Refused,
+}
 
 /// <summary>A slice of pages of which it must be known whether it is there.</summary>
 /// <param name="Pages">The pages.</param>
@@ -29,13 +44,18 @@ internal readonly record struct PinQuestion([property: Id(0)] IoptPages Pages, [
 }
 
 /// <summary>One attempt to pin memory.</summary>
-internal sealed class PinLook(PinFacts facts)
+/// <param name="facts">What is known.</param>
+/// <param name="isFresh">Whether the memory was looked at just now, to be mapped.</param>
+internal sealed class PinLook(PinFacts facts, bool isFresh = false)
 {
     private readonly List<PinQuestion> _questions = [];
     private long _seen;
 
     /// <summary>What must be known first; empty where everything that was met is known.</summary>
     public PinQuestion[] Questions => [.. _questions];
+
+    /// <summary>What would be pinned of memory that has a limit, and must be charged first; null for nothing.</summary>
+    public PinTally? Price { get; private set; }
 
     /// <summary>The slice that can't be pinned, and where it is mapped, if it is; null where none was met.</summary>
     public (PagesSlice Slice, IovaRange? Mapped)? Unpinnable { get; private set; }
@@ -45,7 +65,7 @@ internal sealed class PinLook(PinFacts facts)
     /// <param name="mapped">Where it is mapped; null for a slice that is about to be.</param>
     public Errno Check(PagesSlice slice, IovaRange? mapped = null)
     {
-        if (slice.Pages.Source is null)
+        if (isFresh || slice.Pages.Source is null)
         {
             return CheckedAs(slice, mapped, slice.IsPinnable());
         }
@@ -69,6 +89,19 @@ internal sealed class PinLook(PinFacts facts)
         }
 
         return Errno.None;
+    }
+
+    /// <summary>EAGAIN where what would be pinned must be charged first. Nothing else may fail after this.</summary>
+    /// <param name="price">What would be pinned of memory that has a limit; null for nothing.</param>
+    public Errno Charge(PinTally? price)
+    {
+        if (price is null || facts.Charge == PinCharge.Granted)
+        {
+            return Errno.None;
+        }
+
+        Price = price;
+        return Errno.EAGAIN;
     }
 
     /// <summary>The outcome of the attempt: EAGAIN while something must be known first.</summary>

@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Model;
@@ -17,6 +18,9 @@ internal interface IObjectReply<TSelf>
     /// <summary>The areas and ranges that the object has now, where it tells.</summary>
     int? Size { get; }
 
+    /// <summary>What the object has pinned now, where that has changed; null where it has not.</summary>
+    PinTally? Pinned { get; }
+
     /// <summary>A reply that has nothing but an errno and its reason.</summary>
     /// <param name="errno">The errno.</param>
     /// <param name="diagnostic">The reason.</param>
@@ -29,12 +33,14 @@ internal interface IObjectReply<TSelf>
 /// <param name="Value">An IOVA, a count of bytes or the value of an option, as the request says.</param>
 /// <param name="Diagnostic">Why it failed; null on success.</param>
 /// <param name="Size">Of an IOAS that was asked to change: the areas and the ranges, reserved and allowed, that it has now.</param>
+/// <param name="Pinned">Of an IOAS: what it has pinned now, where that has changed.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.ObjectReply")]
 internal readonly record struct ObjectReply(
     [property: Id(0)] Errno Errno,
     [property: Id(1)] ulong Value,
     [property: Id(2)] IoctlDiagnostic? Diagnostic = null,
-    [property: Id(3)] int Size = 0) : IObjectReply<ObjectReply>
+    [property: Id(3)] int Size = 0,
+    [property: Id(4)] PinTally? Pinned = null) : IObjectReply<ObjectReply>
 {
     int? IObjectReply<ObjectReply>.Size => Size;
 

@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Model;
+using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
@@ -41,6 +42,8 @@ internal static class TestCommandHandler
             IommuTestOp.PasidReplace => TestPasidHandlers.Replace(scope, call),
             IommuTestOp.PasidDetach => TestPasidHandlers.Detach(scope, call),
             IommuTestOp.PasidCheckHwpt => ValueTask.FromResult(TestPasidHandlers.CheckHwpt(scope, call)),
+            IommuTestOp.DmabufGet => ValueTask.FromResult(DmaBufHandlers.TestGet(call)),
+            IommuTestOp.DmabufRevoke => ValueTask.FromResult(DmaBufHandlers.TestRevoke(call)),
             _ => ValueTask.FromResult(Failure.Unsupported(DiagnosticReason.UnsupportedOp, cmd.Op)),
         };
     }

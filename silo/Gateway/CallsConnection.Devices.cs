@@ -13,6 +13,11 @@ internal sealed partial class CallsConnection
 {
     private async ValueTask<IoctlReply> DeviceIoctlAsync(OpenedFile file, IoctlFrame frame)
     {
+        if (file.DmaBuf is not null)
+        {
+            return new IoctlReply { Errno = Errno.ENOTTY };
+        }
+
         var argument = frame.Request.Argument.AsMemory();
         var named = frame.FileTicket is { } ticket ? Find(ticket) : null;
         var isOpen = named is not null || frame.Request.File is not null;
@@ -21,7 +26,13 @@ internal sealed partial class CallsConnection
             : file.Group is not null && (VfioDeviceCommand)ioctl.Command is VfioDeviceCommand.AttachIommufdPt or VfioDeviceCommand.DetachIommufdPt
                 ? new VfioReply(Errno.ENOTTY)
             : await DeviceIoctlAsync(file.Device, ioctl, new ProgramFiles(contexts, _program!.Process, named, isOpen, file.Group is null && contexts.Files.IsGroupOpen(file.Device.Device)));
-        return new IoctlReply { Errno = reply.Errno, ReturnValue = reply.Result, Argument = reply.Argument.IsEmpty ? null : reply.Argument.ToArray() };
+        return new IoctlReply
+        {
+            Errno = reply.Errno,
+            ReturnValue = reply.Result,
+            Argument = reply.Argument.IsEmpty ? null : reply.Argument.ToArray(),
+            File = reply.DmaBuf is null ? null : new NewFile(reply.DmaBuf.File),
+        };
     }
 
     private static ValueTask<VfioReply> DeviceIoctlAsync(VfioDeviceFile device, VfioIoctl ioctl, ProgramFiles files)

@@ -211,7 +211,8 @@ internal sealed partial class CallsConnection
     {
         var request = frame.Request;
         var mapsMemory = IoctlTable.Find(request.Command) is { MapsMemory: true };
-        return frame.FileTicket is null && !mapsMemory ? request : new IoctlRequest
+        var limits = mapsMemory || request.Command == (uint)IommuCommand.Option ? contexts.Programs.Locked.LimitsOf(peer.Process) : CallerLimits.None;
+        return frame.FileTicket is null && !mapsMemory && limits == CallerLimits.None ? request : new IoctlRequest
         {
             Command = request.Command,
             Argument = request.Argument,
@@ -221,11 +222,12 @@ internal sealed partial class CallsConnection
             Buffers = request.Buffers,
             File = frame.FileTicket is { } named ? FileOf(Find(named)) : request.File,
             Memory = mapsMemory ? _program!.Name() : null,
+            Limits = limits,
         };
     }
 
     // A context's own descriptor is a file without pages.
-    private static UserFile? FileOf(Descriptor? descriptor) => descriptor is null ? null : descriptor.File?.File ?? new UserFile("iommufd", IsMemfd: false, 0);
+    private static UserFile? FileOf(Descriptor? descriptor) => descriptor is null ? null : descriptor.Leads.DmaBuf?.File ?? descriptor.File?.File ?? new UserFile("iommufd", IsMemfd: false, 0);
 
     private static bool ChangesQueues(IoctlRequest request, IoctlReply reply)
         => reply.Errno == Errno.None && (IommuCommand)request.Command is IommuCommand.TestCmd or IommuCommand.Destroy;
@@ -300,6 +302,6 @@ internal sealed partial class CallsConnection
         public OperationId Given => Start.Operation with { Session = 0, Lane = Start.Operation.Session };
 
         // A batch has one name for all.
-        public bool GoesTogether => Ioctl is not null && Start.Operation.Session == 0 && Descriptor is { Leads: { File: null, Device: null } } && Bytes <= MaxBytesTogether;
+        public bool GoesTogether => Ioctl is not null && Start.Operation.Session == 0 && Descriptor is { Leads: { File: null, IsOfDevices: false } } && Bytes <= MaxBytesTogether;
     }
 }

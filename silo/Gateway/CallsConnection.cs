@@ -135,6 +135,11 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
                 Begin(frame, isIoctl: false);
                 _ = DiscardAsync(frame.Tag, frame.Body.Length, claim);
                 return;
+            case FrameKind.Pinned:
+                var process = ReadProcess(frame.Body);
+                Begin(frame, isIoctl: false);
+                _ = PinnedAsync(frame.Tag, frame.Body.Length, process == 0 ? peer.Process : process);
+                return;
             case var _ when _byHandle!.TryHandle(frame):
                 return;
             default:
@@ -149,6 +154,15 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
         reader.Reserved(4);
         reader.End();
         return took;
+    }
+
+    private static int ReadProcess(ReadOnlySpan<byte> body)
+    {
+        var reader = new FrameReader(body);
+        var process = reader.Length(int.MaxValue);
+        reader.Reserved(4);
+        reader.End();
+        return process;
     }
 
     private static Guid ReadName(ReadOnlySpan<byte> body)
@@ -285,6 +299,18 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
     {
         var isKnown = await contexts.DiscardAsync(claim);
         Finish(tag, bytes, (tag, isKnown), static (writer, answer) => WriteNumber(writer, FrameKind.Discard, answer.tag, (uint)(answer.isKnown ? Errno.None : Errno.ENOENT)));
+    }
+
+    private async Task PinnedAsync(uint tag, int bytes, int process)
+    {
+        var (pinned, locked) = await contexts.PinnedAsync(process);
+        Finish(tag, bytes, (tag, pinned, locked), static (writer, answer) =>
+        {
+            var at = writer.Begin(FrameKind.Pinned | FrameKind.Answer, answer.tag);
+            writer.UInt64((ulong)answer.pinned);
+            writer.UInt64((ulong)answer.locked);
+            writer.Finish(at);
+        });
     }
 
     private static void WriteNumber(FrameWriter writer, FrameKind kind, uint tag, uint value)

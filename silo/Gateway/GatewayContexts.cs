@@ -22,10 +22,12 @@ internal sealed class GatewayContexts(
 {
     private static readonly TimeSpan ClaimPatience = TimeSpan.FromSeconds(10);
 
+    private static readonly TimeSpan InspectPatience = TimeSpan.FromSeconds(1);
+
     private const int MaxProofs = 4096;
 
     private readonly ConcurrentDictionary<Guid, Descriptor> _descriptors = new();
-    private readonly ConcurrentDictionary<Guid, (OpenedContext Opened, IommuFile File, CallsConnection Holder)> _claims = new();
+    private readonly ConcurrentDictionary<Guid, (OpenedContext Opened, NewFile File, CallsConnection Holder)> _claims = new();
     private readonly ConcurrentDictionary<Guid, TaskCompletionSource<Descriptor>> _proofs = new();
     private readonly GrainChannel _channel = new(grains);
 
@@ -46,7 +48,7 @@ internal sealed class GatewayContexts(
     /// <summary>What programs do is noted here; null for nowhere.</summary>
     public ProgramRecording? Recording => recording;
 
-    public GatewayPrograms Programs { get; } = new(grains);
+    public GatewayPrograms Programs { get; } = new(grains, new LockedMemory(settings.LockedMemory, holders.HasContext));
 
     /// <summary>What each identity has under way.</summary>
     public IdentityUses Uses { get; } = new(settings);
@@ -62,6 +64,22 @@ internal sealed class GatewayContexts(
 
     /// <summary>The calls of a context that a user knows by a handle.</summary>
     public ContextCalls Calls(string identity, Guid handle) => _channel.Find(seal.Open(identity, handle));
+
+    /// <summary>
+    /// Pages that contexts have pinned of a process's memory, and how many of them count against its own limit: as the contexts say that programs here have open.
+    /// What can't be asked has nothing.
+    /// </summary>
+    public async Task<(long Pinned, long Locked)> PinnedAsync(int process)
+    {
+        if (Programs.MemoriesOf(process) is not { Count: > 0 } memories)
+        {
+            return default;
+        }
+
+        var opened = _descriptors.Values.Where(descriptor => !descriptor.Leads.IsOfDevices).Select(descriptor => descriptor.Opened.Handle).Distinct();
+        var pinned = (await Task.WhenAll(opened.Select(PinnedByAsync))).SelectMany(found => found).Where(found => found.Source is { } source && memories.Contains(source)).ToList();
+        return (pinned.Sum(found => found.Pages), pinned.Where(found => found.Account == PinAccount.Process).Sum(found => found.Pages));
+    }
 
     /// <summary>The handle by which another identity knows the context that one knows by a handle.</summary>
     public Guid Grant(string identity, Guid handle, string grantee) => seal.Close(grantee, seal.Open(identity, handle));
@@ -98,7 +116,7 @@ internal sealed class GatewayContexts(
 
         if (descriptor.Leads.IsOfDevices)
         {
-            recording?.Miss("a device's file was opened, of which traces know nothing");
+            recording?.Miss(descriptor.Leads.DmaBuf is null ? "a device's file was opened, of which traces know nothing" : "a dma-buf was made, of which traces know nothing");
         }
         else if (descriptor.File is null)
         {
@@ -119,6 +137,18 @@ internal sealed class GatewayContexts(
         descriptor.Release();
     }
 
+    private async Task<PinnedMemory[]> PinnedByAsync(ContextHandle handle)
+    {
+        try
+        {
+            return (await _channel.Find(handle).InspectAsync(new InspectRequest(default, 0, WithState: false), CancellationToken.None).WaitAsync(InspectPatience)).Pinned;
+        }
+        catch (Exception exception) when (exception is not OutOfMemoryException)
+        {
+            return [];
+        }
+    }
+
     private Task CloseAsync(Descriptor descriptor) => recording is null || descriptor.File is not { Target: var file } ? Files.LeaveAsync(descriptor.Leads)
         : recording.RunAsync(async () =>
         {
@@ -134,13 +164,13 @@ internal sealed class GatewayContexts(
     public Guid Hold(OpenedContext opened, NewFile file, CallsConnection holder)
     {
         var claim = ContextHandle.NewRandom().Value;
-        _claims[claim] = (opened, opened.Context!.FileOf(file), holder);
+        _claims[claim] = (opened, file, holder);
         _ = DiscardLateAsync(claim);
         return claim;
     }
 
     /// <summary>Takes the file of a claim.</summary>
-    public (OpenedContext Opened, IommuFile File)? Take(Guid claim) => _claims.TryRemove(claim, out var held) ? (held.Opened, held.File) : null;
+    public (OpenedContext Opened, NewFile File)? Take(Guid claim) => _claims.TryRemove(claim, out var held) ? (held.Opened, held.File) : null;
 
     /// <summary>Undoes the ioctl that has opened a file which gets no descriptor.</summary>
     /// <returns>False without such a claim.</returns>
@@ -151,10 +181,16 @@ internal sealed class GatewayContexts(
             return false;
         }
 
-        recording?.Miss($"a file that an ioctl opened got no descriptor ({file.Target.Type.Label()} {file.Target.Id})");
+        recording?.Miss("a file that an ioctl opened got no descriptor");
+        if (file.File.DmaBuf is not null)
+        {
+            IommuContext.DmaBufOf(file).Close();
+            return true;
+        }
+
         try
         {
-            await opened.Context!.UndoFileAsync(file);
+            await opened.Context!.UndoFileAsync(opened.Context.FileOf(file));
         }
         catch (Exception exception) when (exception is IommufdTransportException or IommufdException)
         {

@@ -61,6 +61,12 @@ public sealed class GatewaySettings : IValidatableObject
     /// </summary>
     public List<string> Devices { get; } = [];
 
+    /// <summary>
+    /// The limit of memory that a program, or its user, may have pinned, as RLIMIT_MEMLOCK: a size, as <c>8M</c>, for every program; <c>caller</c> for each program's own
+    /// RLIMIT_MEMLOCK, from which CAP_IPC_LOCK frees it. None by default.
+    /// </summary>
+    public string? LockedMemory { get; set; }
+
     /// <summary>The most connections of one identity: each open descriptor is one, and each thread that issues ioctls has another. 4096 by default.</summary>
     [Range(1, 1_000_000)]
     public int MaxConnections { get; set; } = 4096;
@@ -118,6 +124,11 @@ public sealed class GatewaySettings : IValidatableObject
         foreach (var problem in RemoteRules.Problems(this))
         {
             yield return problem;
+        }
+
+        if (!Programs.LockedMemory.IsSetting(LockedMemory))
+        {
+            yield return new ValidationResult($"{Section}:{nameof(LockedMemory)} is '{LockedMemory}'; it can be a size up to 4096G, as 8M, or '{Programs.LockedMemory.OfCaller}'.", [nameof(LockedMemory)]);
         }
 
         if (HasSocket && Encoding.UTF8.GetByteCount(System.IO.Path.GetFullPath(Path!) + GatewaySocket.DescriptorSuffix) is var bytes && bytes > MaxPathBytes)

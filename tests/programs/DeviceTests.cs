@@ -7,7 +7,7 @@ using Xunit;
 
 namespace IommuFd.ProgramTests;
 
-/// <summary>C programs that use emulated devices by their VFIO device files: tests/bridge/vfio.c, nvme.c and groups.c say what they expect.</summary>
+/// <summary>C programs that use emulated devices by their VFIO device files: tests/bridge/vfio.c, nvme.c, groups.c and dmabuf.c say what they expect.</summary>
 public sealed class DeviceTests : IAsyncLifetime
 {
     // What the test programs look for.
@@ -40,6 +40,7 @@ public sealed class DeviceTests : IAsyncLifetime
     [InlineData("vfio")]
     [InlineData("nvme")]
     [InlineData("groups")]
+    [InlineData("dmabuf")]
     public async Task A_test_program_finds_what_it_expects(string name)
     {
         var outcome = await Programs.RunBridgedAsync(Socket, Programs.Built($"test-{name}"));
@@ -51,6 +52,7 @@ public sealed class DeviceTests : IAsyncLifetime
     [InlineData("vfio")]
     [InlineData("nvme")]
     [InlineData("groups")]
+    [InlineData("dmabuf")]
     public async Task A_static_test_program_finds_what_it_expects(string name)
     {
         var outcome = await Programs.RunSupervisedAsync(Socket, [Programs.Built($"test-{name}-static")]);

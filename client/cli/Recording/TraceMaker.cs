@@ -158,9 +158,9 @@ internal sealed class TraceMaker
             _args.Place(buffer, known.PointerOffset, accessible, isCopied ? call.Copied : buffer.Content);
         }
 
-        if (descriptor?.FileDescriptor(request.Argument) is not null)
+        if (descriptor?.FileIn(request.Argument) is { } named)
         {
-            _args.Replace(descriptor.File!.Offset, sizeof(int), (ulong)NumberOf(request.File));
+            _args.Replace(named.Offset, sizeof(int), (ulong)NumberOf(request.File));
         }
 
         if (MappedFile(request) is { } memory)

@@ -27,7 +27,8 @@ internal sealed class EmbeddedSilo : IDisposable
     /// <param name="socket">The socket of a silo that is up, or null.</param>
     /// <param name="recorder">What records the programs of a silo that starts; null for nothing.</param>
     /// <param name="devices">The devices of a silo that starts.</param>
-    public static async Task<EmbeddedSilo> StartUnlessAsync(string? socket, Recorder? recorder, string[] devices)
+    /// <param name="lockedMemory">How much its programs may have pinned; null for no limit.</param>
+    public static async Task<EmbeddedSilo> StartUnlessAsync(string? socket, Recorder? recorder, string[] devices, string? lockedMemory)
     {
         if (socket is not null)
         {
@@ -36,16 +37,16 @@ internal sealed class EmbeddedSilo : IDisposable
 
         var folder = new PrivateFolder();
         socket = folder.Socket("gateway.sock");
-        await StartAsync(socket, recorder, devices);
+        await StartAsync(socket, recorder, devices, lockedMemory);
         return new EmbeddedSilo(socket, folder);
     }
 
     // The silo ends with this process, at once: its contexts are volatile, so there is nothing to end in order.
     public void Dispose() => _folder?.Dispose();
 
-    private static async Task StartAsync(string socket, Recorder? recorder, string[] devices)
+    private static async Task StartAsync(string socket, Recorder? recorder, string[] devices, string? lockedMemory)
     {
-        var gateway = new GatewaySettings { Path = socket };
+        var gateway = new GatewaySettings { Path = socket, LockedMemory = lockedMemory };
         gateway.Devices.AddRange(devices);
         var host = await SiloHost.StartInProcessAsync(
             silo =>

@@ -45,6 +45,11 @@ internal static class RunCommand
         Description = "Writes the program's calls with their answers to this file, which 'iommufd conformance' replays without the program. The program gets a silo of its own.",
     };
 
+    private static readonly Option<string?> MemoryLimitOption = new("--memlock")
+    {
+        Description = "The most memory that the program's user, or with RLIMIT_MODE 1 a process, may have pinned, as 8M; 'caller' for each process's own RLIMIT_MEMLOCK. More is ENOMEM. The program gets a silo of its own.",
+    };
+
     private static readonly Argument<string[]> ProgramArgument = new("PROGRAM") { Description = "The program and its arguments. Put -- before it.", Arity = ArgumentArity.OneOrMore };
 
     private enum LeakCheck
@@ -62,6 +67,7 @@ internal static class RunCommand
         };
         FaultOptions.AddTo(command);
         DeviceOptions.AddTo(command);
+        command.Add(MemoryLimitOption);
         command.SetAction(async (options, _) =>
         {
             try
@@ -84,7 +90,7 @@ internal static class RunCommand
         using var recorder = options.GetValue(RecordOption) is { } record ? new Recorder(record) : null;
         using var program = new ProgramProcess(files);
         var command = DeviceOptions.Inheriting(options, options.GetValue(ProgramArgument)!);
-        using var silo = await EmbeddedSilo.StartUnlessAsync(FindSocket(options), recorder, DeviceOptions.DevicesOf(options));
+        using var silo = await EmbeddedSilo.StartUnlessAsync(FindSocket(options), recorder, DeviceOptions.DevicesOf(options), options.GetValue(MemoryLimitOption));
         using var writer = OpenWriter(options);
         var leaks = check == LeakCheck.No ? null : new LeakTracker();
         int status;
@@ -115,7 +121,7 @@ internal static class RunCommand
     /// <summary>The socket of a silo that is up; null to start one.</summary>
     private static string? FindSocket(ParseResult options)
     {
-        if ((options.GetValue(RecordOption) is not null ? RecordOption.Name : DeviceOptions.DevicesOf(options).Length > 0 ? "--device" : null) is { } own)
+        if ((options.GetValue(RecordOption) is not null ? RecordOption.Name : DeviceOptions.DevicesOf(options).Length > 0 ? "--device" : options.GetValue(MemoryLimitOption) is not null ? MemoryLimitOption.Name : null) is { } own)
         {
             return options.GetValue(SocketOption) is null && !options.GetValue(ConnectionOptions.DurableOption)
                 ? null

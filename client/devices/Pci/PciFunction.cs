@@ -56,6 +56,9 @@ public abstract class PciFunction : IDisposable
         => (Config.Get16(PciRegister.Command) & PciRegister.CommandMemory) != 0
             && (Config.Get16(Config.Find(PciCapability.PowerManagement) + PciRegister.PowerControl) & PciRegister.PowerStateMask) < 3;
 
+    /// <summary>How often it was reset.</summary>
+    internal long Resets { get; private set; }
+
     /// <summary>A BAR.</summary>
     /// <param name="index">Its number.</param>
     /// <returns>The BAR; null where there is none.</returns>
@@ -108,6 +111,7 @@ public abstract class PciFunction : IDisposable
     /// <summary>Resets the function, as a function-level reset does. The host keeps the config space, as the kernel does around a reset.</summary>
     public void Reset()
     {
+        Resets++;
         Interrupts.Reset();
         OnReset();
     }

@@ -16,7 +16,7 @@ public sealed class VfioDevice
     private VfioBinding? _binding;
 
     internal VfioDevice(VfioMachine machine, PciAddress address, PciFunction function, DeviceDescription description)
-        => (_machine, Address, Function, Description) = (machine, address, function, description);
+        => (_machine, Address, Function, Description, Exports) = (machine, address, function, description, new VfioExports(machine, function));
 
     /// <summary>Where it is.</summary>
     public PciAddress Address { get; }
@@ -32,6 +32,9 @@ public sealed class VfioDevice
 
     /// <summary>Its id in the context that it is bound to; 0 for none.</summary>
     public ObjectId BoundId => _binding?.Device.Id ?? default;
+
+    /// <summary>The dma-bufs that it has exported.</summary>
+    internal VfioExports Exports { get; }
 
     /// <summary>Opens a file of the device. Nothing can be done with it before it is bound.</summary>
     /// <param name="time">The clock; null for the system's.</param>
@@ -64,7 +67,7 @@ public sealed class VfioDevice
             _binding = new VfioBinding(context, device);
             await Function.Loop.RunAsync(() =>
             {
-                Function.Connect(new ContextDmaPort(device, context.Memory, context.Fence, time));
+                Function.Connect(new ContextDmaPort(device, _machine.Reach(context.Memory), context.Fence, time));
                 VfioReset.OnOpen(Function);
             });
             return new VfioFound<VfioBinding>(Errno.None, _binding);
@@ -86,6 +89,7 @@ public sealed class VfioDevice
     {
         var binding = _binding!;
         await Function.Loop.RunAsync(() => VfioReset.OnClose(Function));
+        await Exports.EndAsync();
         await binding.Device.DisposeAsync();
         await binding.Context.Fence.DrainAsync();
         _machine.Release(Group);

@@ -60,6 +60,8 @@ public sealed class VfioDeviceFile : IAsyncDisposable
             VfioDeviceCommand.DetachIommufdPt => await _device.RunAsync(() => VfioAttach.DetachAsync(binding, ioctl)),
             VfioDeviceCommand.GetPciHotResetInfo => _info.HotReset(ioctl, binding),
             VfioDeviceCommand.PciHotReset => await HotResetAsync(ioctl, binding),
+            VfioDeviceCommand.Reset => await ResetAsync(_device),
+            VfioDeviceCommand.Feature => await FeatureAsync(ioctl),
             var command => await _device.Function.Loop.RunAsync(() => Run(command, ioctl, files)),
         };
     }
@@ -76,7 +78,21 @@ public sealed class VfioDeviceFile : IAsyncDisposable
     /// <param name="source">The bytes.</param>
     /// <returns>How many were written.</returns>
     public async ValueTask<VfioReply> WriteAsync(ulong offset, ReadOnlyMemory<byte> source)
-        => IsBound ? await _device.Function.Loop.RunAsync(() => VfioRegions.Write(_device.Function, offset, source.Span)) : new VfioReply(Errno.EINVAL);
+    {
+        if (!IsBound)
+        {
+            return new VfioReply(Errno.EINVAL);
+        }
+
+        var reply = await _device.Function.Loop.RunAsync(() => VfioRegions.Write(_device.Function, offset, source.Span));
+        if (VfioRegions.IsConfig(offset))
+        {
+            // Memory decode may be off now, or the function reset.
+            await _device.Exports.UpdateAsync();
+        }
+
+        return reply;
+    }
 
     /// <summary>Finds the memory to map (<c>mmap</c>). From then on the device looks for stores, until the file is closed.</summary>
     /// <param name="offset">The region's index in bits 40 and above, and the first byte in it: a multiple of the page size.</param>
@@ -91,15 +107,20 @@ public sealed class VfioDeviceFile : IAsyncDisposable
         }
 
         var mapping = VfioRegions.Map(_device.Function, offset, length, isShared);
-        lock (_lock)
+        if (mapping.Errno == Errno.None)
         {
-            if (mapping.Errno == Errno.None && !_isClosed)
-            {
-                _poller ??= new DevicePoller(_device.Function, _time);
-            }
+            LookForStores();
         }
 
         return mapping;
+    }
+
+    private void LookForStores()
+    {
+        lock (_lock)
+        {
+            _poller ??= _isClosed ? null : new DevicePoller(_device.Function, _time);
+        }
     }
 
     /// <summary>Closes the file: the device is reset, detached and unbound, if the file has bound it.</summary>
@@ -151,11 +172,6 @@ public sealed class VfioDeviceFile : IAsyncDisposable
                 return _info.Irq(ioctl);
             case VfioDeviceCommand.SetIrqs:
                 return _interrupts.Set(ioctl, files);
-            case VfioDeviceCommand.Reset:
-                VfioReset.Run(_device.Function);
-                return default;
-            case VfioDeviceCommand.Feature:
-                return VfioFeatures.Run(ioctl);
             default:
                 return new VfioReply(Errno.ENOTTY);
         }
@@ -235,9 +251,28 @@ public sealed class VfioDeviceFile : IAsyncDisposable
 
         foreach (var other in slot)
         {
-            await other.Function.Loop.RunAsync(() => VfioReset.Run(other.Function));
+            await ResetAsync(other);
         }
 
         return default;
+    }
+
+    private static async Task<VfioReply> ResetAsync(VfioDevice device)
+    {
+        await device.Function.Loop.RunAsync(() => VfioReset.Run(device.Function));
+        await device.Exports.UpdateAsync();
+        return default;
+    }
+
+    // Other devices store to what it has exported as programs do to what they map.
+    private async Task<VfioReply> FeatureAsync(VfioIoctl ioctl)
+    {
+        var reply = await _device.Function.Loop.RunAsync(() => VfioFeatures.Run(_device, ioctl));
+        if (reply.DmaBuf is not null)
+        {
+            LookForStores();
+        }
+
+        return reply;
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using IommuFd.Devices.Pci;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
@@ -12,6 +13,7 @@ public sealed class VfioMachine
     private readonly Lock _lock = new();
     private readonly SortedList<string, VfioDevice> _devices = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (ContextHandle Owner, int Count)> _owners = [];
+    private readonly ConcurrentDictionary<string, VfioExport> _exports = new();
 
     /// <summary>The devices, by their addresses.</summary>
     public IReadOnlyList<VfioDevice> Devices
@@ -61,6 +63,15 @@ public sealed class VfioMachine
             return _devices.GetValueOrDefault(address.ToString());
         }
     }
+
+    /// <summary>What a device reaches of a context whose programs have some memory.</summary>
+    internal IDmaMemory Reach(IDmaMemory programs) => new VfioDmaMemory(_exports, programs);
+
+    /// <summary>A device has exported a dma-buf.</summary>
+    internal void Note(VfioExport export) => _exports[export.Buffer.Identity] = export;
+
+    /// <summary>A dma-buf is no more.</summary>
+    internal bool TryForget(VfioExport export) => _exports.TryRemove(export.Buffer.Identity, out _);
 
     /// <summary>The devices that a reset of a device's slot affects: the functions of its slot.</summary>
     internal IReadOnlyList<VfioDevice> Slot(VfioDevice device)

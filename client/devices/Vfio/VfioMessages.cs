@@ -14,7 +14,8 @@ public readonly record struct VfioIoctl(uint Command, ReadOnlyMemory<byte> Argum
 /// <param name="Errno">0 on success.</param>
 /// <param name="Result">What the call returns on success: 0, or the bytes that were read or written.</param>
 /// <param name="Argument">The argument's leading bytes to copy back, also where some ioctls fail; empty for none.</param>
-public readonly record struct VfioReply(Errno Errno, int Result = 0, ReadOnlyMemory<byte> Argument = default);
+/// <param name="DmaBuf">The dma-buf that the ioctl has opened: its descriptor is what the call returns. The host of devices gives it one.</param>
+public readonly record struct VfioReply(Errno Errno, int Result = 0, ReadOnlyMemory<byte> Argument = default, DmaBuf? DmaBuf = null);
 
 /// <summary>A part of a BAR that a program maps.</summary>
 /// <param name="Errno">0; EINVAL where it can't be mapped.</param>

@@ -13,6 +13,9 @@ internal static class VfioRegions
     private const int PageBytes = 4096;
     private const int MsixEntryBytes = 16;
 
+    /// <summary>Whether an offset is in the config space.</summary>
+    public static bool IsConfig(ulong offset) => Locate(offset).Index == VfioPciRegion.Config;
+
     public static VfioReply Read(PciFunction function, ulong offset, Span<byte> destination)
     {
         var (index, position) = Locate(offset);

@@ -112,6 +112,23 @@ public sealed class VfioUserDevice : IAsyncDisposable
         return RunAsync(VfioDeviceCommand.SetIrqs, set, data);
     }
 
+    /// <summary>VFIO_DEVICE_FEATURE_DMA_BUF: exports a part of a BAR, which contexts map by <see cref="IommuContext.MapFileAsync"/> so that other devices reach it.</summary>
+    /// <param name="region">The BAR.</param>
+    /// <param name="offsetBytes">The first byte: a multiple of the page size.</param>
+    /// <param name="lengthBytes">Bytes: whole pages.</param>
+    /// <returns>The dma-buf. It is revoked when memory decode goes off and when the device is reset, and for good when the file is closed.</returns>
+    /// <exception cref="IommufdException">EINVAL if that is no part of a BAR, ENODEV if the region is none.</exception>
+    public async Task<DmaBuf> ExportAsync(VfioPciRegion region, ulong offsetBytes, ulong lengthBytes)
+    {
+        var range = new VfioRegionDmaRange { Offset = offsetBytes, Length = lengthBytes };
+        byte[] wanted = [.. UapiStruct.ToBytes(new VfioDeviceFeatureDmaBuf { RegionIndex = (uint)region, NrRanges = 1 }), .. UapiStruct.ToBytes(in range)];
+        var feature = new VfioDeviceFeature { Argsz = (uint)(Unsafe.SizeOf<VfioDeviceFeature>() + wanted.Length), Flags = (uint)VfioFeatureFlags.Get | (uint)VfioFeature.DmaBuf };
+        byte[] argument = [.. UapiStruct.ToBytes(in feature), .. wanted];
+        var reply = await File.IoctlAsync(new VfioIoctl((uint)VfioDeviceCommand.Feature, argument, argument.Length), _program);
+        ThrowIfFailed(VfioDeviceCommand.Feature, reply);
+        return reply.DmaBuf!;
+    }
+
     /// <summary>VFIO_DEVICE_RESET.</summary>
     /// <returns>Completes when the device is reset.</returns>
     public async Task ResetAsync() => ThrowIfFailed(VfioDeviceCommand.Reset, await File.IoctlAsync(new VfioIoctl((uint)VfioDeviceCommand.Reset, default, 0), _program));

@@ -46,6 +46,8 @@ internal sealed class ArgumentMemory(Memory<byte> argument, ICallerMemory? memor
 
     public int InstallFile(IommuFile file) => memory?.InstallFile(file) ?? -1;
 
+    public int InstallDmaBuf(DmaBuf dmaBuf) => memory?.InstallDmaBuf(dmaBuf) ?? -1;
+
     public int ReadFile(MappedFile file, ulong offset, Span<byte> destination) => memory?.ReadFile(file, offset, destination) ?? 0;
 
     public int WriteFile(MappedFile file, ulong offset, ReadOnlySpan<byte> source) => memory?.WriteFile(file, offset, source) ?? 0;

@@ -54,6 +54,9 @@ internal sealed class CallerMemories : IMemoryObserver
         return Task.FromResult(memory is null ? new MemoryAnswer(false) : Look(memory, question.Pieces));
     }
 
+    /// <inheritdoc/>
+    public Task<MemoryVerdict> ChargeAsync(MemoryCharge charge) => Task.FromResult(new MemoryVerdict(IsGranted: true));
+
     private static MemoryAnswer Look(ICallerMemory memory, MemoryPiece[] pieces)
     {
         for (var i = 0; i < pieces.Length; i++)

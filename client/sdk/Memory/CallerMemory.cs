@@ -65,7 +65,7 @@ public sealed class CallerMemory : ICallerMemory
     /// <exception cref="ArgumentException">The descriptor is open.</exception>
     public CallerMemory AddFile(int fileDescriptor, UserFile file, Memory<byte> content = default)
     {
-        _files.Add(fileDescriptor, new OpenFile(file, content, null));
+        _files.Add(fileDescriptor, new OpenFile(file, content));
         return this;
     }
 
@@ -102,6 +102,7 @@ public sealed class CallerMemory : ICallerMemory
             return false;
         }
 
+        open.DmaBuf?.Close();
         if (open.Opened is { } opened)
         {
             await opened.DisposeAsync();
@@ -130,7 +131,7 @@ public sealed class CallerMemory : ICallerMemory
         => Find(address, MemoryAccess.None) is { File: { } file } region ? new FileMapping(file, address - region.Start, Math.Min(length, region.Last - address + 1)) : null;
 
     /// <inheritdoc/>
-    public UserFile? FindFile(int fileDescriptor) => _files.GetValueOrDefault(fileDescriptor)?.File;
+    public UserFile? FindFile(int fileDescriptor) => _files.GetValueOrDefault(fileDescriptor) is { } open ? open.DmaBuf?.File ?? open.File : null;
 
     /// <inheritdoc/>
     public ulong? LengthOf(MappedFile file)
@@ -143,6 +144,18 @@ public sealed class CallerMemory : ICallerMemory
     public int InstallFile(IommuFile file)
     {
         ArgumentNullException.ThrowIfNull(file);
+        return Install(new OpenFile(file.File, default) { Opened = file });
+    }
+
+    /// <inheritdoc/>
+    public int InstallDmaBuf(DmaBuf dmaBuf)
+    {
+        ArgumentNullException.ThrowIfNull(dmaBuf);
+        return Install(new OpenFile(dmaBuf.File, default) { DmaBuf = dmaBuf });
+    }
+
+    private int Install(OpenFile file)
+    {
         var fileDescriptor = ReusesFileDescriptors ? FirstFileDescriptor : Math.Max(FirstFileDescriptor, _nextFileDescriptor);
         while (_files.ContainsKey(fileDescriptor))
         {
@@ -151,7 +164,7 @@ public sealed class CallerMemory : ICallerMemory
 
         _nextFileDescriptor = fileDescriptor + 1;
 
-        _files.Add(fileDescriptor, new OpenFile(file.File, default, file));
+        _files.Add(fileDescriptor, file);
         return fileDescriptor;
     }
 
@@ -239,7 +252,12 @@ public sealed class CallerMemory : ICallerMemory
         return null;
     }
 
-    private sealed record OpenFile(UserFile File, Memory<byte> Content, IommuFile? Opened);
+    private sealed record OpenFile(UserFile File, Memory<byte> Content)
+    {
+        public IommuFile? Opened { get; init; }
+
+        public DmaBuf? DmaBuf { get; init; }
+    }
 
     private sealed record Region(ulong Start, ulong Last, Memory<byte> Bytes, MemoryAccess Access, MappedFile? File)
     {

@@ -50,6 +50,11 @@ public interface ICallerMemory
     /// <returns>The descriptor; -1 if there is none to give: the SDK then undoes the ioctl, which answers EMFILE.</returns>
     int InstallFile(IommuFile file) => -1;
 
+    /// <summary>Gives a descriptor to a dma-buf that an ioctl has opened.</summary>
+    /// <param name="dmaBuf">The dma-buf. Closing the descriptor must close it.</param>
+    /// <returns>The descriptor; -1 if there is none to give: the ioctl then answers EMFILE.</returns>
+    int InstallDmaBuf(DmaBuf dmaBuf) => -1;
+
     /// <summary>Copies bytes out of a mapped file, up to the first that can't be read.</summary>
     /// <param name="file">The file.</param>
     /// <param name="offset">The offset of the first byte.</param>

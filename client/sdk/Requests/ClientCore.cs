@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
@@ -40,6 +41,22 @@ internal sealed class ClientCore
         Leases.Remove(reference);
         return Transport.PutAsync(operation, reference.Grain, reference.Id, cancellationToken);
     });
+
+    /// <summary>Takes a driver's reference to a context.</summary>
+    public async Task<IommuDriver> GetDriverAsync(ContextHandle handle, string driver, CancellationToken cancellationToken)
+    {
+        var session = new Session(this);
+        var request = new GetRequest(ReferenceKind.Driver, driver, session.Id);
+        var grain = Grain(handle);
+        return new IommuDriver(grain, session, await TakeAsync("get", () => grain.GetAsync(request), cancellationToken));
+    }
+
+    /// <summary>Takes a reference. Every repeat names the same session, so all of them get the same reference.</summary>
+    public async Task<ReferenceReply> TakeAsync(string operation, Func<Task<ReferenceReply>> take, CancellationToken cancellationToken)
+    {
+        var reply = await Transport.CallAsync(operation, take, static reply => reply.Errno == Errno.None, cancellationToken);
+        return reply.Errno == Errno.None ? reply : throw new IommufdException(operation, reply.Errno, reply.Diagnostic);
+    }
 
     /// <summary>The last accesses of devices that could not be translated.</summary>
     public Task<FaultPage> ListFaultsAsync(ContextHandle? handle, FaultQuery query, CancellationToken cancellationToken)

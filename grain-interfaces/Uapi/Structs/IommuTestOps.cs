@@ -248,6 +248,28 @@ public struct IommuTestPasidCheck
     public uint HwptId;
 }
 
+/// <summary>The fields of <see cref="IommuTestOp.DmabufGet"/>.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestDmabufGet
+{
+    /// <summary><c>length</c>: bytes, rounded up to whole pages; at most 512 pages.</summary>
+    public uint Length;
+
+    /// <summary><c>open_flags</c>: O_CLOEXEC, or 0.</summary>
+    public uint OpenFlags;
+}
+
+/// <summary>The fields of <see cref="IommuTestOp.DmabufRevoke"/>.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct IommuTestDmabufRevoke
+{
+    /// <summary><c>dmabuf_fd</c>: the dma-buf.</summary>
+    public int DmabufFd;
+
+    /// <summary><c>revoked</c>: 0 restores it; any other number revokes it.</summary>
+    public uint Revoked;
+}
+
 /// <summary><c>struct iommu_test_hw_info</c>: what the selftest's IOMMU reports about itself.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct IommuTestHwInfo

@@ -218,6 +218,9 @@ public enum VfioFeature : uint
 
     /// <summary><c>VFIO_DEVICE_FEATURE_LOW_POWER_EXIT</c>.</summary>
     LowPowerExit = 5,
+
+    /// <summary><c>VFIO_DEVICE_FEATURE_DMA_BUF</c>: exports a part of a BAR as a dma-buf, whose descriptor is the return value.</summary>
+    DmaBuf = 11,
 }
 
 /// <summary>Flags of <c>VFIO_DEVICE_BIND_IOMMUFD</c>.</summary>

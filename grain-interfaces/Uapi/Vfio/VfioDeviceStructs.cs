@@ -168,6 +168,34 @@ public struct VfioDeviceFeature
     public uint Flags;
 }
 
+/// <summary><c>struct vfio_device_feature_dma_buf</c>. It follows <see cref="VfioDeviceFeature"/>, and its ranges follow it.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct VfioDeviceFeatureDmaBuf
+{
+    /// <summary><c>region_index</c>: the BAR.</summary>
+    public uint RegionIndex;
+
+    /// <summary><c>open_flags</c>: those of the descriptor.</summary>
+    public uint OpenFlags;
+
+    /// <summary><c>flags</c>: 0.</summary>
+    public uint Flags;
+
+    /// <summary><c>nr_ranges</c>: how many ranges follow. Contexts can map a dma-buf of one range only.</summary>
+    public uint NrRanges;
+}
+
+/// <summary><c>struct vfio_region_dma_range</c>: a part of a BAR, in whole pages.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct VfioRegionDmaRange
+{
+    /// <summary><c>offset</c>: the first byte.</summary>
+    public ulong Offset;
+
+    /// <summary><c>length</c>: bytes.</summary>
+    public ulong Length;
+}
+
 /// <summary><c>struct vfio_device_bind_iommufd</c>. Older programs have the first 16 bytes only.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct VfioDeviceBindIommufd

@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
@@ -52,6 +53,8 @@ internal readonly record struct HwInfoReply(
     [property: Id(4)] IoctlDiagnostic? Diagnostic) : IObjectReply<HwInfoReply>
 {
     int? IObjectReply<HwInfoReply>.Size => null;
+
+    PinTally? IObjectReply<HwInfoReply>.Pinned => null;
 
     /// <inheritdoc/>
     public static HwInfoReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, default, [], default, diagnostic);

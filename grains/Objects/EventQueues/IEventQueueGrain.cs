@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 using Orleans.Concurrency;
@@ -42,6 +43,8 @@ internal readonly record struct QueueReply(
     [property: Id(0)] Errno Errno, [property: Id(1)] int Count, [property: Id(2)] byte[]? Data, [property: Id(3)] IoctlDiagnostic? Diagnostic) : IObjectReply<QueueReply>
 {
     int? IObjectReply<QueueReply>.Size => null;
+
+    PinTally? IObjectReply<QueueReply>.Pinned => null;
 
     /// <inheritdoc/>
     public static QueueReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, 0, null, diagnostic);

@@ -24,17 +24,19 @@ internal interface IIoasGrain : IObjectGrain
     /// <summary><c>IOMMU_IOAS_MAP</c>.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="request">What to map and how.</param>
-    /// <returns>The first IOVA.</returns>
+    /// <param name="facts">Whether the memory is charged, where a domain pins it.</param>
+    /// <returns>The first IOVA; EAGAIN where the memory must be charged first.</returns>
     [Alias("Map")]
-    ValueTask<ObjectReply> MapAsync(ObjectStamp stamp, IoasMapRequest request);
+    ValueTask<PinReply> MapAsync(ObjectStamp stamp, IoasMapRequest request, PinFacts facts = default);
 
     /// <summary><c>IOMMU_IOAS_MAP_FILE</c>.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="request">What to map and how.</param>
     /// <param name="file">The open file; null for a descriptor that isn't open.</param>
-    /// <returns>The first IOVA.</returns>
+    /// <param name="facts">Whether the file's pages are charged, where a domain pins them.</param>
+    /// <returns>The first IOVA; EAGAIN where they must be charged first.</returns>
     [Alias("MapFile")]
-    ValueTask<ObjectReply> MapFileAsync(ObjectStamp stamp, IoasMapRequest request, UserFile? file);
+    ValueTask<PinReply> MapFileAsync(ObjectStamp stamp, IoasMapRequest request, UserFile? file, PinFacts facts = default);
 
     /// <summary><c>IOMMU_IOAS_UNMAP</c>.</summary>
     /// <param name="stamp">The life that is meant.</param>
@@ -42,7 +44,7 @@ internal interface IIoasGrain : IObjectGrain
     /// <param name="length">Bytes; 2^64 - 1 from IOVA 0 on is everything.</param>
     /// <returns>Bytes unmapped.</returns>
     [Alias("Unmap")]
-    ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length);
+    ValueTask<PinReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length);
 
     /// <summary><c>VFIO_IOMMU_UNMAP_DMA</c>.</summary>
     /// <param name="stamp">The life that is meant.</param>
@@ -195,6 +197,13 @@ internal interface IIoasGrain : IObjectGrain
     /// <returns>The pinned runs that have one of them.</returns>
     [Alias("FindPinned")]
     ValueTask<PinnedReply> FindPinnedAsync(ObjectStamp stamp, IovaRange addresses, ExpectedMemory memory);
+
+    /// <summary>The exporter of a dma-buf has revoked it: what is mapped of it leads nowhere from now on.</summary>
+    /// <param name="stamp">The life that is meant.</param>
+    /// <param name="identity">The dma-buf.</param>
+    /// <returns>How many areas mapped it.</returns>
+    [Alias("Revoke")]
+    ValueTask<ObjectReply> RevokeAsync(ObjectStamp stamp, string identity);
 
     /// <summary>Whether <c>IOMMU_IOAS_CHANGE_PROCESS</c> may move this IOAS' accounting.</summary>
     /// <param name="stamp">The life that is meant.</param>

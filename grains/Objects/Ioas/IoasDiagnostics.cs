@@ -47,6 +47,16 @@ internal static class IoasDiagnostics
         return Map(table, errno, request.Flags, request.Iova, [new PagesSlice(pages, PageSizes.OffsetOf(address), length)]);
     }
 
+    /// <summary>Why a dma-buf could not be mapped.</summary>
+    public static IoctlDiagnostic MapDmaBuf(IoptTable table, Errno errno, IoasMapRequest request, UserFile file) => errno switch
+    {
+        Errno.ENODEV => Failure.Because(DiagnosticReason.DmaBufRevoked),
+        Errno.EOPNOTSUPP => Failure.Because(DiagnosticReason.DmaBufScattered),
+        Errno.EINVAL when IovaRange.TryOfLength(request.Address, request.Length, out var bytes) && file.LengthBytes <= bytes.Last
+            => Failure.Because(DiagnosticReason.DmaBufTooShort, bytes.Last + 1, file.LengthBytes),
+        _ => Map(table, errno, request, isFile: true),
+    };
+
     /// <summary>Why slices of pages could not be mapped.</summary>
     public static IoctlDiagnostic Map(
         IoptTable table, Errno errno, IommuIoasMapFlags flags, ulong iova, PagesSlice[] slices, PagesSlice? unpinnable = null)
@@ -160,6 +170,11 @@ internal static class IoasDiagnostics
     /// <param name="isPin">Whether it was to pin: whole pages then.</param>
     public static IoctlDiagnostic Access(IoptTable table, Errno errno, ulong iova, ulong length, ulong stop, bool isPin)
     {
+        if (errno == Errno.ENOENT && table.FirstArea(new IovaRange(stop, stop)) is { Pages.IsRevoked: true } revoked)
+        {
+            return Failure.Because(DiagnosticReason.DmaBufRevoked, stop, overlap: revoked.Range);
+        }
+
         if (errno is Errno.EOVERFLOW or Errno.ENOENT || length == 0)
         {
             return NotMapped(table, errno, iova, length);
@@ -176,6 +191,7 @@ internal static class IoasDiagnostics
         return errno switch
         {
             Errno.EPERM => Failure.Because(DiagnosticReason.AccessDenied, stop, overlap: area.Range),
+            Errno.EINVAL when area.Pages.IsDmaBuf => Failure.Because(DiagnosticReason.DmaBufNotAccessible, slice.Address, overlap: area.Range),
             Errno.EINVAL when isPin && !IsAligned(slice.Address, PageSizes.Page) => Failure.Because(DiagnosticReason.MisalignedMemory, slice.Address, PageSizes.Page),
             Errno.EINVAL when isPin && slice.Length < rest && !IsAligned(slice.Length, PageSizes.Page)
                 => Failure.Because(DiagnosticReason.MisalignedLength, slice.Length, PageSizes.Page),

@@ -17,7 +17,7 @@ internal sealed partial class IoasGrain
 
         var look = new PinLook(facts);
         var errno = ioas.Change(changes, out var diagnostic, look);
-        return Reply(new PinReply(errno, 0, diagnostic, ioas.Size, look.Questions));
+        return Reply(new PinReply(errno, 0, diagnostic, ioas.Size, look.Questions, ioas.TakePins(), look.Price));
     }
 
     public ValueTask<PagesReply> PinPagesAsync(ObjectStamp stamp, IoasAccessRequest request, uint pin, ExpectedMemory? expected, PinFacts facts)
@@ -30,8 +30,8 @@ internal sealed partial class IoasGrain
         var (slices, look) = (new List<PagesSlice>(), new PinLook(facts));
         var errno = ioas.PinPages(request, pin, expected, slices, look);
         return Reply(errno == Errno.EAGAIN
-            ? new PagesReply(errno, [], null, look.Questions)
-            : new PagesReply(errno, [.. slices], errno == Errno.None ? null : ioas.WhyNotPinned(errno, request, expected, facts)));
+            ? new PagesReply(errno, [], null, look.Questions, Price: look.Price)
+            : new PagesReply(errno, [.. slices], errno == Errno.None ? null : ioas.WhyNotPinned(errno, request, expected, facts), Pinned: ioas.TakePins()));
     }
 
     public ValueTask<ObjectReply> UnpinPagesAsync(ObjectStamp stamp, ObjectId access, uint pin)

@@ -3,6 +3,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
@@ -29,25 +30,43 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
         return Answer(ioas, errno, value, errno == Errno.None ? null : IoasDiagnostics.Option(ioas, errno));
     }
 
-    public ValueTask<ObjectReply> MapAsync(ObjectStamp stamp, IoasMapRequest request)
-        => Enter(stamp) is { } ioas ? Reply(Map(ioas, request)) : Lost<ObjectReply>();
-
-    public ValueTask<ObjectReply> MapFileAsync(ObjectStamp stamp, IoasMapRequest request, UserFile? file)
+    public ValueTask<PinReply> MapAsync(ObjectStamp stamp, IoasMapRequest request, PinFacts facts)
     {
         if (Enter(stamp) is not { } ioas)
         {
-            return Lost<ObjectReply>();
+            return Lost<PinReply>();
         }
 
-        var iova = request.Iova;
-        var pinnable = file is { IsMemfd: true } && file.LengthBytes > request.Address ? file.LengthBytes - request.Address : 0;
-        var errno = ioas.MapFile(
-            request.Flags, file is null ? null : new MappedFile(file.Identity), request.Address, request.Length, pinnable, ref iova, request.Source);
-        return Answer(ioas, errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request, isFile: true));
+        var look = LookFor(request, facts);
+        return Reply(PinReply.Of(Map(ioas, request, look), ioas.TakePins()) with { Price = look?.Price });
     }
 
-    public ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
-        => Enter(stamp) is { } ioas ? Reply(Unmap(ioas, iova, length)) : Lost<ObjectReply>();
+    public ValueTask<PinReply> MapFileAsync(ObjectStamp stamp, IoasMapRequest request, UserFile? file, PinFacts facts)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<PinReply>();
+        }
+
+        var (iova, look) = (request.Iova, LookFor(request, facts));
+        if (file is { DmaBuf: not null })
+        {
+            var mapped = ioas.MapDmaBuf(request.Flags, file, request.Address, request.Length, ref iova);
+            return Reply(new PinReply(mapped, iova, mapped == Errno.None ? null : IoasDiagnostics.MapDmaBuf(ioas.Table, mapped, request, file), ioas.Size, null, ioas.TakePins()));
+        }
+
+        var pinnable = file is { IsMemfd: true } && file.LengthBytes > request.Address ? file.LengthBytes - request.Address : 0;
+        var errno = ioas.MapFile(
+            request.Flags, file is null ? null : new MappedFile(file.Identity), request.Address, request.Length, pinnable, ref iova, new PagesOrigin(request.Source, null, request.Account), look);
+        var diagnostic = errno is Errno.None or Errno.EAGAIN ? null : IoasDiagnostics.Map(ioas.Table, errno, request, isFile: true);
+        return Reply(new PinReply(errno, iova, diagnostic, ioas.Size, null, ioas.TakePins(), look?.Price));
+    }
+
+    public ValueTask<ObjectReply> RevokeAsync(ObjectStamp stamp, string identity)
+        => Enter(stamp) is { } ioas ? Answer(ioas, Errno.None, (ulong)ioas.Table.Revoke(identity), null) : Lost<ObjectReply>();
+
+    public ValueTask<PinReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
+        => Enter(stamp) is { } ioas ? Reply(PinReply.Of(Unmap(ioas, iova, length), ioas.TakePins())) : Lost<PinReply>();
 
     public ValueTask<ObjectReply> UnmapCompatAsync(ObjectStamp stamp, ulong iova, ulong length, bool all)
     {
@@ -77,7 +96,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
             }
         }
 
-        return Reply(new IoasStepsReply(Errno.None, [.. replies], null));
+        return Reply(new IoasStepsReply(Errno.None, [.. replies], null, ioas.TakePins()));
     }
 
     public ValueTask<PagesReply> GetPagesAsync(ObjectStamp stamp, ulong iova, ulong length)
@@ -90,7 +109,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
         var slices = new List<PagesSlice>();
         var errno = ioas.GetPages(iova, length, slices);
         return Reply(errno == Errno.None
-            ? new PagesReply(errno, [.. slices], null)
+            ? new PagesReply(errno, [.. slices], null, Pinned: ioas.TakePins())
             : PagesReply.Failed(errno, IoasDiagnostics.NotMapped(ioas.Table, errno, iova, length)));
     }
 
@@ -104,7 +123,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
         var (mapped, look) = (iova, new PinLook(facts));
         var errno = ioas.MapPages(flags, slices, ref mapped, look);
         var diagnostic = errno is Errno.None or Errno.EAGAIN ? null : IoasDiagnostics.Map(ioas.Table, errno, flags, iova, slices, look.Unpinnable?.Slice);
-        return Reply(new PinReply(errno, mapped, diagnostic, ioas.Size, look.Questions));
+        return Reply(new PinReply(errno, mapped, diagnostic, ioas.Size, look.Questions, ioas.TakePins(), look.Price));
     }
 
     public ValueTask<IovaRangesReply> IovaRangesAsync(ObjectStamp stamp, uint room, ulong writableBytes)
@@ -151,7 +170,7 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
 
         var errno = ioas.CheckChangeProcess();
         return Answer(
-            ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.MapsProcessMemory, overlap: ioas.Table.Areas.First(area => area.Pages.File is null).Range));
+            ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.MapsProcessMemory, overlap: ioas.Table.Areas.First(area => !area.Pages.IsFile).Range));
     }
 
     protected override IoasModel Build(ObjectStamp stamp) => new(stamp.Serial);
@@ -162,6 +181,8 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
 
     protected override int SizeOf(IoasModel model) => model.Size;
 
+    protected override PinTally? TakePins(IoasModel model) => model.TakePins();
+
     protected override long? Holders(IoasModel model, ObjectId part) => model.Holders(part);
 
     protected override void RemovePart(IoasModel model, ObjectId part) => model.RemovePart(part);
@@ -169,12 +190,15 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
     protected override ObjectState? Inspect(IoasModel model, StatePage page)
         => page.Part == default ? IoasInspector.Show(model, page) : IoasInspector.ShowPart(model, page.Part);
 
-    private static ObjectReply Map(IoasModel ioas, IoasMapRequest request)
+    // Most memory has no limit, and nothing is to be charged.
+    private static PinLook? LookFor(in IoasMapRequest request, PinFacts facts) => request.Account == PinAccount.None ? null : new PinLook(facts, isFresh: true);
+
+    private static ObjectReply Map(IoasModel ioas, IoasMapRequest request, PinLook? look = null)
     {
         var iova = request.Iova;
         var errno = ioas.Map(
-            request.Flags, request.Address, request.Length, request.ReadableBytes, request.WritableBytes, ref iova, new PagesOrigin(request.Source, request.Mapping));
-        return new ObjectReply(errno, iova, errno == Errno.None ? null : IoasDiagnostics.Map(ioas.Table, errno, request, isFile: false), ioas.Size);
+            request.Flags, request.Address, request.Length, request.ReadableBytes, request.WritableBytes, ref iova, new PagesOrigin(request.Source, request.Mapping, request.Account), look);
+        return new ObjectReply(errno, iova, errno is Errno.None or Errno.EAGAIN ? null : IoasDiagnostics.Map(ioas.Table, errno, request, isFile: false), ioas.Size);
     }
 
     private static ObjectReply Unmap(IoasModel ioas, ulong iova, ulong length)
@@ -185,5 +209,5 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
     }
 
     private ValueTask<ObjectReply> Answer(IoasModel ioas, Errno errno, ulong value, IoctlDiagnostic? diagnostic)
-        => Reply(new ObjectReply(errno, value, diagnostic, ioas.Size));
+        => Reply(new ObjectReply(errno, value, diagnostic, ioas.Size, ioas.TakePins()));
 }

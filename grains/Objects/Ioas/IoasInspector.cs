@@ -56,5 +56,8 @@ internal static class IoasInspector
         area.Range,
         area.Pages.Start + area.StartByte,
         area.Pages.File,
-        (area.Prot.HasFlag(IommuProt.Read) ? IommuIoasMapFlags.Readable : 0) | (area.Prot.HasFlag(IommuProt.Write) ? IommuIoasMapFlags.Writeable : 0));
+        (area.Prot.HasFlag(IommuProt.Read) ? IommuIoasMapFlags.Readable : 0) | (area.Prot.HasFlag(IommuProt.Write) ? IommuIoasMapFlags.Writeable : 0))
+    {
+        IsRevoked = area.Pages.IsRevoked,
+    };
 }

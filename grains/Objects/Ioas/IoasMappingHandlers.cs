@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
+using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
@@ -28,8 +29,8 @@ internal static class IoasMappingHandlers
         }
 
         return RunAsync(
-            scope, call, cmd.IoasId, cmd, RequestOf(cmd, call),
-            static (grain, stamp, request) => grain.MapAsync(stamp, request),
+            scope, call, cmd.IoasId, cmd, RequestOf(cmd, call) with { Account = call.AccountIn(scope.Context) },
+            static (grain, stamp, request, facts) => grain.MapAsync(stamp, request, facts),
             static (cmd, iova) => cmd with { Iova = iova });
     }
 
@@ -55,10 +56,10 @@ internal static class IoasMappingHandlers
             return ValueTask.FromResult(full.ToReply());
         }
 
-        var request = new IoasMapRequest(flags, cmd.Start, cmd.Length, cmd.Iova, 0, 0, call.Memory);
+        var request = new IoasMapRequest(flags, cmd.Start, cmd.Length, cmd.Iova, 0, 0, call.Memory, Account: call.AccountIn(scope.Context));
         return RunAsync(
             scope, call, cmd.IoasId, cmd, (Request: request, call.File),
-            static (grain, stamp, argument) => grain.MapFileAsync(stamp, argument.Request, argument.File),
+            static (grain, stamp, argument, facts) => grain.MapFileAsync(stamp, argument.Request, argument.File, facts),
             static (cmd, iova) => cmd with { Iova = iova });
     }
 
@@ -68,7 +69,7 @@ internal static class IoasMappingHandlers
         var cmd = call.Read<IommuIoasUnmap>();
         return RunAsync(
             scope, call, cmd.IoasId, cmd, cmd,
-            static (grain, stamp, cmd) => grain.UnmapAsync(stamp, cmd.Iova, cmd.Length),
+            static (grain, stamp, cmd, _) => grain.UnmapAsync(stamp, cmd.Iova, cmd.Length),
             static (cmd, unmapped) => cmd with { Length = unmapped });
     }
 
@@ -192,7 +193,7 @@ internal static class IoasMappingHandlers
         uint ioasId,
         T cmd,
         TArgument argument,
-        Func<IIoasGrain, ObjectStamp, TArgument, ValueTask<ObjectReply>> run,
+        Func<IIoasGrain, ObjectStamp, TArgument, PinFacts, ValueTask<PinReply>> run,
         Func<T, ulong, T> answer)
         where T : unmanaged
     {
@@ -210,11 +211,19 @@ internal static class IoasMappingHandlers
         IoasEntry ioas,
         T cmd,
         TArgument argument,
-        Func<IIoasGrain, ObjectStamp, TArgument, ValueTask<ObjectReply>> run,
+        Func<IIoasGrain, ObjectStamp, TArgument, PinFacts, ValueTask<PinReply>> run,
         Func<T, ulong, T> answer)
         where T : unmanaged
     {
-        var reply = await scope.Grains.CallAsync(ioas, argument, run);
+        var reply = await scope.Grains.CallAsync<IIoasGrain, (TArgument Argument, Func<IIoasGrain, ObjectStamp, TArgument, PinFacts, ValueTask<PinReply>> Run), PinReply>(
+            ioas, (argument, run), static (grain, stamp, all) => all.Run(grain, stamp, all.Argument, default));
+
+        // Only memory that has a limit is asked for twice, so all else has no more to await.
+        if (reply.Errno == Errno.EAGAIN)
+        {
+            reply = await IoasPinningHandlers.CallAsync(scope, ioas, argument, run);
+        }
+
         return reply.Errno == Errno.None ? call.Respond(answer(cmd, reply.Value)) : Failure.Of(reply, ioas);
     }
 

@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
@@ -65,6 +66,8 @@ internal readonly record struct DirtyBitmapReply(
 {
     int? IObjectReply<DirtyBitmapReply>.Size => null;
 
+    PinTally? IObjectReply<DirtyBitmapReply>.Pinned => null;
+
     /// <inheritdoc/>
     public static DirtyBitmapReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
 }
@@ -84,6 +87,8 @@ internal readonly record struct PinnedReply(
     [property: Id(0)] Errno Errno, [property: Id(1)] PinnedRun[] Runs, [property: Id(2)] IoctlDiagnostic? Diagnostic) : IObjectReply<PinnedReply>
 {
     int? IObjectReply<PinnedReply>.Size => null;
+
+    PinTally? IObjectReply<PinnedReply>.Pinned => null;
 
     /// <inheritdoc/>
     public static PinnedReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
@@ -111,6 +116,8 @@ internal readonly record struct TranslationReply(
     [property: Id(4)] IoctlDiagnostic? Diagnostic) : IObjectReply<TranslationReply>
 {
     int? IObjectReply<TranslationReply>.Size => null;
+
+    PinTally? IObjectReply<TranslationReply>.Pinned => null;
 
     /// <inheritdoc/>
     public static TranslationReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], 0, 0, diagnostic);

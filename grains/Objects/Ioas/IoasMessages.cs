@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
@@ -14,6 +15,7 @@ namespace IommuFd.Grains.Objects.Ioas;
 /// <param name="WritableBytes">Leading bytes of the caller's memory that can be written; unused for a file.</param>
 /// <param name="Source">The program, to be asked when the memory is pinned; null where what is known now stays true.</param>
 /// <param name="Mapping">The file that the caller's memory is a mapping of; null for other memory.</param>
+/// <param name="Account">What the memory counts against while it is pinned.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoasMapRequest")]
 internal readonly record struct IoasMapRequest(
     [property: Id(0)] IommuIoasMapFlags Flags,
@@ -23,7 +25,8 @@ internal readonly record struct IoasMapRequest(
     [property: Id(4)] ulong ReadableBytes,
     [property: Id(5)] ulong WritableBytes,
     [property: Id(6)] MemorySource? Source = null,
-    [property: Id(7)] FileMapping? Mapping = null);
+    [property: Id(7)] FileMapping? Mapping = null,
+    [property: Id(8)] PinAccount Account = PinAccount.None);
 
 /// <summary>One map or unmap among several.</summary>
 /// <param name="IsUnmap">Whether to unmap: then only the IOVA and the length count.</param>
@@ -35,9 +38,13 @@ internal readonly record struct IoasStep([property: Id(0)] bool IsUnmap, [proper
 /// <param name="Errno">0; EIO for a life that is not here, and then nothing ran.</param>
 /// <param name="Replies">One reply for each that ran, in order.</param>
 /// <param name="Diagnostic">Why nothing ran; null where something did.</param>
+/// <param name="Pinned">What the IOAS has pinned now, where that has changed.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.IoasStepsReply")]
 internal readonly record struct IoasStepsReply(
-    [property: Id(0)] Errno Errno, [property: Id(1)] ObjectReply[] Replies, [property: Id(2)] IoctlDiagnostic? Diagnostic) : IObjectReply<IoasStepsReply>
+    [property: Id(0)] Errno Errno,
+    [property: Id(1)] ObjectReply[] Replies,
+    [property: Id(2)] IoctlDiagnostic? Diagnostic,
+    [property: Id(3)] PinTally? Pinned = null) : IObjectReply<IoasStepsReply>
 {
     int? IObjectReply<IoasStepsReply>.Size => Replies.Length > 0 ? Replies[^1].Size : null;
 
@@ -50,12 +57,16 @@ internal readonly record struct IoasStepsReply(
 /// <param name="Slices">The pages, a slice for each area; of a failed copy those that come before the failure.</param>
 /// <param name="Diagnostic">Why it failed; null on success.</param>
 /// <param name="Questions">What must be known first; null for nothing.</param>
+/// <param name="Pinned">What the IOAS has pinned now, where that has changed.</param>
+/// <param name="Price">What would be pinned of memory that has a limit, and must be charged first; null for nothing.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.PagesReply")]
 internal readonly record struct PagesReply(
     [property: Id(0)] Errno Errno,
     [property: Id(1)] PagesSlice[] Slices,
     [property: Id(2)] IoctlDiagnostic? Diagnostic,
-    [property: Id(3)] PinQuestion[]? Questions = null) : IPinReply<PagesReply>
+    [property: Id(3)] PinQuestion[]? Questions = null,
+    [property: Id(4)] PinTally? Pinned = null,
+    [property: Id(5)] PinTally? Price = null) : IPinReply<PagesReply>
 {
     int? IObjectReply<PagesReply>.Size => null;
 
@@ -70,6 +81,9 @@ internal interface IPinReply<TSelf> : IObjectReply<TSelf>
 {
     /// <summary>What must be known first, with EAGAIN; null for nothing.</summary>
     PinQuestion[]? Questions { get; }
+
+    /// <summary>What would be pinned of memory that has a limit, and must be charged first, with EAGAIN; null for nothing.</summary>
+    PinTally? Price { get; }
 }
 
 /// <summary>What an IOAS answers to a change that may pin memory.</summary>
@@ -78,15 +92,22 @@ internal interface IPinReply<TSelf> : IObjectReply<TSelf>
 /// <param name="Diagnostic">Why it failed; null on success.</param>
 /// <param name="Size">The areas and the ranges, reserved and allowed, that it has now.</param>
 /// <param name="Questions">What must be known first; null for nothing.</param>
+/// <param name="Pinned">What the IOAS has pinned now, where that has changed.</param>
+/// <param name="Price">What would be pinned of memory that has a limit, and must be charged first; null for nothing.</param>
 [GenerateSerializer, Immutable, Alias("IommuFd.PinReply")]
 internal readonly record struct PinReply(
     [property: Id(0)] Errno Errno,
     [property: Id(1)] ulong Value,
     [property: Id(2)] IoctlDiagnostic? Diagnostic,
     [property: Id(3)] int Size = 0,
-    [property: Id(4)] PinQuestion[]? Questions = null) : IPinReply<PinReply>
+    [property: Id(4)] PinQuestion[]? Questions = null,
+    [property: Id(5)] PinTally? Pinned = null,
+    [property: Id(6)] PinTally? Price = null) : IPinReply<PinReply>
 {
     int? IObjectReply<PinReply>.Size => Size;
+
+    /// <summary>The same answer, with what the IOAS has pinned now.</summary>
+    public static PinReply Of(ObjectReply reply, PinTally? pinned) => new(reply.Errno, reply.Value, reply.Diagnostic, reply.Size, Pinned: pinned);
 
     /// <inheritdoc/>
     public static PinReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, 0, diagnostic);
@@ -111,6 +132,8 @@ internal readonly record struct IovaRangesReply(
     public ulong PageSizes { get; init; }
 
     int? IObjectReply<IovaRangesReply>.Size => null;
+
+    PinTally? IObjectReply<IovaRangesReply>.Pinned => null;
 
     /// <inheritdoc/>
     public static IovaRangesReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, 0, 0, [], diagnostic);

@@ -120,7 +120,7 @@ internal sealed partial class IoasModel
         foreach (var range in access.Ranges)
         {
             var pieces = new List<PagesSlice>();
-            var errno = Table.Resolve(range.Iova, range.Length, access.Write, pieces);
+            var errno = Table.Translate(range.Iova, range.Length, access.Write, pieces);
             slices.AddRange(pieces);
             if (errno != Errno.None || slices.Count > IoctlLimits.MaxAccessPieces)
             {
@@ -136,7 +136,7 @@ internal sealed partial class IoasModel
 
     /// <summary>The first IOVA of a range that can't be translated.</summary>
     public ulong StopOf(DmaRange range, bool write)
-        => IovaRange.TryOfLength(range.Iova, range.Length, out _) ? Table.StopOf(range.Iova, range.Length, write, isPin: false, new PinLook(default)) : range.Iova;
+        => IovaRange.TryOfLength(range.Iova, range.Length, out _) ? Table.StopOf(range.Iova, range.Length, write, PagesUse.Dma, new PinLook(default)) : range.Iova;
 
     /// <summary>Why <see cref="Translate"/> has failed.</summary>
     public IoctlDiagnostic WhyNotTranslated(Errno errno, DmaRange range, bool write)
@@ -245,7 +245,7 @@ internal sealed partial class IoasModel
     public IoctlDiagnostic WhyNotPinned(Errno errno, IoasAccessRequest request, ExpectedMemory? expected, PinFacts facts = default)
     {
         var iova = IovaOf(request);
-        var stop = Table.StopOf(iova, request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), isPin: true, new PinLook(facts));
+        var stop = Table.StopOf(iova, request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), PagesUse.Pin, new PinLook(facts));
         if (request.Length == 0 || stop - iova < request.Length)
         {
             return IoasDiagnostics.Access(Table, errno, iova, request.Length, stop, isPin: true);
@@ -263,7 +263,7 @@ internal sealed partial class IoasModel
     public IoctlDiagnostic WhyNotCopied(Errno errno, IoasAccessRequest request, PinFacts facts = default)
     {
         var iova = IovaOf(request);
-        var stop = Table.StopOf(iova, request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), isPin: false, new PinLook(facts));
+        var stop = Table.StopOf(iova, request.Length, request.Flags.HasFlag(IommuTestAccessFlags.Write), PagesUse.Copy, new PinLook(facts));
         return IoasDiagnostics.Access(Table, errno, iova, request.Length, stop, isPin: false);
     }
 

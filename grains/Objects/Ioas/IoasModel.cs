@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.IoPagetable;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.Ioas;
@@ -30,6 +31,9 @@ internal sealed partial class IoasModel(long serial = 0)
     /// <summary>The areas and the ranges, reserved and allowed, that it has: what its memory grows by.</summary>
     public int Size => Table.AreaCount + Table.Reserved.Count + Table.Allowed.Ranges.Length;
 
+    /// <summary>What is pinned, if that has changed since it was asked last; null if not.</summary>
+    public PinTally? TakePins() => Table.TakePins();
+
     /// <summary><c>IOMMU_IOAS_MAP</c>.</summary>
     /// <param name="flags">How to map.</param>
     /// <param name="userVa">The caller's address.</param>
@@ -38,13 +42,14 @@ internal sealed partial class IoasModel(long serial = 0)
     /// <param name="writableBytes">Leading bytes that can be written.</param>
     /// <param name="iova">In: where to map with FIXED_IOVA. Out: where it is mapped.</param>
     /// <param name="origin">Whose memory it is.</param>
+    /// <param name="look">Charges the memory, where a domain pins it; null where it has no limit.</param>
     public Errno Map(
-        IommuIoasMapFlags flags, ulong userVa, ulong length, ulong readableBytes, ulong writableBytes, ref ulong iova, PagesOrigin origin = default)
+        IommuIoasMapFlags flags, ulong userVa, ulong length, ulong readableBytes, ulong writableBytes, ref ulong iova, PagesOrigin origin = default, PinLook? look = null)
     {
         var writable = flags.HasFlag(IommuIoasMapFlags.Writeable);
         var errno = PagesFactory.OfUser(
             NextPages(), userVa, length, writable ? writableBytes : readableBytes, writable, out var pages, origin with { Source = Shared(origin.Source) });
-        return errno == Errno.None ? MapPages(flags, [new PagesSlice(pages!, PageSizes.OffsetOf(userVa), length)], ref iova) : errno;
+        return errno == Errno.None ? MapPages(flags, [new PagesSlice(pages!, PageSizes.OffsetOf(userVa), length)], ref iova, look, isCopy: false) : errno;
     }
 
     /// <summary><c>IOMMU_IOAS_MAP_FILE</c>.</summary>
@@ -54,12 +59,25 @@ internal sealed partial class IoasModel(long serial = 0)
     /// <param name="length">Bytes.</param>
     /// <param name="pinnableBytes">Bytes from that offset on that are those of a memfd; 0 for other files.</param>
     /// <param name="iova">In: where to map with FIXED_IOVA. Out: where it is mapped.</param>
-    /// <param name="source">The program that has the file open.</param>
+    /// <param name="origin">The program that has the file open.</param>
+    /// <param name="look">Charges the file's pages, where a domain pins them; null where they have no limit.</param>
     public Errno MapFile(
-        IommuIoasMapFlags flags, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, ref ulong iova, MemorySource? source = null)
+        IommuIoasMapFlags flags, MappedFile? file, ulong start, ulong length, ulong pinnableBytes, ref ulong iova, PagesOrigin origin = default, PinLook? look = null)
     {
         var writable = flags.HasFlag(IommuIoasMapFlags.Writeable);
-        var errno = PagesFactory.OfFile(NextPages(), file, start, length, pinnableBytes, writable, out var pages, Shared(source));
+        var errno = PagesFactory.OfFile(NextPages(), file, start, length, pinnableBytes, writable, out var pages, origin with { Source = Shared(origin.Source) });
+        return errno == Errno.None ? MapPages(flags, [new PagesSlice(pages!, PageSizes.OffsetOf(start), length)], ref iova, look, isCopy: false) : errno;
+    }
+
+    /// <summary><c>IOMMU_IOAS_MAP_FILE</c> of a dma-buf.</summary>
+    /// <param name="flags">How to map.</param>
+    /// <param name="file">The dma-buf.</param>
+    /// <param name="start">Offset in it.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="iova">In: where to map with FIXED_IOVA. Out: where it is mapped.</param>
+    public Errno MapDmaBuf(IommuIoasMapFlags flags, UserFile file, ulong start, ulong length, ref ulong iova)
+    {
+        var errno = PagesFactory.OfDmaBuf(NextPages(), file, start, length, flags.HasFlag(IommuIoasMapFlags.Writeable), out var pages);
         return errno == Errno.None ? MapPages(flags, [new PagesSlice(pages!, PageSizes.OffsetOf(start), length)], ref iova) : errno;
     }
 
@@ -67,17 +85,27 @@ internal sealed partial class IoasModel(long serial = 0)
     /// <param name="srcIova">The first IOVA.</param>
     /// <param name="length">Bytes.</param>
     /// <param name="slices">Gets the mapped pieces; none on failure.</param>
-    public Errno GetPages(ulong srcIova, ulong length, List<PagesSlice> slices) => Table.GetPages(srcIova, length, slices);
+    public Errno GetPages(ulong srcIova, ulong length, List<PagesSlice> slices)
+    {
+        var errno = Table.GetPages(srcIova, length, slices);
+        if (errno == Errno.None)
+        {
+            Table.Share(new IovaRange(srcIova, srcIova + (length - 1)));
+        }
+
+        return errno;
+    }
 
     /// <summary>The destination's part of <c>IOMMU_IOAS_COPY</c>.</summary>
     /// <param name="flags">How to map.</param>
     /// <param name="slices">What the source gave.</param>
     /// <param name="dstIova">In: where to map with FIXED_IOVA. Out: where it is mapped.</param>
     /// <param name="look">Looks at the memory, where a domain pins it; null where it was looked at just now.</param>
-    public Errno MapPages(IommuIoasMapFlags flags, ReadOnlySpan<PagesSlice> slices, ref ulong dstIova, PinLook? look = null)
+    /// <param name="isCopy">Whether the pages are mapped elsewhere too.</param>
+    public Errno MapPages(IommuIoasMapFlags flags, ReadOnlySpan<PagesSlice> slices, ref ulong dstIova, PinLook? look = null, bool isCopy = true)
     {
         var fixedIova = flags.HasFlag(IommuIoasMapFlags.FixedIova) ? dstIova : (ulong?)null;
-        var errno = Table.Map(slices, ProtOf(flags), fixedIova, out var mapped, look);
+        var errno = Table.Map(slices, ProtOf(flags), fixedIova, out var mapped, look, isCopy);
         dstIova = errno == Errno.None ? mapped : dstIova;
         return errno;
     }
@@ -207,7 +235,7 @@ internal sealed partial class IoasModel(long serial = 0)
     }
 
     /// <summary>This IOAS's part of <c>IOMMU_IOAS_CHANGE_PROCESS</c>, which fails where any IOAS of the context fails.</summary>
-    public Errno CheckChangeProcess() => Table.MapsUserMemory ? Errno.EINVAL : Errno.None;
+    public Errno CheckChangeProcess() => Table.MapsOtherThanFiles ? Errno.EINVAL : Errno.None;
 
     /// <summary><c>IOMMU_TEST_OP_ADD_RESERVED</c>: the reservation has no owner and stays as long as the IOAS.</summary>
     public Errno AddReserved(IovaRange range) => Table.Reserve(range, owner: null);

@@ -27,14 +27,27 @@ internal static class IoasPinningHandlers
         {
             var reply = await scope.Grains.CallAsync<IIoasGrain, (TArgument Argument, PinFacts Facts, Func<IIoasGrain, ObjectStamp, TArgument, PinFacts, ValueTask<TReply>> Call), TReply>(
                 ioas, (argument, facts, call), static (grain, stamp, all) => all.Call(grain, stamp, all.Argument, all.Facts));
-            if (reply is not { Errno: Errno.EAGAIN, Questions: { } questions })
+            if (reply.Errno != Errno.EAGAIN)
             {
                 return reply;
             }
 
+            if (reply.Price is { } price)
+            {
+                if (await scope.Programs.ChargeAsync(scope.Grains.Pins, price) is { } refusal)
+                {
+                    return TReply.Failed(Errno.ENOMEM, refusal);
+                }
+
+                facts = facts with { Charge = PinCharge.Granted };
+                continue;
+            }
+
+            var questions = reply.Questions!;
+
             var found = scope.Programs.TryReplay(questions.Length, out var replayed) ? replayed : await LookAsync(scope, questions);
             scope.Programs.Note(found);
-            facts = found with { Present = facts.Present + found.Present };
+            facts = found with { Present = facts.Present + found.Present, Charge = facts.Charge };
         }
     }
 

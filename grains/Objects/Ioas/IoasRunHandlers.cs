@@ -21,8 +21,8 @@ internal static class IoasRunHandlers
         var maps = 0;
         foreach (var request in requests)
         {
-            // One that is to fail somewhere goes alone.
-            if (request?.Fault is not null || !TryRead(request, out var ioasId, out var step) || (target is not null && target.Id.Value != ioasId))
+            // One that is to fail somewhere goes alone, and so does one whose memory may have to be charged.
+            if (request?.Fault is not null || request?.Limits is not (null or CallerLimits.None) || !TryRead(request, out var ioasId, out var step) || (target is not null && target.Id.Value != ioasId))
             {
                 break;
             }

@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Iommus;
+using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
 
@@ -52,6 +53,8 @@ internal readonly record struct HwQueueReply(
 {
     int? IObjectReply<HwQueueReply>.Size => null;
 
+    PinTally? IObjectReply<HwQueueReply>.Pinned => null;
+
     /// <inheritdoc/>
     public static HwQueueReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, default, default, diagnostic);
 }
@@ -73,6 +76,8 @@ internal readonly record struct ViommuInvalidationReply(
     [property: Id(5)] IoctlDiagnostic? Diagnostic) : IObjectReply<ViommuInvalidationReply>
 {
     int? IObjectReply<ViommuInvalidationReply>.Size => null;
+
+    PinTally? IObjectReply<ViommuInvalidationReply>.Pinned => null;
 
     /// <inheritdoc/>
     public static ViommuInvalidationReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, default, 0, [], [], diagnostic);

@@ -77,8 +77,8 @@ internal static class CompatHandlers
         var how = IommuIoasMapFlags.FixedIova
             | (flags.HasFlag(VfioDmaMapFlags.Read) ? IommuIoasMapFlags.Readable : 0)
             | (flags.HasFlag(VfioDmaMapFlags.Write) ? IommuIoasMapFlags.Writeable : 0);
-        var request = new IoasMapRequest(how, cmd.Vaddr, cmd.Size, cmd.Iova, memory.ReadableBytes, memory.WritableBytes, call.Memory, memory.Mapping);
-        var reply = await scope.Grains.CallAsync<IIoasGrain, IoasMapRequest, ObjectReply>(ioas, request, static (grain, stamp, request) => grain.MapAsync(stamp, request));
+        var request = new IoasMapRequest(how, cmd.Vaddr, cmd.Size, cmd.Iova, memory.ReadableBytes, memory.WritableBytes, call.Memory, memory.Mapping, call.AccountIn(scope.Context));
+        var reply = await IoasPinningHandlers.CallAsync(scope, (IoasEntry)ioas, request, static (grain, stamp, request, facts) => grain.MapAsync(stamp, request, facts));
         return reply.Errno == Errno.None ? IoctlReply.Success : Failure.Of(reply, ioas);
     }
 

@@ -46,6 +46,7 @@ internal sealed class Descriptor : IAsyncDisposable
     {
         ({ Device: not null }, _) => 5,
         ({ Group: not null }, _) => 6,
+        ({ DmaBuf: not null }, _) => 7,
         (_, null) => 1,
         (_, ObjectType.FaultQueue) => 2,
         (_, ObjectType.Access) => 3,

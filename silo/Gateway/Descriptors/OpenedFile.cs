@@ -79,8 +79,11 @@ internal sealed class OpenedFile(OpenedContext opened, IommuFile? file, Descript
     /// <summary>The group whose file it is, or which has given the device; null for another one.</summary>
     public GroupFile? Group { get; init; }
 
-    /// <summary>Whether it leads to a device or a group, and not to a context.</summary>
-    public bool IsOfDevices => Device is not null || Group is not null;
+    /// <summary>The dma-buf that it is; null for another file.</summary>
+    public DmaBuf? DmaBuf { get; init; }
+
+    /// <summary>Whether it leads to a device, a group or a dma-buf, and not to a context.</summary>
+    public bool IsOfDevices => Device is not null || Group is not null || DmaBuf is not null;
 
     /// <summary>Of a device, the N of its <c>vfioN</c>; of a group, its number.</summary>
     public int Number { get; init; }
@@ -126,6 +129,7 @@ internal sealed class OpenedFile(OpenedContext opened, IommuFile? file, Descript
 
     public async ValueTask DisposeAsync()
     {
+        DmaBuf?.Close();
         await (Device?.DisposeAsync() ?? file?.DisposeAsync() ?? opened.Context?.DisposeAsync() ?? ValueTask.CompletedTask);
         await (Group?.LeaveAsync() ?? Task.CompletedTask);
     }

@@ -68,7 +68,11 @@ internal sealed class OpenedFiles(IommufdClient client, HandleSeal seal, Gateway
     public Task<IommuDriver> GetDriverAsync(OpenedContext opened, string driver, CancellationToken cancellationToken) => client.GetDriverAsync(opened.Handle, driver, cancellationToken);
 
     /// <summary>Takes a file that an ioctl has opened. It counts one descriptor.</summary>
-    public OpenedFile Take(OpenedContext opened, IommuFile file, string owner)
+    public OpenedFile Take(OpenedContext opened, NewFile opening, string owner)
+        => opening.File.DmaBuf is not null ? Joined(new OpenedFile(new OpenedContext(default, isDurable: false), null, null, owner) { DmaBuf = IommuContext.DmaBufOf(opening) })
+            : Take(opened, opened.Context!.FileOf(opening), owner);
+
+    private OpenedFile Take(OpenedContext opened, IommuFile file, string owner)
         => Joined(Added(new OpenedFile(Enter(opened.Handle, opened.IsDurable), file, opened.IsDurable ? DescriptorName.Of(opened.Handle, file.Target) : null, owner)));
 
     /// <summary>Finds what a descriptor led to that another gateway had, or takes it over from that. The file counts one descriptor more.</summary>

@@ -94,9 +94,7 @@ internal sealed class DeviceSpec
             return DefaultBytes;
         }
 
-        var shift = text.Length == 0 ? 0 : char.ToUpperInvariant(text[^1]) switch { 'K' => 10, 'M' => 20, 'G' => 30, _ => 0 };
-        return ulong.TryParse(shift == 0 ? text : text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= (1UL << 42) >> shift
-            && number << shift is var bytes && bytes >= (ulong)INvmeNamespace.BlockBytes && bytes % (ulong)INvmeNamespace.BlockBytes == 0
+        return ByteSize.TryParse(text, out var bytes) && bytes >= (ulong)INvmeNamespace.BlockBytes && bytes % (ulong)INvmeNamespace.BlockBytes == 0
             ? bytes : throw Wrong($"a size is a multiple of {INvmeNamespace.BlockBytes} bytes, up to 4096G, as 512M");
     }
 

@@ -44,6 +44,9 @@ internal sealed class DescriptorHolders : IProgramDirectory
     /// <summary>The last copy was closed.</summary>
     public void Remove(Descriptor descriptor) => _holders.TryRemove(descriptor, out _);
 
+    /// <summary>Whether a descriptor leads to a context.</summary>
+    public bool HasContext(ContextTag context) => _holders.Keys.Any(descriptor => !descriptor.Leads.IsOfDevices && descriptor.Opened.Handle.Key.Tag == context);
+
     /// <inheritdoc/>
     public IReadOnlyList<ContextPrograms> ProgramsOf(IReadOnlyCollection<ContextTag> contexts)
     {

@@ -9,11 +9,18 @@ internal sealed class GatewayProgram(GrainId observer, long number, int process)
     private readonly List<CallsConnection> _connections = [];
     private readonly ProcessLife? _life = process == 0 ? null : new ProcessLife(process);
     private readonly MemorySource _source = new(observer, number);
+    private ulong _lockLimit;
 
     public long Number => number;
 
     /// <summary>The process that has its memory; 0 if it is on another machine.</summary>
     public int Process => process;
+
+    /// <summary>Its user, who has what it locks; -1 on another machine.</summary>
+    public int User { get; } = ProcessStatus.Of(process)?.User ?? -1;
+
+    /// <summary>Its RLIMIT_MEMLOCK in bytes; of one that has ended, what it was last.</summary>
+    public ulong LockLimit => _lockLimit = IsGone ? _lockLimit : ProcessStatus.LockLimitOf(process) ?? _lockLimit;
 
     /// <summary>Whether the service knows its memory, and may ask for it from now on.</summary>
     public bool IsNamed { get; private set; }
@@ -90,7 +97,14 @@ internal sealed class GatewayPrograms : IMemoryObserver
     private long _lastNumber;
     private int _pruneAt = FewPrograms;
 
-    public GatewayPrograms(IGrainFactory grains) => _observer = grains.CreateObjectReference<IMemoryObserver>(this).GetGrainId();
+    public GatewayPrograms(IGrainFactory grains, LockedMemory locked)
+    {
+        Locked = locked;
+        _observer = grains.CreateObjectReference<IMemoryObserver>(this).GetGrainId();
+    }
+
+    /// <summary>What the programs have locked.</summary>
+    public LockedMemory Locked { get; }
 
     /// <summary>The program that a connection belongs to.</summary>
     public GatewayProgram Join(GatewayPeer peer, ulong name, CallsConnection connection)
@@ -128,6 +142,15 @@ internal sealed class GatewayPrograms : IMemoryObserver
         }
     }
 
+    /// <summary>The memory that a process has now, as the service knows it; none if it has mapped none.</summary>
+    public HashSet<MemorySource> MemoriesOf(int process)
+    {
+        lock (_lock)
+        {
+            return [.. _byName.Values.Where(program => program.Process == process && program.IsNamed && process != 0).Select(program => program.Name())];
+        }
+    }
+
     /// <inheritdoc/>
     public async Task<MemoryAnswer> LookAsync(MemoryQuestion question)
     {
@@ -141,6 +164,18 @@ internal sealed class GatewayPrograms : IMemoryObserver
         return program is null || program.IsGone
             ? new MemoryAnswer(IsKnown: question.Memory <= Volatile.Read(ref _lastNumber))
             : await program.AskAsync(question.Pieces) ?? program.Memory?.Look(question.Pieces) ?? new MemoryAnswer(IsKnown: false);
+    }
+
+    /// <inheritdoc/>
+    public Task<MemoryVerdict> ChargeAsync(MemoryCharge charge)
+    {
+        GatewayProgram? program;
+        lock (_lock)
+        {
+            program = _byNumber.GetValueOrDefault(charge.Memory);
+        }
+
+        return Task.FromResult(Locked.Charge(charge, program));
     }
 
     /// <summary>Whether a copy is in memory of another program than the one that asks for it.</summary>

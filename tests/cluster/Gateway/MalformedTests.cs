@@ -62,6 +62,7 @@ public sealed class MalformedTests(GatewaySilo silo) : IClassFixture<GatewaySilo
         { "RESOLVE of 15 bytes", new WireBytes().Zeros(15).Frame(0x14, 5) },
         { "CLOSED of 17 bytes", new WireBytes().Zeros(17).Frame(0x15, 5) },
         { "DISCARD without a body", new WireBytes().Frame(0x16, 5) },
+        { "PINNED of a process with too large a number", WireFrames.Pinned(5, 0x8000_0000) },
         { "GRANT without a body", new WireBytes().Frame(0x33, 5) },
         { "GRANT with a reserved byte", new WireBytes().U8(Any).U16(6).U8(1).Zeros(5).Text("user 1").Frame(0x33, 5) },
         { "GRANT whose identity is longer than the body", new WireBytes().U8(Any).U16(7).Zeros(6).Text("user 1").Frame(0x33, 5) },

@@ -32,7 +32,7 @@ public sealed class RemoteFrameTests
             [
                 ("IOCTL", WireFrames.IoasAlloc(5, program.Ticket)), ("READ", WireFrames.Read(5, program.Ticket, 8)), ("WRITE", WireFrames.Write(5, program.Ticket, [1])),
                 ("TOOK", WireFrames.Took(program.Ticket)), ("RESOLVE", WireFrames.Resolve(5, Any)), ("CLOSED", WireFrames.Closed(5, program.Ticket)),
-                ("DISCARD", WireFrames.Discard(5, Any)), ("an answer to LOOK", WireFrames.Looked(5, 0)), ("an unknown kind", new WireBytes().Frame(0x7F, 5)),
+                ("DISCARD", WireFrames.Discard(5, Any)), ("PINNED", WireFrames.Pinned(5)), ("an answer to LOOK", WireFrames.Looked(5, 0)), ("an unknown kind", new WireBytes().Frame(0x7F, 5)),
             ])
         {
             using var connection = await WelcomeAsync(silo);

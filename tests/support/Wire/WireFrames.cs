@@ -50,6 +50,8 @@ public static class WireFrames
 
     public static byte[] Discard(uint tag, byte[] claim) => new WireBytes().U8(claim).Frame(0x16, tag);
 
+    public static byte[] Pinned(uint tag, uint process = 0) => new WireBytes().U32(process).Zeros(4).Frame(0x17, tag);
+
     /// <summary>The answer to LOOK: all pieces are there.</summary>
     public static byte[] Looked(uint tag, uint pieces) => new WireBytes().U8(1).Zeros(3).U32(pieces).U64(0).Frame(0xA0, tag);
 

@@ -17,6 +17,7 @@ public sealed class DriverDispatcherTests
         (new TranslateRequest(Id, [], true), false),
         (new TakeFaultResponseRequest(Id, 1), false),
         (new HoldObjectRequest(Id, ObjectType.Any, "test"), true),
+        (new RevokeDmaBufRequest("dma-buf"), true),
         (new DropHoldRequest(new HoldId(1)), true),
         (new BindDeviceRequest(new DeviceDescription { Name = "device" }), true),
         (new UnbindDeviceRequest(Id), true),

@@ -129,6 +129,22 @@ public sealed class OptionHandlerTests
     }
 
     [Fact]
+    public void RLIMIT_MODE_without_CAP_SYS_RESOURCE_can_be_read_and_setting_it_is_EPERM()
+    {
+        // Linux looks at the capability before it looks at the context.
+        _context.Add();
+        Ask(Set, 0).Fails(Errno.EPERM, DiagnosticReason.RlimitModeNotPermitted, "RLIMIT_MODE, set without the capability");
+        Expect.Equal(Errno.None, Ask(Get, 0).Errno, "RLIMIT_MODE, got without the capability");
+        Expect.Equal(0U, _context.Model.RlimitMode, "RLIMIT_MODE after the refused set");
+
+        IoctlReply Ask(ushort op, ulong value)
+        {
+            var argument = UapiStruct.ToBytes(new IommuOption { Size = 24, OptionId = RlimitMode, Op = op, Val64 = value });
+            return _context.Run(new IoctlRequest { Command = (uint)IommuCommand.Option, Argument = argument, WritableBytes = 24, Limits = CallerLimits.RlimitMode });
+        }
+    }
+
+    [Fact]
     public void RLIMIT_MODE_can_be_set_again_when_the_last_object_went()
     {
         _context.Add();

@@ -21,7 +21,7 @@ internal sealed partial class NaiveTable
 
     public ulong Alignment => Math.Max(_largePagesDisabled || PinningAccesses > 0 ? Page : 1, Domains.Select(domain => domain.PageSize).DefaultIfEmpty(1UL).Max());
 
-    public bool MapsUserMemory => Areas.Any(area => area.Pages.File is null);
+    public bool MapsOtherThanFiles => Areas.Any(area => !area.Pages.IsFile);
 
     /// <summary>Takes the pages of a table that has the same areas, but was made again, and so has other objects for them.</summary>
     public void Adopt(IoptTable real)

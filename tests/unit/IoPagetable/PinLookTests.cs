@@ -82,7 +82,7 @@ public sealed class PinLookTests
         Map(1, new PagesOrigin(null, null));
         Map(2, new PagesOrigin(Program with { Number = 2 }, new FileMapping(new MappedFile("memfd 1"), 5 * Page, 7 * Page)));
         ulong iova = Iova + (3 * Page);
-        Expect.Equal(Errno.None, _ioas.MapFile(Fixed, new MappedFile("memfd 2"), 0, Page, Page, ref iova, Program), "mapping a file");
+        Expect.Equal(Errno.None, _ioas.MapFile(Fixed, new MappedFile("memfd 2"), 0, Page, Page, ref iova, new PagesOrigin(Program, null)), "mapping a file");
 
         var restored = IoasModel.Restore(1, ((IoasSnapshot)_ioas.Save()).RoundTrip());
 
@@ -143,6 +143,8 @@ public sealed class PinLookTests
 
     private sealed class Observer(Func<Task<MemoryAnswer>> answer) : IMemoryObserver
     {
+        public Task<MemoryVerdict> ChargeAsync(MemoryCharge charge) => throw new NotSupportedException();
+
         public Task<MemoryAnswer> LookAsync(MemoryQuestion question) => answer();
     }
 }

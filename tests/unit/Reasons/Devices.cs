@@ -9,7 +9,8 @@ namespace IommuFd.UnitTests.Reasons;
 /// <summary>Drivers' requests on devices, and the commands on devices and paging HWPTs.</summary>
 internal static class Devices
 {
-    private static readonly UserFile DmaBuf = new("dma-buf", false, 16 * Page);
+    private static readonly UserFile PlainFile = new("file", false, 16 * Page);
+    private static readonly UserFile DmaBuf = new("dma-buf", false, 16 * Page) { DmaBuf = new UserDmaBuf(DmaBufState.Mappable) };
 
     public static IEnumerable<Row> Rows =>
     [
@@ -81,8 +82,8 @@ internal static class Devices
         new("attach to an IOAS with a device's BAR", Errno.EFAULT, MemoryNotPinnable, "not all of the 0x2000 bytes of memory at 0xFD000000, mapped at [0x1001000, 0x1002FFF], can be pinned",
             w => Attach(w.With(w => w.Map(Aperture)).With(w => w.Map(Aperture + Page, 2 * Page, 0xFD00_0000, isThere: false)), Bind(w), 1))
             { Value = 0xFD00_0000, Limit = 2 * Page, Id = 1, Overlap = new(Aperture + Page, Aperture + 0x2FFF) },
-        new("attach to an IOAS with a dma-buf", Errno.EINVAL, FileNotPinnable, "not all of the 0x1000 bytes of the file at offset 0x2000, mapped at [0x1000000, 0x1000FFF], can be pinned",
-            w => Attach(w.With(w => w.MapFile(DmaBuf, Aperture, start: 0x2000)), Bind(w), 1)) { Value = 0x2000, Limit = Page, Id = 1, Overlap = new(Aperture, Aperture + 0xFFF) },
+        new("attach to an IOAS with a file that is no memfd", Errno.EINVAL, FileNotPinnable, "not all of the 0x1000 bytes of the file at offset 0x2000, mapped at [0x1000000, 0x1000FFF], can be pinned",
+            w => Attach(w.With(w => w.MapFile(PlainFile, Aperture, start: 0x2000)), Bind(w), 1)) { Value = 0x2000, Limit = Page, Id = 1, Overlap = new(Aperture, Aperture + 0xFFF) },
 
         new("DMA of no range", Errno.EINVAL, InvalidDmaRanges, "an access has 1 to 64 ranges, none of them empty, and this one has 0", w => w.Ask(new TranslateRequest(Bind(w), [], false))) { Limit = 64 },
         new("DMA that is too long", Errno.ENOMEM, RequestTooLarge, "the request is 16,777,217 bytes, the limit is 16,777,216",
@@ -90,6 +91,9 @@ internal static class Devices
         new("DMA of a device that is not attached", Errno.EINVAL, DeviceNotAttached, "device 3 is not attached", w => w.Ask(new TranslateRequest(Bind(w), [new(Aperture, 1)], false))) { Id = 3 },
         new("DMA to what is not mapped", Errno.ENOENT, IovaNotMapped, "0x1001000 is not mapped in IOAS 1, the nearest area is [0x1000000, 0x1000FFF]",
             w => w.Ask(new TranslateRequest(Attached(w.With(w => w.Map(Aperture))), [new(Aperture, Page + 1)], false))) { Value = Aperture + Page, Id = 1, Overlap = new(Aperture, Aperture + 0xFFF) },
+        new("DMA to a dma-buf that was revoked", Errno.ENOENT, DmaBufRevoked, "0x1001000 is in [0x1001000, 0x1001FFF], which maps a dma-buf that was revoked",
+            w => w.With(w => w.Map(Aperture)).With(w => w.MapFile(DmaBuf, Aperture + Page)).With(w => w.Ask(new RevokeDmaBufRequest("dma-buf"))).Ask(new TranslateRequest(Attached(w), [new(Aperture, Page + 1)], false)))
+            { Value = Aperture + Page, Id = 1, Overlap = new(Aperture + Page, Aperture + 0x1FFF) },
         new("DMA to memory that is gone", Errno.EFAULT, MemoryGone, "0x1000000 is mapped, but the memory behind it is gone: its program has unmapped it, or has ended",
             w => w.Ask(new TranslateRequest(Attached(w.With(w => w.Map(Aperture))), [new(Aperture, 8)], true, IsMemoryGone: true))) { Value = Aperture, Id = 1 },
         new("the response to a page fault that was not reported", Errno.ENOENT, NoFaultResponse, "the page fault of group 7 of device 3 has no response",

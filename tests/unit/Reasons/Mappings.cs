@@ -11,7 +11,8 @@ internal static class Mappings
     private const ulong Last = ulong.MaxValue;
     private const uint ReadOnly = (uint)IommuIoasMapFlags.Readable;
     private static readonly UserFile Memfd = new("memfd:ram", true, 16 * Page);
-    private static readonly UserFile DmaBuf = new("dma-buf", false, 16 * Page);
+    private static readonly UserFile PlainFile = new("file", false, 16 * Page);
+    private static readonly UserFile DmaBuf = new("dma-buf", false, 16 * Page) { DmaBuf = new UserDmaBuf(DmaBufState.Mappable) };
 
     public static IEnumerable<Row> Rows =>
     [
@@ -72,8 +73,16 @@ internal static class Mappings
         new("MAP_FILE of nothing", Errno.EINVAL, EmptyRange, "the length is 0", w => w.MapFile(Memfd, length: 0)) { Id = 1 },
         new("MAP_FILE at an offset within a page", Errno.EINVAL, MisalignedMemory, "the address or offset 0x1800 of the memory is not aligned to 4,096 bytes",
             w => w.With(w => w.AlignToPages(1)).MapFile(Memfd, Page, start: 0x1800)) { Value = 0x1800, Limit = Page, Id = 1 },
-        new("MAP_FILE of a dma-buf where a HWPT is", Errno.EINVAL, FileNotPinnable, "not all of the 0x1000 bytes of the file at offset 0x2000 can be pinned",
-            w => w.MapFile(DmaBuf, Aperture + 0x100000, start: 0x2000, ioas: w.Guest.Ioas)) { Value = 0x2000, Limit = Page, Id = 3 },
+        new("MAP_FILE of a file that is no memfd where a HWPT is", Errno.EINVAL, FileNotPinnable, "not all of the 0x1000 bytes of the file at offset 0x2000 can be pinned",
+            w => w.MapFile(PlainFile, Aperture + 0x100000, start: 0x2000, ioas: w.Guest.Ioas)) { Value = 0x2000, Limit = Page, Id = 3 },
+        new("MAP_FILE of a dma-buf that is revoked", Errno.ENODEV, DmaBufRevoked, "the dma-buf is revoked", w => w.MapFile(DmaBuf with { DmaBuf = new UserDmaBuf(DmaBufState.Revoked) })) { Id = 1 },
+        new("MAP_FILE of a dma-buf with several ranges", Errno.EOPNOTSUPP, DmaBufScattered, "the dma-buf has several ranges", w => w.MapFile(DmaBuf with { DmaBuf = new UserDmaBuf(DmaBufState.Scattered) })) { Id = 1 },
+        new("MAP_FILE beyond the end of a dma-buf", Errno.EINVAL, DmaBufTooShort, "the dma-buf has 0x10000 bytes, the part to map ends at 0x11000", w => w.MapFile(DmaBuf, length: 2 * Page, start: 15 * Page))
+            { Value = 17 * Page, Limit = 16 * Page, Id = 1 },
+        new("MAP_FILE of a dma-buf that is revoked, beyond its end", Errno.EINVAL, DmaBufTooShort, "the dma-buf has 0x10000 bytes, the part to map ends at 0x11000",
+            w => w.MapFile(DmaBuf with { DmaBuf = new UserDmaBuf(DmaBufState.Revoked) }, length: 2 * Page, start: 15 * Page)) { Value = 17 * Page, Limit = 16 * Page, Id = 1 },
+        new("MAP_FILE of a dma-buf over an area", Errno.EEXIST, AreaInTheWay, "[0x8000, 0x8FFF] is not free, [0x8000, 0x8FFF] is mapped", w => w.With(w => w.Map(0x8000)).MapFile(DmaBuf, 0x8000))
+            { Value = 0x8000, Limit = 0x8FFF, Overlap = new(0x8000, 0x8FFF), Id = 1 },
         new("MAP_FILE over an area", Errno.EEXIST, AreaInTheWay, "[0x8000, 0x8FFF] is not free, [0x8000, 0x8FFF] is mapped", w => w.With(w => w.Map(0x8000)).MapFile(Memfd, 0x8000))
             { Value = 0x8000, Limit = 0x8FFF, Overlap = new(0x8000, 0x8FFF), Id = 1 },
 

@@ -29,7 +29,10 @@ public sealed class ReasonTests
         [DiagnosticReason.JournalDamaged] = ("cluster/Durability/DamagedJournalTests.cs", "A_damaged_record_stops_its_context_with_a_clear_error_and_no_other"),
         [DiagnosticReason.NoJournal] = ("cluster/Durability/DurableContextTests.cs", "A_silo_without_a_journal_has_no_durable_contexts"),
         [DiagnosticReason.NoFreeDescriptor] = ("unit/Client/OpenedFilesTests.cs", "Without_a_descriptor_to_give_the_ioctl_is_EMFILE_and_the_file_is_closed_again"),
+        [DiagnosticReason.DmaBufInUse] = ("unit/Devices/DmaBufTests.cs", "One_context_too_many_is_ENOMEM_until_the_dma_buf_is_revoked"),
         [DiagnosticReason.NotImplemented] = ("unit/Dispatch/PrevalidationTests.cs", "A_command_without_a_handler_is_EOPNOTSUPP_once_it_is_well_formed"),
+        [DiagnosticReason.RlimitModeNotPermitted] = ("unit/Dispatch/OptionHandlerTests.cs", "RLIMIT_MODE_without_CAP_SYS_RESOURCE_can_be_read_and_setting_it_is_EPERM"),
+        [DiagnosticReason.TooMuchLockedMemory] = ("unit/Pins/LimitTests.cs", "More_than_the_limit_is_ENOMEM_and_changes_nothing"),
         [DiagnosticReason.None] = ("unit/Objects/Ioas/IoasChangeTests.cs", "A_change_that_fails_in_any_place_undoes_those_before_it"),
     };
 

@@ -10,7 +10,8 @@ namespace IommuFd.UnitTests.Reasons;
 internal static class Selftests
 {
     private const uint ReadOnly = (uint)IommuIoasMapFlags.Readable;
-    private static readonly UserFile DmaBuf = new("dma-buf", false, 16 * Page);
+    private static readonly UserFile PlainFile = new("file", false, 16 * Page);
+    private static readonly UserFile DmaBuf = new("dma-buf", false, 16 * Page) { DmaBuf = new UserDmaBuf(DmaBufState.Mappable) };
 
     public static IEnumerable<Row> Rows =>
     [
@@ -67,8 +68,17 @@ internal static class Selftests
         new("ACCESS_PAGES of a second area that isn't there", Errno.EFAULT, MemoryNotPinnable, "not all of the 0x1000 bytes of memory at 0x30000, mapped at [0x6000, 0x6FFF], can be pinned",
             w => Pages(w.With(w => w.Map(0x5000)).With(w => w.Map(0x6000, address: 0x30000, isThere: false)), Open(w), 0x5000, 2 * Page))
             { Value = 0x30000, Limit = Page, Id = 1, Overlap = new(0x6000, 0x6FFF) },
-        new("ACCESS_PAGES of a dma-buf", Errno.EINVAL, FileNotPinnable, "not all of the 0x1000 bytes of the file at offset 0x2000, mapped at [0x5000, 0x5FFF], can be pinned",
-            w => Pages(w.With(w => w.MapFile(DmaBuf, 0x5000, start: 0x2000)), Open(w), 0x5000, Page)) { Value = 0x2000, Limit = Page, Id = 1, Overlap = new(0x5000, 0x5FFF) },
+        new("ACCESS_PAGES of a file that is no memfd", Errno.EINVAL, FileNotPinnable, "not all of the 0x1000 bytes of the file at offset 0x2000, mapped at [0x5000, 0x5FFF], can be pinned",
+            w => Pages(w.With(w => w.MapFile(PlainFile, 0x5000, start: 0x2000)), Open(w), 0x5000, Page)) { Value = 0x2000, Limit = Page, Id = 1, Overlap = new(0x5000, 0x5FFF) },
+        new("ACCESS_PAGES of a dma-buf", Errno.EINVAL, DmaBufNotAccessible, "[0x5000, 0x5FFF] maps a dma-buf, which only devices reach",
+            w => Pages(w.With(w => w.MapFile(DmaBuf, 0x5000, start: 0x2000)), Open(w), 0x5000, Page)) { Value = 0x2000, Id = 1, Overlap = new(0x5000, 0x5FFF) },
+        new("ACCESS_RW of a dma-buf", Errno.EINVAL, DmaBufNotAccessible, "[0x5000, 0x5FFF] maps a dma-buf, which only devices reach",
+            w => Rw(w.With(w => w.MapFile(DmaBuf, 0x5000, start: 0x2000)), 0x5801, 16, IommuTestAccessFlags.None)) { Value = 0x2801, Id = 1, Overlap = new(0x5000, 0x5FFF) },
+        new("DMABUF_GET of too much", Errno.EINVAL, RequestTooLarge, "the request is 2,097,153 bytes, the limit is 2,097,152", w => w.Test(IommuTestOp.DmabufGet, 0, new IommuTestDmabufGet { Length = (512 * (uint)Page) + 1 }))
+            { Value = (512 * Page) + 1, Limit = 512 * Page },
+        new("DMABUF_REVOKE of a number that is not open", Errno.EBADF, FileNotOpen, "the file descriptor is not open", w => w.Test(IommuTestOp.DmabufRevoke, 0, default(IommuTestDmabufRevoke))),
+        new("DMABUF_REVOKE of another file", Errno.EINVAL, NotSelftestDmaBuf, "the file is no dma-buf of the selftest's", w => w.Test(IommuTestOp.DmabufRevoke, 0, default(IommuTestDmabufRevoke), file: PlainFile)),
+        new("DMABUF_REVOKE of a device's dma-buf", Errno.EOPNOTSUPP, NotSelftestDmaBuf, "the file is no dma-buf of the selftest's", w => w.Test(IommuTestOp.DmabufRevoke, 0, default(IommuTestDmabufRevoke), file: DmaBuf)),
         new("ACCESS_PAGES past what is mapped", Errno.ENOENT, IovaNotMapped, "0x6000 is not mapped in IOAS 1, the nearest area is [0x5000, 0x5FFF]", w => Pages(w.With(w => w.Map(0x5000)), Open(w), 0x5000, 2 * Page))
             { Value = 0x6000, Id = 1, Overlap = new(0x5000, 0x5FFF) },
         new("ACCESS_PAGES by the number of an area", Errno.ENOENT, IovaNotMapped, "0x6000 is not mapped in IOAS 1, the nearest area is [0x5000, 0x5FFF]",
@@ -81,8 +91,8 @@ internal static class Selftests
             w => w.Test(IommuTestOp.DestroyAccessPages, 3, new IommuTestDestroyAccessPages { AccessPagesId = 9 }, file: Open(w))) { Value = 9, Id = 3 },
         new("ACCESS_RW from a buffer that can't be read", Errno.EFAULT, BufferFault, "only 3 of 16 bytes of the buffer can be accessed",
             w => Rw(w.With(w => w.Map(0x5000)), 0x5000, 16, IommuTestAccessFlags.Write, readable: 3)) { Value = 3, Limit = 16 },
-        new("ACCESS_RW of a dma-buf within a page", Errno.EINVAL, FileNotPinnable, "not all of the 0x10 bytes of the file at offset 0x2801, mapped at [0x5000, 0x5FFF], can be pinned",
-            w => Rw(w.With(w => w.MapFile(DmaBuf, 0x5000, start: 0x2000)), 0x5801, 16, IommuTestAccessFlags.None)) { Value = 0x2801, Limit = 16, Id = 1, Overlap = new(0x5000, 0x5FFF) },
+        new("ACCESS_RW of a file that is no memfd within a page", Errno.EINVAL, FileNotPinnable, "not all of the 0x10 bytes of the file at offset 0x2801, mapped at [0x5000, 0x5FFF], can be pinned",
+            w => Rw(w.With(w => w.MapFile(PlainFile, 0x5000, start: 0x2000)), 0x5801, 16, IommuTestAccessFlags.None)) { Value = 0x2801, Limit = 16, Id = 1, Overlap = new(0x5000, 0x5FFF) },
         new("ACCESS_RW of a second area that is read-only", Errno.EPERM, AccessDenied, "[0x6000, 0x6FFF] is mapped without permission for this access, which it is asked for at 0x6000",
             w => Rw(w.With(w => w.Map(0x5000)).With(w => w.Map(0x6000, flags: ReadOnly)), 0x5FFF, 2, IommuTestAccessFlags.Write)) { Value = 0x6000, Id = 1, Overlap = new(0x6000, 0x6FFF) },
 

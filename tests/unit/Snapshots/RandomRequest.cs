@@ -101,6 +101,8 @@ internal static class RandomRequest
                     device.Id, [new DmaRange(Iova() + (ulong)random.Next(5000), (ulong)random.Next(1, 9000)), new DmaRange(Iova(), 1)], random.Next(3) > 0, Group: (uint)random.Next(3))));
             case 33 when Devices().LastOrDefault() is { } device:
                 return Of("DMA", context.Ask(((ContextReference)device.DriverHold!.Owner).Id, new TakeFaultResponseRequest(device.Id, (uint)random.Next(3))));
+            case 34:
+                return Of("revoke", context.Ask(driver, new RevokeDmaBufRequest($"dma-buf {random.Next(2)}")));
             default:
                 var (name, _, reply) = RandomStep.Run(context, driver, random);
                 return (name, reply);
@@ -180,7 +182,12 @@ internal static class RandomRequest
                 Command = (uint)IommuCommand.IoasMapFile,
                 Argument = UapiStruct.ToBytes(in cmd),
                 WritableBytes = 40,
-                File = random.Next(8) == 0 ? null : new UserFile($"file {random.Next(3)}", IsMemfd: random.Next(4) != 0, Page * 8),
+                File = random.Next(8) switch
+                {
+                    0 => null,
+                    1 or 2 => new UserFile($"dma-buf {random.Next(2)}", IsMemfd: false, Page * 8) { DmaBuf = new UserDmaBuf((DmaBufState)Math.Max(0, random.Next(6) - 3)) },
+                    _ => new UserFile($"file {random.Next(3)}", IsMemfd: random.Next(4) != 0, Page * 8),
+                },
             });
         }
 

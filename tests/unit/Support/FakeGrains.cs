@@ -75,13 +75,16 @@ internal sealed class FakeIoas : IIoasGrain
         return Answer is { } answer ? ValueTask.FromResult(answer) : _activation.HugePagesAsync(stamp, op, value);
     }
 
-    public ValueTask<ObjectReply> MapAsync(ObjectStamp stamp, IoasMapRequest request)
-        => Noted("Map", stamp).MapAsync(stamp, request);
+    public ValueTask<PinReply> MapAsync(ObjectStamp stamp, IoasMapRequest request, PinFacts facts = default)
+        => Noted("Map", stamp).MapAsync(stamp, request, facts);
 
-    public ValueTask<ObjectReply> MapFileAsync(ObjectStamp stamp, IoasMapRequest request, UserFile? file)
-        => Noted("MapFile", stamp).MapFileAsync(stamp, request, file);
+    public ValueTask<PinReply> MapFileAsync(ObjectStamp stamp, IoasMapRequest request, UserFile? file, PinFacts facts = default)
+        => Noted("MapFile", stamp).MapFileAsync(stamp, request, file, facts);
 
-    public ValueTask<ObjectReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
+    public ValueTask<ObjectReply> RevokeAsync(ObjectStamp stamp, string identity)
+        => Noted("Revoke", stamp).RevokeAsync(stamp, identity);
+
+    public ValueTask<PinReply> UnmapAsync(ObjectStamp stamp, ulong iova, ulong length)
         => Noted("Unmap", stamp).UnmapAsync(stamp, iova, length);
 
     public ValueTask<ObjectReply> UnmapCompatAsync(ObjectStamp stamp, ulong iova, ulong length, bool all)

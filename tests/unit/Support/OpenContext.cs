@@ -39,6 +39,12 @@ internal sealed class OpenContext
     /// <param name="epoch">Its new epoch.</param>
     public static OpenContext Restore(byte[] snapshot, FakeGrains? grains = null, long epoch = Epoch + 1) => new(snapshot, grains, epoch);
 
+    /// <summary>The programs that have mapped memory; null where nobody can ask them.</summary>
+    public ProgramMemory? Programs { get; set; }
+
+    /// <summary>The number of the program that issues ioctls, for tests with several.</summary>
+    public long Program { get; init; } = 1;
+
     /// <summary>Saves the context with its objects' grains.</summary>
     public byte[] Capture() => Serialization.Serializer.SerializeToArray(CaptureSnapshot());
 
@@ -97,7 +103,7 @@ internal sealed class OpenContext
     /// <summary>Runs an ioctl. Nothing here waits for another silo, so it completes synchronously.</summary>
     public IoctlReply Run(IoctlRequest request)
     {
-        var reply = IoctlDispatcher.DispatchAsync(new IoctlScope(Model, ObjectGrains), request).AsTask();
+        var reply = IoctlDispatcher.DispatchAsync(new IoctlScope(Model, ObjectGrains, Programs), request).AsTask();
         Expect.That(reply.IsCompleted, $"ioctl 0x{request.Command:X} did not answer at once.");
         var answer = reply.GetAwaiter().GetResult();
         var (bytes, most) = (WireSize.Of(answer) - WireSize.Of(answer.Diagnostic), WireSize.MostAnswered([request]));

@@ -37,6 +37,8 @@ public sealed class TestCommandFieldsTests
         { IommuTestOp.PasidReplace, "PASID_REPLACE", "pasid_replace.pasid@16:4 pasid_replace.pt_id@20:4" },
         { IommuTestOp.PasidDetach, "PASID_DETACH", "pasid_detach.pasid@16:4" },
         { IommuTestOp.PasidCheckHwpt, "PASID_CHECK_HWPT", "pasid_check.pasid@16:4 pasid_check.hwpt_id@20:4" },
+        { IommuTestOp.DmabufGet, "DMABUF_GET", "dmabuf_get.length@16:4 dmabuf_get.open_flags@20:4" },
+        { IommuTestOp.DmabufRevoke, "DMABUF_REVOKE", "dmabuf_revoke.dmabuf_fd@16:4 dmabuf_revoke.revoked@20:4" },
     };
 
     [Fact]
@@ -79,7 +81,7 @@ public sealed class TestCommandFieldsTests
 
     [Theory]
     [InlineData(0u)]
-    [InlineData(22u)]
+    [InlineData(24u)]
     [InlineData(uint.MaxValue)]
     public void An_unknown_op_has_the_fields_of_every_op(uint op)
     {

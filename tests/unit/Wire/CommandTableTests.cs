@@ -15,7 +15,7 @@ public sealed class CommandTableTests
     [Fact]
     public void The_table_has_the_commands_with_buffers_files_or_another_argument_and_no_other()
         => Expect.Sequence(
-            VfioTable.All.Concat(IoctlTable.All.Where(command => command.Buffers.Count > 0 || command.File is not null)).Select(command => command.Number), Table.Keys.Order(), "the commands of the table");
+            VfioTable.All.Concat(IoctlTable.All.Where(command => command.Buffers.Count > 0 || command.Files.Count > 0)).Select(command => command.Number), Table.Keys.Order(), "the commands of the table");
 
     [Fact]
     public void Each_buffer_is_described()
@@ -38,11 +38,10 @@ public sealed class CommandTableTests
     [Fact]
     public void Each_file_is_described()
     {
-        foreach (var descriptor in IoctlTable.All.Where(command => command.File is not null))
+        foreach (var descriptor in IoctlTable.All.Where(command => command.Files.Count > 0))
         {
-            var file = descriptor.File!;
-            var selectors = file.Selectors.Count == 0 ? [(NoSelector, 0u)] : file.Selectors.Select(selector => (selector.Offset, selector.Value));
-            Expect.Sequence(selectors.Select(selector => (file.Offset, selector.Item1, selector.Item2)), Table[(uint)descriptor.Command].Files, $"{descriptor.Name}: files");
+            var files = descriptor.Files.SelectMany(file => file.Selectors.Count == 0 ? [(file.Offset, NoSelector, 0u)] : file.Selectors.Select(selector => (file.Offset, selector.Offset, selector.Value)));
+            Expect.Sequence(files, Table[(uint)descriptor.Command].Files, $"{descriptor.Name}: files");
         }
     }
 

@@ -80,10 +80,10 @@ public sealed class GreetingTests
     public void Kinds_and_reasons_have_the_pages_numbers()
     {
         Expect.Sequence<int>(
-            [0x01, 0x02, 0x03, 0x04, 0x05, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x20, 0x80, 0xFF],
+            [0x01, 0x02, 0x03, 0x04, 0x05, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x20, 0x80, 0xFF],
             ((FrameKind[])[
                 FrameKind.Hello, FrameKind.Open, FrameKind.Claim, FrameKind.Prove, FrameKind.Pad, FrameKind.Ioctl, FrameKind.Read, FrameKind.Write, FrameKind.Took, FrameKind.Resolve,
-                FrameKind.Closed, FrameKind.Discard, FrameKind.Look, FrameKind.Answer, FrameKind.Bye]).Select(kind => (int)kind),
+                FrameKind.Closed, FrameKind.Discard, FrameKind.Pinned, FrameKind.Look, FrameKind.Answer, FrameKind.Bye]).Select(kind => (int)kind),
             "kinds of frames");
         Expect.Sequence<int>(
             [1, 2, 3, 4, 5, 6],

@@ -2,6 +2,7 @@ using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Dispatch;
+using IommuFd.Grains.Inspection;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Support;
 
@@ -65,7 +66,8 @@ internal sealed class ModelChannel : IContextChannel
 
         public override Task<ContextInspection> InspectAsync(InspectRequest request, CancellationToken cancellationToken) => throw new NotSupportedException();
 
-        public override Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page) => throw new NotSupportedException();
+        public override Task<ObjectInspection?> InspectObjectAsync(ObjectId id, StatePage page)
+            => Run(() => ContextInspector.InspectObjectAsync(_context.Model, _context.ObjectGrains, id, page).Result).AsTask();
 
         public override Task<HolderGraph> InspectGraphAsync(GraphRequest request) => throw new NotSupportedException();
 
