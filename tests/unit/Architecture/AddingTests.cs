@@ -22,6 +22,7 @@ public sealed partial class AddingTests
             Others =
             {
                 ["docs/operations.md"] = "names a span of it",
+                ["grain-interfaces/Diagnostics/DmaFaultText.cs"] = "advises it where a device's access is not mapped",
                 ["tests/unit/Dispatch/AllocationTests.cs"] = "decodes a few commands, and any other one as the selftest's",
             },
         },

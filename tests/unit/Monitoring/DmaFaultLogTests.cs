@@ -53,7 +53,8 @@ public sealed class DmaFaultLogTests
     {
         var fault = Fault(1) with
         {
-            Range = new DmaRange(0x10000, 4096), Fault = new DmaFault(Errno.ENOENT, 0x10800, true, 5),
+            Range = new DmaRange(0x10000, 4096),
+            Fault = new DmaFault(Errno.ENOENT, 0x10800, true, 5),
             Diagnostic = new IoctlDiagnostic { Reason = DiagnosticReason.IovaNotMapped, ObjectId = new(3), ObjectType = ObjectType.Ioas, Value = 0x10800, Overlap = new(0x10000, 0x107FF) },
         };
         Expect.Equal(
