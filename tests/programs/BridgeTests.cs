@@ -7,9 +7,9 @@ namespace IommuFd.ProgramTests;
 [Collection(GatewayCollection.Name)]
 public sealed class BridgeTests(GatewayFixture gateway)
 {
-    /// <summary>The test programs: each is a file of tests/bridge, and says itself what it expects. Those of devices need a gateway that has some.</summary>
+    /// <summary>The test programs: each is a file of tests/bridge, and says itself what it expects. Those of devices, and of limits, need a gateway that has some.</summary>
     public static TheoryData<string> TestPrograms => [.. Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "bridge"), "*.c")
-        .Select(path => Path.GetFileNameWithoutExtension(path)).Where(name => name is not ("replay" or "raw" or "vfio" or "nvme" or "groups")).Order(StringComparer.Ordinal)];
+        .Select(path => Path.GetFileNameWithoutExtension(path)).Where(name => name is not ("replay" or "raw" or "vfio" or "nvme" or "groups" or "dmabuf" or "locked")).Order(StringComparer.Ordinal)];
 
     [Theory]
     [MemberData(nameof(TestPrograms))]

@@ -136,6 +136,7 @@ public sealed class LayeringTests
     {
         { "Configuration", "Contexts", "a folder's services are registered beside its options" },
         { "Configuration", "Monitoring", "a folder's services are registered beside its options" },
+        { "IoPagetable", "IoPagetable.Pins", "a table counts the areas that it has pinned" },
         { "Monitoring", "Telemetry", "a silo's metrics are read from what it counts, and what it counts is written as metrics" },
         { "Objects.Devices", "Objects.Vdevices", "a vDevice stands for a device, and goes with it when that is unbound" },
         { "Objects.Hwpts", "Objects.Ioas", "a HWPT mirrors an IOAS, which offers its automatic HWPTs to further devices" },

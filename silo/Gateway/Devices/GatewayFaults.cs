@@ -1,6 +1,6 @@
 using IommuFd.GrainInterfaces;
 
-namespace IommuFd.Silo.Gateway;
+namespace IommuFd.Silo.Gateway.Devices;
 
 // The service tells the faults of all contexts, and a client of the gateway is to see its own. So the gateway remembers who has opened which context, also after it was
 // closed, and forgets the oldest first.
