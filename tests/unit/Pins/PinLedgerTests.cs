@@ -1,5 +1,4 @@
 using IommuFd.GrainInterfaces;
-using IommuFd.Grains.Iommus;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Grains.Objects.Ioas;
