@@ -67,7 +67,12 @@ public sealed class LimitTests
         context.MockDomain(to);
         context.RunOk(IommuCommand.IoasCopy, new IommuIoasCopy
         {
-            Flags = 7, DstIoasId = to, SrcIoasId = from, Length = Limit * Page, DstIova = TestDevices.ApertureStart, SrcIova = TestDevices.ApertureStart,
+            Flags = 7,
+            DstIoasId = to,
+            SrcIoasId = from,
+            Length = Limit * Page,
+            DstIova = TestDevices.ApertureStart,
+            SrcIova = TestDevices.ApertureStart,
         });
         Expect.Equal(Limit, context.ObjectGrains.Pins.Total, "pinned pages");
         Map(context, to, 64, 1).Fails(Errno.ENOMEM, DiagnosticReason.TooMuchLockedMemory, "one page more");
@@ -126,7 +131,12 @@ public sealed class LimitTests
         Command = (uint)IommuCommand.IoasMap,
         Argument = UapiStruct.ToBytes(new IommuIoasMap
         {
-            Size = 40, Flags = 7, IoasId = ioas, UserVa = 0x10000 + (page * Page), Length = (ulong)pages * Page, Iova = TestDevices.ApertureStart + (page * Page),
+            Size = 40,
+            Flags = 7,
+            IoasId = ioas,
+            UserVa = 0x10000 + (page * Page),
+            Length = (ulong)pages * Page,
+            Iova = TestDevices.ApertureStart + (page * Page),
         }),
         WritableBytes = 40,
         Buffers = [new UserBuffer { ReadableBytes = ulong.MaxValue, WritableBytes = ulong.MaxValue }],
