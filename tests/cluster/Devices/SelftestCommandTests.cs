@@ -125,8 +125,8 @@ public sealed class SelftestCommandTests(DeviceCluster cluster) : DeviceContext(
 
     [Theory]
     [InlineData(0U)]
-    [InlineData(22U)]
-    [InlineData(23U)]
+    [InlineData(24U)]
+    [InlineData(25U)]
     [InlineData(uint.MaxValue)]
     public async Task An_op_that_is_not_supported_is_EOPNOTSUPP_and_changes_nothing(uint op)
     {

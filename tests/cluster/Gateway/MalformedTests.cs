@@ -70,7 +70,7 @@ public sealed class MalformedTests(GatewaySilo silo) : IClassFixture<GatewaySilo
         { "GRANT to 513 bytes", WireFrames.Grant(5, Any, new string('u', 513)) },
         { "GRANT to what is no UTF-8", new WireBytes().U8(Any).U16(1).Zeros(6).U8(0xFF).Frame(0x33, 5) },
         { "CALL with a message that is none", new WireBytes().U8(Any).U8(1).Zeros(7).Text("{").Frame(0x30, 5) },
-        { "CALL of method 14", new WireBytes().U8(Any).U8(14).Zeros(7).Text("{}").Frame(0x30, 5) },
+        { "CALL of method 15", new WireBytes().U8(Any).U8(15).Zeros(7).Text("{}").Frame(0x30, 5) },
         { "CALL of method 0", new WireBytes().U8(Any).U8(0).Zeros(7).Text("{}").Frame(0x30, 5) },
         { "LOOK", new WireBytes().U32(0, 0).Frame(0x20, 5) },
         { "an answer to LOOK that is short", new WireBytes().U8(1).Zeros(3).Frame(0xA0, 5) },
