@@ -58,7 +58,9 @@ internal sealed partial class CallsConnection
     {
         while (TakeNext(opened) is { } next)
         {
-            await (next.Count == 1 ? AloneAsync(next[0]) : TogetherAsync(opened, next));
+            // A connection that takes no more answers fails them, and those behind them run all the same.
+            await (next.Count == 1 ? AloneAsync(next[0]) : TogetherAsync(opened, next)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            next.ForEach(request => request.Descriptor?.End());
         }
     }
 

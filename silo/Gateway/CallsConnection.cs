@@ -209,11 +209,7 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
         output.Send(state, write);
     }
 
-    private void Finish<TState>(Request request, TState state, Action<FrameWriter, TState> write)
-    {
-        request.Descriptor?.End();
-        Finish(request.Tag, request.Bytes, state, write);
-    }
+    private void Finish<TState>(Request request, TState state, Action<FrameWriter, TState> write) => Finish(request.Tag, request.Bytes, state, write);
 
     private void Finish<TState>(List<Request> requests, TState state, Action<FrameWriter, TState> write)
     {
@@ -224,7 +220,6 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
                 _underWay.Remove(request.Tag);
                 _bytesUnderWay -= request.Bytes;
                 _use.End(1, request.Bytes);
-                request.Descriptor?.End();
             }
         }
 
@@ -242,7 +237,7 @@ internal sealed partial class CallsConnection(GatewayContexts contexts, FrameOut
         }
     }
 
-    // For a request, whose answer releases it.
+    // For a request, whose end releases it.
     private Descriptor? Hold(Guid ticket) => Find(ticket) is { } descriptor && descriptor.TryBegin() ? descriptor : null;
 
     private Descriptor? Find(Guid ticket)
