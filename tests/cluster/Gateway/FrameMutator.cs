@@ -90,7 +90,7 @@ internal sealed class FrameMutator(Random random, byte[] ticket, byte[] claim, s
     }
 
     // Few of the others are for clients by TCP.
-    private byte[] Call(uint tag) => (token.Length > 0 && random.Next(32) > 0 ? random.Next(15, 18) : random.Next(18)) switch
+    private byte[] Call(uint tag) => (token.Length > 0 && random.Next(32) > 0 ? random.Next(15, 18) : random.Next(20)) switch
     {
         0 or 1 => WireFrames.IoasAlloc(tag, Ticket()),
         2 => WireFrames.Destroy(tag, Ticket(), (uint)random.Next(8)),
@@ -108,6 +108,7 @@ internal sealed class FrameMutator(Random random, byte[] ticket, byte[] claim, s
         15 => WireFrames.Grant(tag, Name(), random.Next(2) == 0 ? "token other" : new string((char)random.Next(128), random.Next(540))),
         16 => new WireBytes().U8(Name()).U8((byte)random.Next(15)).Zeros(7).Text(Messages[random.Next(Messages.Length)]).Frame(0x30, tag),
         17 => HandleIoctl(tag),
+        18 => WireFrames.Pinned(tag, (uint)random.Next(3)),
         _ => WireFrames.Discard(tag, random.Next(4) == 0 ? claim : Name()),
     };
 
