@@ -2,7 +2,7 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Grains.Telemetry;
 
-// By context, so that a device gone wild pushes out nobody's faults but its own, and apart from the contexts, so that a context's faults can be read after it has
+// By context, so that a device that faults without end pushes out only its own context's faults, and apart from the contexts, so that a context's faults can be read after it has
 // closed. Where more contexts have some than are kept, the one goes whose last fault is the oldest.
 
 /// <summary>The last accesses of devices that could not be translated, of the contexts of one silo. Thread-safe.</summary>

@@ -117,7 +117,7 @@ public sealed class VfioUserDevice : IAsyncDisposable
     /// <param name="offsetBytes">The first byte: a multiple of the page size.</param>
     /// <param name="lengthBytes">Bytes: whole pages.</param>
     /// <returns>The dma-buf. It is revoked when memory decode goes off and when the device is reset, and for good when the file is closed.</returns>
-    /// <exception cref="IommufdException">EINVAL if that is no part of a BAR, ENODEV if the region is none.</exception>
+    /// <exception cref="IommufdException">EINVAL if the range is not part of a BAR, ENODEV if the region is not a BAR.</exception>
     public async Task<DmaBuf> ExportAsync(VfioPciRegion region, ulong offsetBytes, ulong lengthBytes)
     {
         var range = new VfioRegionDmaRange { Offset = offsetBytes, Length = lengthBytes };
