@@ -22,19 +22,21 @@ namespace IommuFd.Grains.Calls;
 // Enter and Reply enclose a turn. Between them is synchronous code, so that there is one turn at a time, and a traced turn's span can
 // wait in a field.
 //
-// Every call comes in through Invoke, which lets those pass that a silo has made. Any other is a call of no life, whatever its stamp says, and
-// an activation without a model that it has made ends.
+// A call comes by a message, through Invoke, which lets those pass that a silo has made. Any other is a call of no life, whatever its stamp says,
+// and an activation without a model that it has made ends. Or the context on this silo makes it within its own turn (NearObjects). Both hold the
+// grain's own lock while they run.
 //
 // The grain's context comes from the accessor. Injected itself it would be a service of the activation's scope, which then keeps a list
 // and a dictionary for it: an eighth of what an idle object costs.
 
 /// <summary>An object's grain around its pure model.</summary>
-internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, SiloProofs proofs) : IGrainBase, IObjectGrain, IIncomingGrainCallFilter
+internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : IGrainBase, IObjectGrain, IIncomingGrainCallFilter, INearObject
     where TModel : class
 {
     private (long Epoch, long Serial) _life;
     private TModel? _model;
     private Activity? _span;
+    private bool _hasEnded;
 
     // How many holds the grain was told of, by part. Hardly any object has some.
     private Dictionary<ObjectId, int>? _toldHolds;
@@ -42,7 +44,38 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, Silo
     public IGrainContext GrainContext { get; } = accessor.GrainContext;
 
     public Task Invoke(IIncomingGrainCallContext context)
-        => context.Request.GetArgument(0) is ObjectStamp stamp && !proofs.IsKnown(stamp.Proof) ? InvokeUnlessMadeUpAsync(context, stamp.Proof) : context.Invoke();
+        => context.Request.GetArgument(0) is ObjectStamp stamp && !proofs.IsKnown(stamp.Proof) ? InvokeUnlessMadeUpAsync(context, stamp.Proof) : InvokeAlone(context);
+
+    public Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        near.Withdraw(GrainContext.GrainId, this);
+        lock (this)
+        {
+            _hasEnded = true;
+        }
+
+        return Task.CompletedTask;
+    }
+
+    bool INearObject.HasEnded => Volatile.Read(ref _hasEnded);
+
+    bool INearObject.TryEnter(long epoch, long serial)
+    {
+        if (!Monitor.TryEnter(this))
+        {
+            return false;
+        }
+
+        if (!_hasEnded && _model is not null && _life == (epoch, serial))
+        {
+            return true;
+        }
+
+        Monitor.Exit(this);
+        return false;
+    }
+
+    void INearObject.Leave() => Monitor.Exit(this);
 
     public ValueTask<ObjectReply> DestroyAsync(ObjectStamp stamp, ObjectId part, DestroyMode mode)
     {
@@ -63,6 +96,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, Silo
 
         _life = (stamp.Epoch, stamp.Serial);
         (_model, _toldHolds) = (null, null);
+        Volatile.Write(ref _hasEnded, true);
         OnEnded();
         this.DeactivateOnIdle();
         return ValueTask.FromResult(new ObjectReply(Errno.None, 0));
@@ -117,7 +151,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, Silo
         }
 
         (_model, _toldHolds) = (Restore(stamp, snapshot), null);
-        _life = (stamp.Epoch, stamp.Serial);
+        BeginLife(stamp);
         return ValueTask.FromResult(new ObjectReply(Errno.None, 0, Size: SizeOf(_model), Pinned: TakePins(_model)));
     }
 
@@ -145,8 +179,18 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, Silo
             return null;
         }
 
-        (_life, _toldHolds) = (life, null);
-        return _model = model;
+        (_model, _toldHolds) = (model, null);
+        BeginLife(stamp);
+        return model;
+    }
+
+    /// <summary>Runs synchronous code as a turn does: alone in the grain.</summary>
+    protected T RunAlone<T>(Func<T> run)
+    {
+        lock (this)
+        {
+            return run();
+        }
     }
 
     /// <summary>The answer to a call for a life that this activation doesn't have.</summary>
@@ -211,7 +255,22 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, Silo
             }
         }
 
-        await context.Invoke();
+        await InvokeAlone(context);
+    }
+
+    // What a call does before it first waits, and only polls wait, it does alone.
+    private Task InvokeAlone(IIncomingGrainCallContext context)
+    {
+        lock (this)
+        {
+            return context.Invoke();
+        }
+    }
+
+    private void BeginLife(ObjectStamp stamp)
+    {
+        _life = (stamp.Epoch, stamp.Serial);
+        near.Offer(GrainContext.GrainId, this);
     }
 
     private long? Users(TModel model, ObjectId part) => 1 + Holders(model, part) + (_toldHolds?.GetValueOrDefault(part) ?? 0);

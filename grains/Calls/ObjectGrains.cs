@@ -3,7 +3,6 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
@@ -14,7 +13,7 @@ namespace IommuFd.Grains.Calls;
 // its first use. Only grains that were called are told of the end.
 
 /// <summary>The grains of a context's objects.</summary>
-internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof, ContextKey key, long epoch, ILogger logger)
+internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch, ILogger logger)
 {
     // Grains that are ended at once when a context is released: enough to keep the silo busy, few enough to leave others their turn.
     private const int ReleaseConcurrency = 128;
@@ -68,7 +67,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
             }
             else
             {
-                reply = call((TGrain)called.Grain, Stamp(entry, called), argument);
+                reply = InvokeAsync(entry, called, argument, call);
             }
         }
         catch (Exception exception)
@@ -116,6 +115,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
             HasLost |= reply.Errno != Errno.None;
             NoteSize(called, reply.Size);
             NotePins(called, reply.Pinned);
+            called.Near = FindNear(called);
         }
         catch (Exception exception) when (exception is not InvalidDataException)
         {
@@ -199,8 +199,13 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
         try
         {
             var reply = call.GetResult();
-            called.HasAnswered |= reply.Errno != Errno.EIO;
             HasLost |= reply.Errno == Errno.EIO;
+            if (!called.HasAnswered && reply.Errno != Errno.EIO)
+            {
+                called.HasAnswered = true;
+                called.Near = FindNear(called);
+            }
+
             if (reply.Errno != Errno.EIO && reply.Size is { } size)
             {
                 NoteSize(called, size);
@@ -220,7 +225,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
     // The grain of an object that was never called. From now on it counts as called.
     private CalledGrain AddCalled(ObjectEntry entry)
     {
-        var called = new CalledGrain(entry, GrainKind.Of(entry).FindGrain(grainFactory, $"{_keyPrefix}{entry.Id}")!);
+        var called = new CalledGrain(entry, GrainKind.Of(entry).FindGrain(reach.Factory, $"{_keyPrefix}{entry.Id}")!);
         _called.Add(entry.Id, called);
         return called;
     }
@@ -230,7 +235,8 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
         var part = PartOf(entry, aggregate);
         try
         {
-            var reply = await called.Grain.DestroyAsync(Stamp(aggregate, called), part, DestroyMode.IfUnused);
+            var reply = await InvokeAsync<IObjectGrain, ObjectId, ObjectReply>(
+                aggregate, called, part, static (grain, stamp, part) => grain.DestroyAsync(stamp, part, DestroyMode.IfUnused));
             if (reply.Errno == Errno.EBUSY)
             {
                 HasLost = true;
@@ -294,7 +300,30 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
     }
 
     private ObjectStamp Stamp(ObjectEntry entry, CalledGrain called)
-        => called.HasAnswered ? new(epoch, entry.Serial, MayBuild: false, Proof: proof) : new(epoch, entry.Serial, MayBuild: true, GrainKind.Of(entry).BuildOf(entry), proof);
+        => called.HasAnswered ? new(epoch, entry.Serial, MayBuild: false, Proof: reach.Proof) : new(epoch, entry.Serial, MayBuild: true, GrainKind.Of(entry).BuildOf(entry), reach.Proof);
+
+    // Within this turn where the activation is near and nothing runs in it; else by a message.
+    private ValueTask<TReply> InvokeAsync<TGrain, TArgument, TReply>(
+        ObjectEntry entry, CalledGrain called, TArgument argument, Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call)
+        where TGrain : class, IObjectGrain
+    {
+        var stamp = Stamp(entry, called);
+        if (called.EnterNear(epoch) is not { } near)
+        {
+            return call((TGrain)called.Grain, stamp, argument);
+        }
+
+        try
+        {
+            return call((TGrain)near, stamp, argument);
+        }
+        finally
+        {
+            near.Leave();
+        }
+    }
+
+    private INearObject? FindNear(CalledGrain called) => reach.Near?.Take(called.Grain.GetGrainId());
 
     // A grain that does not end stays behind without anybody who could call it: a later life of the same key has a greater stamp.
     private async ValueTask EndAsync(CalledGrain called)
@@ -302,7 +331,7 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
         var entry = called.Entry;
         try
         {
-            await called.Grain.DestroyAsync(Stamp(entry, called), default, DestroyMode.Release);
+            await InvokeAsync<IObjectGrain, ObjectId, ObjectReply>(entry, called, default, static (grain, stamp, part) => grain.DestroyAsync(stamp, part, DestroyMode.Release));
         }
         catch (Exception exception)
         {
@@ -319,6 +348,25 @@ internal sealed class ObjectGrains(IGrainFactory grainFactory, SiloProof? proof,
 
         /// <summary>Whether it has shown that it has the object's state: if it doesn't from then on, the state is lost.</summary>
         public bool HasAnswered { get; set; }
+
+        /// <summary>Its activation, where that is on this silo.</summary>
+        public INearObject? Near { get; set; }
+
+        /// <summary>Begins a turn in its activation; null where it must be called by a message. The caller ends the turn.</summary>
+        public INearObject? EnterNear(long epoch)
+        {
+            if (Near?.TryEnter(epoch, Entry.Serial) == true)
+            {
+                return Near;
+            }
+
+            if (Near is { HasEnded: true })
+            {
+                Near = null;
+            }
+
+            return null;
+        }
 
         /// <summary>The areas and ranges that it has told of.</summary>
         public int Size { get; set; }

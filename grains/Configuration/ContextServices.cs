@@ -1,3 +1,4 @@
+using IommuFd.Grains.Calls;
 using IommuFd.Grains.Contexts;
 using IommuFd.Grains.Monitoring;
 using IommuFd.Grains.Proofs;
@@ -24,6 +25,7 @@ public static class ContextServices
         services.AddSingleton(silo => new SiloProofs(
             silo.GetRequiredService<ILocalSiloDetails>().SiloAddress, silo.GetRequiredService<SiloProofPeers>().IsGenuineAsync, silo.GetRequiredService<TimeProvider>(),
             silo.GetRequiredService<ILogger<SiloProofs>>()));
+        services.AddSingleton(new NearObjects(options.CallsNearObjects));
         services.AddGrainService<SiloProofService>();
         services.AddSingleton(silo => new ContextControls(silo.GetRequiredService<IGrainFactory>(), silo.GetRequiredService<SiloProofs>()));
         services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, SiloHandover>();

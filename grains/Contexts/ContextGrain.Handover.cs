@@ -75,7 +75,7 @@ internal sealed partial class ContextGrain : IGrainMigrationParticipant
             ?? throw _journal.Deactivate("what another silo handed over has not arrived whole");
 
         // The clock of the other silo may be ahead of this one's.
-        var grains = new ObjectGrains(GrainFactory, proofs.Own, Key, Math.Max(time.GetUtcNow().UtcTicks, package.Epoch + 1), logger);
+        var grains = new ObjectGrains(Reach, Key, Math.Max(time.GetUtcNow().UtcTicks, package.Epoch + 1), logger);
         var context = await ContextSnapshots.RestoreAsync(package.Snapshot, grains, ObjectKinds.All);
         (_package, _transfer) = (null, null);
         if (grains.HasLost)

@@ -39,7 +39,7 @@ internal sealed partial class ContextGrain
         _programs = new ProgramMemory(GrainFactory, options.Value.ProgramPatience, logger, Key.Tag);
         try
         {
-            if (!await TryArriveAsync() && await _journal.RecoverAsync(GrainFactory, proofs.Own, cancellationToken) is { } recovered)
+            if (!await TryArriveAsync() && await _journal.RecoverAsync(Reach, cancellationToken) is { } recovered)
             {
                 await ResumeAsync(recovered, begun);
             }
@@ -97,7 +97,7 @@ internal sealed partial class ContextGrain
         if (reply.Errno == Errno.None && !wasOpen)
         {
             // The clock makes the epochs of a volatile context's lives grow from one activation to the next.
-            (_context, _grains) = (context, _grains ?? new ObjectGrains(GrainFactory, proofs.Own, Key, _journal.ObjectEpoch ?? now, logger));
+            (_context, _grains) = (context, _grains ?? new ObjectGrains(Reach, Key, _journal.ObjectEpoch ?? now, logger));
             await _journal.CommitAsync(new OpenRecord(request, reply) { OpenedTicks = now }, Scope);
             Start();
             logger.ContextOpened(Key.Tag, mode, request.Name);

@@ -34,12 +34,15 @@ internal sealed partial class ContextGrain(
     SiloStatistics statistics,
     TurnTelemetry telemetry,
     SiloProofs proofs,
+    NearObjects near,
     IJournal? siloJournal = null) : Grain, IContextGrain
 {
     // The handle that a call has proven to be this context's: comparing costs less than hashing.
     private ContextHandle? _handle;
 
     private ContextKey Key => new(this.GetPrimaryKey());
+
+    private ObjectReach Reach => new(GrainFactory, proofs.Own, near);
 
     private IoctlScope Scope => new(_context!, _grains!, _programs);
 

@@ -2,7 +2,6 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 using Orleans.Serialization;
@@ -58,7 +57,7 @@ internal sealed class ContextTurnJournal(
     /// The store can't be reached: this activation tells each caller so for a while, and then deactivates. If it deactivated at once, Orleans would
     /// forward the waiting calls to the next activation, which would fail too, and in the end callers would read Orleans' reason and not ours.
     /// </exception>
-    public async ValueTask<RecoveredContext?> RecoverAsync(IGrainFactory grainFactory, SiloProof? proof, CancellationToken cancellationToken)
+    public async ValueTask<RecoveredContext?> RecoverAsync(ObjectReach reach, CancellationToken cancellationToken)
     {
         if (siloJournal is null)
         {
@@ -67,7 +66,7 @@ internal sealed class ContextTurnJournal(
 
         try
         {
-            var recovery = new ContextRecovery(siloJournal, serializer, grainFactory, proof, logger, snapshotAfterBytes);
+            var recovery = new ContextRecovery(siloJournal, serializer, reach, logger, snapshotAfterBytes);
             if (await recovery.RecoverAsync(key, cancellationToken) is not { } recovered)
             {
                 return null;

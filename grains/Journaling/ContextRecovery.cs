@@ -2,7 +2,6 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Proofs;
 using Microsoft.Extensions.Logging;
 using Orleans.Serialization;
 
@@ -18,7 +17,7 @@ namespace IommuFd.Grains.Journaling;
 internal sealed record RecoveredContext(ContextModel? Context, ObjectGrains? Grains, ContextJournal? Journal, ReleasedReply? ReleasedReply, IoctlDiagnostic? Damage);
 
 /// <summary>Recovers contexts from their journals.</summary>
-internal sealed class ContextRecovery(IJournal journal, Serializer serializer, IGrainFactory grainFactory, SiloProof? proof, ILogger logger, int snapshotAfterBytes)
+internal sealed class ContextRecovery(IJournal journal, Serializer serializer, ObjectReach reach, ILogger logger, int snapshotAfterBytes)
 {
     // One read: large enough to make few of them, small enough that many contexts can recover at once.
     private const int PageBytes = 4 << 20;
@@ -45,7 +44,7 @@ internal sealed class ContextRecovery(IJournal journal, Serializer serializer, I
         }
 
         var log = new ContextJournal(journal, serializer, key, head.Epoch, snapshotAfterBytes) { Position = head.SnapshotPosition };
-        var grains = new ObjectGrains(grainFactory, proof, key, log.ObjectEpoch, logger);
+        var grains = new ObjectGrains(reach, key, log.ObjectEpoch, logger);
         var context = new ContextModel();
         if (head.Snapshot is { } frame)
         {

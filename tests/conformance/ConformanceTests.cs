@@ -2,6 +2,7 @@ using System.Text.Json;
 using IommuFd.Cli;
 using IommuFd.Cli.Conformance;
 using IommuFd.Client;
+using IommuFd.Grains.Configuration;
 using IommuFd.Silo;
 using IommuFd.Silo.Gateway;
 using Microsoft.Extensions.DependencyInjection;
@@ -52,6 +53,18 @@ public sealed class ConformanceTests(SiloFixture silo) : IClassFixture<SiloFixtu
 
         Assert.True(tally.MismatchCount == 0, $"{tally.MismatchCount} mismatches in {group}, the first:\n{string.Join('\n', tally.Mismatches)}");
         Assert.Equal((sequences, ioctls), (tally.Sequences, tally.Ioctls));
+    }
+
+    // Objects on other silos are called by messages, as all of them are here.
+    [Fact]
+    public async Task The_answers_are_the_same_where_every_call_of_an_object_is_a_message()
+    {
+        using var host = await SiloHost.StartInProcessAsync(contexts: new ContextOptions { CallsNearObjects = false });
+        var tally = await ConformanceCommand.RunAsync(new IommufdClient(host.Services.GetRequiredService<IGrainFactory>()), [TracePath("ioas")], listed: 3);
+        await host.StopAsync();
+
+        Assert.True(tally.MismatchCount == 0, $"{tally.MismatchCount} mismatches in ioas, the first:\n{string.Join('\n', tally.Mismatches)}");
+        Assert.Equal(31_000, tally.Ioctls);
     }
 
     [Theory]

@@ -11,7 +11,7 @@ namespace IommuFd.Grains.Objects.Devices;
 /// <inheritdoc cref="IDeviceGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class DeviceGrain(IGrainContextAccessor accessor, SiloProofs proofs) : ObjectGrain<DeviceModel>(accessor, proofs), IDeviceGrain
+internal sealed class DeviceGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : ObjectGrain<DeviceModel>(accessor, proofs, near), IDeviceGrain
 {
     public ValueTask<HwInfoReply> HwInfoAsync(ObjectStamp stamp, IommuHwInfoType type)
     {

@@ -10,7 +10,7 @@ namespace IommuFd.Grains.Objects.EventQueues;
 // nobody up; it is bounded, so that an activation that goes is not kept for long.
 
 /// <inheritdoc cref="IEventQueueGrain"/>
-internal abstract class EventQueueGrain<TModel>(IGrainContextAccessor accessor, SiloProofs proofs) : ObjectGrain<TModel>(accessor, proofs), IEventQueueGrain
+internal abstract class EventQueueGrain<TModel>(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : ObjectGrain<TModel>(accessor, proofs, near), IEventQueueGrain
     where TModel : EventQueueModel
 {
     private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(IoctlLimits.MaxPollWaitMs);
@@ -61,6 +61,6 @@ internal abstract class EventQueueGrain<TModel>(IGrainContextAccessor accessor, 
         using var stop = new CancellationTokenSource();
         await Task.WhenAny(_arrival.Task, Task.Delay(wait, stop.Token));
         await stop.CancelAsync();
-        return Find(stamp) == model ? new PollReply(Errno.None, model.Events) : new PollReply(Errno.EIO);
+        return RunAlone(() => Find(stamp) == model ? new PollReply(Errno.None, model.Events) : new PollReply(Errno.EIO));
     }
 }

@@ -12,7 +12,7 @@ namespace IommuFd.Grains.Objects.FaultQueues;
 /// <inheritdoc cref="IFaultQueueGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class FaultQueueGrain(IGrainContextAccessor accessor, SiloProofs proofs) : EventQueueGrain<FaultQueueModel>(accessor, proofs), IFaultQueueGrain
+internal sealed class FaultQueueGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : EventQueueGrain<FaultQueueModel>(accessor, proofs, near), IFaultQueueGrain
 {
     public ValueTask<ObjectReply> ReportAsync(ObjectStamp stamp, FaultGroup group)
     {

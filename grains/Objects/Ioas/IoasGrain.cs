@@ -17,7 +17,7 @@ namespace IommuFd.Grains.Objects.Ioas;
 /// <inheritdoc cref="IIoasGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProofs proofs) : ObjectGrain<IoasModel>(accessor, proofs), IIoasGrain
+internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : ObjectGrain<IoasModel>(accessor, proofs, near), IIoasGrain
 {
     public ValueTask<ObjectReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
     {

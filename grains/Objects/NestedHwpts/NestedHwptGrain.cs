@@ -13,7 +13,7 @@ namespace IommuFd.Grains.Objects.NestedHwpts;
 /// <inheritdoc cref="INestedHwptGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class NestedHwptGrain(IGrainContextAccessor accessor, SiloProofs proofs) : ObjectGrain<NestedHwptModel>(accessor, proofs), INestedHwptGrain
+internal sealed class NestedHwptGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : ObjectGrain<NestedHwptModel>(accessor, proofs, near), INestedHwptGrain
 {
     public ValueTask<ObjectReply> InvalidateAsync(ObjectStamp stamp, InvalidationEntries entries)
     {

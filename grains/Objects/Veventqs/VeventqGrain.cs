@@ -12,7 +12,7 @@ namespace IommuFd.Grains.Objects.Veventqs;
 /// <inheritdoc cref="IVeventqGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class VeventqGrain(IGrainContextAccessor accessor, SiloProofs proofs) : EventQueueGrain<VeventqModel>(accessor, proofs), IVeventqGrain
+internal sealed class VeventqGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : EventQueueGrain<VeventqModel>(accessor, proofs, near), IVeventqGrain
 {
     public ValueTask<ObjectReply> ReportAsync(ObjectStamp stamp, byte[] data)
     {

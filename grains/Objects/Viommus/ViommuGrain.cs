@@ -12,7 +12,7 @@ namespace IommuFd.Grains.Objects.Viommus;
 /// <inheritdoc cref="IViommuGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class ViommuGrain(IGrainContextAccessor accessor, SiloProofs proofs) : ObjectGrain<ViommuModel>(accessor, proofs), IViommuGrain
+internal sealed class ViommuGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : ObjectGrain<ViommuModel>(accessor, proofs, near), IViommuGrain
 {
     public ValueTask<ObjectReply> AddVdeviceAsync(ObjectStamp stamp, ObjectId vdevice, ObjectId device, ulong virtId)
     {

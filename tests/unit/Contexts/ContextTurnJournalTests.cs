@@ -87,7 +87,7 @@ public sealed class ContextTurnJournalTests : IAsyncDisposable
         // A sweep that comes then finds no context, as it does where an opener got no answer.
         JournalRecord opened = new OpenRecord(new OpenRequest(null, "test", 1), new ReferenceReply(Errno.None, new ReferenceId(1), default, ContextMode.Durable, null));
         var journal = Journal(new MemoryJournal(_context.Key, Serialization.Serializer.SerializeToArray(opened)));
-        var recovered = await journal.RecoverAsync(_context.Grains.Factory, null, CancellationToken.None);
+        var recovered = await journal.RecoverAsync(new ObjectReach(_context.Grains.Factory, null), CancellationToken.None);
         Expect.That(recovered is { Context.IsOpen: true }, "The context was not recovered.");
         journal.Deactivate("the grain of an object failed while it was recovered");
 
@@ -111,7 +111,7 @@ public sealed class ContextTurnJournalTests : IAsyncDisposable
     public async Task Without_a_journal_turns_are_committed_at_once_and_durable_contexts_are_refused()
     {
         var journal = Journal(null);
-        Expect.Equal(null, await journal.RecoverAsync(_context.Grains.Factory, null, CancellationToken.None), "what is recovered");
+        Expect.Equal(null, await journal.RecoverAsync(new ObjectReach(_context.Grains.Factory, null), CancellationToken.None), "what is recovered");
         var refusal = (await journal.CreateAsync())!;
         Expect.Equal((Errno.EOPNOTSUPP, DiagnosticReason.NoJournal), (refusal.Errno, refusal.Diagnostic!.Reason), "the refusal");
         Expect.That(journal.CommitAsync(Record, Scope).AsTask().IsCompletedSuccessfully, "A volatile turn waits.");
@@ -122,7 +122,7 @@ public sealed class ContextTurnJournalTests : IAsyncDisposable
     public async Task A_store_that_can_not_be_reached_deactivates_where_the_journal_is_taken_over_or_created()
     {
         _store.Failure = new JournalStoreException("Nobody answers.");
-        await Assert.ThrowsAsync<ContextUnavailableException>(() => _journal.RecoverAsync(_context.Grains.Factory, null, CancellationToken.None).AsTask());
+        await Assert.ThrowsAsync<ContextUnavailableException>(() => _journal.RecoverAsync(new ObjectReach(_context.Grains.Factory, null), CancellationToken.None).AsTask());
         await Assert.ThrowsAsync<ContextUnavailableException>(() => Journal(_store).CreateAsync().AsTask());
         Assert.Throws<ContextUnavailableException>(() => _journal.WhyUnavailable());
     }

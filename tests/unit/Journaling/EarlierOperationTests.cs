@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
 using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
 using IommuFd.Uapi;
@@ -106,7 +107,7 @@ public sealed class EarlierOperationTests
     private static async Task<RecoveredContext> RecoverAsync(params string[] records)
     {
         var journal = new MemoryJournal(Key, [.. records.Select(Convert.FromHexString)]);
-        var recovery = new ContextRecovery(journal, Serialization.Serializer, new FakeGrains().Factory, null, NullLogger.Instance, int.MaxValue);
+        var recovery = new ContextRecovery(journal, Serialization.Serializer, new ObjectReach(new FakeGrains().Factory, null), NullLogger.Instance, int.MaxValue);
         return (await recovery.RecoverAsync(Key, CancellationToken.None))!;
     }
 }

@@ -40,7 +40,7 @@ public sealed partial class ContextSnapshotTests(ITestOutputHelper output)
     [Fact]
     public void A_context_that_is_not_open_is_one_that_is_not_open()
     {
-        var grains = new ObjectGrains(new FakeGrains().Factory, null, _context.Key, 1, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        var grains = new ObjectGrains(new ObjectReach(new FakeGrains().Factory, null), _context.Key, 1, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
         var again = ContextModel.Restore(new ContextModel().Save().RoundTrip(), ObjectKinds.All);
         Expect.That(!again.IsOpen && again.Objects.IsEmpty && !grains.HasLost, "It is open, or has something.");
         Expect.Equal(Errno.None, again.Open(ContextMode.Durable, "opener").Errno, "opening it");

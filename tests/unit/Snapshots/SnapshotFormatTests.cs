@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Journaling;
@@ -214,7 +215,7 @@ public sealed class SnapshotFormatTests
     private static async Task<RecoveredContext> RecoverAsync(OpenContext context, byte[] snapshot, FakeGrains grains)
     {
         var journal = new SnapshotJournal(JournalFrame.Encode(context.Key.Value, 7, snapshot));
-        var recovery = new ContextRecovery(journal, Serialization.Serializer, grains.Factory, null, NullLogger.Instance, snapshotAfterBytes: 1000);
+        var recovery = new ContextRecovery(journal, Serialization.Serializer, new ObjectReach(grains.Factory, null), NullLogger.Instance, snapshotAfterBytes: 1000);
         return (await recovery.RecoverAsync(context.Key, CancellationToken.None))!;
     }
 

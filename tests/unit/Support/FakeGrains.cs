@@ -38,11 +38,11 @@ internal sealed class FakeGrains
     private static IObjectGrain Make(Type type)
     {
         var accessor = new FakeGrainContextAccessor(FakeGrainContext.Create());
-        return type == typeof(IDeviceGrain) ? new DeviceGrain(accessor, TestProofs.None)
-            : type == typeof(INestedHwptGrain) ? new NestedHwptGrain(accessor, TestProofs.None)
-            : type == typeof(IFaultQueueGrain) ? new FaultQueueGrain(accessor, TestProofs.None)
-            : type == typeof(IViommuGrain) ? new ViommuGrain(accessor, TestProofs.None)
-            : type == typeof(IVeventqGrain) ? new VeventqGrain(accessor, TestProofs.None)
+        return type == typeof(IDeviceGrain) ? new DeviceGrain(accessor, TestProofs.None, TestProofs.NoneNear)
+            : type == typeof(INestedHwptGrain) ? new NestedHwptGrain(accessor, TestProofs.None, TestProofs.NoneNear)
+            : type == typeof(IFaultQueueGrain) ? new FaultQueueGrain(accessor, TestProofs.None, TestProofs.NoneNear)
+            : type == typeof(IViommuGrain) ? new ViommuGrain(accessor, TestProofs.None, TestProofs.NoneNear)
+            : type == typeof(IVeventqGrain) ? new VeventqGrain(accessor, TestProofs.None, TestProofs.NoneNear)
             : throw new NotSupportedException($"{type} is no grain that a context calls.");
     }
 }
@@ -52,7 +52,7 @@ internal sealed class FakeGrains
 /// </summary>
 internal sealed class FakeIoas : IIoasGrain
 {
-    private IoasGrain _activation = new(new FakeGrainContextAccessor(FakeGrainContext.Create()), TestProofs.None);
+    private IoasGrain _activation = new(new FakeGrainContextAccessor(FakeGrainContext.Create()), TestProofs.None, TestProofs.NoneNear);
 
     /// <summary>The stamps of all calls, with the calls' names.</summary>
     public List<(string Call, ObjectStamp Stamp)> Calls { get; } = [];
@@ -67,7 +67,7 @@ internal sealed class FakeIoas : IIoasGrain
     public Task Gate { get; set; } = Task.CompletedTask;
 
     /// <summary>Loses the state, as the end of a silo does.</summary>
-    public void Lose() => _activation = new IoasGrain(new FakeGrainContextAccessor(FakeGrainContext.Create()), TestProofs.None);
+    public void Lose() => _activation = new IoasGrain(new FakeGrainContextAccessor(FakeGrainContext.Create()), TestProofs.None, TestProofs.NoneNear);
 
     public ValueTask<ObjectReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
     {
@@ -207,6 +207,11 @@ public class FakeGrainContext : DispatchProxy
 
     protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
     {
+        if (targetMethod?.Name == $"get_{nameof(IGrainContext.GrainId)}")
+        {
+            return GrainId.Create("object", "1");
+        }
+
         if (targetMethod?.Name != nameof(IGrainContext.Deactivate))
         {
             throw new NotSupportedException($"{targetMethod} is not what an object's grain calls.");

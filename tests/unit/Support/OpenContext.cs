@@ -19,13 +19,13 @@ internal sealed class OpenContext
     public OpenContext(IGrainFactory? factory = null, ILogger? logger = null)
     {
         Expect.Equal(Errno.None, Model.Open(ContextMode.Volatile, "test").Errno, "opening the context");
-        ObjectGrains = new ObjectGrains(factory ?? Grains.Factory, null, Key, Epoch, logger ?? NullLogger.Instance);
+        ObjectGrains = new ObjectGrains(new ObjectReach(factory ?? Grains.Factory, null), Key, Epoch, logger ?? NullLogger.Instance);
     }
 
     private OpenContext(byte[] snapshot, FakeGrains? grains, long epoch)
     {
         Grains = grains ?? Grains;
-        ObjectGrains = new ObjectGrains(Grains.Factory, null, Key, epoch, NullLogger.Instance);
+        ObjectGrains = new ObjectGrains(new ObjectReach(Grains.Factory, null), Key, epoch, NullLogger.Instance);
         Model = Now(ContextSnapshots.RestoreAsync(Serialization.Serializer.Deserialize<ContextSnapshot>(snapshot)!, ObjectGrains, ObjectKinds.All), "restoring the context");
     }
 

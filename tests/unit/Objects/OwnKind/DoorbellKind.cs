@@ -47,7 +47,7 @@ internal sealed class DoorbellModel
     public int Listeners { get; set; }
 }
 
-internal sealed class DoorbellGrain(IGrainContextAccessor accessor, SiloProofs proofs) : ObjectGrain<DoorbellModel>(accessor, proofs), IDoorbellGrain
+internal sealed class DoorbellGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : ObjectGrain<DoorbellModel>(accessor, proofs, near), IDoorbellGrain
 {
     public ValueTask<ObjectReply> RingAsync(ObjectStamp stamp)
         => Enter(stamp) is { } model ? Reply(new ObjectReply(default, (ulong)++model.Rings)) : Lost<ObjectReply>();

@@ -23,7 +23,7 @@ public sealed class OwnKindTests
     public OwnKindTests()
     {
         _factory = FakeGrainFactory.For((type, key) => _grains.TryGetValue(key, out var grain) ? grain
-            : _grains[key] = type == typeof(IDoorbellGrain) ? new DoorbellGrain(new FakeGrainContextAccessor(FakeGrainContext.Create()), TestProofs.None) : new FakeIoas());
+            : _grains[key] = type == typeof(IDoorbellGrain) ? new DoorbellGrain(new FakeGrainContextAccessor(FakeGrainContext.Create()), TestProofs.None, TestProofs.NoneNear) : new FakeIoas());
         _context = new OpenContext(_factory);
         _ioas = _context.Objects.Find<IoasEntry>(_context.AllocateIoas())!;
         _bell = _context.Objects.Reserve(static (id, serial) => new DoorbellEntry(id, serial))!;
@@ -74,7 +74,7 @@ public sealed class OwnKindTests
         await RingAsync();
         var snapshot = await ContextSnapshots.CaptureAsync(_context.Model, _context.ObjectGrains);
         _grains.Clear();
-        var grains = new ObjectGrains(_factory, null, _context.Key, OpenContext.Epoch + 1, NullLogger.Instance);
+        var grains = new ObjectGrains(new ObjectReach(_factory, null), _context.Key, OpenContext.Epoch + 1, NullLogger.Instance);
         var again = await ContextSnapshots.RestoreAsync(snapshot, grains, Kinds);
         var bell = again.Objects.Find<DoorbellEntry>(_bell.Id.Value)!;
         Expect.Equal(_ioas.Id, bell.Held().Single().Target.Id, "what the restored doorbell holds");
