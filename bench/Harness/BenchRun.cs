@@ -56,9 +56,15 @@ internal sealed class BenchRun(IGrainFactory grains, BenchOptions options, Repor
                 Unit = "op/s",
                 Value = PerSecond(rates[i + 1]),
                 AllocatedBytes = AllocatedBytes(rates[i + 1]),
+                CpuNanoseconds = Median(rates[i + 1], rate => rate.CpuNanoseconds),
+                Microseconds = Median(rates[i + 1], rate => rate.Median),
+                LateMicroseconds = Median(rates[i + 1], rate => rate.Late),
                 Yardstick = yardstick.Name,
                 YardstickValue = PerSecond(rates[0]),
                 YardstickAllocatedBytes = AllocatedBytes(rates[0]),
+                YardstickCpuNanoseconds = Median(rates[0], rate => rate.CpuNanoseconds),
+                YardstickMicroseconds = Median(rates[0], rate => rate.Median),
+                YardstickLateMicroseconds = Median(rates[0], rate => rate.Late),
                 Ratio = Spread.Of(rates[i + 1].Zip(rates[0], (rate, reference) => rate.PerSecond / reference.PerSecond)),
                 Target = subjects[i].Target,
             });
@@ -82,7 +88,9 @@ internal sealed class BenchRun(IGrainFactory grains, BenchOptions options, Repor
 
     private static Spread PerSecond(Rate[] rates) => Spread.Of(rates.Select(rate => rate.PerSecond));
 
-    private static double AllocatedBytes(Rate[] rates) => Math.Round(Spread.Of(rates.Select(rate => rate.AllocatedBytes)).Median);
+    private static double AllocatedBytes(Rate[] rates) => Math.Round(Median(rates, rate => rate.AllocatedBytes));
+
+    private static double Median(Rate[] rates, Func<Rate, double> of) => Spread.Of(rates.Select(of)).Median;
 
     private static async Task<Rate[][]> RunRoundsAsync(Load[] loads, Pace pace)
     {

@@ -9,7 +9,9 @@ namespace IommuFd.Bench.Harness;
 /// <param name="PerSecond">Operations a second.</param>
 /// <param name="AllocatedBytes">Managed bytes that the process allocated per operation.</param>
 /// <param name="CpuNanoseconds">Processor time of the process per operation. Other processes disturb it far less than the rate.</param>
-internal readonly record struct Rate(double PerSecond, double AllocatedBytes, double CpuNanoseconds);
+/// <param name="Median">Microseconds that half of the calls take at most.</param>
+/// <param name="Late">Microseconds that 99 of 100 calls take at most.</param>
+internal readonly record struct Rate(double PerSecond, double AllocatedBytes, double CpuNanoseconds, double Median, double Late);
 
 /// <summary>Calls that a number of callers make for a while.</summary>
 internal abstract class Load(string name)
@@ -34,31 +36,38 @@ internal sealed class Load<TReply>(string name, int callers, int operations, Fun
     {
         var (allocated, cpu) = (GC.GetTotalAllocatedBytes(), Environment.CpuUsage.TotalTime);
         var start = Stopwatch.GetTimestamp();
-        var calls = await Task.WhenAll(Enumerable.Range(0, callers).Select(caller => Task.Run(() => CallAsync(caller, start, duration))));
+        var timed = await Task.WhenAll(Enumerable.Range(0, callers).Select(caller => Task.Run(() => CallAsync(caller, start, duration))));
         var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        var done = (double)calls.Sum() * operations;
-        return new Rate(done / seconds, (GC.GetTotalAllocatedBytes() - allocated) / done, (Environment.CpuUsage.TotalTime - cpu).TotalNanoseconds / done);
+        var (bytes, nanoseconds) = (GC.GetTotalAllocatedBytes() - allocated, (Environment.CpuUsage.TotalTime - cpu).TotalNanoseconds);
+        double[] times = [.. timed.SelectMany(times => times).Order()];
+        var done = (double)times.Length * CallsBetweenYields * operations;
+        return new Rate(done / seconds, bytes / done, nanoseconds / done, times[times.Length / 2], times[(int)(times.Length * 0.99)]);
     }
 
-    private async Task<long> CallAsync(int caller, long start, TimeSpan duration)
+    // The time of one call in sixteen, so that looking at the clock costs next to nothing.
+    private async Task<List<double>> CallAsync(int caller, long start, TimeSpan duration)
     {
-        long calls = 0;
+        List<double> times = new(4096);
         do
         {
             await Task.Yield();
             for (var i = 0; i < CallsBetweenYields; i++)
             {
+                var began = i == CallsBetweenYields / 2 ? Stopwatch.GetTimestamp() : 0;
                 var reply = await call(caller);
+                if (began != 0)
+                {
+                    times.Add(Stopwatch.GetElapsedTime(began).TotalMicroseconds);
+                }
+
                 if (!isExpected(reply))
                 {
                     throw new InvalidOperationException($"'{Name}' got a reply that is not the one to measure.");
                 }
             }
-
-            calls += CallsBetweenYields;
         }
         while (Stopwatch.GetElapsedTime(start) < duration);
 
-        return calls;
+        return times;
     }
 }

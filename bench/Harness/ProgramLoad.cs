@@ -7,7 +7,6 @@ namespace IommuFd.Bench.Harness;
 internal sealed class ProgramLoad : Load, IDisposable
 {
     private readonly Process _process;
-    private readonly List<(double Median, double Late)> _latencies = [];
 
     /// <param name="name">What is called.</param>
     /// <param name="environment">Further variables of the program.</param>
@@ -27,12 +26,6 @@ internal sealed class ProgramLoad : Load, IDisposable
     /// <summary>Where make puts what is built of C.</summary>
     public static string Folder { get; } = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../../bridge"));
 
-    /// <summary>The median of a call's microseconds in each of the last rounds.</summary>
-    public Spread MedianOf(int rounds) => Spread.Of(_latencies.TakeLast(rounds).Select(latency => latency.Median));
-
-    /// <summary>The 99th percentile in each of the last rounds.</summary>
-    public Spread LateOf(int rounds) => Spread.Of(_latencies.TakeLast(rounds).Select(latency => latency.Late));
-
     /// <summary>Starts a program that make has built.</summary>
     public static Process Start(string program, Dictionary<string, string> environment, params string[] arguments)
     {
@@ -45,28 +38,24 @@ internal sealed class ProgramLoad : Load, IDisposable
         return Process.Start(start)!;
     }
 
-    /// <summary>Measures a program against another one, and ends both. A row says the rates, and two the times of a call.</summary>
+    /// <summary>Measures a program against another one, and ends both. The processor time is that of this process, with the silo.</summary>
     public static async Task CompareAsync(BenchRun run, string section, ProgramLoad yardstick, ProgramLoad subject, Target? target = null)
     {
         using (yardstick)
         using (subject)
         {
             await run.CompareAsync(section, yardstick, (subject, target));
-            foreach (var (name, of) in new (string, Func<ProgramLoad, Spread>)[] { ("p50", load => load.MedianOf(run.Options.Rounds)), ("p99", load => load.LateOf(run.Options.Rounds)) })
-            {
-                run.Add(new Row { Section = section, Name = $"{subject.Name}: {name}", Unit = "µs", Value = of(subject), Yardstick = yardstick.Name, YardstickValue = of(yardstick) });
-            }
         }
     }
 
     public override async Task<Rate> RunAsync(TimeSpan duration)
     {
+        var cpu = Environment.CpuUsage.TotalTime;
         await _process.StandardInput.WriteLineAsync(duration.TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture));
         await _process.StandardInput.FlushAsync();
         var line = await _process.StandardOutput.ReadLineAsync() ?? throw new InvalidOperationException($"'{Name}' has ended instead of calling.");
         double[] figures = [.. line.Split(' ').Select(figure => double.Parse(figure, CultureInfo.InvariantCulture))];
-        _latencies.Add((figures[2] / 1000, figures[3] / 1000));
-        return new Rate(figures[0] / figures[1] * 1e9, 0, 0);
+        return new Rate(figures[0] / figures[1] * 1e9, 0, (Environment.CpuUsage.TotalTime - cpu).TotalNanoseconds / figures[0], figures[2] / 1000, figures[3] / 1000);
     }
 
     public void Dispose()

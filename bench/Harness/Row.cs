@@ -46,12 +46,27 @@ internal sealed record Row
     /// <summary>Managed bytes allocated per operation, by the caller's side and the silo together; null if that means nothing.</summary>
     public double? AllocatedBytes { get; init; }
 
+    /// <summary>Processor time of this process per operation, in nanoseconds; null if that means nothing.</summary>
+    public double? CpuNanoseconds { get; init; }
+
+    /// <summary>Microseconds that half of the calls take at most; null for no calls.</summary>
+    public double? Microseconds { get; init; }
+
+    /// <summary>Microseconds that 99 of 100 calls take at most; null for no calls.</summary>
+    public double? LateMicroseconds { get; init; }
+
     /// <summary>The yardstick it was measured against in the same rounds; null for none.</summary>
     public string? Yardstick { get; init; }
 
     public Spread? YardstickValue { get; init; }
 
     public double? YardstickAllocatedBytes { get; init; }
+
+    public double? YardstickCpuNanoseconds { get; init; }
+
+    public double? YardstickMicroseconds { get; init; }
+
+    public double? YardstickLateMicroseconds { get; init; }
 
     /// <summary>The value divided by the yardstick's of the same round.</summary>
     public Spread? Ratio { get; init; }

@@ -35,6 +35,16 @@ public interface IContextGrain : IGrainWithGuidKey
     [Alias("IoctlBatch")]
     ValueTask<IoctlBatchReply> IoctlBatchAsync(ContextHandle handle, IoctlBatchRequest request, OperationId operation);
 
+    /// <summary>Runs ioctls of which each is a request of its own, in one turn.</summary>
+    /// <param name="handle">The context's handle.</param>
+    /// <param name="group">The ioctls and their names.</param>
+    /// <returns>
+    /// One reply for each, in order: what <see cref="IoctlAsync"/> would have answered one after the other. E2BIG as for a batch: nothing has
+    /// run then.
+    /// </returns>
+    [Alias("IoctlGroup")]
+    ValueTask<IoctlBatchReply> IoctlGroupAsync(ContextHandle handle, IoctlGroup group);
+
     /// <summary>Returns the next part of a batch's answer, which was too long for one message. Runs nothing.</summary>
     /// <param name="handle">The context's handle.</param>
     /// <param name="operation">The batch's name.</param>

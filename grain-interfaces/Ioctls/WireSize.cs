@@ -101,7 +101,8 @@ internal static class WireSize
 
     public static long Of(string? text) => (long)MostBytesOfChar * (text?.Length ?? 0);
 
-    private static long MostAnswered(IoctlRequest? request)
+    /// <summary>The most that the answer to an ioctl can be.</summary>
+    public static long MostAnswered(IoctlRequest? request)
     {
         var bytes = Flat + (long)(request?.Argument?.Length ?? 0);
         if (request?.Argument is { } argument && IoctlTable.Find(request.Command) is { } descriptor)

@@ -70,22 +70,13 @@ internal sealed partial class ContextGrain(
             return ValueTask.FromResult(Counted(request, Reply(NotOpen(isAdmitted))));
         }
 
-        // A client that sends no request at all gets EFAULT each time: there is nothing to keep or to journal.
-        if (!TryBegin(context, request?.OperationOf(operation) ?? default, out var turn, out var answer, out var failure))
+        if (TryAnswer(context, request, operation, out var turn, out var hasRun) is { } answer)
         {
-            return failure is null
-                ? _journal.ReplayReplyAsync((IoctlReply)answer!, Scope)
-                : ValueTask.FromResult(Recorded(request, Reply(failure), turn.Begun));
+            return hasRun ? _journal.ReplayReplyAsync(answer, Scope) : ValueTask.FromResult(answer);
         }
 
-        if (request is { Buffers: not null } or { File: not null } && WireSize.Of(request) is var bytes && bytes > options.Value.MaxRequestBytes)
-        {
-            var refusal = Failure.Reply(Errno.E2BIG, DiagnosticReason.RequestTooLarge, (ulong)bytes, (ulong)options.Value.MaxRequestBytes);
-            return ValueTask.FromResult(Recorded(request, refusal, turn.Begun));
-        }
-
-        var ioctl = new IoctlTurn(request!);
-        var running = IoctlDispatcher.DispatchAsync(Scope, request!);
+        var ioctl = new IoctlTurn(request);
+        var running = IoctlDispatcher.DispatchAsync(Scope, request);
         if (_journal.IsDurable || !running.IsCompletedSuccessfully)
         {
             return EndTurnAsync(turn, ioctl, running);
@@ -94,6 +85,32 @@ internal sealed partial class ContextGrain(
         // Most ioctls of a volatile context wait for nothing: their turns end here, without a state machine.
         var reply = running.Result;
         return ValueTask.FromResult(Finish(turn, ioctl, reply, isKept: turn.Reference is not null && IsKept(turn, ioctl, reply), hasWaited: false));
+    }
+
+    /// <summary>Begins the turn of an ioctl, unless it must not run.</summary>
+    /// <param name="context">The context.</param>
+    /// <param name="request">The ioctl.</param>
+    /// <param name="operation">Its id.</param>
+    /// <param name="turn">The turn.</param>
+    /// <param name="hasRun">Whether it has run before.</param>
+    /// <returns>What it was answered before, or why it is refused; null where it is to run.</returns>
+    private IoctlReply? TryAnswer(ContextModel context, IoctlRequest? request, in OperationId operation, out Turn turn, out bool hasRun)
+    {
+        // A client that sends no request at all gets EFAULT each time: there is nothing to keep or to journal.
+        hasRun = !TryBegin(context, request?.OperationOf(operation) ?? default, out turn, out var answer, out var failure) && failure is null;
+        if (hasRun)
+        {
+            return (IoctlReply)answer!;
+        }
+
+        if (failure is not null)
+        {
+            return Recorded(request, Reply(failure), turn.Begun);
+        }
+
+        return request is { Buffers: not null } or { File: not null } && WireSize.Of(request) is var bytes && bytes > options.Value.MaxRequestBytes
+            ? Recorded(request, Failure.Reply(Errno.E2BIG, DiagnosticReason.RequestTooLarge, (ulong)bytes, (ulong)options.Value.MaxRequestBytes), turn.Begun)
+            : null;
     }
 
     private ValueTask<IoctlBatchReply> IoctlBatchTurnAsync(bool isAdmitted, IoctlBatchRequest request, OperationId operation)

@@ -16,7 +16,6 @@ internal static class ContextOperations
     {
         var requests = request.Requests;
         var replies = new List<IoctlReply>(requests.Length);
-        var listed = 0;
         while (replies.Count < requests.Length && !(request.StopAtFirstError && replies.Count > 0 && replies[^1].Errno != Errno.None))
         {
             var rest = new ArraySegment<IoctlRequest>(requests, replies.Count, requests.Length - replies.Count);
@@ -30,19 +29,22 @@ internal static class ContextOperations
             }
         }
 
-        return new IoctlBatchReply { Replies = [.. replies.Select(Listed)] };
+        return new IoctlBatchReply { Replies = Listed([.. replies]) };
+    }
 
-        // Diagnostics are for people: of a whole batch they list as many holders as fit on a page. They still count them.
-        IoctlReply Listed(IoctlReply reply)
+    /// <summary>Replies that travel together. Their diagnostics are for people: all of them list as many holders as fit on a page, and still count the others.</summary>
+    public static IoctlReply[] Listed(IoctlReply[] replies)
+    {
+        var listed = 0;
+        for (var i = 0; i < replies.Length; i++)
         {
-            if (reply.Diagnostic is not { Holders.Length: > 0 } diagnostic)
+            if (replies[i].Diagnostic is { Holders.Length: > 0 } diagnostic && (listed += diagnostic.Holders.Length) > MaxBatchHolders)
             {
-                return reply;
+                replies[i] = replies[i].With(diagnostic.WithoutHolders());
             }
-
-            listed += diagnostic.Holders.Length;
-            return listed <= MaxBatchHolders ? reply : reply.With(diagnostic.WithoutHolders());
         }
+
+        return replies;
     }
 
     /// <summary>Whether a batch has changed the context, or may have, given its answer.</summary>

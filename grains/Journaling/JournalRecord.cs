@@ -89,6 +89,24 @@ internal sealed record BatchRecord(
     }
 }
 
+/// <summary>Those ioctls of a group that have changed the context, or may have: one commit.</summary>
+[GenerateSerializer, Immutable, Alias("IommuFd.GroupRecord")]
+internal sealed record GroupRecord([property: Id(0)] JournalRecord[] Records) : JournalRecord
+{
+    public override async ValueTask<bool> ReplayAsync(IoctlScope scope)
+    {
+        foreach (var record in Records)
+        {
+            if (!await record.ReplayAsync(scope with { Asked = ProgramMemory.Replay(record.Memory) }))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+}
+
 /// <summary>A driver's request.</summary>
 [GenerateSerializer, Immutable, Alias("IommuFd.DriverRecord")]
 internal sealed record DriverRecord(

@@ -7,7 +7,7 @@ using IommuFd.Uapi;
 namespace IommuFd.Silo.Gateway;
 
 // The SDK at the other end names its requests, repeats them and renews its leases, as it does with Orleans' client. So here each request is one call of the context's
-// grain, under the name that it came with.
+// grain, under the name that it came with, or an ioctl's part of one.
 
 /// <summary>The requests of one connection that name contexts by handle.</summary>
 internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection connection, GatewayPeer peer)
@@ -29,7 +29,7 @@ internal sealed class HandleRequests(GatewayContexts contexts, CallsConnection c
             case FrameKind.HandleIoctl:
                 var ioctl = IoctlFrame.Read(frame.Body, byHandle: true);
                 connection.Begin(frame, isIoctl: false);
-                Run(frame, (Calls: Find(ioctl.Start.Ticket), ioctl), static call => call.Calls.IoctlAsync(call.ioctl.Request, call.ioctl.Start.Operation).AsTask(), HandleIoctl.WriteAnswer);
+                Run(frame, (Calls: Find(ioctl.Start.Ticket), ioctl), static call => CombinedIoctl.SendAsync(call.Calls, call.ioctl.Request, call.ioctl.Start.Operation), HandleIoctl.WriteAnswer);
                 return true;
             case FrameKind.HandleBatch:
                 var (handle, batch, operation) = HandleIoctl.ReadBatch(frame.Body);

@@ -21,6 +21,10 @@ internal abstract class ContextCalls(ContextHandle handle)
 
     public abstract ValueTask<IoctlReply> IoctlAsync(IoctlRequest request, OperationId operation);
 
+    /// <summary>Sends an ioctl together with others that are under way.</summary>
+    /// <returns>Whether ioctls are sent so here. If not, nothing has happened.</returns>
+    public virtual bool TryCombine(ICombinedIoctl ioctl) => false;
+
     public abstract ValueTask<IoctlBatchReply> IoctlBatchAsync(IoctlBatchRequest request, OperationId operation);
 
     public abstract ValueTask<IoctlBatchReply> IoctlBatchRestAsync(OperationId operation, int from);

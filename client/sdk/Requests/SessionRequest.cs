@@ -102,6 +102,13 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
             }
         }
 
+        SendFirst();
+        return _promise.Version;
+    }
+
+    /// <summary>Makes the first attempt.</summary>
+    protected virtual void SendFirst()
+    {
 #pragma warning disable CA2012 // Awaited exactly once, here or in EndFirstAttempt.
         _attempt = Send(isRepeat: false).ConfigureAwait(false).GetAwaiter();
 #pragma warning restore CA2012
@@ -113,8 +120,6 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
         {
             _attempt.UnsafeOnCompleted(EndFirstAttempt);
         }
-
-        return _promise.Version;
     }
 
     public override void OnOverdue() => Repeat(null);
@@ -162,24 +167,37 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
         {
             reply = _attempt.GetResult();
         }
-        catch (Exception exception) when (IommufdTransportException.IsTransport(exception))
-        {
-            Repeat(new FailedAttempt(exception, isImmediate));
-            return;
-        }
         catch (Exception exception)
         {
-            if (TryMove(RequestState.FirstAttempt, RequestState.Ended))
-            {
-                Fail(exception);
-            }
-
+            FailFirst(exception, isImmediate, isRepeated: IommufdTransportException.IsTransport(exception));
             return;
         }
 
+        AnswerFirst(reply);
+    }
+
+    /// <summary>The first attempt was answered.</summary>
+    protected void AnswerFirst(TReply reply)
+    {
         if (TryMove(RequestState.FirstAttempt, RequestState.Ended))
         {
             Answer(reply);
+        }
+    }
+
+    /// <summary>The first attempt has failed.</summary>
+    /// <param name="exception">Why.</param>
+    /// <param name="isImmediate">Whether it failed before anything was sent.</param>
+    /// <param name="isRepeated">Whether the request is repeated; if not, it has failed too.</param>
+    protected void FailFirst(Exception exception, bool isImmediate, bool isRepeated)
+    {
+        if (isRepeated)
+        {
+            Repeat(new FailedAttempt(exception, isImmediate));
+        }
+        else if (TryMove(RequestState.FirstAttempt, RequestState.Ended))
+        {
+            Fail(exception);
         }
     }
 
@@ -277,14 +295,34 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
 }
 
 /// <summary>An ioctl of a file.</summary>
-internal class IoctlOperation(Session session, ContextCalls grain, IoctlRequest request) : SessionRequest<IoctlReply>(session)
+internal class IoctlOperation(Session session, ContextCalls grain, IoctlRequest request) : SessionRequest<IoctlReply>(session), ICombinedIoctl
 {
+    IoctlRequest ICombinedIoctl.Request => request;
+
+    OperationId ICombinedIoctl.Operation => Operation();
+
+    bool ICombinedIoctl.IsAwaited => State == RequestState.FirstAttempt;
+
+
     /// <summary>The command.</summary>
     protected uint Command => request.Command;
 
     protected override string Name => IoctlTable.Find(Command)?.Name ?? "ioctl";
 
     protected override ValueTask<IoctlReply> SendAsync(OperationId operation) => grain.IoctlAsync(request, operation);
+
+    // A traced ioctl has a message of its own, with the trace. A repeat must not wait for anything.
+    protected override void SendFirst()
+    {
+        if (IsTraced || Operation().IsRepeat || !grain.TryCombine(this))
+        {
+            base.SendFirst();
+        }
+    }
+
+    void ICombinedIoctl.Answer(IoctlReply reply) => AnswerFirst(reply);
+
+    void ICombinedIoctl.Fail(Exception exception, bool isImmediate, bool isShared) => FailFirst(exception, isImmediate, isShared || IommufdTransportException.IsTransport(exception));
 }
 
 /// <summary>An ioctl that has its name from a program, which may send it again by another silo.</summary>

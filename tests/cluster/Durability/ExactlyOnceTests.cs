@@ -135,6 +135,33 @@ public sealed class ExactlyOnceTests(LossyFixture fixture) : IClassFixture<Lossy
         }
     }
 
+    [Theory]
+    [InlineData(ContextMode.Volatile)]
+    [InlineData(ContextMode.Durable)]
+    public async Task Ioctls_that_go_together_are_each_done_once_where_their_answers_are_lost(ContextMode mode)
+    {
+        const int Together = 64;
+        foreach (var fate in (CallFate[])[CallFate.AnswerLost, CallFate.NotSent, CallFate.AnswerDropped, CallFate.Late])
+        {
+            await using var context = await _client.OpenAsync("once", mode);
+            _way.Next(CallFate.Answered, fate);
+            var ids = await Task.WhenAll(Enumerable.Range(0, Together).Select(_ => context.AllocateIoasAsync().AsTask())).WaitAsync(Eventually.Limit);
+            Assert.Contains(nameof(IContextGrain.IoctlGroupAsync), _way.Calls);
+            await (fate == CallFate.Late ? _way.RunLateAsync() : Task.CompletedTask);
+            _way.Next();
+
+            // Another activation finds in the journal what the group has done.
+            if (mode == ContextMode.Durable)
+            {
+                await fixture.Silo.StealAsync(context.Handle);
+            }
+
+            var left = await context.InspectAsync();
+            Assert.Equal(Enumerable.Range(1, Together).Select(id => (uint)id), ids.Select(id => id.Value).Order());
+            Assert.Equal(ids.Select(id => id.Value).Order(), left.Objects.Select(item => item.Object.Id.Value));
+        }
+    }
+
     private static TheoryData<string, ContextMode> InBothModes(IEnumerable<string> kinds)
     {
         var data = new TheoryData<string, ContextMode>();

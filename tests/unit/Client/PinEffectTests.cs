@@ -150,7 +150,7 @@ public sealed class PinEffectTests
         var context = await OpenAsync();
         var old = await MapAsync(context, Ioas, 0x1000);
         var gate = _grain.Gate = new TaskCompletionSource();
-        var unmapping = UnmapAsync(context, Way.Typed, Ioas, IovaRange.All);
+        var unmapping = UnmapAsync(context, Way.Batch, Ioas, IovaRange.All);
 
         // The unmap has run, and its answer is on the way.
         _grain.Gate = null;

@@ -13,7 +13,7 @@ public sealed class RequestAllocationTests
 
     // The argument, the request, one object that is promise, attempt and place in the session's window, and the caller's own state machine. Before
     // requests were repeated, it was 592.
-    private const int BytesForAnIoctl = 520;
+    private const int BytesForAnIoctl = 440;
 
     // Sizes of objects are multiples of it.
     private const int AllocationStep = 8;

@@ -194,6 +194,9 @@ public sealed class SessionTests
             return new ValueTask<IoctlReply>(answer.Task);
         }
 
+        public override async ValueTask<IoctlBatchReply> IoctlGroupAsync(ContextHandle handle, IoctlGroup group)
+            => new() { Replies = await Task.WhenAll(group.Requests.Select((request, i) => IoctlAsync(handle, request, group.Operations[i]).AsTask())) };
+
         private void AnswerOne()
         {
             TaskCompletionSource<IoctlReply>? ready;

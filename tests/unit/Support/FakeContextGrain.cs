@@ -88,6 +88,29 @@ internal sealed class FakeContextGrain : IContextGrain
 
     public ValueTask<IoctlBatchReply> IoctlBatchAsync(ContextHandle handle, IoctlBatchRequest request, OperationId operation) => new(AnswerAsync(request, () => Batch, operation));
 
+    public async ValueTask<IoctlBatchReply> IoctlGroupAsync(ContextHandle handle, IoctlGroup group)
+    {
+        Groups.Add(group.Requests.Length);
+        if (Group is { } answer)
+        {
+            return answer(group);
+        }
+
+        var replies = new IoctlReply[group.Requests.Length];
+        for (var i = 0; i < replies.Length; i++)
+        {
+            replies[i] = await IoctlAsync(handle, group.Requests[i], group.Operations[i]);
+        }
+
+        return new IoctlBatchReply { Replies = replies };
+    }
+
+    /// <summary>The reply to groups; null to answer each of their ioctls.</summary>
+    public Func<IoctlGroup, IoctlBatchReply>? Group { get; set; }
+
+    /// <summary>How many ioctls each group had.</summary>
+    public List<int> Groups { get; } = [];
+
     /// <summary>The parts of a batch's answer behind the first one, by the replies that the SDK has.</summary>
     public Func<int, IoctlBatchReply> Rest { get; set; } = _ => new IoctlBatchReply();
 

@@ -13,6 +13,8 @@ internal class FakeGrainBase : IContextGrain
 
     public virtual ValueTask<IoctlBatchReply> IoctlBatchAsync(ContextHandle handle, IoctlBatchRequest request, OperationId operation) => throw new NotSupportedException();
 
+    public virtual ValueTask<IoctlBatchReply> IoctlGroupAsync(ContextHandle handle, IoctlGroup group) => throw new NotSupportedException();
+
     public virtual ValueTask<IoctlBatchReply> IoctlBatchRestAsync(ContextHandle handle, OperationId operation, int from) => throw new NotSupportedException();
 
     public virtual Task<ReferenceReply> GetAsync(ContextHandle handle, GetRequest request) => throw new NotSupportedException();
