@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using System.Text;
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
@@ -56,6 +57,7 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <returns>The answer; a failing ioctl does not throw.</returns>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<IoctlResult> IoctlAsync(uint command, ulong argument, ICallerMemory memory, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(memory);
@@ -86,6 +88,7 @@ public sealed partial class IommuContext : IAsyncDisposable
     /// <returns>The answer; a failing ioctl does not throw.</returns>
     /// <exception cref="IommufdTransportException">No answer came.</exception>
     /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<IoctlResult> IoctlAsync<T>(IommuCommand command, T argument, CancellationToken cancellationToken = default)
         where T : unmanaged
     {

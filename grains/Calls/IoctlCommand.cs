@@ -47,7 +47,18 @@ internal readonly struct IoctlCommand(IoctlDescriptor descriptor, IoctlRequest r
         => !Limits.HasFlag(CallerLimits.LockedMemory) ? PinAccount.None : context.RlimitMode == 0 ? PinAccount.User : PinAccount.Process;
 
     /// <summary>A buffer that the argument points to, by its place in the descriptor. One that did not come can't be accessed.</summary>
-    public UserBuffer Buffer(int index) => Array.Find(request.Buffers ?? [], buffer => buffer?.Index == index) ?? NoBuffer;
+    public UserBuffer Buffer(int index)
+    {
+        foreach (var buffer in request.Buffers ?? [])
+        {
+            if (buffer?.Index == index)
+            {
+                return buffer;
+            }
+        }
+
+        return NoBuffer;
+    }
 
     /// <summary>Whether <see cref="Respond"/> can write all of its answer. A command that made something asks before it makes it visible.</summary>
     public bool CanRespond<T>()

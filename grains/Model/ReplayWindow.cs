@@ -110,22 +110,27 @@ internal sealed class ReplayWindow
         }
 
         // Numbers come nearly in order, so that the next one is nearly always the only one to forget.
-        if (settled - Settled <= _answers.Count)
+        if (settled - Settled > IoctlLimits.MaxUnsettled)
         {
-            for (var sequence = Settled + 1; sequence <= settled; sequence++)
-            {
-                Forget(sequence);
-            }
+            ForgetUpTo(settled);
         }
         else
         {
-            foreach (var sequence in _answers.Keys.Where(sequence => sequence <= settled).ToList())
+            for (var sequence = Settled + 1; sequence <= settled && _answers.Count > 0; sequence++)
             {
                 Forget(sequence);
             }
         }
 
         Settled = settled;
+    }
+
+    private void ForgetUpTo(long settled)
+    {
+        foreach (var sequence in _answers.Keys.Where(sequence => sequence <= settled).ToList())
+        {
+            Forget(sequence);
+        }
     }
 
     private void Forget(long sequence)
