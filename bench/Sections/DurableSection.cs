@@ -22,6 +22,7 @@ internal static class DurableSection
     private const int Contexts = 100;
     private const int LiveObjects = 1_000;
     private const int BatchSize = 1_000;
+    private const int Together = 32;
 
     private static readonly Target OfOneContext = Target.RatioAtLeast(10);
     private static readonly Target RecoveryMilliseconds = Target.ValueAtMost(2_000);
@@ -36,7 +37,7 @@ internal static class DurableSection
         var folder = Directory.CreateTempSubdirectory("iommufd-bench-");
         try
         {
-            await RunStoreAsync(run, "SQLite", new JournalSettings { Store = JournalStoreKind.Sqlite, Path = Path.Combine(folder.FullName, "journal.db") });
+            await RunStoreAsync(run, "SQLite", 10, new JournalSettings { Store = JournalStoreKind.Sqlite, Path = Path.Combine(folder.FullName, "journal.db") });
         }
         finally
         {
@@ -46,10 +47,10 @@ internal static class DurableSection
         await using var server = new PostgresServer();
         await server.InitializeAsync();
         await RunStoreAsync(
-            run, "PostgreSQL", new JournalSettings { Store = JournalStoreKind.Postgres, ConnectionString = await server.CreateDatabaseAsync() });
+            run, "PostgreSQL", 15, new JournalSettings { Store = JournalStoreKind.Postgres, ConnectionString = await server.CreateDatabaseAsync() });
     }
 
-    private static async Task RunStoreAsync(BenchRun run, string store, JournalSettings journal)
+    private static async Task RunStoreAsync(BenchRun run, string store, double ofTogether, JournalSettings journal)
     {
         using var silo = await SiloHost.StartInProcessAsync(
             contexts: new ContextOptions { DefaultMode = ContextMode.Durable, Lease = TimeSpan.Zero }, journal: journal);
@@ -59,9 +60,26 @@ internal static class DurableSection
         await run.CompareAsync(Section, await PairsAsync(run.Grains, "1 volatile context", 1), (one, null));
         await run.CompareAsync(Section, await PairsAsync(run.Grains, $"{Contexts} volatile contexts", Contexts), (many, null));
         await run.CompareAsync(Section, one, (many, OfOneContext));
+        await using (var context = await new IommufdClient(grains).OpenAsync("bench"))
+        {
+            await run.CompareAsync(
+                Section, SdkPairs($"{store}, 1 durable context, SDK, one at a time", context, 1),
+                (SdkPairs($"{store}, 1 durable context, SDK, {Together} under way", context, Together), Target.RatioAtLeast(ofTogether)));
+        }
+
         await RecoverAsync(run, store, grains, silo.Services.GetRequiredService<IJournalStore>());
         await silo.StopAsync();
     }
+
+    // The same of callers that share a context: what is under way together goes together.
+    private static Load<bool> SdkPairs(string name, IommuContext context, int callers) => new(
+        name, callers, operations: 2,
+        async _ =>
+        {
+            await context.DestroyAsync(await context.AllocateIoasAsync());
+            return true;
+        },
+        static done => done);
 
     // IOAS_ALLOC and DESTROY, one after the other, with one caller per context.
     private static async Task<Load> PairsAsync(IGrainFactory grains, string name, int count)
