@@ -14,6 +14,7 @@ internal static class ProgramsSection
 
     private static readonly Target One = Target.RatioAtLeast(0.6);
     private static readonly Target Many = Target.RatioAtLeast(0.3);
+    private static readonly Target Threads = Target.RatioAtLeast(4);
     private static readonly Target Untouched = Target.RatioAtLeast(0.98);
 
     public static async Task RunAsync(BenchRun run)
@@ -34,6 +35,7 @@ internal static class ProgramsSection
             foreach (var (what, name) in new[] { ("destroy", "DESTROY of a missing id"), ("map", "IOAS_MAP, IOAS_UNMAP") })
             {
                 await ProgramLoad.CompareAsync(run, Section, new("bare exchange", [], "bare", bare, what, "1"), new(name, bridged, "ioctl", what, "1"), One);
+                await ProgramLoad.CompareAsync(run, Section, new(name, bridged, "ioctl", what, "1"), new($"{name}, by 16 threads", bridged, "ioctl", what, "16"), Threads);
                 await ProgramLoad.CompareAsync(run, Section, new("64 bare exchanges by 64 threads", [], "bare", bare, what, "64t"), new($"{name}, by 64 threads", bridged, "ioctl", what, "64"), Many);
             }
 

@@ -53,8 +53,15 @@ internal sealed class GatewaySocket : IDisposable
 
     public void Dispose()
     {
-        File.Delete(_path);
-        File.Delete(_path + DescriptorSuffix);
+        // The folder may be gone by now.
+        foreach (var path in (string[])[_path, _path + DescriptorSuffix])
+        {
+            if (File.Exists(path))
+            {
+                File.Delete(path);
+            }
+        }
+
         _claim.Dispose();
     }
 
