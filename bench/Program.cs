@@ -31,6 +31,7 @@ using (var silo = await SiloHost.StartInProcessAsync())
     await ReleaseSection.RunAsync(run);
     await MemorySection.RunAsync(run);
     await DurableSection.RunAsync(run);
+    await RemoteSection.RunAsync(run);
     await TelemetrySection.RunAsync(run);
     await silo.StopAsync();
 }
