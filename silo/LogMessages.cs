@@ -48,6 +48,12 @@ internal static partial class LogMessages
     [LoggerMessage(2045, LogLevel.Debug, "The cluster did not answer the dashboard: {Problem}")]
     public static partial void ClusterSilent(this ILogger logger, string problem);
 
+    [LoggerMessage(2046, LogLevel.Warning, "This silo is not ready: {Reasons}")]
+    public static partial void SiloNotReady(this ILogger logger, string reasons);
+
+    [LoggerMessage(2047, LogLevel.Information, "This silo is ready again")]
+    public static partial void SiloReady(this ILogger logger);
+
     [LoggerMessage(2051, LogLevel.Information, "{Program} of {Identity} opened context {Context} by the gateway")]
     public static partial void ContextOpened(this ILogger logger, string program, string identity, ContextTag context);
 

@@ -54,7 +54,11 @@ public static class JournalHosting
         => $"the silo {services.GetRequiredService<ILocalSiloDetails>().SiloAddress.Endpoint} of cluster '{settings.Cluster}', process {Environment.ProcessId}";
 
     private static void AddStore(IServiceCollection services, Func<IServiceProvider, IJournalStore> store)
-        => services.AddSingleton<IJournalStore>(provider => new WatchedJournalStore(store(provider), provider.GetRequiredService<ILogger<WatchedJournalStore>>()));
+    {
+        services.AddSingleton(provider => new WatchedJournalStore(store(provider), provider.GetRequiredService<ILogger<WatchedJournalStore>>()));
+        services.AddSingleton<IJournalStore>(provider => provider.GetRequiredService<WatchedJournalStore>());
+        services.AddSingleton<IJournalHealth>(provider => provider.GetRequiredService<WatchedJournalStore>());
+    }
 
     // Stages start in ascending and stop in descending order. Grains run from the start of BecomeActive until its stop; grain services lie
     // between it and this stage.

@@ -237,6 +237,18 @@ public sealed class PostgresJournalStore : IJournalStore
     }
 
     /// <inheritdoc/>
+    public Task ProbeAsync(CancellationToken cancellationToken)
+        => RunAsync("write", repeatable: true, async connection =>
+        {
+            // One transaction: no other one sees the row.
+            await using var batch = new NpgsqlBatch(connection);
+            var key = new ContextKey(Guid.NewGuid());
+            Add(batch, "INSERT INTO journal_contexts (key, epoch, owner, snapshot_position) VALUES ($1, 0, '', 0)", Value(key));
+            Add(batch, "DELETE FROM journal_contexts WHERE key = $1", Value(key));
+            return await batch.ExecuteNonQueryAsync(cancellationToken);
+        }, cancellationToken);
+
+    /// <inheritdoc/>
     public ValueTask DisposeAsync() => _source.DisposeAsync();
 
     private static async Task<JournalOutcome[]> CommitAsync(NpgsqlConnection connection, IReadOnlyList<JournalWrite> writes, CancellationToken cancellationToken)

@@ -101,6 +101,9 @@ public sealed class SqliteJournalStore : IJournalStore
     }
 
     /// <inheritdoc/>
+    public Task ProbeAsync(CancellationToken cancellationToken) => WriteAsync("write", writer => writer.Probe(), cancellationToken);
+
+    /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
         await _connections.DisposeAsync();

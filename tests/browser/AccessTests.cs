@@ -25,7 +25,7 @@ public sealed class ReachableSilo : IAsyncLifetime
 /// <summary>Who is let in, and from where. Asked by HTTP, as an attacker would.</summary>
 public sealed partial class AccessTests(ReachableSilo reachable) : IClassFixture<ReachableSilo>
 {
-    private static readonly string[] ForEverybody = ["/sign-in", "/sign-out", "/assets/dashboard.css", "/assets/icon.svg"];
+    private static readonly string[] ForEverybody = ["/sign-in", "/sign-out", "/assets/dashboard.css", "/assets/icon.svg", "/health/startup", "/health/ready", "/health/live"];
 
     private readonly DashboardSilo _silo = reachable.Silo;
 

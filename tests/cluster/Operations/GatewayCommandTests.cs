@@ -45,13 +45,13 @@ public sealed class GatewayCommandTests(RemoteSilo silo) : IClassFixture<RemoteS
     [Fact]
     public async Task A_silo_without_a_port_for_Orleans_clients_says_so_and_how_programs_reach_it()
     {
-        var (folder, siloPort, port) = (Directory.CreateTempSubdirectory("iommufd-gateway-"), Ports.Free(), Ports.Free());
+        var (folder, port) = (Directory.CreateTempSubdirectory("iommufd-gateway-"), Ports.Free());
         try
         {
             var socket = Path.Combine(folder.FullName, "socket");
             await using var process = ChildProcess.Start(
                 new Dictionary<string, string> { ["Gateway__Tokens__alice"] = RemoteSilo.AliceToken, ["Gateway__CertificatePath"] = silo.Certificates.ServerPath },
-                "iommufd-silo.dll", $"--Silo:SiloPort={siloPort}", "--Journal:Store=none", $"--Gateway:Path={socket}", $"--Gateway:Listen=127.0.0.1:{port}");
+                "iommufd-silo.dll", "--Silo:SiloPort=0", "--Journal:Store=none", $"--Gateway:Path={socket}", $"--Gateway:Listen=127.0.0.1:{port}");
             await process.WaitForLineAsync("Ctrl-C drains and stops it.");
             Assert.Contains("clients    no port for Orleans clients (Silo:GatewayPort opens one", process.Output, StringComparison.Ordinal);
             Assert.Contains($"iommufd demo --socket {socket}", process.Output, StringComparison.Ordinal);
@@ -61,8 +61,6 @@ public sealed class GatewayCommandTests(RemoteSilo silo) : IClassFixture<RemoteS
             var client = new IommufdClient($"tls://127.0.0.1:{port}", new IommufdClientOptions { Credentials = new GatewayCredentials { Token = RemoteSilo.AliceToken, Authorities = [silo.Certificates.Authority] } });
             await using var context = await client.OpenAsync();
             await context.AllocateIoasAsync();
-            await using var health = ChildProcess.Start("iommufd-silo.dll", "--health", $"--Silo:SiloPort={siloPort}");
-            Assert.True(await health.WaitForExitAsync() == 0, health.Output);
         }
         finally
         {

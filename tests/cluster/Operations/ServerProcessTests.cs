@@ -50,8 +50,8 @@ public sealed class ServerProcessTests
         Assert.Equal(2, await second.WaitForExitAsync());
         Assert.Contains($"Silo:SiloPort is {ports[0].Split('=')[1]}, but 127.0.0.1:{ports[0].Split('=')[1]} is already in use", second.Output, StringComparison.Ordinal);
 
-        await using var health = ChildProcess.Start("iommufd-silo.dll", ["--health", .. ports]);
-        Assert.True(await health.WaitForExitAsync() == 0, health.Output);
+        await using var demo = ChildProcess.Start("iommufd.dll", "demo", "--gateway", $"127.0.0.1:{ports[1].Split('=')[1]}");
+        Assert.True(await demo.WaitForExitAsync() == 0, demo.Output);
     }
 
     [Fact]
@@ -82,7 +82,7 @@ public sealed class ServerProcessTests
     [Fact]
     public async Task A_silo_that_is_not_there_is_unhealthy()
     {
-        await using var health = ChildProcess.Start("iommufd-silo.dll", "--health", $"--Silo:GatewayPort={Ports.Free()}");
+        await using var health = ChildProcess.Start("iommufd-silo.dll", "--health", "--Dashboard:Enabled=true", $"--Dashboard:Port={Ports.Free()}");
 
         Assert.Equal(1, await health.WaitForExitAsync());
         Assert.Contains("unhealthy", health.Output, StringComparison.Ordinal);
