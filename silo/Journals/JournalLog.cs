@@ -22,4 +22,10 @@ internal static partial class JournalLog
 
     [LoggerMessage(2016, LogLevel.Information, "{Store} works again; it failed for {Seconds} s, {Failures} times")]
     public static partial void StoreRecovered(this ILogger logger, string store, long seconds, long failures);
+
+    [LoggerMessage(2017, LogLevel.Warning, "{File} could be read or written by other users (mode {Mode}); it is its owner's alone now. Others may know what it has, or have changed it")]
+    public static partial void FileWasOpenToOthers(this ILogger logger, string file, string mode);
+
+    [LoggerMessage(2018, LogLevel.Warning, "{Store} could not be noted as closed: {Reason}")]
+    public static partial void FileNotClosed(this ILogger logger, Exception exception, string store, string reason);
 }

@@ -40,6 +40,13 @@ internal static class PostgresSchema
         """,
     ];
 
+    /// <summary>What a running silo may do, once the name of its user is filled in.</summary>
+    public const string Grants =
+        """
+        GRANT SELECT, INSERT, UPDATE, DELETE ON journal_contexts, journal_records, journal_snapshots TO {0};
+        GRANT SELECT ON journal_schema TO {0};
+        """;
+
     /// <summary>The first version whose keys are not handles.</summary>
     public const int KeyedVersion = 2;
 }

@@ -89,6 +89,28 @@ public sealed class HealthTests(PostgresServer postgres) : IDisposable
     }
 
     [Fact]
+    public async Task A_silo_whose_journal_was_deleted_says_so_and_is_not_ready_also_while_nothing_is_asked_of_it()
+    {
+        var folder = Directory.CreateTempSubdirectory("iommufd-health-");
+        try
+        {
+            var (journal, aside) = (Path.Combine(folder.FullName, "journal.db"), Path.Combine(folder.FullName, "aside"));
+            await using var silo = ChildProcess.Start("iommufd-silo.dll", [.. Alone, "--Journal:Store=sqlite", $"--Journal:Path={journal}"]);
+            await silo.WaitForLineAsync(Up);
+            File.Move(journal, aside);
+            await silo.WaitForLineAsync($"'{journal}' was deleted while the silo runs");
+            await ExpectAsync(startup: 200, ready: 503, live: 200);
+            File.Move(aside, journal);
+            await silo.WaitForLineAsync("works again");
+            await Eventually.TrueAsync(async () => (await AskAsync("ready")).Status == 200, "the silo is ready again");
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
     public async Task A_silo_that_starts_is_alive_and_neither_started_nor_ready_and_shows_no_page()
     {
         await using var silo = ChildProcess.Start(
