@@ -33,11 +33,14 @@ internal static partial class LogMessages
     [LoggerMessage(2031, LogLevel.Information, "Serving metrics for Prometheus at http://{Endpoint}/metrics")]
     public static partial void MetricsServed(this ILogger logger, IPEndPoint endpoint);
 
+    [LoggerMessage(2032, LogLevel.Warning, "Metrics: refused a request from {From}: {Reason}. {Others} more were refused since this was last said")]
+    public static partial void MetricsRefused(this ILogger logger, Plain from, Plain reason, long others);
+
     [LoggerMessage(2041, LogLevel.Information, "'{Name}' signed in to the dashboard as {Role} from {From}")]
     public static partial void SignedIn(this ILogger logger, Plain name, Plain role, Plain from);
 
-    [LoggerMessage(2042, LogLevel.Warning, "Dashboard sign-in from {From} rejected: unknown token")]
-    public static partial void SignInRefused(this ILogger logger, Plain from);
+    [LoggerMessage(2042, LogLevel.Warning, "Dashboard: refused a token from {From}: {Reason}. {Others} more were refused since this was last said")]
+    public static partial void SignInRefused(this ILogger logger, Plain from, Plain reason, long others);
 
     [LoggerMessage(2043, LogLevel.Warning, "Operator {Operator} requests {Action} on context {Context} (reference {Reference}, hold {Hold})")]
     public static partial void OperatorActs(this ILogger logger, Plain @operator, Plain action, ContextTag context, long reference, long hold);
@@ -63,11 +66,11 @@ internal static partial class LogMessages
     [LoggerMessage(2053, LogLevel.Warning, "A file of context {Context} got no descriptor, and what opened it could not be undone: {Problem}")]
     public static partial void FileLeft(this ILogger logger, ContextTag context, Plain problem);
 
-    [LoggerMessage(2054, LogLevel.Warning, "Ended a connection of {Identity} (process {Process}): {Problem}")]
-    public static partial void ConnectionEnded(this ILogger logger, Plain identity, int process, Plain problem);
+    [LoggerMessage(2054, LogLevel.Warning, "Ended a connection of {Identity} (process {Process}): {Problem}. {Others} more were ended since this was last said")]
+    public static partial void ConnectionEnded(this ILogger logger, Plain identity, int process, Plain problem, long others);
 
-    [LoggerMessage(2055, LogLevel.Warning, "A descriptor could not be accepted: {Problem}")]
-    public static partial void DescriptorNotAccepted(this ILogger logger, Plain problem);
+    [LoggerMessage(2055, LogLevel.Warning, "A descriptor could not be accepted: {Problem}. {Others} more were not since this was last said")]
+    public static partial void DescriptorNotAccepted(this ILogger logger, Plain problem, long others);
 
     [LoggerMessage(2057, LogLevel.Warning, "Refused a client of the gateway's port from {From} ({Identity}): {Reason}. {Others} more were refused since this was last said")]
     public static partial void PeerRefused(this ILogger logger, IPAddress from, Plain identity, Plain reason, long others);

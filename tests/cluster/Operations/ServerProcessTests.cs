@@ -68,6 +68,26 @@ public sealed class ServerProcessTests
     }
 
     [Fact]
+    public async Task No_other_program_can_take_a_silo_s_claim_on_its_ports()
+    {
+        // The name by which silos once claimed a port, which any user of the machine could take.
+        var port = Ports.Free();
+        using var squatter = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        squatter.Bind(new UnixDomainSocketEndPoint($"\0iommufd-silo/127.0.0.1:{port}"));
+        var folder = Path.Combine(Path.GetDirectoryName(TestSecret.Path)!, "ports");
+        await using (var silo = ChildProcess.Start("iommufd-silo.dll", $"--Silo:SiloPort={port}", "--Journal:Store=none"))
+        {
+            await silo.WaitForLineAsync("Ctrl-C drains and stops it.");
+            var claim = Assert.Single(Directory.GetFiles(folder, $"*-127.0.0.1-{port}"));
+            Assert.Equal((UnixFileMode.UserRead | UnixFileMode.UserWrite, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute), (File.GetUnixFileMode(claim), File.GetUnixFileMode(folder)));
+            await silo.SignalAsync("TERM");
+            Assert.True(await silo.WaitForExitAsync() == 0, silo.Output);
+        }
+
+        Assert.Empty(Directory.GetFiles(folder, $"*-127.0.0.1-{port}"));
+    }
+
+    [Fact]
     public async Task A_port_of_another_program_is_refused()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);

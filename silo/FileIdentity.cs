@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace IommuFd.Silo.Journals.Files;
+namespace IommuFd.Silo;
 
 /// <summary>Which file a path leads to, and whose it is. On Linux; elsewhere all files are taken for one of this user's.</summary>
 /// <param name="Device">The file system's number.</param>
