@@ -40,12 +40,13 @@ internal static class PostgresSchema
         """,
     ];
 
-    /// <summary>What a running silo may do, once the name of its user is filled in.</summary>
-    public const string Grants =
-        """
-        GRANT SELECT, INSERT, UPDATE, DELETE ON journal_contexts, journal_records, journal_snapshots TO {0};
-        GRANT SELECT ON journal_schema TO {0};
-        """;
+    /// <summary>Grants what a running silo needs.</summary>
+    /// <param name="user">The name of its user, quoted.</param>
+    public static string GrantsTo(string user)
+        => $"""
+            GRANT SELECT, INSERT, UPDATE, DELETE ON journal_contexts, journal_records, journal_snapshots TO {user};
+            GRANT SELECT ON journal_schema TO {user};
+            """;
 
     /// <summary>The first version whose keys are not handles.</summary>
     public const int KeyedVersion = 2;

@@ -41,7 +41,7 @@ internal static class PostgresSetup
         await ExecuteAsync(connection, $"DELETE FROM journal_schema; INSERT INTO journal_schema (version) VALUES ({PostgresSchema.Migrations.Length})", cancellationToken);
         if (grantee is not null)
         {
-            await ExecuteAsync(connection, string.Format(System.Globalization.CultureInfo.InvariantCulture, PostgresSchema.Grants, PostgresDatabase.Quote(grantee)), cancellationToken);
+            await ExecuteAsync(connection, PostgresSchema.GrantsTo(PostgresDatabase.Quote(grantee)), cancellationToken);
         }
 
         await transaction.CommitAsync(cancellationToken);

@@ -196,7 +196,7 @@ public sealed class SqliteJournalStore : IJournalStore
     private Task<T> ReadAsync<T>(string operation, Func<SqliteSession, T> read, CancellationToken cancellationToken)
         => GuardAsync(operation, () => _connections.ReadAsync(read, cancellationToken));
 
-    private Task GuardAsync(string operation, Func<Task> run) => GuardAsync(operation, async () =>
+    private Task<bool> GuardAsync(string operation, Func<Task> run) => GuardAsync(operation, async () =>
     {
         await run();
         return true;

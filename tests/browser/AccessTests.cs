@@ -28,7 +28,6 @@ public sealed partial class AccessTests(ReachableSilo reachable) : IClassFixture
     private static readonly string[] ForEverybody = ["/sign-in", "/sign-out", "/assets/dashboard.css", "/assets/icon.svg", "/health/startup", "/health/ready", "/health/live"];
 
     private readonly DashboardSilo _silo = reachable.Silo;
-    private readonly LogLines _log = new();
 
     [Fact]
     public async Task Beyond_loopback_a_silo_without_a_token_does_not_start()
@@ -125,7 +124,8 @@ public sealed partial class AccessTests(ReachableSilo reachable) : IClassFixture
     [Fact]
     public async Task After_some_wrong_tokens_an_address_has_to_wait_and_a_right_one_is_refused_too_and_all_of_it_is_logged()
     {
-        await using var silo = await DashboardSilo.StartAsync(new DashboardSettings { Token = DashboardSilo.ViewerToken }, configure: configured => configured.ConfigureLogging(_log.AddTo));
+        using var log = new LogLines();
+        await using var silo = await DashboardSilo.StartAsync(new DashboardSettings { Token = DashboardSilo.ViewerToken }, configure: configured => configured.ConfigureLogging(log.AddTo));
         using var signedIn = silo.Http();
         (await SignInAsync(signedIn, DashboardSilo.ViewerToken)).Dispose();
         using var wrong = silo.Http("wrong-token-of-the-tests");
@@ -152,8 +152,8 @@ public sealed partial class AccessTests(ReachableSilo reachable) : IClassFixture
             (await wrong.GetAsync("/")).Dispose();
         }
 
-        Assert.Equal(20, _log.Lines.Count(line => line.Contains("refused a token from 127.0.0.1", StringComparison.Ordinal)));
-        Assert.DoesNotContain(_log.Lines, line => line.Contains("wrong-token-of-the-tests", StringComparison.Ordinal));
+        Assert.Equal(20, log.Lines.Count(line => line.Contains("refused a token from 127.0.0.1", StringComparison.Ordinal)));
+        Assert.DoesNotContain(log.Lines, line => line.Contains("wrong-token-of-the-tests", StringComparison.Ordinal));
     }
 
     [Fact]

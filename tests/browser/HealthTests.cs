@@ -10,7 +10,7 @@ namespace IommuFd.BrowserTests;
 
 /// <summary>Questions about a silo's health by all who reach its port, as often as they like, and what the overview shows of its journal.</summary>
 [Collection(BrowserCollection.Name)]
-public sealed class HealthTests(Browser browser) : IAsyncLifetime
+public sealed class HealthTests(Browser browser) : IAsyncLifetime, IAsyncDisposable
 {
     private const string Secret = "/srv/secret/place of the journal";
 
@@ -47,8 +47,11 @@ public sealed class HealthTests(Browser browser) : IAsyncLifetime
     {
         _turns.TrySetResult();
         await _silo.DisposeAsync();
+        await _store.DisposeAsync();
         await _place.DisposeAsync();
     }
+
+    async ValueTask IAsyncDisposable.DisposeAsync() => await DisposeAsync();
 
     [Theory]
     [InlineData("127.0.0.1")]

@@ -134,13 +134,22 @@ public sealed class SqliteFileTests : IAsyncLifetime, IAsyncDisposable
         await _store.DisposeAsync();
         var copy = Abandoned(Path);
         Assert.Equal(4, copy.Length);
+        if (OperatingSystem.IsWindows())
+        {
+            return;
+        }
+
         foreach (var file in copy)
         {
             File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherWrite);
         }
 
         await OpenAsync();
-        Assert.All(copy, file => Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file)));
+        foreach (var file in copy)
+        {
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file));
+        }
+
         Assert.Equal(copy.Order(), _log.Texts.Select(text => text.Split(' ')[0]).Order());
         Assert.All(_log.Texts, text => Assert.Contains("(mode 642)", text, StringComparison.Ordinal));
         Assert.All(_log.Ids, id => Assert.Equal(WasOpenToOthers, id));
