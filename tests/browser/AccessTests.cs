@@ -111,7 +111,7 @@ public sealed partial class AccessTests(ReachableSilo reachable) : IClassFixture
     [InlineData("https://evil.example")]
     [InlineData("/\\evil.example")]
     [InlineData("/contexts\r\nSet-Cookie: a=b")]
-    [InlineData("/contexts\u0000")]
+    [InlineData("/contexts\u0001")]
     [InlineData("/contexts\u007f")]
     [InlineData("/contexts\u0085\u2028")]
     public async Task Signing_in_leads_to_no_other_site(string to)
