@@ -7,10 +7,9 @@ using Microsoft.Extensions.Hosting;
 
 namespace IommuFd.Silo;
 
-// Orleans opens its ports so that any number of sockets can share one, and the kernel then spreads connections over them: two silos on the
-// same port would both start, and each would get some of the other's connections. So a silo claims its ports before Orleans opens them. The
-// claim is the name of an abstract Unix socket, one without a file: the kernel gives it to one process at a time and takes it back when that
-// process ends, however it ends, so that of two silos that start at once one is refused. A trial bind finds ports that other programs use.
+// Orleans opens its ports so that any number of sockets of a user can share one, and the kernel then spreads connections over them: two silos on the
+// same port would both start, and each would get some of the other's connections. So a silo claims its ports before Orleans opens them, and of
+// two silos that start at once one is refused. A trial bind finds ports that other programs use.
 
 /// <summary>The ports of a silo, claimed for this process until its host is disposed.</summary>
 internal sealed class ListenPorts : IHostedService, IDisposable
@@ -18,7 +17,10 @@ internal sealed class ListenPorts : IHostedService, IDisposable
     // Not .NET's ReuseAddress, which also shares the port among processes; this only allows ports whose last connections are in TIME_WAIT.
     private const int SolSocket = 1, SoReuseAddress = 2;
 
-    private readonly List<Socket> _claims = [];
+    private readonly List<PortClaim> _claims = [];
+    private readonly string? _folder;
+
+    private ListenPorts(string? folder) => _folder = folder;
 
     /// <summary>Claims a silo's ports. If its port for silos is 0, claims a free one and sets it; if its port for clients is 0, it has none.</summary>
     /// <param name="address">The silo's address.</param>
@@ -28,7 +30,7 @@ internal sealed class ListenPorts : IHostedService, IDisposable
     /// <exception cref="ValidationException">A port is in use. The message names it and says what to do.</exception>
     public static ListenPorts Claim(IPAddress address, SiloSettings settings, DashboardSettings? dashboard, GatewaySettings gateway)
     {
-        var ports = new ListenPorts();
+        var ports = new ListenPorts(PortClaim.FolderFor(settings.SecretPath));
         try
         {
             if (settings.SiloPort == 0)
@@ -96,23 +98,13 @@ internal sealed class ListenPorts : IHostedService, IDisposable
 
     private bool TryClaim(IPEndPoint endpoint)
     {
-        if (!OperatingSystem.IsLinux())
+        if (PortClaim.TryTake(_folder, endpoint) is not { } claim)
         {
-            return true;
-        }
-
-        var claim = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            claim.Bind(new UnixDomainSocketEndPoint($"\0iommufd-silo/{endpoint}"));
-            _claims.Add(claim);
-            return true;
-        }
-        catch (SocketException exception) when (exception.SocketErrorCode == SocketError.AddressAlreadyInUse)
-        {
-            claim.Dispose();
             return false;
         }
+
+        _claims.Add(claim);
+        return true;
     }
 
     private static bool CanListen(IPEndPoint endpoint, string setting)

@@ -4,6 +4,7 @@ using IommuFd.Grains.Journaling;
 using IommuFd.Silo;
 using IommuFd.Silo.Clustering;
 using IommuFd.Silo.Dashboard;
+using IommuFd.Silo.Dashboard.Health;
 using IommuFd.Silo.Gateway;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -11,9 +12,9 @@ using Microsoft.Extensions.Options;
 
 try
 {
-    if (args.Contains(Health.Argument))
+    if (args.Contains(HealthCommand.Argument))
     {
-        return await Health.CheckAsync(SiloHost.ReadSettings([.. args.Where(argument => argument != Health.Argument)]));
+        return await HealthCommand.RunAsync(SiloHost.ReadDashboard([.. args.Where(argument => argument != HealthCommand.Argument)]));
     }
 
     var (host, settings) = SiloHost.Build(args);

@@ -33,8 +33,7 @@ public static class SiloHost
         var contexts = new ContextOptions { DefaultMode = journal.Store == JournalStoreKind.None ? ContextMode.Volatile : ContextMode.Durable };
         Bind(builder.Configuration, ContextOptions.Section, contexts);
         SettingsValidation.Validate(contexts, ContextOptions.Section);
-        var dashboard = new DashboardSettings();
-        Bind(builder.Configuration, DashboardSettings.Section, dashboard);
+        var dashboard = ReadDashboard(builder.Configuration);
         var telemetry = new TelemetrySettings();
         Bind(builder.Configuration, TelemetrySettings.Section, telemetry);
         var gateway = new GatewaySettings();
@@ -77,8 +76,13 @@ public static class SiloHost
         return host;
     }
 
-    /// <summary>Reads the settings as <see cref="Build"/> does, and builds nothing.</summary>
-    internal static SiloSettings ReadSettings(string[] args) => ReadSettings(CreateBuilder(args).Configuration);
+    /// <summary>Reads the dashboard's settings as <see cref="Build"/> does, and builds nothing.</summary>
+    internal static DashboardSettings ReadDashboard(string[] args)
+    {
+        var settings = ReadDashboard(CreateBuilder(args).Configuration);
+        SettingsValidation.Validate(settings, DashboardSettings.Section);
+        return settings;
+    }
 
     private static HostApplicationBuilder CreateBuilder(string[] args)
         => Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { Args = args, ContentRootPath = AppContext.BaseDirectory });
@@ -87,6 +91,13 @@ public static class SiloHost
     {
         var settings = new SiloSettings();
         Bind(configuration, SiloSettings.Section, settings);
+        return settings;
+    }
+
+    private static DashboardSettings ReadDashboard(ConfigurationManager configuration)
+    {
+        var settings = new DashboardSettings();
+        Bind(configuration, DashboardSettings.Section, settings);
         return settings;
     }
 

@@ -132,19 +132,20 @@ internal static class ConformanceCommand
             .AddColumn(new TableColumn("ioctls").RightAligned()).AddColumn(new TableColumn("mismatches").RightAligned());
         foreach (var (group, command, ioctls, mismatches) in tally.Rows)
         {
-            table.AddRow(Markup.Escape(group), command, $"{ioctls:N0}", mismatches == 0 ? "0" : $"[red]{mismatches:N0}[/]");
+            table.AddRow(Terminal.Cell(group), command, $"{ioctls:N0}", mismatches == 0 ? "0" : $"[red]{mismatches:N0}[/]");
         }
 
         AnsiConsole.Write(table);
         foreach (var mismatch in tally.Mismatches)
         {
-            Console.WriteLine($"{mismatch.Group} seed {mismatch.Seed}, step {mismatch.Step}: {mismatch.Ioctl}\n    {mismatch.What}");
+            Terminal.Line($"{mismatch.Group} seed {mismatch.Seed}, step {mismatch.Step}: {mismatch.Ioctl}");
+            Terminal.Line($"    {mismatch.What}");
         }
 
-        Console.WriteLine($"{tally.Sequences:N0} sequences, {tally.Ioctls:N0} ioctls, {tally.FileSteps:N0} file steps, {tally.MismatchCount:N0} mismatches, on {(tally.Mode == ContextMode.Durable ? "durable" : "volatile")} contexts");
+        Terminal.Line($"{tally.Sequences:N0} sequences, {tally.Ioctls:N0} ioctls, {tally.FileSteps:N0} file steps, {tally.MismatchCount:N0} mismatches, on {(tally.Mode == ContextMode.Durable ? "durable" : "volatile")} contexts");
     }
 
-    private static void WriteJson(ConformanceTally tally) => Console.WriteLine(JsonSerializer.Serialize(
+    private static void WriteJson(ConformanceTally tally) => Terminal.Document(JsonSerializer.Serialize(
         new
         {
             tally.Sequences,

@@ -27,7 +27,8 @@ internal static class DemoCommand
             }
 
             await using var connection = await Connection.OpenAsync(options, cancellationToken);
-            AnsiConsole.MarkupLineInterpolated($"Against {connection.Target}.\n");
+            AnsiConsole.Console.Say($"Against {connection.Target}.");
+            AnsiConsole.Console.Line("");
             var client = connection.CreateClient();
             await new Demo(client, AnsiConsole.Console).RunAsync(ConnectionOptions.ModeOf(options), options.GetValue(keep), cancellationToken);
             return 0;
@@ -43,7 +44,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
     {
         Say("Open a context, as opening /dev/iommu does. Its handle stands in for the file descriptor: who has it can act on the context.");
         var context = await client.OpenAsync("demo", mode, cancellationToken);
-        console.MarkupLineInterpolated($"  open() = [green]{context.Handle.Key.Tag}[/]  {Format.Mode(context.Mode)}: it {(context.Mode == ContextMode.Durable ? "outlives" : "ends with")} its silo");
+        console.Say($"  open() = [green]{context.Handle.Key.Tag}[/]  {Format.Mode(context.Mode)}: it {(context.Mode == ContextMode.Durable ? "outlives" : "ends with")} its silo");
 
         Say("Allocate two IO address spaces. Each gets the lowest free id.");
         var first = await AllocateAsync(context);
@@ -52,7 +53,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
         Say("A driver takes a reference to the context and holds the first IOAS, whose users count is 2 now.");
         var driver = await client.GetDriverAsync(context.Handle, "vfio-pci 0000:01:00.0", cancellationToken);
         var hold = await driver.HoldAsync(first, "bound device", cancellationToken: cancellationToken);
-        console.MarkupLineInterpolated($"  driver '{"vfio-pci 0000:01:00.0"}' holds IOAS {first}");
+        console.Say($"  driver '{"vfio-pci 0000:01:00.0"}' holds IOAS {first}");
 
         Say("DESTROY of a held object answers EBUSY at once, changes nothing, and says who holds it.");
         await DestroyAsync(context, first);
@@ -93,8 +94,8 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
         {
             await BindAsync(driver, "0000:01:00.0", second);
             Say("The context stays open until Ctrl-C, with a driver and its device. Look at it with:");
-            console.WriteLine($"  iommufd inspect {context.Handle} --gateway ADDRESS:PORT");
-            console.WriteLine($"  iommufd graph {context.Handle} --gateway ADDRESS:PORT");
+            console.Line($"  iommufd inspect {context.Handle} --gateway ADDRESS:PORT");
+            console.Line($"  iommufd graph {context.Handle} --gateway ADDRESS:PORT");
             await Task.Delay(Timeout.Infinite, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await driver.DisposeAsync();
             await context.DisposeAsync();
@@ -113,7 +114,7 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
     {
         var device = await driver.BindDeviceAsync(new DeviceDescription { Name = name });
         var hwpt = await device.AttachAsync(pageTable);
-        console.MarkupLineInterpolated($"  device {name} is {device.Id}, attached to IOAS {pageTable} by HWPT {hwpt}");
+        console.Say($"  device {name} is {device.Id}, attached to IOAS {pageTable} by HWPT {hwpt}");
         return device;
     }
 
@@ -130,23 +131,27 @@ internal sealed class Demo(IommufdClient client, IAnsiConsole console)
     {
         var before = argument.ToArray();
         var result = await context.IoctlAsync(command, argument);
-        console.Markup($"  [bold]{IoctlText.Name(command)}[/] {Markup.Escape(IoctlText.Decode(command, before))} = ");
+        console.Markup($"  [bold]{IoctlText.Name(command)}[/] {Terminal.Cell(IoctlText.Decode(command, before))} = ");
         if (result.Succeeded)
         {
-            console.MarkupLineInterpolated($"[green]0[/] {IoctlText.Changes(command, before, argument)}");
+            console.Say($"[green]0[/] {IoctlText.Changes(command, before, argument)}");
         }
         else
         {
-            console.MarkupLineInterpolated($"[red]{result.Errno}[/]  {result.Diagnostic?.ToString() ?? ""}");
+            console.Say($"[red]{result.Errno}[/]  {result.Diagnostic?.ToString() ?? ""}");
         }
 
         return result;
     }
 
     private void Released(ReleaseReport? release)
-        => console.WriteLine(release is null
+        => console.Line(release is null
             ? "  close() = 0  the context still has references"
             : $"  close() = 0  released {release.Destroyed}: {string.Join(", then ", release.Order)}");
 
-    private void Say(string text) => console.MarkupLineInterpolated($"\n[blue]{text}[/]");
+    private void Say(string text)
+    {
+        console.Line("");
+        console.Say($"[blue]{text}[/]");
+    }
 }

@@ -31,7 +31,7 @@ internal static class GraphCommand
             switch (options.GetValue(format))
             {
                 case GraphFormat.Dot:
-                    Console.Write(GraphView.ToDot(graph));
+                    Terminal.Document(GraphView.ToDot(graph));
                     break;
                 case GraphFormat.Json:
                     JsonText.Write(graph);

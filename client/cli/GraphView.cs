@@ -15,7 +15,7 @@ internal static class GraphView
     {
         if (graph.Nodes.Length == 0)
         {
-            console.WriteLine("no objects");
+            console.Line("no objects");
             return;
         }
 
@@ -36,7 +36,7 @@ internal static class GraphView
 
         if (graph.IsTruncated)
         {
-            console.WriteLine("there are more: raise --limit");
+            console.Line("there are more: raise --limit");
         }
     }
 
@@ -55,14 +55,14 @@ internal static class GraphView
             text.Append($"  n{edge.Holder} -> n{edge.Held} [label=\"{Escape(edge.Why)}\"];\n");
         }
 
-        return text.Append("}\n").ToString();
+        return text.Append('}').ToString();
     }
 
     private static void WriteTree(
         IAnsiConsole console, HolderGraph graph, int root, string title, string none, Func<GraphEdge, int> from, Func<GraphEdge, int> to, HashSet<int> seen)
     {
         var edges = graph.Edges.ToLookup(from);
-        var tree = new Tree(Markup.Escape($"{Label(graph.Nodes[root])}: {title}{(edges[root].Any() ? "" : $" {none}")}"));
+        var tree = new Tree(Terminal.Cell($"{Label(graph.Nodes[root])}: {title}{(edges[root].Any() ? "" : $" {none}")}"));
         Add(tree, root);
         console.Write(tree);
 
@@ -77,7 +77,7 @@ internal static class GraphView
             {
                 var next = to(edge);
                 var again = seen.Contains(next) && edges[next].Any() ? ", shown above" : "";
-                Add(parent.AddNode(Markup.Escape($"{Label(graph.Nodes[next])} ({edge.Why}{again})")), next);
+                Add(parent.AddNode(Terminal.Cell($"{Label(graph.Nodes[next])} ({edge.Why}{again})")), next);
             }
         }
     }
@@ -96,5 +96,5 @@ internal static class GraphView
         _ => "forestgreen",
     };
 
-    private static string Escape(string text) => text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
+    private static string Escape(string text) => Plain.Line(text).Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
 }

@@ -73,21 +73,21 @@ internal static class InspectCommand
 
     private static void WriteObject(IAnsiConsole console, ObjectInspection item)
     {
-        console.MarkupLineInterpolated($"[bold]{item}[/]  users {Format.Count(item.Users)}");
+        console.Say($"[bold]{item}[/]  users {Format.Count(item.Users)}");
         foreach (var holder in item.Holders)
         {
-            console.MarkupLineInterpolated($"held by {holder}");
+            console.Say($"held by {holder}");
         }
 
         if (item.Users - 1 > item.Holders.Length)
         {
-            console.WriteLine($"and {Format.Count(item.Users - 1 - item.Holders.Length)} more");
+            console.Line($"and {Format.Count(item.Users - 1 - item.Holders.Length)} more");
         }
 
         var facts = new Grid().AddColumn(new GridColumn().NoWrap()).AddColumn();
         foreach (var fact in item.Facts)
         {
-            facts.AddRow(Markup.Escape(fact.Name), Markup.Escape(fact.Value));
+            facts.AddRow(Terminal.Cell(fact.Name), Terminal.Cell(fact.Value));
         }
 
         console.Write(facts);
@@ -99,11 +99,11 @@ internal static class InspectCommand
 
     public static void Write(IAnsiConsole console, ContextHandle handle, ContextInspection inspection)
     {
-        console.MarkupLineInterpolated($"[bold]context {handle.Key.Tag}[/]  {Format.Mode(inspection.Mode)}, on silo {Format.Endpoint(inspection.Silo)}");
-        console.MarkupLineInterpolated($"rlimit mode {inspection.RlimitMode}, compatibility IOAS {(inspection.CompatIoas == default ? "none" : inspection.CompatIoas)}, {Format.Count(inspection.PinnedPages, "page")} pinned");
+        console.Say($"[bold]context {handle.Key.Tag}[/]  {Format.Mode(inspection.Mode)}, on silo {Format.Endpoint(inspection.Silo)}");
+        console.Say($"rlimit mode {inspection.RlimitMode}, compatibility IOAS {(inspection.CompatIoas == default ? "none" : inspection.CompatIoas)}, {Format.Count(inspection.PinnedPages, "page")} pinned");
         foreach (var reference in inspection.References)
         {
-            console.MarkupLineInterpolated($"referenced by {Format.Kind(reference.Kind)} '{reference.Name}'{(reference.Holds == 0 ? "" : $", which holds {Format.Count(reference.Holds, "object")}")}");
+            console.Say($"referenced by {Format.Kind(reference.Kind)} '{reference.Name}'{(reference.Holds == 0 ? "" : $", which holds {Format.Count(reference.Holds, "object")}")}");
         }
 
         var table = new Table().Border(TableBorder.Simple).AddColumn("object").AddColumn(new TableColumn("users").RightAligned())
@@ -111,10 +111,10 @@ internal static class InspectCommand
         foreach (var item in inspection.Objects)
         {
             table.AddRow(
-                Markup.Escape($"{item}"), Format.Count(item.Users), Markup.Escape(Format.List(item.Holders, item.Users - 1)), Markup.Escape(item.Summary));
+                Terminal.Cell($"{item}"), Format.Count(item.Users), Terminal.Cell(Format.List(item.Holders, item.Users - 1)), Terminal.Cell(item.Summary));
         }
 
         console.Write(table);
-        console.WriteLine($"{Format.Count(inspection.ObjectCount, "object")}{(inspection.HasMore ? ", more with --after" : "")}");
+        console.Line($"{Format.Count(inspection.ObjectCount, "object")}{(inspection.HasMore ? ", more with --after" : "")}");
     }
 }

@@ -16,13 +16,13 @@ internal static class IoasView
         foreach (var area in ioas.Areas)
         {
             table.AddRow(
-                Format.Hex(area.Range.Start), Format.Hex(area.Range.Last), Format.Bytes(area.Range), Markup.Escape(Format.Memory(area)), Format.Access(area.Access));
+                Format.Hex(area.Range.Start), Format.Hex(area.Range.Last), Format.Bytes(area.Range), Terminal.Cell(Format.Memory(area)), Format.Access(area.Access));
         }
 
         console.Write(table);
         if (ioas.HasMoreAreas)
         {
-            console.WriteLine($"more with --after {Format.Hex(ioas.Areas[^1].Range.Last)}");
+            console.Line($"more with --after {Format.Hex(ioas.Areas[^1].Range.Last)}");
         }
     }
 
@@ -56,7 +56,8 @@ internal static class IoasView
     {
         if (Chart(ioas) is { Length: > 0 } chart)
         {
-            console.WriteLine($"\n{Format.Hex(ioas.Areas[0].Range.Start)} |{chart}| {Format.Hex(ioas.Areas[^1].Range.Last)}   █ mapped, ▒ in part, x reserved, · free");
+            console.Line("");
+            console.Line($"{Format.Hex(ioas.Areas[0].Range.Start)} |{chart}| {Format.Hex(ioas.Areas[^1].Range.Last)}   █ mapped, ▒ in part, x reserved, · free");
         }
     }
 }

@@ -23,7 +23,7 @@ internal static class JsonText
         },
     };
 
-    public static void Write<T>(T value) => Console.WriteLine(JsonSerializer.Serialize(value, Options));
+    public static void Write<T>(T value) => Terminal.Document(JsonSerializer.Serialize(value, Options));
 
     /// <summary>One object in one line.</summary>
     /// <param name="write">Writes its fields.</param>

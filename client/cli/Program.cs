@@ -29,7 +29,7 @@ try
 }
 catch (Exception exception) when (exception is IommufdException or IommufdTransportException or CliException)
 {
-    Console.Error.WriteLine($"iommufd: {exception.Message}");
+    Terminal.Error($"iommufd: {exception.Message}");
     return 2;
 }
 catch (OperationCanceledException)

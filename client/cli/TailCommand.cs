@@ -65,18 +65,18 @@ internal static class TailCommand
             }
             catch (IommufdException exception) when (exception.Errno == Errno.EBADF)
             {
-                Console.WriteLine("--- the context is closed");
+                Terminal.Line("--- the context is closed");
                 return;
             }
 
             if (reply.Activation != last.Activation)
             {
-                Console.WriteLine("--- the context was restored on another silo");
+                Terminal.Line("--- the context was restored on another silo");
             }
 
             if (reply.Missed > 0)
             {
-                Console.WriteLine($"--- {Format.Count(reply.Missed, "ioctl")} missed");
+                Terminal.Line($"--- {Format.Count(reply.Missed, "ioctl")} missed");
             }
 
             Write(reply);
@@ -89,7 +89,7 @@ internal static class TailCommand
     {
         foreach (var ioctl in reply.Ioctls)
         {
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{ioctl.Time.ToLocalTime():HH:mm:ss.ffffff} {IoctlText.Describe(ioctl)}"));
+            Terminal.Line(string.Create(CultureInfo.InvariantCulture, $"{ioctl.Time.ToLocalTime():HH:mm:ss.ffffff} {IoctlText.Describe(ioctl)}"));
         }
     }
 }

@@ -42,7 +42,7 @@ internal static class TopView
                     $"{Seconds(overview, silo, RateSeconds).Sum(sample => sample.Errors) / (double)RateSeconds:N0}",
                 ]
                 : [.. Enumerable.Repeat(Format.Missing, 5)];
-            table.AddRow([Markup.Escape(Format.Endpoint(silo.Address)), Markup.Escape(Format.State(silo)), .. figures]);
+            table.AddRow([Terminal.Cell(Format.Endpoint(silo.Address)), Terminal.Cell(Format.State(silo)), .. figures]);
         }
 
         return table;
@@ -66,7 +66,7 @@ internal static class TopView
         foreach (var (context, rate) in rows)
         {
             table.AddRow(
-                $"{context.Tag}", Markup.Escape(context.Opener), Markup.Escape(Format.Programs(context.Programs)), Markup.Escape(Format.Endpoint(context.Silo)), Format.Count(context.Objects),
+                $"{context.Tag}", Terminal.Cell(context.Opener), Terminal.Cell(Format.Programs(context.Programs)), Terminal.Cell(Format.Endpoint(context.Silo)), Format.Count(context.Objects),
                 rate is { } perSecond ? $"{perSecond:N0}" : Format.Missing, Format.Count(context.Ioctls));
         }
 

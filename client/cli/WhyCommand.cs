@@ -35,23 +35,23 @@ internal static class WhyCommand
     {
         if (explanation.Steps.Length == 0)
         {
-            console.WriteLine($"{explanation.Object} is not busy: IOMMU_DESTROY works.");
+            console.Line($"{explanation.Object} is not busy: IOMMU_DESTROY works.");
             return;
         }
 
-        console.WriteLine($"{explanation.Object} is busy, users {Format.Count(explanation.Users)}:");
+        console.Line($"{explanation.Object} is busy, users {Format.Count(explanation.Users)}:");
         foreach (var holder in holders)
         {
-            console.WriteLine($"  held by {holder}");
+            console.Line($"  held by {holder}");
         }
 
-        console.WriteLine("Do these in order:");
+        console.Line("Do these in order:");
         for (var i = 0; i < explanation.Steps.Length; i++)
         {
-            console.WriteLine($"  {i + 1}. {explanation.Steps[i]}{Effect(explanation.Steps[i])}");
+            console.Line($"  {i + 1}. {explanation.Steps[i]}{Effect(explanation.Steps[i])}");
         }
 
-        console.WriteLine(BusyText.Conclusion(explanation));
+        console.Line(BusyText.Conclusion(explanation));
     }
 
     private static string Effect(BusyStep step) => BusyText.Effect(step) is { Length: > 0 } effect ? $"; {effect}" : "";

@@ -76,6 +76,14 @@ public sealed record SiloOverview
     /// <summary>Its activity in the last seconds, oldest first.</summary>
     [Id(9)]
     public ActivitySample[] Activity { get; init; } = [];
+
+    /// <summary>Whether the store of its journals works, by what the silo has done with it last.</summary>
+    [Id(10)]
+    public JournalState Journal { get; init; }
+
+    /// <summary>Why that fails; empty while it works.</summary>
+    [Id(11)]
+    public string JournalProblem { get; init; } = "";
 }
 
 /// <summary>The cluster and its activity.</summary>

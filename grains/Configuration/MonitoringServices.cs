@@ -1,4 +1,5 @@
 using IommuFd.Grains.Monitoring;
+using IommuFd.Grains.Monitoring.Health;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace IommuFd.Grains.Configuration;
@@ -16,6 +17,7 @@ public static class MonitoringServices
         silo.AddGrainService<SiloMonitor>();
         silo.Services.AddSingleton<SiloMonitors>();
         silo.Services.AddSingleton<IContextFinder, ContextFinder>();
+        silo.Services.AddSingleton<SiloPulse>();
         return silo;
     }
 }

@@ -26,7 +26,7 @@ internal sealed partial class ContextGrain
 
         var now = time.GetTimestamp();
         List<ReferenceId>? gone = null;
-        foreach (var id in references.AsSpan(0, Math.Min(references.Length, IoctlLimits.MaxReferences)))
+        foreach (var id in references.AsSpan(0, Math.Min(references?.Length ?? 0, IoctlLimits.MaxReferences)))
         {
             if (context.Find(id) is { } reference)
             {

@@ -73,6 +73,9 @@ internal sealed partial class ContextGrain
             return Refused(NotOpen(isAdmitted: false));
         }
 
+        // What a client left out has no name.
+        request ??= new OpenRequest(null, "");
+
         if (Context is null && _journal.WhyUnavailable() is { Reason: not DiagnosticReason.ContextNotOpen } failure)
         {
             DeactivateUnlessOpen();
@@ -119,6 +122,7 @@ internal sealed partial class ContextGrain
             return Refused(NotOpen(isAdmitted));
         }
 
+        request ??= new GetRequest(default, "");
         var references = context.References.Count;
         var reply = context.Get(request.Kind, request.Name, request.Session);
         await _journal.CommitAsync(context.References.Count > references ? new GetRecord(request, reply) : null, Scope);

@@ -11,14 +11,15 @@ namespace IommuFd.Grains.Contexts;
 /// <content>What people see of a context, and what operators do to it.</content>
 internal sealed partial class ContextGrain
 {
-    public Task<TailReply> TailAsync(ContextHandle handle, TailRequest request) => TailAsync(Admits(handle), request);
+    // A client that leaves out what it asks for gets the least there is.
+    public Task<TailReply> TailAsync(ContextHandle handle, TailRequest request) => TailAsync(Admits(handle), request ?? new TailRequest(0, 0, 0));
 
     public Task<BusyExplanation> ExplainBusyAsync(ContextHandle handle, ObjectId id) => ExplainBusyAsync(Admits(handle), id);
 
-    public Task<HolderGraph> InspectGraphAsync(ContextHandle handle, GraphRequest request) => InspectGraphAsync(Admits(handle), request);
+    public Task<HolderGraph> InspectGraphAsync(ContextHandle handle, GraphRequest request) => InspectGraphAsync(Admits(handle), request ?? new GraphRequest(default, default, 0));
 
     public Task<ContextInspection> InspectAsync(ContextHandle handle, InspectRequest request, CancellationToken cancellationToken)
-        => InspectAsync(Admits(handle), request, cancellationToken);
+        => InspectAsync(Admits(handle), request ?? new InspectRequest(default, 0, WithState: false), cancellationToken);
 
     public Task<ObjectInspection?> InspectObjectAsync(ContextHandle handle, ObjectId id, StatePage page) => InspectObjectAsync(Admits(handle), id, page);
 

@@ -120,6 +120,11 @@ internal sealed partial class ContextGrain(
             return BatchReply(NotOpen(isAdmitted));
         }
 
+        if (request?.Requests is null)
+        {
+            return ValueTask.FromResult(new IoctlBatchReply { Errno = Errno.EFAULT, Diagnostic = Failure.Because(DiagnosticReason.ArgumentUnreadable, 0, sizeof(uint)) });
+        }
+
         if (request.Requests.Length > IoctlLimits.MaxBatch)
         {
             return BatchReply(Failure.Because(DiagnosticReason.BatchTooLong, (ulong)request.Requests.Length, IoctlLimits.MaxBatch));

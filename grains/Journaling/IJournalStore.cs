@@ -65,6 +65,11 @@ public interface IJournalStore : IAsyncDisposable
     /// <param name="cancellationToken">Ends the waiting.</param>
     /// <returns>How many were deleted.</returns>
     Task<int> PurgeAsync(TimeSpan age, CancellationToken cancellationToken);
+
+    /// <summary>Commits a write that leaves nothing behind, as durably as a context's: whether the store can be written to now.</summary>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <returns>When the write is durable.</returns>
+    Task ProbeAsync(CancellationToken cancellationToken);
 }
 
 /// <summary>What <see cref="IJournalStore.AcquireAsync"/> found.</summary>

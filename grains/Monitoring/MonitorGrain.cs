@@ -9,8 +9,10 @@ namespace IommuFd.Grains.Monitoring;
 [Reentrant]
 internal sealed class MonitorGrain(SiloMonitors monitors, TimeProvider time) : Grain, IMonitorGrain
 {
+    // A client that leaves out what it asks for gets the least there is.
     public async Task<ClusterOverview> OverviewAsync(OverviewRequest request)
     {
+        request ??= new OverviewRequest(long.MaxValue);
         var members = monitors.Members;
         var answers = (await monitors.AskAsync(members, (monitor, proof) => monitor.OverviewAsync(proof, request))).ToDictionary(answer => answer.Silo.SiloAddress, answer => answer.Answer);
         return new ClusterOverview(time.GetUtcNow().ToUnixTimeSeconds(), [.. members.Select(member => Show(member, answers.GetValueOrDefault(member.SiloAddress)))]);
@@ -18,6 +20,7 @@ internal sealed class MonitorGrain(SiloMonitors monitors, TimeProvider time) : G
 
     public async Task<ContextPage> ListContextsAsync(ContextQuery query)
     {
+        query ??= new ContextQuery("", default, Descending: false, 0, 0);
         var answers = await monitors.AskAsync(monitors.Members, (monitor, proof) => monitor.ListContextsAsync(proof, query));
         var page = ContextSelection.Merge(
             query,
@@ -28,6 +31,7 @@ internal sealed class MonitorGrain(SiloMonitors monitors, TimeProvider time) : G
 
     public async Task<FaultPage> ListFaultsAsync(FaultQuery query)
     {
+        query ??= new FaultQuery(null, [], 0);
         var answers = await monitors.AskAsync(monitors.Members, (monitor, proof) => monitor.FaultsAsync(proof, query));
         var seen = answers.Select(answer => answer.Answer).OfType<SiloFaults>().ToList();
         var before = answers.Where(answer => answer.Answer is null).Select(answer => answer.Silo.SiloAddress.ToString()).ToHashSet();

@@ -1,5 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
+using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Proofs;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -9,10 +10,11 @@ namespace IommuFd.Grains.Monitoring;
 /// <inheritdoc cref="ISiloMonitor"/>
 internal sealed class SiloMonitor(
     GrainId id, Silo silo, ILoggerFactory loggers, ILocalSiloDetails details, IOptions<ContextOptions> options, SiloStatistics statistics, ContextDirectory directory,
-    TimeProvider time, SiloProofs proofs, IEnumerable<IProgramDirectory> programs)
+    TimeProvider time, SiloProofs proofs, IEnumerable<IProgramDirectory> programs, IEnumerable<IJournalHealth> journals)
     : GrainService(id, silo, loggers), ISiloMonitor
 {
     private readonly string _address = details.SiloAddress.ToString();
+    private readonly IJournalHealth? _journal = journals.SingleOrDefault();
 
     public Task<SiloOverview> OverviewAsync(SiloProof proof, OverviewRequest request) => AnswerAsync(proof, () => Overview(request), new SiloOverview { Address = _address });
 
@@ -44,5 +46,7 @@ internal sealed class SiloMonitor(
         Objects = [.. statistics.Objects()],
         Ioctls = [.. statistics.Ioctls()],
         Activity = statistics.Activity(request.AfterSecond),
+        Journal = _journal is null ? JournalState.None : _journal.Problem is null ? JournalState.Works : JournalState.Fails,
+        JournalProblem = _journal?.Problem ?? "",
     };
 }

@@ -26,6 +26,12 @@ public sealed class ClusteringSettings : IValidatableObject
     /// </summary>
     public string? ConnectionString { get; set; }
 
+    /// <summary>
+    /// For <c>postgres</c>: how to connect to make the tables, as a user who may do that and who then grants the user of
+    /// <see cref="ConnectionString"/> what a running silo needs. Used only where there are no tables yet. Null takes <see cref="ConnectionString"/>.
+    /// </summary>
+    public string? SetupConnectionString { get; set; }
+
     /// <summary>How long a starting silo waits for a database that does not answer yet. 30 s by default.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan DatabasePatience { get; set; } = TimeSpan.FromSeconds(30);
@@ -36,6 +42,11 @@ public sealed class ClusteringSettings : IValidatableObject
         if (Provider == ClusteringProvider.Postgres && PostgresDatabase.Problem(ConnectionString) is { } problem)
         {
             yield return new ValidationResult(problem, [nameof(ConnectionString)]);
+        }
+
+        if (Provider == ClusteringProvider.Postgres && !string.IsNullOrWhiteSpace(SetupConnectionString) && PostgresDatabase.Problem(SetupConnectionString) is { } setup)
+        {
+            yield return new ValidationResult(setup, [nameof(SetupConnectionString)]);
         }
     }
 }

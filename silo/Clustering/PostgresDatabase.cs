@@ -28,6 +28,9 @@ public static class PostgresDatabase
         return $"PostgreSQL database '{settings.Database ?? settings.Username}' at {settings.Host}:{settings.Port}";
     }
 
+    /// <summary>A name as SQL writes it, whatever is in it.</summary>
+    internal static string Quote(string name) => $"\"{name.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+
     internal static NpgsqlDataSource Open(string connectionString, string applicationName)
     {
         var settings = new NpgsqlConnectionStringBuilder(connectionString);

@@ -58,7 +58,8 @@ internal sealed class PostgresMembership(ClusteringSettings settings, string clu
             }
             catch (NpgsqlException exception)
             {
-                throw new ClusteringException($"{Database} can't hold the membership: {exception.Message}", exception);
+                var hint = exception.SqlState == PostgresErrorCodes.InsufficientPrivilege ? $". {nameof(settings.SetupConnectionString)} can name a user who may make the tables" : "";
+                throw new ClusteringException($"{Database} can't hold the membership: {exception.Message}{hint}", exception);
             }
         }
     }
@@ -68,19 +69,49 @@ internal sealed class PostgresMembership(ClusteringSettings settings, string clu
 
     private async Task CreateOrCheckAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
+        if (await IsMissingAsync(connection, cancellationToken) && await CreateAsync(connection, cancellationToken))
+        {
+            logger.MembershipCreated(Database);
+        }
+        else
+        {
+            await CheckAsync(connection, cancellationToken);
+        }
+    }
+
+    private async Task<bool> CreateAsync(NpgsqlConnection own, CancellationToken cancellationToken)
+    {
+        await using var source = string.IsNullOrWhiteSpace(settings.SetupConnectionString) ? null : PostgresDatabase.Open(settings.SetupConnectionString, "iommufd-silo setup");
+        await using var setup = source is null ? null : await source.OpenConnectionAsync(cancellationToken);
+        var connection = setup ?? own;
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         await ExecuteAsync(connection, $"SELECT pg_advisory_xact_lock({LockKey})", cancellationToken);
-        if (await ScalarAsync(connection, "SELECT to_regclass('OrleansQuery') IS NULL", cancellationToken) is true)
+        if (!await IsMissingAsync(connection, cancellationToken))
         {
-            // Run verbatim: the @names in it are text to store, not parameters of this command.
-            await ExecuteAsync(connection, await ReadScriptAsync(cancellationToken), cancellationToken);
-            await transaction.CommitAsync(cancellationToken);
-            logger.MembershipCreated(Database);
-            return;
+            return false;
         }
 
-        await CheckAsync(connection, cancellationToken);
+        // Run verbatim: the @names in it are text to store, not parameters of this command.
+        await ExecuteAsync(connection, await ReadScriptAsync(cancellationToken), cancellationToken);
+        if (setup is not null)
+        {
+            await ExecuteAsync(connection, GrantsTo(new NpgsqlConnectionStringBuilder(settings.ConnectionString).Username!), cancellationToken);
+        }
+
+        await transaction.CommitAsync(cancellationToken);
+        return true;
     }
+
+    // The script's functions are for all users of the database, and act with the rights of the one who calls them.
+    private static string GrantsTo(string user)
+        => $"""
+            GRANT SELECT, INSERT, UPDATE, DELETE ON OrleansMembershipVersionTable, OrleansMembershipTable TO {PostgresDatabase.Quote(user)};
+            GRANT SELECT ON OrleansQuery TO {PostgresDatabase.Quote(user)};
+            """;
+
+    // Not by to_regclass: within a transaction the server remembers that a name led to no table, also while another silo makes it.
+    private static async Task<bool> IsMissingAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+        => await ScalarAsync(connection, "SELECT NOT EXISTS (SELECT FROM pg_class WHERE relname = 'orleansquery' AND pg_table_is_visible(oid))", cancellationToken) is true;
 
     private async Task CheckAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {

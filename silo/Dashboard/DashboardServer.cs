@@ -3,6 +3,7 @@ using IommuFd.Grains.Monitoring;
 using IommuFd.Silo.Dashboard.Access;
 using IommuFd.Silo.Dashboard.Components;
 using IommuFd.Silo.Dashboard.Feed;
+using IommuFd.Silo.Dashboard.Health;
 using IommuFd.Silo.Security;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Builder;
@@ -19,17 +20,18 @@ using Microsoft.Extensions.Logging;
 namespace IommuFd.Silo.Dashboard;
 
 // A separate web server inside the silo's process. It has its own container, so that the silo gets none of a web application's services, and it
-// ignores the environment's settings for web servers, so that only the section Dashboard says where it listens. It starts once grains can be
-// called and stops while they still can.
+// ignores the environment's settings for web servers, so that only the section Dashboard says where it listens. It tells the silo's health before
+// the silo starts and until it has stopped. Its pages are there only while grains can be called.
 
 /// <summary>The silo's web server.</summary>
-internal sealed class DashboardServer(IServiceProvider silo, DashboardSettings settings) : IHostedService, IAsyncDisposable
+internal sealed class DashboardServer(IServiceProvider silo, DashboardSettings settings) : IHostedLifecycleService, IAsyncDisposable
 {
     private static readonly TimeSpan SessionTime = TimeSpan.FromHours(12);
 
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(2);
 
     private WebApplication? _application;
+    private DashboardFeed? _feed;
 
     /// <summary>Adds the dashboard to a silo's host.</summary>
     public static void AddTo(HostApplicationBuilder builder, DashboardSettings? settings)
@@ -43,6 +45,9 @@ internal sealed class DashboardServer(IServiceProvider silo, DashboardSettings s
         builder.Services.AddSingleton(settings);
         builder.Services.AddSingleton<DashboardServer>();
         builder.Services.AddHostedService(services => services.GetRequiredService<DashboardServer>());
+
+        // It would log each failed check as an error, and each answer asks for some. Stores and the silo tell their outages themselves.
+        builder.Logging.AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None);
     }
 
     /// <summary>The address that it listens on, once started.</summary>
@@ -52,16 +57,29 @@ internal sealed class DashboardServer(IServiceProvider silo, DashboardSettings s
     public IReadOnlyList<Endpoint> Endpoints => _application!.Services.GetRequiredService<EndpointDataSource>().Endpoints;
 
     /// <summary>The feed that all viewers of the overview share.</summary>
-    public DashboardFeed Feed => _application!.Services.GetRequiredService<DashboardFeed>();
+    public DashboardFeed Feed => _feed!;
 
-    public async Task StartAsync(CancellationToken cancellationToken)
+    public async Task StartingAsync(CancellationToken cancellationToken)
     {
         _application = Build();
+        _feed = _application.Services.GetRequiredService<DashboardFeed>();
         await _application.StartAsync(cancellationToken);
         settings.Port = Address.Port;
     }
 
-    public Task StopAsync(CancellationToken cancellationToken) => _application?.StopAsync(cancellationToken) ?? Task.CompletedTask;
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppingAsync(CancellationToken cancellationToken)
+    {
+        _feed?.Dispose();
+        return Task.CompletedTask;
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken) => _application?.StopAsync(cancellationToken) ?? Task.CompletedTask;
 
     public ValueTask DisposeAsync() => _application?.DisposeAsync() ?? ValueTask.CompletedTask;
 
@@ -88,9 +106,11 @@ internal sealed class DashboardServer(IServiceProvider silo, DashboardSettings s
         services.AddSingleton(silo.GetService<TimeProvider>() ?? TimeProvider.System);
         services.AddSingleton(settings);
         OrleansMount.AddToServer(services, builder.Configuration, settings);
+        HealthEndpoints.AddTo(services, silo);
 
         services.AddSingleton<DashboardAccess>();
         services.AddSingleton<RequestGuard>();
+        services.AddSingleton(new OpeningHours(silo.GetRequiredService<IHostApplicationLifetime>()));
         services.AddSingleton<Assets>();
         services.AddSingleton<DashboardFeed>();
         services.AddSingleton<Operations>();
@@ -116,12 +136,14 @@ internal sealed class DashboardServer(IServiceProvider silo, DashboardSettings s
         var application = builder.Build();
         var guard = application.Services.GetRequiredService<RequestGuard>();
         application.Use(next => context => guard.InvokeAsync(context, next));
+        application.Use(application.Services.GetRequiredService<OpeningHours>().InvokeAsync);
         application.UseRouting();
         application.UseAuthentication();
         application.Use(SignIn.RecogniseAsync);
         application.UseAuthorization();
         application.UseAntiforgery();
         application.Services.GetRequiredService<Assets>().Map(application);
+        HealthEndpoints.Map(application);
         SignIn.Map(application);
         Operations.Map(application);
         OrleansMount.Map(application, settings);

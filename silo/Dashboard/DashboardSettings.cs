@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
+using IommuFd.Silo.Security;
 
 namespace IommuFd.Silo.Dashboard;
 
@@ -12,9 +13,6 @@ namespace IommuFd.Silo.Dashboard;
 public sealed class DashboardSettings : IValidatableObject
 {
     public const string Section = "Dashboard";
-
-    /// <summary>The least length of a token; a shorter one could be guessed.</summary>
-    public const int MinTokenLength = 16;
 
     /// <summary>Whether there is a dashboard. True by default; a silo inside another process has none unless asked for.</summary>
     public bool Enabled { get; set; } = true;
@@ -98,9 +96,9 @@ public sealed class DashboardSettings : IValidatableObject
             {
                 yield return new ValidationResult($"is '{file}', but there is no such file", [$"{name}File"]);
             }
-            else if (Read(value, file) is { Length: < MinTokenLength } token)
+            else if (Read(value, file) is { } token && TokenStrength.Problem(token) is { } problem)
             {
-                yield return new ValidationResult($"has {token.Length} characters; it must have at least {MinTokenLength}. To make one: head -c 18 /dev/urandom | base64", [string.IsNullOrEmpty(file) ? name : $"{name}File"]);
+                yield return new ValidationResult(problem, [string.IsNullOrEmpty(file) ? name : $"{name}File"]);
             }
         }
 

@@ -6,6 +6,7 @@ using IommuFd.Silo.Gateway.Descriptors;
 using IommuFd.Silo.Gateway.Devices;
 using IommuFd.Silo.Gateway.Programs;
 using IommuFd.Silo.Gateway.Remote;
+using IommuFd.Silo.Security;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
@@ -22,6 +23,7 @@ namespace IommuFd.Silo.Gateway;
 internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings settings, GatewaySocket socket, GatewayContexts contexts, GatewayDevices devices, CallsService calls, ILogger<GatewayServer> logger)
     : IHostedService, IAsyncDisposable
 {
+    private readonly LogBudget _endings = new(TimeProvider.System);
     private WebApplication? _application;
     private DescriptorListener? _descriptors;
 
@@ -125,7 +127,11 @@ internal sealed class GatewayServer(IServiceProvider silo, GatewaySettings setti
         }
         catch (FrameException exception)
         {
-            logger.ConnectionEnded(peer.Identity, peer.Process, exception.Message);
+            if (_endings.TryTake(out var others))
+            {
+                logger.ConnectionEnded(peer.Identity, peer.Process, exception.Message, others);
+            }
+
             await output.ByeAsync(input.Tag, exception.Reason, exception.Message);
         }
         catch (Exception exception) when (exception is IOException or OperationCanceledException)

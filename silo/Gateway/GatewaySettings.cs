@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Text;
 using IommuFd.Silo.Gateway.Remote;
+using IommuFd.Silo.Security;
 
 namespace IommuFd.Silo.Gateway;
 
@@ -101,7 +102,7 @@ public sealed class GatewaySettings : IValidatableObject
     internal TimeSpan ResumePatience { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How many wrong proofs an address may give at once, and after how long it may give one more.</summary>
-    internal (int Most, TimeSpan Each) Attempts { get; set; } = (10, TimeSpan.FromSeconds(6));
+    internal (int Most, TimeSpan Each) Attempts { get; set; } = FailedAttempts.Usual;
 
     /// <summary>Whether there is a gateway.</summary>
     internal bool IsOn => HasSocket || HasPort;

@@ -24,7 +24,7 @@ public static class JournalHosting
         switch (settings.Store)
         {
             case JournalStoreKind.Sqlite:
-                AddStore(builder.Services, services => new SqliteJournalStore(settings, settings.Exclusive == true ? ClaimantOf(services, settings) : null));
+                AddStore(builder.Services, services => new SqliteJournalStore(settings, settings.Exclusive == true ? ClaimantOf(services, settings) : null, services.GetRequiredService<ILogger<SqliteJournalStore>>()));
                 break;
 
             case JournalStoreKind.Postgres:
@@ -54,12 +54,25 @@ public static class JournalHosting
         => $"the silo {services.GetRequiredService<ILocalSiloDetails>().SiloAddress.Endpoint} of cluster '{settings.Cluster}', process {Environment.ProcessId}";
 
     private static void AddStore(IServiceCollection services, Func<IServiceProvider, IJournalStore> store)
-        => services.AddSingleton<IJournalStore>(provider => new WatchedJournalStore(store(provider), provider.GetRequiredService<ILogger<WatchedJournalStore>>()));
+    {
+        services.AddSingleton(provider => new WatchedJournalStore(store(provider), provider.GetRequiredService<ILogger<WatchedJournalStore>>()));
+        services.AddSingleton<IJournalStore>(provider => provider.GetRequiredService<WatchedJournalStore>());
+        services.AddSingleton<IJournalHealth>(provider => provider.GetRequiredService<WatchedJournalStore>());
+    }
 
     // Stages start in ascending and stop in descending order. Grains run from the start of BecomeActive until its stop; grain services lie
     // between it and this stage.
-    private sealed class JournalLifecycle(GroupCommitJournal journal, ILogger<GroupCommitJournal> logger) : ILifecycleParticipant<ISiloLifecycle>
+    //
+    // While nothing is asked of the journal, it is looked at each second: a file that is gone, or a database, is to be known before it is needed.
+    private sealed class JournalLifecycle(GroupCommitJournal journal, TimeProvider time, ILogger<GroupCommitJournal> logger) : ILifecycleParticipant<ISiloLifecycle>, IDisposable
     {
+        private static readonly TimeSpan Period = TimeSpan.FromSeconds(0.5);
+
+        private readonly CancellationTokenSource _stop = new();
+        private Task _looking = Task.CompletedTask;
+
+        public void Dispose() => _stop.Dispose();
+
         public void Participate(ISiloLifecycle lifecycle)
             => lifecycle.Subscribe(nameof(JournalLifecycle), ServiceLifecycleStage.RuntimeStorageServices, StartAsync, StopAsync);
 
@@ -67,8 +80,36 @@ public static class JournalHosting
         {
             await journal.Store.InitializeAsync(cancellationToken);
             logger.JournalOpened(journal.Store.Description);
+            _looking = LookAsync();
         }
 
-        private async Task StopAsync(CancellationToken cancellationToken) => await journal.DisposeAsync();
+        private async Task StopAsync(CancellationToken cancellationToken)
+        {
+            await _stop.CancelAsync();
+            await _looking;
+            await journal.DisposeAsync();
+        }
+
+        // The store logs what is wrong.
+        private async Task LookAsync()
+        {
+            using var timer = new PeriodicTimer(Period, time);
+            try
+            {
+                while (await timer.WaitForNextTickAsync(_stop.Token))
+                {
+                    try
+                    {
+                        await journal.Store.ListAsync(null, 1, _stop.Token);
+                    }
+                    catch (JournalStoreException)
+                    {
+                    }
+                }
+            }
+            catch (OperationCanceledException)
+            {
+            }
+        }
     }
 }

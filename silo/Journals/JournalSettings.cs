@@ -29,6 +29,12 @@ public sealed class JournalSettings : IValidatableObject
     /// <summary>PostgreSQL: how to connect, for example <c>Host=db;Database=iommufd;Username=iommufd;Password=...</c>. It is never shown.</summary>
     public string? ConnectionString { get; set; }
 
+    /// <summary>
+    /// PostgreSQL: how to connect to make the tables or to bring them up to date, as a user who may do that. That user then grants the user of
+    /// <see cref="ConnectionString"/> what a running silo needs. Used only where there is something to make. Null takes <see cref="ConnectionString"/>. It is never shown.
+    /// </summary>
+    public string? SetupConnectionString { get; set; }
+
     /// <summary>SQLite: what a commit waits for. PostgreSQL commits always wait for the disk.</summary>
     [EnumDataType(typeof(JournalSynchronous), ErrorMessage = "Journal:Synchronous must be full or normal.")]
     public JournalSynchronous Synchronous { get; set; } = JournalSynchronous.Full;
@@ -89,6 +95,15 @@ public sealed class JournalSettings : IValidatableObject
             if (source is null)
             {
                 yield return new ValidationResult(PostgresConnection.Unreadable, [nameof(ConnectionString)]);
+            }
+        }
+
+        if (Store == JournalStoreKind.Postgres && !string.IsNullOrWhiteSpace(SetupConnectionString))
+        {
+            using var setup = PostgresConnection.TryOpen(SetupConnectionString, Timeout);
+            if (setup is null)
+            {
+                yield return new ValidationResult(PostgresConnection.UnreadableSetup, [nameof(SetupConnectionString)]);
             }
         }
 

@@ -6,8 +6,13 @@ namespace IommuFd.Silo.Journals;
 internal static class PostgresConnection
 {
     /// <summary>The message for a connection string that can't be parsed.</summary>
-    public const string Unreadable
-        = "Journal:ConnectionString can't be read. Write a list such as Host=db;Port=5432;Database=iommufd;Username=iommufd;Password=...; "
+    public const string Unreadable = "Journal:ConnectionString" + UnreadableText;
+
+    /// <summary>The same for that of the setup.</summary>
+    public const string UnreadableSetup = "Journal:SetupConnectionString" + UnreadableText;
+
+    private const string UnreadableText
+        = " can't be read. Write a list such as Host=db;Port=5432;Database=iommufd;Username=iommufd;Password=...; "
             + "quote a value that has a semicolon. (It is not shown here, since it may contain a password.)";
 
     private const int DefaultMaxPoolSize = 16;

@@ -18,7 +18,7 @@ internal static class PostgresErrors
                 PostgresErrorCodes.TooManyConnections => "the server has no connection left",
                 PostgresErrorCodes.InvalidPassword or PostgresErrorCodes.InvalidAuthorizationSpecification => $"the server refuses the user or its password ({exception.MessageText})",
                 PostgresErrorCodes.InvalidCatalogName => $"{exception.MessageText}; create it first",
-                PostgresErrorCodes.InsufficientPrivilege => $"the user lacks a privilege ({exception.MessageText})",
+                PostgresErrorCodes.InsufficientPrivilege => $"the user lacks a privilege ({exception.MessageText}); {nameof(JournalSettings.SetupConnectionString)} can name one who may set up the tables and grants what silos need",
                 PostgresErrorCodes.ReadOnlySqlTransaction => "the server is read-only; is it a standby?",
                 PostgresErrorCodes.QueryCanceled => $"it took longer than {timeout.TotalSeconds} s",
                 PostgresErrorCodes.UniqueViolation or PostgresErrorCodes.NotNullViolation

@@ -18,8 +18,6 @@ namespace IommuFd.Silo.Journals;
 /// <summary>Stores journals in a PostgreSQL database, for the silos of a cluster. Thread-safe.</summary>
 public sealed class PostgresJournalStore : IJournalStore
 {
-    // "iommufdJ": any number will do that no other program uses.
-    private const long MigrationLock = 0x696F6D6D7566644A;
     private const int MaxAttempts = 3;
 
     private const string Lock = "SELECT key, epoch, released_at IS NOT NULL FROM journal_contexts WHERE key = ANY ($1) ORDER BY key FOR NO KEY UPDATE";
@@ -66,6 +64,8 @@ public sealed class PostgresJournalStore : IJournalStore
     private readonly NpgsqlDataSource _source;
     private readonly TimeSpan _timeout;
     private readonly ILogger _logger;
+    private readonly string? _setup;
+    private readonly string? _user;
 
     /// <summary>Configures the store; <see cref="InitializeAsync"/> connects.</summary>
     /// <param name="settings">The database, and how to use it.</param>
@@ -78,40 +78,31 @@ public sealed class PostgresJournalStore : IJournalStore
         _source = PostgresConnection.TryOpen(settings.ConnectionString, settings.Timeout) ?? throw new JournalStoreException(PostgresConnection.Unreadable);
         _logger = logger ?? NullLogger<PostgresJournalStore>.Instance;
         Description = PostgresConnection.Describe(settings.ConnectionString!);
+        _setup = string.IsNullOrWhiteSpace(settings.SetupConnectionString) ? null : settings.SetupConnectionString;
+        _user = new NpgsqlConnectionStringBuilder(settings.ConnectionString).Username;
     }
 
     /// <inheritdoc/>
     public string Description { get; }
 
     /// <inheritdoc/>
-    public Task InitializeAsync(CancellationToken cancellationToken)
-        => RunAsync("set up its tables", repeatable: true, async connection =>
+    /// <remarks>Tables that are as they must be are only looked at, for which the running silo's rights are enough.</remarks>
+    public async Task InitializeAsync(CancellationToken cancellationToken)
+    {
+        if (await RunAsync("set up its tables", repeatable: true, connection => PostgresSetup.IsDoneAsync(connection, Description, cancellationToken), cancellationToken))
         {
-            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            return;
+        }
 
-            // If two silos created the tables at once, one would fail, even with IF NOT EXISTS.
-            await ExecuteAsync(connection, "SELECT pg_advisory_xact_lock($1)", cancellationToken, new NpgsqlParameter<long> { TypedValue = MigrationLock });
-            await ExecuteAsync(connection, PostgresSchema.CreateVersions, cancellationToken);
-            await using (var read = new NpgsqlCommand("SELECT coalesce(max(version), 0) FROM journal_schema", connection))
-            {
-                var version = (int)(await read.ExecuteScalarAsync(cancellationToken))!;
-                JournalMigrations.CheckVersion(version, PostgresSchema.Migrations.Length, Description);
-                foreach (var step in PostgresSchema.Migrations[version..])
-                {
-                    await ExecuteAsync(connection, step, cancellationToken);
-                }
+        if (_setup is null)
+        {
+            await RunAsync("set up its tables", repeatable: true, connection => PostgresSetup.RunAsync(connection, Description, grantee: null, cancellationToken), cancellationToken);
+            return;
+        }
 
-                if (version < PostgresSchema.KeyedVersion)
-                {
-                    await PostgresMigration.ReplaceHandlesAsync(connection, cancellationToken);
-                }
-            }
-
-            await ExecuteAsync(connection, "DELETE FROM journal_schema", cancellationToken);
-            await ExecuteAsync(connection, "INSERT INTO journal_schema (version) VALUES ($1)", cancellationToken, new NpgsqlParameter<int> { TypedValue = PostgresSchema.Migrations.Length });
-            await transaction.CommitAsync(cancellationToken);
-            return true;
-        }, cancellationToken);
+        await using var setup = PostgresConnection.TryOpen(_setup, _timeout)!;
+        await RunAsync(setup, "set up its tables", repeatable: true, connection => PostgresSetup.RunAsync(connection, Description, _user, cancellationToken), cancellationToken);
+    }
 
     /// <inheritdoc/>
     public Task<long?> CreateAsync(ContextKey key, string owner, CancellationToken cancellationToken)
@@ -237,6 +228,18 @@ public sealed class PostgresJournalStore : IJournalStore
     }
 
     /// <inheritdoc/>
+    public Task ProbeAsync(CancellationToken cancellationToken)
+        => RunAsync("write", repeatable: true, async connection =>
+        {
+            // One transaction: no other one sees the row.
+            await using var batch = new NpgsqlBatch(connection);
+            var key = new ContextKey(Guid.NewGuid());
+            Add(batch, "INSERT INTO journal_contexts (key, epoch, owner, snapshot_position) VALUES ($1, 0, '', 0)", Value(key));
+            Add(batch, "DELETE FROM journal_contexts WHERE key = $1", Value(key));
+            return await batch.ExecuteNonQueryAsync(cancellationToken);
+        }, cancellationToken);
+
+    /// <inheritdoc/>
     public ValueTask DisposeAsync() => _source.DisposeAsync();
 
     private static async Task<JournalOutcome[]> CommitAsync(NpgsqlConnection connection, IReadOnlyList<JournalWrite> writes, CancellationToken cancellationToken)
@@ -331,13 +334,16 @@ public sealed class PostgresJournalStore : IJournalStore
 
     private static NpgsqlParameter<long> Value(long number) => new() { TypedValue = number };
 
-    private async Task<T> RunAsync<T>(string operation, bool repeatable, Func<NpgsqlConnection, Task<T>> run, CancellationToken cancellationToken)
+    private Task<T> RunAsync<T>(string operation, bool repeatable, Func<NpgsqlConnection, Task<T>> run, CancellationToken cancellationToken)
+        => RunAsync(_source, operation, repeatable, run, cancellationToken);
+
+    private async Task<T> RunAsync<T>(NpgsqlDataSource source, string operation, bool repeatable, Func<NpgsqlConnection, Task<T>> run, CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
         {
             try
             {
-                await using var connection = await _source.OpenConnectionAsync(cancellationToken);
+                await using var connection = await source.OpenConnectionAsync(cancellationToken);
                 return await run(connection);
             }
             catch (Exception exception) when (PostgresErrors.IsServers(exception))
@@ -346,7 +352,7 @@ public sealed class PostgresJournalStore : IJournalStore
                 if (lost)
                 {
                     // A server restart kills every pooled connection; the next attempt needs a new one.
-                    _source.Clear();
+                    source.Clear();
                 }
 
                 if (attempt == MaxAttempts || !(PostgresErrors.IsRolledBack(exception) || (lost && repeatable)))

@@ -40,6 +40,14 @@ internal static class PostgresSchema
         """,
     ];
 
+    /// <summary>Grants what a running silo needs.</summary>
+    /// <param name="user">The name of its user, quoted.</param>
+    public static string GrantsTo(string user)
+        => $"""
+            GRANT SELECT, INSERT, UPDATE, DELETE ON journal_contexts, journal_records, journal_snapshots TO {user};
+            GRANT SELECT ON journal_schema TO {user};
+            """;
+
     /// <summary>The first version whose keys are not handles.</summary>
     public const int KeyedVersion = 2;
 }

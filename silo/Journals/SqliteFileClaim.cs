@@ -14,6 +14,9 @@ internal sealed class SqliteFileClaim : IDisposable
 
     private SqliteFileClaim(FileStream file) => _file = file;
 
+    /// <summary>Where the claim on a file is.</summary>
+    public static string PathOf(string path) => $"{path}-lock";
+
     /// <summary>Claims a file.</summary>
     /// <param name="path">The file.</param>
     /// <param name="claimant">Who claims it, for people.</param>
@@ -24,7 +27,7 @@ internal sealed class SqliteFileClaim : IDisposable
         SqliteFileClaim? claim = null;
         try
         {
-            PrivateFile.Create($"{path}-lock");
+            PrivateFile.Create(PathOf(path));
             PrivateFile.Create(owner);
             claim = new SqliteFileClaim(Lock(path, owner));
             File.WriteAllText(owner, claimant);
@@ -43,7 +46,7 @@ internal sealed class SqliteFileClaim : IDisposable
     {
         try
         {
-            return new FileStream($"{path}-lock", FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+            return new FileStream(PathOf(path), FileMode.Open, FileAccess.ReadWrite, FileShare.None);
         }
         catch (IOException exception) when (exception is not (DirectoryNotFoundException or FileNotFoundException))
         {

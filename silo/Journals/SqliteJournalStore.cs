@@ -1,5 +1,8 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Journaling;
+using IommuFd.Silo.Journals.Files;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace IommuFd.Silo.Journals;
 
@@ -13,14 +16,18 @@ public sealed class SqliteJournalStore : IJournalStore
     private readonly TimeSpan _timeout;
     private readonly string _path;
     private readonly string? _claimant;
+    private readonly ILogger _logger;
     private SqliteFileClaim? _claim;
+    private bool _isRunning;
 
     /// <summary>Configures the store; <see cref="InitializeAsync"/> opens the file.</summary>
     /// <param name="settings">The file, and how to use it.</param>
     /// <param name="claimant">The silo that shares the file with no other, for people; null where silos may share it.</param>
-    public SqliteJournalStore(JournalSettings settings, string? claimant = null)
+    /// <param name="logger">Logs what was wrong with the file.</param>
+    public SqliteJournalStore(JournalSettings settings, string? claimant = null, ILogger<SqliteJournalStore>? logger = null)
     {
         ArgumentNullException.ThrowIfNull(settings);
+        _logger = logger ?? NullLogger<SqliteJournalStore>.Instance;
         (_path, _claimant) = (Path.GetFullPath(settings.Path), claimant);
         _timeout = settings.Timeout;
         _connections = new SqliteConnections(_path, settings.Synchronous, settings.Timeout);
@@ -31,10 +38,23 @@ public sealed class SqliteJournalStore : IJournalStore
     public string Description { get; }
 
     /// <inheritdoc/>
-    public Task InitializeAsync(CancellationToken cancellationToken)
+    public async Task InitializeAsync(CancellationToken cancellationToken)
     {
+        await GuardAsync("use its file", () =>
+        {
+            FilePermissions.Mend(_path, _logger);
+            return Task.CompletedTask;
+        });
         _claim ??= _claimant is null ? null : SqliteFileClaim.Take(_path, _claimant);
-        return WriteAsync("set up its tables", writer => writer.Initialize(UseLog, Migrate), cancellationToken);
+        await GuardAsync("set up its tables", async () =>
+        {
+            using var state = await FileState.LockAsync(_path, _timeout);
+            state.CheckLog();
+            await _connections.WriteAsync(writer => writer.Initialize(UseLog, Migrate), cancellationToken);
+            _connections.Keep([FileState.LogOf(_path), $"{_path}-shm", .. _claim is null ? [] : (string[])[SqliteFileClaim.PathOf(_path)]]);
+            state.SetRunning();
+            _isRunning = true;
+        });
     }
 
     /// <inheritdoc/>
@@ -101,10 +121,41 @@ public sealed class SqliteJournalStore : IJournalStore
     }
 
     /// <inheritdoc/>
+    public Task ProbeAsync(CancellationToken cancellationToken) => WriteAsync("write", writer => writer.Probe(), cancellationToken);
+
+    /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        await _connections.DisposeAsync();
-        _claim?.Dispose();
+        try
+        {
+            await CloseAsync();
+        }
+        finally
+        {
+            await _connections.DisposeAsync();
+            _claim?.Dispose();
+        }
+    }
+
+    private async Task CloseAsync()
+    {
+        if (!_isRunning)
+        {
+            return;
+        }
+
+        _isRunning = false;
+        try
+        {
+            using var state = await FileState.LockAsync(_path, _timeout);
+            state.SetClosing();
+            await _connections.DisposeAsync();
+            state.SetLeft();
+        }
+        catch (Exception exception) when (SqliteErrors.IsStores(exception))
+        {
+            _logger.FileNotClosed(exception, Description, exception.Message);
+        }
     }
 
     private void UseLog(SqliteSession session)
@@ -139,23 +190,23 @@ public sealed class SqliteJournalStore : IJournalStore
     private static JournalOutcome[] Confirm(SqliteSession session, IReadOnlyList<JournalWrite> writes)
         => [.. writes.Select(write => session.SnapshotPosition(write, SqliteSession.Key(write.Key.Value)) is null ? JournalOutcome.Fenced : JournalOutcome.Committed)];
 
-    private async Task<T> WriteAsync<T>(string operation, Func<SqliteWriter, T> write, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await _connections.WriteAsync(write, cancellationToken);
-        }
-        catch (Exception exception) when (SqliteErrors.IsStores(exception))
-        {
-            throw SqliteErrors.ToStore(exception, operation, Description, _timeout);
-        }
-    }
+    private Task<T> WriteAsync<T>(string operation, Func<SqliteWriter, T> write, CancellationToken cancellationToken)
+        => GuardAsync(operation, () => _connections.WriteAsync(write, cancellationToken));
 
-    private async Task<T> ReadAsync<T>(string operation, Func<SqliteSession, T> read, CancellationToken cancellationToken)
+    private Task<T> ReadAsync<T>(string operation, Func<SqliteSession, T> read, CancellationToken cancellationToken)
+        => GuardAsync(operation, () => _connections.ReadAsync(read, cancellationToken));
+
+    private Task<bool> GuardAsync(string operation, Func<Task> run) => GuardAsync(operation, async () =>
+    {
+        await run();
+        return true;
+    });
+
+    private async Task<T> GuardAsync<T>(string operation, Func<Task<T>> run)
     {
         try
         {
-            return await _connections.ReadAsync(read, cancellationToken);
+            return await run();
         }
         catch (Exception exception) when (SqliteErrors.IsStores(exception))
         {

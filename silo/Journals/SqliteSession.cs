@@ -14,7 +14,6 @@ internal sealed class SqliteSession : IDisposable
 
     public SqliteSession(string path, JournalSynchronous synchronous, TimeSpan timeout)
     {
-        PrivateFile.Create(path);
         _connection = new SqliteConnection(new SqliteConnectionStringBuilder
         {
             DataSource = path,

@@ -111,6 +111,15 @@ internal sealed class SqliteWriter(SqliteSession session) : IDisposable
                 (long)age.TotalMilliseconds, JournalLimits.MaxPurged);
         });
 
+    /// <summary>Writes a journal and deletes it. SQLite logs the pages that a commit has touched, also where they are as before.</summary>
+    public bool Probe()
+        => InTransaction(() =>
+        {
+            var key = SqliteSession.Key(Guid.NewGuid());
+            session.Execute("INSERT INTO journal_contexts (key, epoch, owner, snapshot_position) VALUES (?1, 0, '', 0)", key);
+            return session.Execute("DELETE FROM journal_contexts WHERE key = ?1", key) == 1;
+        });
+
     public void Dispose() => session.Dispose();
 
     // A writer takes the file's lock at the start; later, SQLite might refuse it because what was read is out of date.

@@ -13,9 +13,11 @@ namespace IommuFd.Silo.Journals;
 /// <param name="store">The store.</param>
 /// <param name="logger">Where outages are logged.</param>
 /// <param name="time">The clock.</param>
-internal sealed class WatchedJournalStore(IJournalStore store, ILogger<WatchedJournalStore> logger, TimeProvider? time = null) : IJournalStore
+internal sealed class WatchedJournalStore(IJournalStore store, ILogger<WatchedJournalStore> logger, TimeProvider? time = null) : IJournalStore, IJournalHealth
 {
     private static readonly TimeSpan Reminder = TimeSpan.FromMinutes(1);
+
+    private static readonly TimeSpan FailureCounts = TimeSpan.FromSeconds(5);
 
     private readonly TimeProvider _time = time ?? TimeProvider.System;
     private readonly Lock _lock = new();
@@ -23,6 +25,9 @@ internal sealed class WatchedJournalStore(IJournalStore store, ILogger<WatchedJo
 
     /// <inheritdoc/>
     public string Description => store.Description;
+
+    /// <inheritdoc/>
+    public string? Problem => _outage?.Reason;
 
     /// <inheritdoc/>
     public Task InitializeAsync(CancellationToken cancellationToken) => store.InitializeAsync(cancellationToken);
@@ -53,10 +58,31 @@ internal sealed class WatchedJournalStore(IJournalStore store, ILogger<WatchedJo
     public Task<int> PurgeAsync(TimeSpan age, CancellationToken cancellationToken) => WatchAsync(store.PurgeAsync(age, cancellationToken));
 
     /// <inheritdoc/>
+    /// <remarks>
+    /// A full disk may have room for this and none for what contexts write. So it fails, without trying, for some seconds after a write of theirs has failed; only where none of
+    /// them writes any more, it alone says whether the outage is over.
+    /// </remarks>
+    public async Task ProbeAsync(CancellationToken cancellationToken)
+    {
+        if (_outage is { FailedWrite: { } failed } outage && _time.GetElapsedTime(failed) < FailureCounts)
+        {
+            throw new JournalStoreException(outage.Reason);
+        }
+
+        await WatchAsync(ProbeStoreAsync(cancellationToken), _ => true, isProbe: true);
+    }
+
+    /// <inheritdoc/>
     public ValueTask DisposeAsync() => store.DisposeAsync();
 
+    private async Task<bool> ProbeStoreAsync(CancellationToken cancellationToken)
+    {
+        await store.ProbeAsync(cancellationToken);
+        return true;
+    }
+
     // hasWritten: whether a result means that something was written; null of what only reads, and of a purge, which mostly finds nothing to delete.
-    private async Task<T> WatchAsync<T>(Task<T> operation, Func<T, bool>? hasWritten = null)
+    private async Task<T> WatchAsync<T>(Task<T> operation, Func<T, bool>? hasWritten = null, bool isProbe = false)
     {
         try
         {
@@ -70,26 +96,28 @@ internal sealed class WatchedJournalStore(IJournalStore store, ILogger<WatchedJo
         }
         catch (JournalStoreException exception)
         {
-            NoteFailure(exception, isWrite: hasWritten is not null);
+            NoteFailure(exception, isWrite: hasWritten is not null, isProbe);
             throw;
         }
     }
 
-    private void NoteFailure(JournalStoreException exception, bool isWrite)
+    private void NoteFailure(JournalStoreException exception, bool isWrite, bool isProbe)
     {
         lock (_lock)
         {
             var now = _time.GetTimestamp();
-            if (_outage is not { } outage)
-            {
-                _outage = new Outage(now) { Failures = 1, Told = now, HasFailedToWrite = isWrite };
-                logger.StoreFailed(exception, store.Description, exception.Message);
-                return;
-            }
-
+            var begins = _outage is null;
+            var outage = _outage ?? new Outage(now) { Told = now };
             outage.Failures++;
+            outage.Reason = exception.Message;
             outage.HasFailedToWrite |= isWrite;
-            if (_time.GetElapsedTime(outage.Told, now) >= Reminder)
+            outage.FailedWrite = isWrite && !isProbe ? now : outage.FailedWrite;
+            _outage = outage;
+            if (begins)
+            {
+                logger.StoreFailed(exception, store.Description, exception.Message);
+            }
+            else if (_time.GetElapsedTime(outage.Told, now) >= Reminder)
             {
                 outage.Told = now;
                 logger.StoreStillFailing(store.Description, (long)_time.GetElapsedTime(outage.Begun, now).TotalSeconds, outage.Failures, exception.Message);
@@ -118,5 +146,11 @@ internal sealed class WatchedJournalStore(IJournalStore store, ILogger<WatchedJo
         public long Told { get; set; }
 
         public bool HasFailedToWrite { get; set; }
+
+        /// <summary>When a context's write failed last.</summary>
+        public long? FailedWrite { get; set; }
+
+        /// <summary>Why, the last time.</summary>
+        public string Reason { get; set; } = "";
     }
 }

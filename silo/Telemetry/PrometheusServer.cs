@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
+using IommuFd.Silo.Security;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -71,17 +72,19 @@ internal sealed class PrometheusServer(TelemetrySettings settings, PrometheusTok
             return;
         }
 
+        var guard = new TokenGuard((from, reason, others) => logger.MetricsRefused(from, reason, others), TimeProvider.System);
         var expected = SHA256.HashData(Encoding.UTF8.GetBytes($"Bearer {value}"));
         endpoint.RequestDelegate = context =>
         {
             // Compares hashes, so that the time taken reveals neither the token's length nor its content.
-            var sent = SHA256.HashData(Encoding.UTF8.GetBytes(context.Request.Headers.Authorization.ToString()));
-            if (CryptographicOperations.FixedTimeEquals(sent, expected))
+            var sent = context.Request.Headers.Authorization.ToString();
+            var wait = TimeSpan.Zero;
+            if (sent.Length > 0 && guard.Find(context.Connection.RemoteIpAddress, () => CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(sent)), expected) ? sent : null, out wait) is not null)
             {
                 return next(context);
             }
 
-            context.Response.StatusCode = StatusCodes.Status401Unauthorized;
+            context.Response.StatusCode = wait > TimeSpan.Zero ? StatusCodes.Status429TooManyRequests : StatusCodes.Status401Unauthorized;
             context.Response.Headers.WWWAuthenticate = "Bearer";
             return Task.CompletedTask;
         };

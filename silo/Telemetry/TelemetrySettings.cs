@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
+using IommuFd.Silo.Security;
 
 namespace IommuFd.Silo.Telemetry;
 
@@ -56,9 +57,8 @@ public sealed class TelemetrySettings : IValidatableObject
 
         try
         {
-            return File.ReadAllText(PrometheusTokenPath).Trim() is { Length: >= 16 } token
-                ? token
-                : throw new ValidationException($"{Section}:{nameof(PrometheusTokenPath)}: the token in '{PrometheusTokenPath}' has fewer than 16 characters.");
+            var token = File.ReadAllText(PrometheusTokenPath).Trim();
+            return TokenStrength.Problem(token) is { } problem ? throw new ValidationException($"{Section}:{nameof(PrometheusTokenPath)}: the token in '{PrometheusTokenPath}' {problem}.") : token;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

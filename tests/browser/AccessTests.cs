@@ -25,7 +25,7 @@ public sealed class ReachableSilo : IAsyncLifetime
 /// <summary>Who is let in, and from where. Asked by HTTP, as an attacker would.</summary>
 public sealed partial class AccessTests(ReachableSilo reachable) : IClassFixture<ReachableSilo>
 {
-    private static readonly string[] ForEverybody = ["/sign-in", "/sign-out", "/assets/dashboard.css", "/assets/icon.svg"];
+    private static readonly string[] ForEverybody = ["/sign-in", "/sign-out", "/assets/dashboard.css", "/assets/icon.svg", "/health/startup", "/health/ready", "/health/live"];
 
     private readonly DashboardSilo _silo = reachable.Silo;
 
@@ -37,12 +37,15 @@ public sealed partial class AccessTests(ReachableSilo reachable) : IClassFixture
         Assert.Contains("Dashboard:Address: is 0.0.0.0, which others can reach, so Dashboard:Token or Dashboard:TokenFile must be set too", refused.Message, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task A_token_that_can_be_guessed_is_refused()
+    [Theory]
+    [InlineData("secret")]
+    [InlineData("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")]
+    [InlineData("0123456789abcdef01234567")]
+    public async Task A_token_that_can_be_guessed_is_refused(string token)
     {
-        var refused = await Assert.ThrowsAsync<ValidationException>(() => DashboardSilo.StartAsync(new DashboardSettings { Token = "secret" }));
+        var refused = await Assert.ThrowsAsync<ValidationException>(() => DashboardSilo.StartAsync(new DashboardSettings { Token = token }));
 
-        Assert.Contains("Dashboard:Token: has 6 characters", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("Dashboard:Token: could be guessed", refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -107,11 +110,50 @@ public sealed partial class AccessTests(ReachableSilo reachable) : IClassFixture
     [InlineData("//evil.example")]
     [InlineData("https://evil.example")]
     [InlineData("/\\evil.example")]
+    [InlineData("/contexts\r\nSet-Cookie: a=b")]
+    [InlineData("/contexts\u0001")]
+    [InlineData("/contexts\u007f")]
+    [InlineData("/contexts\u0085\u2028")]
     public async Task Signing_in_leads_to_no_other_site(string to)
     {
         using var http = _silo.Http();
         using var response = await SignInAsync(http, DashboardSilo.ViewerToken, to);
         Assert.Equal("/", response.Headers.Location!.ToString());
+    }
+
+    [Fact]
+    public async Task After_some_wrong_tokens_an_address_has_to_wait_and_a_right_one_is_refused_too_and_all_of_it_is_logged()
+    {
+        using var log = new LogLines();
+        await using var silo = await DashboardSilo.StartAsync(new DashboardSettings { Token = DashboardSilo.ViewerToken }, configure: configured => configured.ConfigureLogging(log.AddTo));
+        using var signedIn = silo.Http();
+        (await SignInAsync(signedIn, DashboardSilo.ViewerToken)).Dispose();
+        using var wrong = silo.Http("wrong-token-of-the-tests");
+        for (var i = 0; i < 9; i++)
+        {
+            using var refused = await wrong.GetAsync("/");
+            Assert.Equal(HttpStatusCode.Unauthorized, refused.StatusCode);
+        }
+
+        using var form = silo.Http();
+        using var tenth = await SignInAsync(form, "wrong-token-of-the-tests");
+        Assert.Contains("refused=1", tenth.Headers.Location!.ToString(), StringComparison.Ordinal);
+        using var eleventh = await SignInAsync(form, DashboardSilo.ViewerToken);
+        Assert.Contains("refused=wait-", eleventh.Headers.Location!.ToString(), StringComparison.Ordinal);
+        using var right = silo.Http(DashboardSilo.ViewerToken);
+        using var tooMany = await right.GetAsync("/");
+        Assert.Equal(HttpStatusCode.TooManyRequests, tooMany.StatusCode);
+
+        // Who is in stays in, and health is for all.
+        Assert.Contains("Overview", await signedIn.GetStringAsync("/"), StringComparison.Ordinal);
+        Assert.Equal("healthy", await right.GetStringAsync("/health/live"));
+        for (var i = 0; i < 50; i++)
+        {
+            (await wrong.GetAsync("/")).Dispose();
+        }
+
+        Assert.Equal(20, log.Lines.Count(line => line.Contains("refused a token from 127.0.0.1", StringComparison.Ordinal)));
+        Assert.DoesNotContain(log.Lines, line => line.Contains("wrong-token-of-the-tests", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -101,4 +101,17 @@ public abstract partial class JournalStoreTests
         Assert.Equal(Count, await Store.PurgeAsync(TimeSpan.FromMinutes(1), default));
         Assert.Equal(0, await Store.PurgeAsync(TimeSpan.Zero, default));
     }
+
+    [Fact]
+    public async Task A_probe_leaves_nothing_behind_and_disturbs_no_journal()
+    {
+        var key = await CreateAsync();
+        await AppendAsync(key, 1, 1, [1]);
+
+        await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => Store.ProbeAsync(default)));
+
+        Assert.Equal(key, Assert.Single(await Store.ListAsync(null, 10, default)).Key);
+        Assert.Equal(1L, Convert.ToInt64(await Place.QueryAsync("SELECT count(*) FROM journal_contexts"), System.Globalization.CultureInfo.InvariantCulture));
+        Assert.Equal(JournalOutcome.Committed, await CommitAsync(Store, new AppendRecord(key, 1, 2, [2])));
+    }
 }

@@ -24,5 +24,7 @@ internal sealed class MemoryJournalStore : IJournalStore
 
     public Task<int> PurgeAsync(TimeSpan age, CancellationToken cancellationToken) => Task.FromResult(0);
 
+    public Task ProbeAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }

@@ -1,3 +1,4 @@
+using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Journaling;
 using IommuFd.Silo.Journals;
 using IommuFd.TestSupport;
@@ -43,6 +44,49 @@ public sealed class PostgresJournalStoreTests(PostgresServer server, ITestOutput
 
         Assert.Equal(2, (await Store.AcquireAsync(key, Owner, default))!.Epoch);
         Assert.Equal(JournalOutcome.Committed, await journal.WriteAsync(new AppendRecord(key, 2, 1, [1])));
+    }
+
+    [Fact]
+    public async Task A_user_who_may_not_make_tables_is_told_so_and_needs_no_such_right_once_another_has_made_them()
+    {
+        var database = await server.CreateDatabaseAsync();
+        var user = await server.CreateUserAsync(database);
+        await using (var refused = new PostgresJournalStore(new JournalSettings { ConnectionString = user }))
+        {
+            var problem = (await Assert.ThrowsAsync<JournalStoreException>(() => refused.InitializeAsync(default))).Message;
+            Assert.Contains("could not set up its tables: the user lacks a privilege", problem, StringComparison.Ordinal);
+            Assert.Contains("SetupConnectionString", problem, StringComparison.Ordinal);
+        }
+
+        await using (var first = new PostgresJournalStore(new JournalSettings { ConnectionString = user, SetupConnectionString = database }))
+        {
+            await first.InitializeAsync(default);
+        }
+
+        await using var store = new PostgresJournalStore(new JournalSettings { ConnectionString = user });
+        await store.InitializeAsync(default);
+        var key = ContextHandle.NewRandom().Key;
+        Assert.Equal(1, await store.CreateAsync(key, Owner, default));
+        Assert.Equal(2, (await store.AcquireAsync(key, Owner, default))!.Epoch);
+        foreach (var write in (JournalWrite[])[new AppendRecord(key, 2, 1, [1]), new ConfirmEpoch(key, 2), new StoreSnapshot(key, 2, 1, [1]), new AppendRecord(key, 2, 2, [2])])
+        {
+            Assert.Equal(JournalOutcome.Committed, await CommitAsync(store, write));
+        }
+
+        Assert.Equal(2, Assert.Single(await store.ReadAsync(key, 1, int.MaxValue, default)).Position);
+        await store.ProbeAsync(default);
+        Assert.Equal(JournalOutcome.Committed, await CommitAsync(store, new ReleaseJournal(key, 2, [3])));
+        Assert.Empty(await store.ListAsync(null, 1, default));
+        Assert.Equal(1, await store.PurgeAsync(TimeSpan.Zero, default));
+
+        await using var source = NpgsqlDataSource.Create(user);
+        foreach (var sql in (string[])["CREATE TABLE more (x int)", "ALTER TABLE journal_contexts ADD COLUMN x int", "DROP TABLE journal_records", "TRUNCATE journal_records", "UPDATE journal_schema SET version = 9"])
+        {
+#pragma warning disable CA2100 // The texts are the test's.
+            await using var command = source.CreateCommand(sql);
+#pragma warning restore CA2100
+            Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, (await Assert.ThrowsAsync<PostgresException>(() => command.ExecuteNonQueryAsync())).SqlState);
+        }
     }
 
     [Fact]

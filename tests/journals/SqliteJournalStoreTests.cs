@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Journaling;
+using IommuFd.Silo;
 using IommuFd.Silo.Journals;
 using IommuFd.TestSupport;
 using Microsoft.Data.Sqlite;
@@ -47,6 +48,7 @@ public sealed class SqliteJournalStoreTests(ITestOutputHelper output) : JournalS
         var path = Path.Combine(Path.GetDirectoryName(Place.Settings.Path)!, "session.db");
         foreach (var (setting, level) in new[] { (JournalSynchronous.Full, 2L), (JournalSynchronous.Normal, 1L) })
         {
+            PrivateFile.Create(path);
             using var session = new SqliteSession(path, setting, TimeSpan.FromSeconds(1));
             var found = -1L;
             session.Read("PRAGMA synchronous", row =>
@@ -154,6 +156,7 @@ public sealed class SqliteJournalStoreTests(ITestOutputHelper output) : JournalS
         var path = Path.Combine(Path.GetDirectoryName(Place.Settings.Path)!, "first.db");
         var handle = new ContextHandle(Guid.ParseExact("27206f7220313d31202d2d0000000000", "N"));
         var (key, earlier) = (handle.Key, SqliteSession.Key(handle.Value));
+        PrivateFile.Create(path);
         using (var session = new SqliteSession(path, JournalSynchronous.Full, TimeSpan.FromSeconds(1)))
         {
             session.Execute(SqliteSchema.CreateVersions);
@@ -179,6 +182,7 @@ public sealed class SqliteJournalStoreTests(ITestOutputHelper output) : JournalS
     {
         var path = Path.Combine(Path.GetDirectoryName(Place.Settings.Path)!, "tail.db");
         ContextHandle[] handles = [ContextHandle.NewRandom(), ContextHandle.NewRandom()];
+        PrivateFile.Create(path);
         using (var session = new SqliteSession(path, JournalSynchronous.Full, TimeSpan.FromSeconds(1)))
         {
             session.Execute(SqliteSchema.CreateVersions);

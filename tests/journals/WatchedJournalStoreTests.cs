@@ -82,6 +82,33 @@ public sealed class WatchedJournalStoreTests : IAsyncLifetime, IAsyncDisposable
         Assert.Equal([Begins, Ends], _log.Ids);
     }
 
+    [Fact]
+    public async Task A_probe_fails_without_a_try_for_some_seconds_after_a_context_s_write_has_failed()
+    {
+        FailWrites();
+        await Assert.ThrowsAsync<JournalStoreException>(WriteAsync);
+        Assert.Equal("The disk is full.", (await Assert.ThrowsAsync<JournalStoreException>(() => _watched.ProbeAsync(default))).Message);
+        Assert.Equal((0, "The disk is full."), (_store.Probes, _watched.Problem));
+
+        _time.Advance(TimeSpan.FromSeconds(5));
+        await _watched.ProbeAsync(default);
+        Assert.Equal((1, null), (_store.Probes, _watched.Problem));
+        Assert.Equal([Begins, Ends], _log.Ids);
+    }
+
+    [Fact]
+    public async Task A_probe_that_fails_is_an_outage_and_the_next_one_is_tried()
+    {
+        _store.BeforeProbe = () => throw new JournalStoreException("It can't be reached.");
+        await Assert.ThrowsAsync<JournalStoreException>(() => _watched.ProbeAsync(default));
+        Assert.Equal("It can't be reached.", _watched.Problem);
+
+        _store.BeforeProbe = null;
+        await _watched.ProbeAsync(default);
+        Assert.Null(_watched.Problem);
+        Assert.Equal([Begins, Ends], _log.Ids);
+    }
+
     private void FailWrites()
         => _store.BeforeCommit = writes => writes.Any(write => write.Key == _key && write is AppendRecord) ? throw new JournalStoreException("The disk is full.") : Task.CompletedTask;
 

@@ -8,12 +8,19 @@ public sealed class CountingJournalStore(IJournalStore store) : IJournalStore
 {
     private long _commits;
     private long _writes;
+    private long _probes;
 
     /// <summary>How many commits there were.</summary>
     public long Commits => Interlocked.Read(ref _commits);
 
     /// <summary>How many writes they contained.</summary>
     public long Writes => Interlocked.Read(ref _writes);
+
+    /// <summary>How often it was asked whether it can be written to.</summary>
+    public long Probes => Interlocked.Read(ref _probes);
+
+    /// <summary>Called before each of these, which throws what it throws.</summary>
+    public Func<Task>? BeforeProbe { get; set; }
 
     /// <summary>Called before each commit, which throws what it throws.</summary>
     public Func<IReadOnlyList<JournalWrite>, Task>? BeforeCommit { get; set; }
@@ -52,6 +59,18 @@ public sealed class CountingJournalStore(IJournalStore store) : IJournalStore
 
     /// <inheritdoc/>
     public Task<int> PurgeAsync(TimeSpan age, CancellationToken cancellationToken) => store.PurgeAsync(age, cancellationToken);
+
+    /// <inheritdoc/>
+    public async Task ProbeAsync(CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref _probes);
+        if (BeforeProbe is { } before)
+        {
+            await before();
+        }
+
+        await store.ProbeAsync(cancellationToken);
+    }
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => store.DisposeAsync();

@@ -98,6 +98,17 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
         return ConnectionString(name, SharedDatabase);
     }
 
+    /// <summary>Creates a user who may connect, and nothing else.</summary>
+    /// <param name="database">The connection string of a database's owner.</param>
+    /// <returns>The user's connection string for that database.</returns>
+    public async Task<string> CreateUserAsync(string database)
+    {
+        // A name that has to be quoted.
+        var name = $"{NextName()} \"silo\"";
+        await ExecuteAsync($"CREATE ROLE \"{name.Replace("\"", "\"\"", StringComparison.Ordinal)}\" LOGIN PASSWORD '{_password}'");
+        return new NpgsqlConnectionStringBuilder(database) { Username = name }.ConnectionString;
+    }
+
     /// <inheritdoc/>
     public async Task DisposeAsync()
     {

@@ -86,6 +86,33 @@ public sealed partial class PrometheusTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task After_some_wrong_tokens_an_address_has_to_wait()
+    {
+        await File.WriteAllTextAsync(_tokenFile, Token);
+        var port = FreePort();
+        using var silo = await StartAsync($"--Telemetry:PrometheusPort={port}", $"--Telemetry:PrometheusTokenPath={_tokenFile}");
+        _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", $"{Token}0");
+        for (var i = 0; i < 10; i++)
+        {
+            using var refused = await _http.GetAsync(new Uri($"http://127.0.0.1:{port}/metrics"));
+            Assert.Equal(HttpStatusCode.Unauthorized, refused.StatusCode);
+        }
+
+        _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", Token);
+        using var right = await _http.GetAsync(new Uri($"http://127.0.0.1:{port}/metrics"));
+        Assert.Equal(HttpStatusCode.TooManyRequests, right.StatusCode);
+        await silo.StopAsync();
+    }
+
+    [Fact]
+    public async Task A_token_that_could_be_guessed_is_refused()
+    {
+        await File.WriteAllTextAsync(_tokenFile, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+        var failure = await Assert.ThrowsAsync<ValidationException>(() => StartAsync("--Telemetry:PrometheusPort=9464", $"--Telemetry:PrometheusTokenPath={_tokenFile}"));
+        Assert.Contains("could be guessed", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Beyond_the_loopback_a_token_is_needed()
     {
         var failure = await Assert.ThrowsAsync<ValidationException>(() => StartAsync("--Telemetry:PrometheusPort=9464", "--Telemetry:PrometheusAddress=0.0.0.0"));

@@ -68,7 +68,7 @@ internal sealed class FaultWatch(string socket, bool isOwn, Action<RecordedDmaFa
         catch (Exception exception) when (exception is IommufdTransportException or IommufdException)
         {
             (_client, _isBroken) = (null, true);
-            Console.Error.WriteLine($"iommufd run: refused DMA is not shown from here on: {exception.Message}");
+            Terminal.Error($"iommufd run: refused DMA is not shown from here on: {exception.Message}");
         }
     }
 

@@ -42,7 +42,7 @@ internal static class FaultsCommand
             }
             else if (page.Faults.Length == 0 && !options.GetValue(JsonOption))
             {
-                Console.WriteLine("No DMA was refused, as far as it is known: a silo keeps the last faults of its contexts until it ends.");
+                Terminal.Line("No DMA was refused, as far as it is known: a silo keeps the last faults of its contexts until it ends.");
             }
 
             return 0;
@@ -80,7 +80,7 @@ internal static class FaultsCommand
             {
                 if (_ordinals.TryGetValue((fault.Silo, fault.Context), out var last) && fault.Ordinal > last + 1 && !isJson)
                 {
-                    Console.WriteLine($"--- {Format.Count(fault.Ordinal - last - 1, "fault")} of {fault.Context} missed");
+                    Terminal.Line($"--- {Format.Count(fault.Ordinal - last - 1, "fault")} of {fault.Context} missed");
                 }
 
                 _ordinals[(fault.Silo, fault.Context)] = fault.Ordinal;
@@ -89,7 +89,7 @@ internal static class FaultsCommand
 
             if (string.Join(", ", page.SilentSilos.Select(Format.Endpoint)) is var silent && silent != _silent)
             {
-                Console.Error.WriteLine(silent.Length == 0 ? "iommufd: all silos answer again" : $"iommufd: no answer from {silent}, whose faults are missing");
+                Terminal.Error(silent.Length == 0 ? "iommufd: all silos answer again" : $"iommufd: no answer from {silent}, whose faults are missing");
                 _silent = silent;
             }
         }
@@ -98,14 +98,14 @@ internal static class FaultsCommand
         {
             if (isJson)
             {
-                Console.WriteLine(JsonText.Line(json => FaultView.WriteFields(json, fault)));
+                Terminal.Document(JsonText.Line(json => FaultView.WriteFields(json, fault)));
                 return;
             }
 
-            Console.WriteLine(FaultView.Text(fault));
+            Terminal.Line(FaultView.Text(fault));
             if (DmaFaultText.Advice(fault) is { Length: > 0 } advice && advice != _advice)
             {
-                Console.WriteLine($"    {advice}");
+                Terminal.Line($"    {advice}");
                 _advice = advice;
             }
         }

@@ -7,26 +7,30 @@ internal static class LeakReport
 {
     private const int Listed = 8;
 
-    public static void Write(IReadOnlyList<LeakyContext> contexts, TextWriter output)
+    public static void Write(IReadOnlyList<LeakyContext> contexts)
     {
         var code = new CodeNames();
         var objects = contexts.Sum(context => context.Objects.Count);
-        output.WriteLine(objects == 0
+        Terminal.Error(objects == 0
             ? "iommufd run: no object was left for close to clean up"
             : $"iommufd run: {Format.Count(objects, "object")} left for close to clean up, in {Format.Count(contexts.Count, "context")}:");
         foreach (var alike in contexts.GroupBy(context => Describe(context, code)))
         {
             var first = alike.First();
             var more = alike.Count() - 1;
-            output.WriteLine($"  descriptor {first.Descriptor} of process {first.Process}{(more > 0 ? $", and {Format.Count(more)} more" : "")}, {alike.Key}");
+            Terminal.Error($"  descriptor {first.Descriptor} of process {first.Process}{(more > 0 ? $", and {Format.Count(more)} more" : "")}, {alike.Key.Life}");
+            foreach (var made in alike.Key.Objects.Split('\n', StringSplitOptions.RemoveEmptyEntries))
+            {
+                Terminal.Error($"    {made}");
+            }
         }
     }
 
-    private static string Describe(LeakyContext context, CodeNames code)
+    private static (string Life, string Objects) Describe(LeakyContext context, CodeNames code)
     {
-        var end = context.Closer is { } closer ? $"close at {code.Of(closer)}" : "exit";
+        var end = context.Closer is { } closer ? $"close at {Plain.Line(code.Of(closer))}" : "exit";
         var objects = context.Objects.GroupBy(item => (item.Object.Type, item.Command, item.Caller)).Select(made =>
-            $"\n    {Format.List([.. made.Take(Listed).Select(item => item.Object)], made.Count())}, made by {made.Key.Command} at {code.Of(made.Key.Caller)}");
-        return $"opened at {code.Of(context.Caller)}, ended by {end}:{string.Concat(objects)}";
+            Plain.Line($"{Format.List([.. made.Take(Listed).Select(item => item.Object)], made.Count())}, made by {made.Key.Command} at {code.Of(made.Key.Caller)}"));
+        return ($"opened at {code.Of(context.Caller)}, ended by {end}:", string.Join('\n', objects));
     }
 }

@@ -76,7 +76,7 @@ internal static class RunCommand
             }
             catch (Exception exception) when (exception is CliException or IOException or UnauthorizedAccessException or ValidationException)
             {
-                Console.Error.WriteLine($"iommufd run: {exception.Message}");
+                Terminal.Error($"iommufd run: {exception.Message}");
                 return OwnFailure;
             }
         });
@@ -114,7 +114,7 @@ internal static class RunCommand
             return status;
         }
 
-        LeakReport.Write(leaks.Ended, Console.Error);
+        LeakReport.Write(leaks.Ended);
         return check == LeakCheck.Error && status == 0 && leaks.Ended.Count > 0 ? Leaked : status;
     }
 

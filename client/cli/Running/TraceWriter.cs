@@ -14,10 +14,10 @@ internal sealed class TraceWriter(Stream output, bool isJson) : IDisposable
     private bool _isBroken;
 
     /// <summary>Writes a call. Once the output can't be written, nothing is: the program goes on without its trace.</summary>
-    public void Write(TraceRecord record) => WriteLine(isJson ? JsonText.Line(json => WriteFields(json, record)) : Text(record));
+    public void Write(TraceRecord record) => WriteLine(isJson ? JsonText.Line(json => WriteFields(json, record)) : Plain.Line(Text(record)));
 
     /// <summary>Writes an access of a device that the IOMMU refused, likewise.</summary>
-    public void Write(RecordedDmaFault fault) => WriteLine(isJson ? JsonText.Line(json => WriteFields(json, fault)) : FaultView.TraceText(fault));
+    public void Write(RecordedDmaFault fault) => WriteLine(isJson ? JsonText.Line(json => WriteFields(json, fault)) : Plain.Line(FaultView.TraceText(fault)));
 
     private void WriteLine(string line)
     {
@@ -35,7 +35,7 @@ internal sealed class TraceWriter(Stream output, bool isJson) : IDisposable
         catch (IOException exception)
         {
             _isBroken = true;
-            Console.Error.WriteLine($"iommufd run: the trace ends here: {exception.Message}");
+            Terminal.Error($"iommufd run: the trace ends here: {exception.Message}");
         }
     }
 

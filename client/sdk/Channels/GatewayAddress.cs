@@ -79,6 +79,17 @@ internal sealed class GatewayAddress
         }
     }
 
+    private static string WhyNotTrusted(SslPolicyErrors problems, string name)
+    {
+        (SslPolicyErrors Problem, string Text)[] known =
+        [
+            (SslPolicyErrors.RemoteCertificateNotAvailable, "it shows no certificate"),
+            (SslPolicyErrors.RemoteCertificateNameMismatch, $"its certificate is not for the name '{name}'"),
+            (SslPolicyErrors.RemoteCertificateChainErrors, "its certificate comes from no authority that is trusted here, or has expired"),
+        ];
+        return string.Join("; ", known.Where(problem => problems.HasFlag(problem.Problem)).Select(problem => problem.Text));
+    }
+
     private static Socket RemoteSocket()
     {
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
@@ -104,7 +115,25 @@ internal sealed class GatewayAddress
             options.CertificateChainPolicy.CustomTrustStore.AddRange(authorities);
         }
 
-        await tls.AuthenticateAsClientAsync(options, cancellationToken).ConfigureAwait(false);
-        return (tls, FrameOutput.To(tls));
+        var problems = SslPolicyErrors.None;
+        options.RemoteCertificateValidationCallback = (_, _, _, found) => (problems = found) == SslPolicyErrors.None;
+        try
+        {
+            await tls.AuthenticateAsClientAsync(options, cancellationToken).ConfigureAwait(false);
+            return (tls, FrameOutput.To(tls));
+        }
+        catch (AuthenticationException exception) when (problems == SslPolicyErrors.None)
+        {
+            // It has nothing to do with the gateway's certificate: the other side is no TLS, or wants other than this.
+            throw new TlsFailedException(exception.InnerException?.Message ?? exception.Message, exception);
+        }
+        catch (IOException exception)
+        {
+            throw new TlsFailedException(exception.Message, exception);
+        }
+        catch (AuthenticationException exception)
+        {
+            throw new AuthenticationException(WhyNotTrusted(problems, name), exception);
+        }
     }
 }

@@ -54,6 +54,10 @@ internal sealed class GatewayConnection : IDisposable
             throw new GatewayRefusalException(
                 exception is FrameException ? $"The gateway at '{address.Text}' refuses this client: {exception.Message}" : $"The gateway at '{address.Text}' is not trusted: {exception.Message}", exception);
         }
+        catch (TlsFailedException exception)
+        {
+            throw new IOException($"The port at '{address.Text}' does not speak TLS with this client; is it a gateway's? {exception.Message}", exception);
+        }
         catch (Exception exception) when (exception is SocketException or FrameException or OperationCanceledException or IOException)
         {
             connection?.Dispose();

@@ -1,11 +1,14 @@
+using System.Net;
 using System.Security.Claims;
 using System.Security.Cryptography;
 using System.Text;
+using IommuFd.Silo.Security;
+using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo.Dashboard.Access;
 
 /// <summary>The roles that tokens grant.</summary>
-internal sealed class DashboardAccess(DashboardSettings settings)
+internal sealed class DashboardAccess(DashboardSettings settings, TimeProvider time, ILogger<DashboardAccess> logger)
 {
     /// <summary>The scheme of the framework's cookies: signed and encrypted by keys that last as long as the silo.</summary>
     public const string Scheme = "Dashboard";
@@ -16,6 +19,7 @@ internal sealed class DashboardAccess(DashboardSettings settings)
     /// <summary>May also act.</summary>
     public const string Operator = "operator";
 
+    private readonly TokenGuard _guard = new((from, reason, others) => logger.SignInRefused(from, reason, others), time);
     private readonly byte[]? _viewer = DashboardSettings.Digest(settings.Token, settings.TokenFile);
     private readonly byte[]? _operator = DashboardSettings.Digest(settings.OperatorToken, settings.OperatorTokenFile);
 
@@ -25,10 +29,14 @@ internal sealed class DashboardAccess(DashboardSettings settings)
     /// <summary>Whether any user can act.</summary>
     public bool HasOperators => _operator is not null;
 
-    /// <summary>The user of a token; null if the token is unknown.</summary>
+    /// <summary>The user of a token; null if the token is unknown, or its address has given too many unknown ones lately.</summary>
+    /// <param name="from">The address that it comes from.</param>
     /// <param name="token">The token that was given.</param>
     /// <param name="name">The user's name for the log.</param>
-    public ClaimsPrincipal? Find(string token, string name)
+    /// <param name="wait">How long the address must wait.</param>
+    public ClaimsPrincipal? Find(IPAddress? from, string token, string name, out TimeSpan wait) => _guard.Find(from, () => Find(token, name), out wait);
+
+    private ClaimsPrincipal? Find(string token, string name)
     {
         var digest = SHA256.HashData(Encoding.UTF8.GetBytes(token));
 

@@ -1,4 +1,5 @@
 using System.Net;
+using IommuFd.Silo.Dashboard.Health;
 using Microsoft.AspNetCore.Http;
 
 namespace IommuFd.Silo.Dashboard.Access;
@@ -34,6 +35,13 @@ internal sealed class RequestGuard(DashboardSettings settings)
         headers["Cross-Origin-Resource-Policy"] = "same-origin";
         headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()";
         headers.CacheControl = "no-store";
+
+        // Orchestrators ask by whatever name or address they know, and hear nothing that is worth another site's while.
+        if (Probe.IsAt(request.Path))
+        {
+            return next(context);
+        }
+
         if (!IsOurName(request.Host.Host))
         {
             return RefuseAsync(context, $"This dashboard does not answer to that host name. To allow it, add it to {DashboardSettings.Section}:{nameof(DashboardSettings.AllowedHosts)}.");

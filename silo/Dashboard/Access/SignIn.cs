@@ -1,5 +1,6 @@
 using System.Net;
 using System.Security.Claims;
+using IommuFd.Silo.Dashboard.Health;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authentication.Cookies;
 using Microsoft.AspNetCore.Builder;
@@ -23,7 +24,7 @@ internal static class SignIn
 
     private const string Bearer = "Bearer ";
 
-    private const int MaxName = 64;
+    private const int MaxName = 64, MaxPath = 2048;
 
     public static void Map(IEndpointRouteBuilder endpoints)
     {
@@ -40,9 +41,19 @@ internal static class SignIn
     {
         var access = context.RequestServices.GetRequiredService<DashboardAccess>();
         var authorization = context.Request.Headers.Authorization.ToString();
-        if (authorization.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase))
+        if (Probe.IsAt(context.Request.Path))
         {
-            context.User = access.Find(authorization[Bearer.Length..].Trim(), "") ?? new ClaimsPrincipal();
+            // Nobody is asked there, and so nobody can guess.
+        }
+        else if (authorization.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase))
+        {
+            context.User = access.Find(context.Connection.RemoteIpAddress, authorization[Bearer.Length..].Trim(), "", out var wait) ?? new ClaimsPrincipal();
+            if (wait > TimeSpan.Zero)
+            {
+                context.Response.StatusCode = StatusCodes.Status429TooManyRequests;
+                context.Response.Headers.RetryAfter = Seconds(wait);
+                return Task.CompletedTask;
+            }
         }
         else if (context.User.Identity?.IsAuthenticated != true && !access.NeedsToken)
         {
@@ -74,10 +85,9 @@ internal static class SignIn
         var who = Clean(name);
         var from = context.Connection.RemoteIpAddress?.ToString() ?? "";
         var logger = logs.CreateLogger(typeof(SignIn).FullName!);
-        if (access.Find(token.Trim(), who) is not { } principal)
+        if (access.Find(context.Connection.RemoteIpAddress, token.Trim(), who, out var wait) is not { } principal)
         {
-            logger.SignInRefused(from);
-            return Results.LocalRedirect($"{Path}?refused=1&to={WebUtility.UrlEncode(Local(to))}");
+            return Results.LocalRedirect($"{Path}?refused={(wait > TimeSpan.Zero ? $"wait-{Seconds(wait)}" : "1")}&to={WebUtility.UrlEncode(Local(to))}");
         }
 
         logger.SignedIn(who, principal.IsInRole(DashboardAccess.Operator) ? DashboardAccess.Operator : DashboardAccess.Viewer, from);
@@ -85,9 +95,12 @@ internal static class SignIn
         return Results.LocalRedirect(Local(to));
     }
 
-    /// <summary>A path on this server, never another site's URL.</summary>
+    /// <summary>A path on this server, never another site's URL. A header has no room for other characters than those that URLs have, and browsers encode the rest.</summary>
     private static string Local(string? path)
-        => path is { Length: > 1 } && path[0] == '/' && path[1] is not ('/' or '\\') && !path.StartsWith(Path, StringComparison.OrdinalIgnoreCase) ? path : "/";
+        => path is { Length: > 1 and <= MaxPath } && path[0] == '/' && path[1] is not ('/' or '\\') && !path.StartsWith(Path, StringComparison.OrdinalIgnoreCase)
+            && path.All(letter => letter is > ' ' and <= '~') ? path : "/";
+
+    private static string Seconds(TimeSpan wait) => ((int)Math.Ceiling(wait.TotalSeconds)).ToString(System.Globalization.CultureInfo.InvariantCulture);
 
     private static string Clean(string? name)
     {

@@ -3,6 +3,7 @@ using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Wire;
 using IommuFd.Silo.Gateway.Programs;
+using IommuFd.Silo.Security;
 using IommuFd.Uapi;
 using Microsoft.Extensions.Logging;
 
@@ -18,6 +19,7 @@ internal sealed class DescriptorListener : IDisposable
     private readonly Welcome _welcome;
     private readonly ILogger _logger;
     private readonly DescriptorSockets _sockets = new();
+    private readonly LogBudget _endings = new(TimeProvider.System), _notAccepted = new(TimeProvider.System);
     private volatile bool _isStopping;
 
     public DescriptorListener(GatewayContexts contexts, Socket listener, Welcome welcome, ILogger logger)
@@ -56,7 +58,11 @@ internal sealed class DescriptorListener : IDisposable
             catch (SocketException exception)
             {
                 // The program has gone before it was accepted, or this process has no descriptors left for a while.
-                _logger.DescriptorNotAccepted(exception.Message);
+                if (_notAccepted.TryTake(out var others))
+                {
+                    _logger.DescriptorNotAccepted(exception.Message, others);
+                }
+
                 await Task.Delay(TimeSpan.FromMilliseconds(10));
             }
         }
@@ -80,7 +86,11 @@ internal sealed class DescriptorListener : IDisposable
         }
         catch (FrameException exception)
         {
-            _logger.ConnectionEnded(socket.Peer.Identity, socket.Peer.Process, exception.Message);
+            if (_endings.TryTake(out var others))
+            {
+                _logger.ConnectionEnded(socket.Peer.Identity, socket.Peer.Process, exception.Message, others);
+            }
+
             socket.Bye(exception);
         }
         finally

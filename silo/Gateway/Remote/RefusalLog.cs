@@ -1,19 +1,13 @@
 using System.Net;
+using IommuFd.Silo.Security;
 using Microsoft.Extensions.Logging;
 
 namespace IommuFd.Silo.Gateway.Remote;
 
-/// <summary>Logs which clients the gateway's port has refused. A flood does not fill the log: what is beyond a few lines in some seconds is counted, and the next line says how many.</summary>
+/// <summary>Logs which clients the gateway's port has refused. A flood does not fill the log.</summary>
 internal sealed class RefusalLog(ILogger logger, TimeProvider time)
 {
-    private const int MostLines = 20;
-
-    private static readonly TimeSpan Period = TimeSpan.FromSeconds(10);
-
-    private readonly Lock _lock = new();
-    private DateTimeOffset _began;
-    private int _lines;
-    private long _unsaid;
+    private readonly LogBudget _budget = new(time);
     private long _count;
 
     /// <summary>How many clients were refused.</summary>
@@ -25,24 +19,10 @@ internal sealed class RefusalLog(ILogger logger, TimeProvider time)
     /// <param name="reason">Why.</param>
     public void Add(IPAddress from, string? who, string reason)
     {
-        long others;
-        lock (_lock)
+        Interlocked.Increment(ref _count);
+        if (_budget.TryTake(out var others))
         {
-            _count++;
-            if (time.GetUtcNow() is var now && now - _began >= Period)
-            {
-                (_began, _lines) = (now, 0);
-            }
-
-            if (++_lines > MostLines)
-            {
-                _unsaid++;
-                return;
-            }
-
-            (others, _unsaid) = (_unsaid, 0);
+            logger.PeerRefused(from, who ?? "nobody", reason, others);
         }
-
-        logger.PeerRefused(from, who ?? "nobody", reason, others);
     }
 }

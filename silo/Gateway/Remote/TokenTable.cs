@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using IommuFd.GrainInterfaces.Wire;
+using IommuFd.Silo.Security;
 
 namespace IommuFd.Silo.Gateway.Remote;
 
@@ -10,9 +11,6 @@ namespace IommuFd.Silo.Gateway.Remote;
 internal sealed class TokenTable
 {
     private const string HashPrefix = "sha256:";
-
-    // 16 bytes have 22 digits in base64 and 32 in hexadecimal. Of 16 random bytes, fewer than 8 different digits are as good as impossible.
-    private const int MinLength = 22, MinHexLength = 32, MinDifferent = 8;
 
     private readonly (string Identity, byte[] Hash)[] _entries;
 
@@ -53,16 +51,12 @@ internal sealed class TokenTable
 
         return value.Any(letter => letter is <= ' ' or > '~') || value.Length > Hello.MaxToken
             ? $"must have at most {Hello.MaxToken} characters, all of them visible ASCII"
-            : IsWeak(value) ? "could be guessed: a token is the text of at least 16 random bytes. To make one: head -c 24 /dev/urandom | base64"
-            : null;
+            : TokenStrength.Problem(value);
     }
 
     /// <summary>The names that have one token among them: of whom it says nothing.</summary>
     public static IEnumerable<string[]> Shared(IEnumerable<KeyValuePair<string, string?>> tokens)
         => tokens.GroupBy(token => Convert.ToHexString(HashOf(token.Value!)), token => token.Key).Where(group => group.Count() > 1).Select(group => group.ToArray());
-
-    private static bool IsWeak(string token)
-        => token.Length < MinLength || token.Distinct().Count() < MinDifferent || (token.Length < MinHexLength && token.All(char.IsAsciiHexDigit));
 
     private static byte[] HashOf(string value) => value.StartsWith(HashPrefix, StringComparison.Ordinal)
         ? Convert.FromHexString(value.AsSpan(HashPrefix.Length))

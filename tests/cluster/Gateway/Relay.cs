@@ -3,17 +3,19 @@ using System.Net.Sockets;
 
 namespace IommuFd.ClusterTests.Gateway;
 
-/// <summary>Passes on what goes between clients and a port of this machine, until it cuts them off.</summary>
+/// <summary>Passes on what goes between clients and a port of this machine, until it cuts them off or holds it back.</summary>
 internal sealed class Relay : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly List<TcpClient> _open = [];
     private readonly int _to;
+    private volatile TaskCompletionSource _isOpen = new();
 
     public Relay(int to)
     {
         _to = to;
+        Pass();
         _listener.Start();
         _ = AcceptAsync();
     }
@@ -33,8 +35,15 @@ internal sealed class Relay : IDisposable
         }
     }
 
+    /// <summary>Holds back what comes from now on. The connections stay.</summary>
+    public void Hold() => _isOpen = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Passes on what was held back, and all that comes.</summary>
+    public void Pass() => _isOpen.TrySetResult();
+
     public void Dispose()
     {
+        Pass();
         _listener.Dispose();
         Cut();
     }
@@ -63,11 +72,16 @@ internal sealed class Relay : IDisposable
         }
     }
 
-    private static async Task CopyAsync(TcpClient from, TcpClient to)
+    private async Task CopyAsync(TcpClient from, TcpClient to)
     {
         try
         {
-            await from.GetStream().CopyToAsync(to.GetStream());
+            var buffer = new byte[64 * 1024];
+            while (await from.GetStream().ReadAsync(buffer) is var length and > 0)
+            {
+                await _isOpen.Task;
+                await to.GetStream().WriteAsync(buffer.AsMemory(0, length));
+            }
         }
         catch (Exception exception) when (exception is IOException or InvalidOperationException)
         {

@@ -81,6 +81,33 @@ public sealed partial class ComposeTests(PostgresServer postgres) : IAsyncLifeti
     }
 
     [Fact]
+    public async Task No_service_can_write_to_its_files_or_gain_rights_and_each_reaches_only_what_it_needs()
+    {
+        var (exitCode, output) = await ComposeAsync(_passwordFile);
+        Assert.True(exitCode == 0, output);
+        var file = new DeserializerBuilder().Build().Deserialize<Dictionary<string, object>>(output);
+        Assert.Equal("true", ((Dictionary<object, object>)((Dictionary<object, object>)file["networks"])["database"])["internal"]);
+        var services = await ReadServicesAsync();
+        Assert.All(services, service =>
+        {
+            Assert.True("true".Equals(service.Value.GetValueOrDefault("read_only")), $"{service.Key} can write to its files");
+            Assert.Equal(["ALL"], (List<object>)service.Value["cap_drop"]);
+            Assert.Equal(["no-new-privileges:true"], (List<object>)service.Value["security_opt"]);
+        });
+        Assert.Equal(["postgres"], services.Where(service => service.Value.ContainsKey("cap_add")).Select(service => service.Key));
+
+        string[] silos = ["silo1", "silo2", "silo3"];
+        Assert.Equal(["cluster", "database", "telemetry"], NetworksOf("silo1").Order(StringComparer.Ordinal));
+        Assert.Equal(silos.Append("postgres").Order(StringComparer.Ordinal), On("database"));
+        Assert.Equal(silos, On("cluster"));
+        Assert.Equal(silos.Concat(["otel-collector", "prometheus"]).Order(StringComparer.Ordinal), On("telemetry"));
+        Assert.Equal(["grafana", "prometheus"], On("charts"));
+
+        IEnumerable<string> NetworksOf(string service) => services[service]["networks"] is Dictionary<object, object> named ? named.Keys.Cast<string>() : ((List<object>)services[service]["networks"]).Cast<string>();
+        IEnumerable<string> On(string network) => services.Keys.Where(service => NetworksOf(service).Contains(network)).Order(StringComparer.Ordinal);
+    }
+
+    [Fact]
     public async Task Its_silos_form_one_cluster_are_healthy_and_answer_ioctls()
     {
         var services = (await ReadServicesAsync()).Where(service => service.Key.StartsWith("silo", StringComparison.Ordinal)).ToList();

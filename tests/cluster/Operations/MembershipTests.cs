@@ -130,6 +130,25 @@ public sealed class MembershipTests(PostgresServer postgres) : IAsyncLifetime
         Assert.All((ChildProcess[])[demo, stranger, both, cluster.Silos[0].Process], process => Assert.DoesNotContain(password, process.Output, StringComparison.Ordinal));
     }
 
+    [Fact]
+    public async Task Silos_run_as_a_user_who_may_make_nothing_once_another_has_made_their_tables()
+    {
+        var user = await postgres.CreateUserAsync(_connectionString);
+        var (exitCode, output) = await StartAsync(user);
+        Assert.Equal(1, exitCode);
+        Assert.Contains("permission denied", output, StringComparison.Ordinal);
+        Assert.Contains("SetupConnectionString can name a user who may make the tables", output, StringComparison.Ordinal);
+
+        await using var cluster = await SiloCluster.StartAsync(user, silos: 0);
+        await cluster.StartSilo($"--Silo:Clustering:SetupConnectionString={_connectionString}", $"--Journal:SetupConnectionString={_connectionString}").IsUpAsync();
+        await cluster.StartSilo().IsUpAsync();
+        await using var demo = ChildProcess.Start("iommufd.dll", "demo", "--durable", "--gateway", $"127.0.0.1:{cluster.Silos[1].GatewayPort}");
+        Assert.True(await demo.WaitForExitAsync() == 0, demo.Output);
+        Assert.Equal(2L, await ScalarAsync("SELECT count(*) FROM OrleansMembershipTable"));
+        await cluster.Silos[0].Process.SignalAsync("TERM");
+        Assert.True(await cluster.Silos[0].Process.WaitForExitAsync() == 0, cluster.Silos[0].Process.Output);
+    }
+
     private static MembershipEntry Silo(int generation)
     {
         var now = new DateTime(2026, 1, 2, 3, 4, 5, DateTimeKind.Utc);

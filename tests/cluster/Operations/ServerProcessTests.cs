@@ -50,8 +50,8 @@ public sealed class ServerProcessTests
         Assert.Equal(2, await second.WaitForExitAsync());
         Assert.Contains($"Silo:SiloPort is {ports[0].Split('=')[1]}, but 127.0.0.1:{ports[0].Split('=')[1]} is already in use", second.Output, StringComparison.Ordinal);
 
-        await using var health = ChildProcess.Start("iommufd-silo.dll", ["--health", .. ports]);
-        Assert.True(await health.WaitForExitAsync() == 0, health.Output);
+        await using var demo = ChildProcess.Start("iommufd.dll", "demo", "--gateway", $"127.0.0.1:{ports[1].Split('=')[1]}");
+        Assert.True(await demo.WaitForExitAsync() == 0, demo.Output);
     }
 
     [Fact]
@@ -65,6 +65,31 @@ public sealed class ServerProcessTests
 
         static bool IsUp(ChildProcess silo) => silo.Output.Contains("silo is up", StringComparison.Ordinal);
         static bool IsRefused(ChildProcess silo) => silo.Output.Contains("is already in use", StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task No_other_program_can_take_a_silo_s_claim_on_its_ports()
+    {
+        // The name by which silos once claimed a port, which any user of the machine could take.
+        var port = Ports.Free();
+        using var squatter = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        squatter.Bind(new UnixDomainSocketEndPoint($"\0iommufd-silo/127.0.0.1:{port}"));
+        var folder = Path.Combine(Path.GetDirectoryName(TestSecret.Path)!, "ports");
+        await using (var silo = ChildProcess.Start("iommufd-silo.dll", $"--Silo:SiloPort={port}", "--Journal:Store=none"))
+        {
+            await silo.WaitForLineAsync("Ctrl-C drains and stops it.");
+            var claim = Assert.Single(Directory.GetFiles(folder, $"*-127.0.0.1-{port}"));
+            if (!OperatingSystem.IsWindows())
+            {
+                const UnixFileMode ReadAndWrite = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+                Assert.Equal((ReadAndWrite, ReadAndWrite | UnixFileMode.UserExecute), (File.GetUnixFileMode(claim), File.GetUnixFileMode(folder)));
+            }
+
+            await silo.SignalAsync("TERM");
+            Assert.True(await silo.WaitForExitAsync() == 0, silo.Output);
+        }
+
+        Assert.Empty(Directory.GetFiles(folder, $"*-127.0.0.1-{port}"));
     }
 
     [Fact]
@@ -82,7 +107,7 @@ public sealed class ServerProcessTests
     [Fact]
     public async Task A_silo_that_is_not_there_is_unhealthy()
     {
-        await using var health = ChildProcess.Start("iommufd-silo.dll", "--health", $"--Silo:GatewayPort={Ports.Free()}");
+        await using var health = ChildProcess.Start("iommufd-silo.dll", "--health", "--Dashboard:Enabled=true", $"--Dashboard:Port={Ports.Free()}");
 
         Assert.Equal(1, await health.WaitForExitAsync());
         Assert.Contains("unhealthy", health.Output, StringComparison.Ordinal);

@@ -18,9 +18,9 @@ public sealed partial class FolderTests
         { "grains/Model", 20, "one graph: the context, its table, holds, ids and answers, in parts of two partial classes" },
         { "grains/IoPagetable", 17, "one data structure: the table in six parts, what its areas map, and how that is looked at" },
         { "client/sdk", 24, "the public types of the SDK, one a file; all that is behind them is in folders" },
-        { "client/cli", 18, "a command a file, and what they share" },
+        { "client/cli", 19, "a command a file, and what they share" },
         { "client/devices/Vfio", 16, "the calls of one file, as vfio-pci has them" },
-        { "silo/Journals", 22, "two stores behind one contract" },
+        { "silo/Journals", 23, "two stores behind one contract" },
     };
 
     [Fact]
@@ -45,12 +45,22 @@ public sealed partial class FolderTests
         Expect.Sequence(["grains/Model/Failure.cs"], makers, "files that make an IoctlDiagnostic");
     }
 
+    [Fact]
+    public void Terminal_alone_writes_what_the_command_line_shows()
+    {
+        var writers = Sources("client/cli").Where(file => WrittenToTerminal().IsMatch(File.ReadAllText(file))).Select(Relative);
+        Expect.Sequence(["client/cli/Terminal.cs"], writers, "files that write texts, which may have names of others in them, to a terminal");
+    }
+
     private static IEnumerable<(string Path, int Files)> CountFiles(string folder)
         => Sources(folder).GroupBy(file => Path.GetDirectoryName(Relative(file))!).Select(group => (group.Key, group.Count()));
 
     private static IEnumerable<string> Sources(string folder) => Directory.EnumerateFiles(Path.Combine(Repository.Root, folder), "*.cs", SearchOption.AllDirectories);
 
     private static string Relative(string file) => Path.GetRelativePath(Repository.Root, file);
+
+    [GeneratedRegex(@"\b[Cc]onsole\.(Write\w*\(\$?""|WriteLine|Error\.Write|Out\b|Markup\w*Line)|\bMarkup\.Escape|\bAnsiConsole\.(Write\w*\(\$?""|Markup)")]
+    private static partial Regex WrittenToTerminal();
 
     [GeneratedRegex(@"new IoctlDiagnostic\b")]
     private static partial Regex MadeDiagnostic();

@@ -37,6 +37,18 @@ public sealed partial class LogTests
     }
 
     [Fact]
+    public void Texts_are_logged_in_one_line_and_without_what_terminals_obey()
+        => Expect.Sequence(
+            [],
+            from type in Assemblies.SelectMany(assembly => assembly.GetTypes())
+            from method in type.GetMethods(BindingFlags.Static | BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly)
+            where method.IsDefined(typeof(LoggerMessageAttribute))
+            from parameter in method.GetParameters()
+            where parameter.ParameterType == typeof(string) || parameter.ParameterType == typeof(object)
+            select $"{type.Name}.{method.Name} {parameter.Name}",
+            "texts that are logged, and are not Plain");
+
+    [Fact]
     public void Nothing_is_logged_but_by_generated_methods()
         => Expect.Sequence(
             [],

@@ -1,5 +1,6 @@
 using System.Net;
 using IommuFd.Silo.Gateway.Remote;
+using IommuFd.Silo.Security;
 using IommuFd.UnitTests.Support;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Time.Testing;

@@ -61,5 +61,7 @@ internal sealed class MemoryJournal : IJournal, IJournalStore
 
     public Task<int> PurgeAsync(TimeSpan age, CancellationToken cancellationToken) => throw new NotSupportedException();
 
+    public Task ProbeAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
+
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }

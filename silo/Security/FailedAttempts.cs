@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 
-namespace IommuFd.Silo.Gateway.Remote;
+namespace IommuFd.Silo.Security;
 
 // Each address may give a few wrong proofs at once, and then one more every few seconds. Until then nothing of it is looked at, right or wrong: otherwise guesses would be as
 // fast as ever. Only addresses that failed lately are known, and a bounded number of them.
@@ -11,6 +11,9 @@ namespace IommuFd.Silo.Gateway.Remote;
 /// <param name="time">The clock.</param>
 internal sealed class FailedAttempts((int Most, TimeSpan Each) limit, TimeProvider time)
 {
+    /// <summary>The limit of every door: ten at once, and then one every six seconds.</summary>
+    public static readonly (int Most, TimeSpan Each) Usual = (10, TimeSpan.FromSeconds(6));
+
     private const int MaxAddresses = 4096;
 
     // The rest of an IPv6 address is its user's to choose.
