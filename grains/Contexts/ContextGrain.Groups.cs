@@ -3,7 +3,6 @@ using IommuFd.Grains.Dispatch;
 using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Telemetry;
-using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Contexts;
 
