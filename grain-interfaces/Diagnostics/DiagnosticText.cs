@@ -167,7 +167,7 @@ public static class DiagnosticText
             DiagnosticReason.QueueIndexTaken => $"the vIOMMU already has a HW queue with the index {value}",
             DiagnosticReason.QueueBeforeMissing => $"the HW queue with the index before {value} must be there first",
             DiagnosticReason.WrongEntryLength => $"the entries have {value:N0} bytes each, they must have {limit:N0}",
-            DiagnosticReason.QueueWithoutDepth => $"the depth of the queue is 0",
+            DiagnosticReason.QueueWithoutDepth => $"the depth of the queue is {value:N0}, it may be 1 to {limit:N0}",
             DiagnosticReason.NoBuffer => $"the pointer to the {limit:N0} bytes is 0",
             DiagnosticReason.AnswerTooLarge => $"the answers to the batch could have {value:N0} bytes, the limit is {limit:N0}",
             DiagnosticReason.TooManyPieces => $"the {value:N0} bytes are in more than {limit:N0} areas",
