@@ -462,8 +462,8 @@ void gateway_permit(int socket);
 int device_open(int number, int flags);
 int device_ioctl(int fd, const struct descriptor *device, uint32_t command, uint64_t argument);
 ssize_t device_transfer(enum kind kind, int fd, const struct descriptor *device, uint64_t buffer, size_t count, int64_t offset);
-/* Opens what is to be mapped for a part of a BAR. The offset becomes one in that file. */
-int device_map(int fd, const struct descriptor *device, size_t length, int flags, int64_t *offset);
+/* Opens what is to be mapped for a part of a BAR, or for the pages of a context's vIOMMU. The offset becomes one in that file. */
+int device_map(int fd, const struct descriptor *device, size_t length, int protection, int flags, int64_t *offset);
 
 /* ---- faults.c ---- */
 

@@ -242,24 +242,13 @@ TRANSFERS_AT(TRACE_READ, __pread64_chk, (int fd, void *buffer, size_t count, off
 TRANSFERS_AT(TRACE_WRITE, pwrite, (int fd, const void *buffer, size_t count, off_t offset), (fd, buffer, count, offset), false)
 TRANSFERS_AT(TRACE_WRITE, pwrite64, (int fd, const void *buffer, size_t count, off64_t offset), (fd, buffer, count, offset), false)
 
-/* The pages of vIOMMUs are not served; what Linux answers where there are none. */
-static void *no_pages(const struct descriptor *descriptor, size_t length, int flags)
-{
-    int type = flags & MAP_TYPE;
-    errno = length == 0 ? EINVAL : descriptor->kind != FILE_CONTEXT ? ENODEV
-        : type != MAP_SHARED && type != MAP_SHARED_VALIDATE ? EINVAL : ENXIO;
-    return MAP_FAILED;
-}
-
 #define MAPS(name, offset_type) \
     EXPORT void *name(void *address, size_t length, int protection, int flags, int fd, offset_type offset) \
     { \
         struct descriptor descriptor; \
         if ((flags & MAP_ANONYMOUS) != 0 || fd_is_other(fd) || !find_quietly(fd, &descriptor)) \
             return LIBC(name)(address, length, protection, flags, fd, offset); \
-        if (descriptor.kind != FILE_DEVICE) \
-            return no_pages(&descriptor, length, flags); \
-        int error = errno, file = device_map(fd, &descriptor, length, flags, &offset); \
+        int error = errno, file = device_map(fd, &descriptor, length, protection, flags, &offset); \
         if (file < 0) \
             return MAP_FAILED; \
         void *mapped = LIBC(name)(address, length, protection, flags, file, offset); \

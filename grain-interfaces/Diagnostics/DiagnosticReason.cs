@@ -485,4 +485,7 @@ public enum DiagnosticReason
 
     /// <summary>ENOMEM: <c>Value</c> pages of the program or its user would be locked, and <c>Limit</c> may be.</summary>
     TooMuchLockedMemory,
+
+    /// <summary>EBUSY: a program has the pages of the vIOMMU mapped.</summary>
+    PagesMapped,
 }

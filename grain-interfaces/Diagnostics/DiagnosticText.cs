@@ -103,6 +103,7 @@ public static class DiagnosticText
             DiagnosticReason.TooManyReferences => $"the context already has {limit:N0} references, which is the limit",
             DiagnosticReason.RlimitModeNotPermitted => $"setting RLIMIT_MODE needs CAP_SYS_RESOURCE, which the program lacks",
             DiagnosticReason.TooMuchLockedMemory => $"{Format.Bytes(value * 4096)} of memory would be locked, and RLIMIT_MEMLOCK is {Format.Bytes(limit * 4096)}: raise it, or unmap or detach first",
+            DiagnosticReason.PagesMapped => $"a program has the pages of {type} {id} mapped: munmap them first",
             DiagnosticReason.NoVdevice => $"device {id} has no vDevice on vIOMMU {value}",
             DiagnosticReason.DeviceHasVdevice => $"device {id} already has a vDevice",
             DiagnosticReason.VirtualIdTaken => $"the vIOMMU already has a vDevice with the id 0x{value:X}",

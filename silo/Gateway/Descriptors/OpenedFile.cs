@@ -32,6 +32,9 @@ internal sealed class OpenedContext(ContextHandle handle, bool isDurable)
         }
     }
 
+    /// <summary>The pages of its vIOMMUs that programs can map.</summary>
+    public ViommuPages Pages { get; } = new();
+
     /// <summary>The context's own file; null where only files that its ioctls have opened are left.</summary>
     public IommuContext? Context { get; set; }
 

@@ -226,6 +226,7 @@ internal sealed class OpenedFiles(IommufdClient client, HandleSeal seal, Gateway
             if (files == 1)
             {
                 _contexts.Remove(handle);
+                opened.Pages.Dispose();
             }
             else
             {
