@@ -20,7 +20,7 @@ ssize_t __pread64_chk(int fd, void *buffer, size_t count, off64_t offset, size_t
 #define FUNCTIONS(X) \
     X(close) X(close_range) X(dup) X(dup2) X(dup3) X(fcntl) X(fcntl64) X(ioctl) \
     X(read) X(__read_chk) X(write) X(readv) X(writev) \
-    X(pread) X(pread64) X(__pread_chk) X(__pread64_chk) X(pwrite) X(pwrite64) X(mmap) X(mmap64) X(recvmsg) X(recvmmsg)
+    X(pread) X(pread64) X(__pread_chk) X(__pread64_chk) X(pwrite) X(pwrite64) X(lseek) X(lseek64) X(mmap) X(mmap64) X(recvmsg) X(recvmmsg)
 
 REPLACED(FUNCTIONS)
 
@@ -241,6 +241,19 @@ TRANSFERS_AT(TRACE_READ, __pread_chk, (int fd, void *buffer, size_t count, off_t
 TRANSFERS_AT(TRACE_READ, __pread64_chk, (int fd, void *buffer, size_t count, off64_t offset, size_t size), (fd, buffer, count, offset, size), count > size)
 TRANSFERS_AT(TRACE_WRITE, pwrite, (int fd, const void *buffer, size_t count, off_t offset), (fd, buffer, count, offset), false)
 TRANSFERS_AT(TRACE_WRITE, pwrite64, (int fd, const void *buffer, size_t count, off64_t offset), (fd, buffer, count, offset), false)
+
+/* Only a dma-buf has an end. Others of ours have no places, to libc too. */
+#define SEEKS(name, type) \
+    EXPORT type name(int fd, type offset, int whence) \
+    { \
+        struct descriptor descriptor; \
+        if (fd_is_other(fd) || !find_quietly(fd, &descriptor) || descriptor.kind != FILE_DMA_BUF) \
+            return LIBC(name)(fd, offset, whence); \
+        return dma_buf_seek(&descriptor, offset, whence); \
+    }
+
+SEEKS(lseek, off_t)
+SEEKS(lseek64, off64_t)
 
 #define MAPS(name, offset_type) \
     EXPORT void *name(void *address, size_t length, int protection, int flags, int fd, offset_type offset) \

@@ -88,7 +88,7 @@ internal sealed class OpenedFile(OpenedContext opened, IommuFile? file, Descript
     /// <summary>Whether it leads to a device, a group or a dma-buf, and not to a context.</summary>
     public bool IsOfDevices => Device is not null || Group is not null || DmaBuf is not null;
 
-    /// <summary>Of a device, the N of its <c>vfioN</c>; of a group, its number.</summary>
+    /// <summary>Of a device, the N of its <c>vfioN</c>; of a group, its number; of a dma-buf, its pages of 4 KiB.</summary>
     public int Number { get; init; }
 
     public DescriptorName? Name => name;
