@@ -53,8 +53,13 @@ internal sealed class GatewaySocket : IDisposable
 
     public void Dispose()
     {
-        File.Delete(_path);
-        File.Delete(_path + DescriptorSuffix);
+        // Their folder may be gone by now, and they with it.
+        if (Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(_path))))
+        {
+            File.Delete(_path);
+            File.Delete(_path + DescriptorSuffix);
+        }
+
         _claim.Dispose();
     }
 
