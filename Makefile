@@ -42,6 +42,7 @@ build: sdk bridge ## Builds everything.
 # (Not $(MAKE), which a dry run would start.)
 bridge: cc ## Builds the library by which C programs use an emulated /dev/iommu, its examples and its test programs.
 	@MAKEFLAGS= make --no-print-directory -s -C bridge
+	@MAKEFLAGS= make --no-print-directory -s -C bridge sanitized
 	@MAKEFLAGS= make --no-print-directory -s -C tests/bridge
 
 test: setup build ## Checks the format and runs every test. Installs what they need (make setup).

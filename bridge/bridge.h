@@ -128,7 +128,7 @@ struct descriptor {
     uint64_t instance; /* the gateway's that has given the ticket */
     uint8_t ticket[TICKET_BYTES];
     uint8_t kind;
-    uint16_t number; /* of a device: the N of vfioN; of a group: its own */
+    uint16_t number; /* of a device: the N of vfioN; of a group: its own; of a dma-buf: its pages */
     uint8_t resumption[RESUMPTION_BYTES]; /* by which another gateway gives one; zeros for none */
 };
 
@@ -462,8 +462,10 @@ void gateway_permit(int socket);
 int device_open(int number, int flags);
 int device_ioctl(int fd, const struct descriptor *device, uint32_t command, uint64_t argument);
 ssize_t device_transfer(enum kind kind, int fd, const struct descriptor *device, uint64_t buffer, size_t count, int64_t offset);
-/* Opens what is to be mapped for a part of a BAR. The offset becomes one in that file. */
-int device_map(int fd, const struct descriptor *device, size_t length, int flags, int64_t *offset);
+/* A place in a dma-buf: its start or its end, by which programs find its size. */
+int64_t dma_buf_seek(const struct descriptor *descriptor, int64_t offset, int whence);
+/* Opens what is to be mapped for a part of a BAR, or for the pages of a context's vIOMMU. The offset becomes one in that file. */
+int device_map(int fd, const struct descriptor *device, size_t length, int protection, int flags, int64_t *offset);
 
 /* ---- faults.c ---- */
 

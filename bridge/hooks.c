@@ -20,7 +20,7 @@ ssize_t __pread64_chk(int fd, void *buffer, size_t count, off64_t offset, size_t
 #define FUNCTIONS(X) \
     X(close) X(close_range) X(dup) X(dup2) X(dup3) X(fcntl) X(fcntl64) X(ioctl) \
     X(read) X(__read_chk) X(write) X(readv) X(writev) \
-    X(pread) X(pread64) X(__pread_chk) X(__pread64_chk) X(pwrite) X(pwrite64) X(mmap) X(mmap64) X(recvmsg) X(recvmmsg)
+    X(pread) X(pread64) X(__pread_chk) X(__pread64_chk) X(pwrite) X(pwrite64) X(lseek) X(lseek64) X(mmap) X(mmap64) X(recvmsg) X(recvmmsg)
 
 REPLACED(FUNCTIONS)
 
@@ -242,14 +242,18 @@ TRANSFERS_AT(TRACE_READ, __pread64_chk, (int fd, void *buffer, size_t count, off
 TRANSFERS_AT(TRACE_WRITE, pwrite, (int fd, const void *buffer, size_t count, off_t offset), (fd, buffer, count, offset), false)
 TRANSFERS_AT(TRACE_WRITE, pwrite64, (int fd, const void *buffer, size_t count, off64_t offset), (fd, buffer, count, offset), false)
 
-/* The pages of vIOMMUs are not served; what Linux answers where there are none. */
-static void *no_pages(const struct descriptor *descriptor, size_t length, int flags)
-{
-    int type = flags & MAP_TYPE;
-    errno = length == 0 ? EINVAL : descriptor->kind != FILE_CONTEXT ? ENODEV
-        : type != MAP_SHARED && type != MAP_SHARED_VALIDATE ? EINVAL : ENXIO;
-    return MAP_FAILED;
-}
+/* Only a dma-buf has an end. Others of ours have no places, to libc too. */
+#define SEEKS(name, type) \
+    EXPORT type name(int fd, type offset, int whence) \
+    { \
+        struct descriptor descriptor; \
+        if (fd_is_other(fd) || !find_quietly(fd, &descriptor) || descriptor.kind != FILE_DMA_BUF) \
+            return LIBC(name)(fd, offset, whence); \
+        return dma_buf_seek(&descriptor, offset, whence); \
+    }
+
+SEEKS(lseek, off_t)
+SEEKS(lseek64, off64_t)
 
 #define MAPS(name, offset_type) \
     EXPORT void *name(void *address, size_t length, int protection, int flags, int fd, offset_type offset) \
@@ -257,9 +261,7 @@ static void *no_pages(const struct descriptor *descriptor, size_t length, int fl
         struct descriptor descriptor; \
         if ((flags & MAP_ANONYMOUS) != 0 || fd_is_other(fd) || !find_quietly(fd, &descriptor)) \
             return LIBC(name)(address, length, protection, flags, fd, offset); \
-        if (descriptor.kind != FILE_DEVICE) \
-            return no_pages(&descriptor, length, flags); \
-        int error = errno, file = device_map(fd, &descriptor, length, flags, &offset); \
+        int error = errno, file = device_map(fd, &descriptor, length, protection, flags, &offset); \
         if (file < 0) \
             return MAP_FAILED; \
         void *mapped = LIBC(name)(address, length, protection, flags, file, offset); \

@@ -280,6 +280,13 @@ static long transfer_at(const struct seccomp_notif *call, enum trace_kind kind)
     return call_transfer_at(kind, FD(0), &ours, ARG(1), ARG(2), (int64_t)ARG(3), program_caller());
 }
 
+/* Only a dma-buf has an end. */
+static long serve_lseek(const struct seccomp_notif *call)
+{
+    struct descriptor ours;
+    return find(call, &ours) && ours.kind == FILE_DMA_BUF ? dma_buf_seek(&ours, (int64_t)ARG(1), FD(2)) : CONTINUE;
+}
+
 static long serve_pread(const struct seccomp_notif *call) { return transfer_at(call, TRACE_READ); }
 static long serve_pwrite(const struct seccomp_notif *call) { return transfer_at(call, TRACE_WRITE); }
 static long serve_read(const struct seccomp_notif *call) { return transfer(call, TRACE_READ); }
@@ -331,7 +338,7 @@ static const struct served all_served[] = {
     {SYS_stat, serve_stat}, {SYS_lstat, serve_lstat}, {SYS_access, serve_access},
 #endif
     /* From here on only where there is a tree. */
-    {SYS_pread64, serve_pread}, {SYS_pwrite64, serve_pwrite}, {SYS_readlinkat, serve_readlinkat},
+    {SYS_pread64, serve_pread}, {SYS_lseek, serve_lseek}, {SYS_pwrite64, serve_pwrite}, {SYS_readlinkat, serve_readlinkat},
 #ifdef SYS_open
     {SYS_readlink, serve_readlink},
 #endif

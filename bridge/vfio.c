@@ -236,20 +236,36 @@ static int open_answered(struct reader *answer, int64_t *offset)
     memcpy(path, text, length);
     path[length] = '\0';
     *offset = (int64_t)at;
-    return (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    return (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
 }
 
-int device_map(int fd, const struct descriptor *device, size_t length, int flags, int64_t *offset)
+int64_t dma_buf_seek(const struct descriptor *descriptor, int64_t offset, int whence)
+{
+    if (offset == 0 && (whence == SEEK_SET || whence == SEEK_END))
+        return whence == SEEK_SET ? 0 : (int64_t)(descriptor->number * PAGE);
+    errno = EINVAL;
+    return -1;
+}
+
+int device_map(int fd, const struct descriptor *device, size_t length, int protection, int flags, int64_t *offset)
 {
     struct reader answer;
     int type = flags & MAP_TYPE, file = -1;
     size_t whole = (length + PAGE - 1) & ~(PAGE - 1);
+    if (device->kind != FILE_DEVICE && device->kind != FILE_CONTEXT) {
+        errno = length == 0 || device->kind == FILE_DMA_BUF ? EINVAL : ENODEV;
+        return -1;
+    }
     if (length == 0 || *offset % (int64_t)PAGE != 0 || *offset < 0 || (type != MAP_SHARED && type != MAP_SHARED_VALIDATE)) {
         errno = EINVAL;
         return -1;
     }
     if (whole == 0) {
         errno = ENOMEM;
+        return -1;
+    }
+    if (device->kind == FILE_CONTEXT && (protection & PROT_EXEC) != 0) {
+        errno = EPERM;
         return -1;
     }
     struct channel *channel = take_channel(fd, device);

@@ -423,7 +423,7 @@ public enum DiagnosticReason
     /// <summary>EINVAL: the entries of the invalidation have <c>Value</c> bytes each; they must have <c>Limit</c>.</summary>
     WrongEntryLength,
 
-    /// <summary>EINVAL: an event queue must have room for an event.</summary>
+    /// <summary>EINVAL: an event queue must have room for an event, and for <c>Limit</c> at most; <c>Value</c> is its depth.</summary>
     QueueWithoutDepth,
 
     /// <summary>EINVAL: the pointer to a buffer of <c>Limit</c> bytes is 0.</summary>
@@ -485,4 +485,7 @@ public enum DiagnosticReason
 
     /// <summary>ENOMEM: <c>Value</c> pages of the program or its user would be locked, and <c>Limit</c> may be.</summary>
     TooMuchLockedMemory,
+
+    /// <summary>EBUSY: a program has the pages of the vIOMMU mapped.</summary>
+    PagesMapped,
 }

@@ -58,7 +58,7 @@ public sealed class IoctlDescriptor
         Buffers = buffers;
         AnsweredBuffers = Array.FindAll(buffers, buffer => buffer.Answer != UserBufferAnswer.None);
         Files = files;
-        MapsMemory = Array.Exists(files, file => !file.IsActedOn) || Array.Exists(buffers, buffer => buffer.Access == UserBufferAccess.Probe);
+        MapsMemory = number == (uint)IommuCommand.IoasChangeProcess || Array.Exists(files, file => !file.IsActedOn) || Array.Exists(buffers, buffer => buffer.Access == UserBufferAccess.Probe);
     }
 
     /// <summary>The full ioctl number.</summary>
@@ -112,7 +112,7 @@ public sealed class IoctlDescriptor
         return null;
     }
 
-    /// <summary>Whether the command maps memory, or compares mapped memory, so that the service must know later whose memory it is.</summary>
+    /// <summary>Whether the command maps memory, compares mapped memory or takes it over, so that the service must know later whose memory it is.</summary>
     public bool MapsMemory { get; }
 
     /// <summary>The file descriptor that an argument names, if it names one and reaches that far.</summary>

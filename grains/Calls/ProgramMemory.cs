@@ -62,14 +62,20 @@ internal sealed class ProgramMemory(IGrainFactory? grainFactory, TimeSpan patien
     /// <param name="pins">What the context has pinned.</param>
     /// <param name="price">What it is to pin besides.</param>
     /// <returns>Why it may not; null where it may.</returns>
-    public async ValueTask<IoctlDiagnostic?> ChargeAsync(PinLedger pins, PinTally price)
+    public ValueTask<IoctlDiagnostic?> ChargeAsync(PinLedger pins, PinTally price) => ChargeAsync(pins, pins.PriceOf(price));
+
+    /// <summary>Asks whether owners may have more pinned, and charges them.</summary>
+    /// <param name="pins">What the context has pinned.</param>
+    /// <param name="price">How many pages more, by owner.</param>
+    /// <returns>Why they may not; null where they may.</returns>
+    public async ValueTask<IoctlDiagnostic?> ChargeAsync(PinLedger pins, IEnumerable<PinCount> price)
     {
         if (TryReplay(0, out var replayed))
         {
             return replayed.Charge == PinCharge.Refused ? Failure.Because(DiagnosticReason.TooMuchLockedMemory) : null;
         }
 
-        foreach (var (owner, more) in pins.PriceOf(price).ToList())
+        foreach (var (owner, more) in price.ToList())
         {
             if (await TellAsync(owner, pins.PagesOf(owner) + more, isFact: false) is { IsGranted: false } refusal)
             {

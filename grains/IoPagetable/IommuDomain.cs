@@ -54,6 +54,34 @@ internal class IommuDomain
         init;
     }
 
+    /// <summary>Bytes of the largest entry that it maps pages by: a power of two, at least a page. Not saved.</summary>
+    public ulong LargestEntry
+    {
+        get => field == 0 ? PageSize : field;
+        init;
+    }
+
+    /// <summary>
+    /// The IOVAs that have one entry with an IOVA of an area, and with it one dirty bit: as many as the area maps, and as IOVA and address are
+    /// aligned to. An IOMMU has entries of several sizes and takes the largest.
+    /// </summary>
+    /// <param name="area">The area.</param>
+    /// <param name="iova">An IOVA of it.</param>
+    public IovaRange EntryOf(IoptArea area, ulong iova)
+    {
+        var shift = area.Pages.Start + area.StartByteOf(iova) - iova;
+        for (var size = LargestEntry; size > PageSize; size >>= 1)
+        {
+            var entry = new IovaRange(iova & ~(size - 1), iova | (size - 1));
+            if ((PageSizeBitmap & size) != 0 && (shift & (size - 1)) == 0 && entry.Start >= area.Range.Start && entry.Last <= area.Range.Last)
+            {
+                return entry;
+            }
+        }
+
+        return new IovaRange(iova & ~(PageSize - 1), iova | (PageSize - 1));
+    }
+
     /// <summary>Whether it was allocated to track dirty pages (<c>dirty_ops</c>).</summary>
     public bool CanTrackDirty => _dirty is not null;
 
@@ -118,8 +146,18 @@ internal class IommuDomain
     /// <summary>Makes every page of a range clean.</summary>
     public void Clean(IovaRange range) => _dirty?.Clear(range);
 
-    /// <summary>Marks the page of an IOVA dirty, as a device's write does.</summary>
-    public void MarkDirty(ulong iova) => _dirty?.Set(iova);
+    /// <summary>Marks the pages of an entry dirty, as a device's write does.</summary>
+    public void MarkDirty(IovaRange entry)
+    {
+        for (var iova = entry.Start; _dirty is not null; iova += PageSize)
+        {
+            _dirty.Set(iova);
+            if (iova + (PageSize - 1) >= entry.Last)
+            {
+                return;
+            }
+        }
+    }
 }
 
 /// <summary>A saved domain.</summary>

@@ -64,6 +64,10 @@ internal sealed class IoptPages
     /// <summary>The same pages of a dma-buf, now revoked.</summary>
     public IoptPages ToRevoked() => new() { Id = Id, File = File, Start = Start, PageCount = PageCount, PinnablePages = PinnablePages, Writable = Writable, IsDmaBuf = true, IsRevoked = true };
 
+    /// <summary>The same pages of a file, now of another program.</summary>
+    public IoptPages ToOwnedBy(MemorySource? source)
+        => new() { Id = Id, File = File, Start = Start, PageCount = PageCount, PinnablePages = PinnablePages, Writable = Writable, Source = source, Account = Account };
+
     /// <summary>What they count against while they are pinned.</summary>
     [Id(10)]
     public PinAccount Account { get; init; }

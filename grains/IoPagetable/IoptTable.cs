@@ -202,6 +202,25 @@ internal sealed partial class IoptTable
         return mapped.Count;
     }
 
+    /// <summary>Makes all pages those of another program: what is pinned counts against that from now on (<c>change_mm</c>). All must be files'.</summary>
+    /// <param name="source">The program.</param>
+    public void ChangeSource(MemorySource? source)
+    {
+        var changed = new Dictionary<PagesId, IoptPages>();
+        foreach (var area in Areas.Where(area => area.Pages.Source != source).ToList())
+        {
+            if (!changed.TryGetValue(area.Pages.Id, out var pages))
+            {
+                changed.Add(area.Pages.Id, pages = area.Pages.ToOwnedBy(source));
+            }
+
+            var moved = new IoptArea(area.Range, pages, area.StartByte, area.Prot) { Pins = area.Pins, Locks = area.Locks };
+            _areas.Remove(area.Range.Start);
+            _areas.TryInsert(area.Range, moved);
+            _pins.Move(area, moved);
+        }
+    }
+
     /// <summary>
     /// Unmaps the areas of a range, each of which must lie wholly in it (<c>iopt_unmap_iova</c>). Areas are removed one by one, ascending;
     /// those removed before a failure stay removed. The pins in an area are revoked first.

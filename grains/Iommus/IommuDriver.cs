@@ -130,13 +130,18 @@ internal abstract class IommuDriver
         return CreateDomain(snapshot.Iommu, new IovaRange(snapshot.ApertureStart, snapshot.ApertureLast), snapshot.PageSize, snapshot.CanTrackDirty);
     }
 
-    /// <summary>The sizes of pages that domains of an instance can map, a bit each; 0 for the smallest alone.</summary>
+    /// <summary>The sizes of pages that a domain of an instance can map, a bit each; 0 for the smallest alone.</summary>
     /// <param name="instance">The instance.</param>
-    protected virtual ulong PageSizesOf(string instance) => 0;
+    /// <param name="pageSize">The domain's smallest page.</param>
+    protected virtual ulong PageSizesOf(string instance, ulong pageSize) => 0;
+
+    /// <summary>The largest entry that a domain has of pages whose places in memory are not known: they are taken to be contiguous up to it.</summary>
+    /// <param name="pageSize">The domain's smallest page.</param>
+    protected virtual ulong LargestEntryOf(ulong pageSize) => pageSize;
 
     /// <summary>Makes a domain.</summary>
     protected IommuDomain CreateDomain(string instance, IovaRange aperture, ulong pageSize, bool tracksDirty)
-        => new(instance, aperture, pageSize, tracksDirty) { PageSizeBitmap = PageSizesOf(instance) };
+        => new(instance, aperture, pageSize, tracksDirty) { PageSizeBitmap = PageSizesOf(instance, pageSize), LargestEntry = LargestEntryOf(pageSize) };
 
     /// <summary>Creates a device's hardware, in its initial state.</summary>
     public abstract EmulatedDevice CreateDevice(DeviceDescription device);

@@ -35,7 +35,7 @@ internal sealed class PciIommu : IommuDriver
     }
 
     // 4 KiB, 2 MiB and 1 GiB, as on x86 machines.
-    protected override ulong PageSizesOf(string instance) => 0x4020_1000;
+    protected override ulong PageSizesOf(string instance, ulong pageSize) => 0x4020_1000;
 
     public override EmulatedDevice CreateDevice(DeviceDescription device) => new PlainDevice();
 }

@@ -21,10 +21,14 @@ internal sealed class SelftestIommu : IommuDriver
     // The selftest fails every second attachment of this one.
     private const uint FailingPasid = 1024;
 
-    // Its default page-table format; only Linux's own tests ask for the others.
-    private const uint DefaultPagetable = 0;
+    // Its formats of page tables: MOCK_IOMMUPT_DEFAULT, and MOCK_IOMMUPT_HUGE, which is for memory in huge pages and has entries of two sizes.
+    private const uint DefaultPagetable = 0, HugePagetable = 1;
+
+    private const ulong HugePageSize = 512 * PageSize;
 
     private static readonly IovaRange Aperture = new(1UL << 24, (1UL << 31) - 1);
+
+    private static readonly IovaRange HugeAperture = new(0, (1UL << 56) - 1);
 
     public override string Name => DeviceDescription.SelftestIommu;
 
@@ -45,17 +49,24 @@ internal sealed class SelftestIommu : IommuDriver
             return Errno.EOPNOTSUPP;
         }
 
-        if (data is not null && CheckData(data) is var errno && errno != Errno.None)
+        var pagetable = DefaultPagetable;
+        if (data is not null && CheckData(data, out pagetable) is var errno && errno != Errno.None)
         {
             return errno;
         }
 
-        domain = CreateDomain(Name, Aperture, PageSize, tracksDirty);
+        domain = pagetable == HugePagetable
+            ? CreateDomain(Name, HugeAperture, PageSizes.Page, tracksDirty)
+            : CreateDomain(Name, Aperture, PageSize, tracksDirty);
         return Errno.None;
     }
 
     // From its own smallest page to half of an address space of 38 bits, as Linux's does.
-    protected override ulong PageSizesOf(string instance) => (1UL << 38) - PageSize;
+    protected override ulong PageSizesOf(string instance, ulong pageSize)
+        => pageSize == PageSize ? (1UL << 38) - PageSize : HugePageSize | PageSizes.Page;
+
+    // Huge pages are contiguous by their own promise. Of other memory it is only known that a page is.
+    protected override ulong LargestEntryOf(ulong pageSize) => pageSize == PageSize ? PageSizes.Page : HugePageSize;
 
     public override EmulatedDevice CreateDevice(DeviceDescription device) => new SelftestDevice();
 
@@ -130,11 +141,12 @@ internal sealed class SelftestIommu : IommuDriver
         return fails ? Errno.ENOMEM : Errno.None;
     }
 
-    private static Errno CheckData(HwptUserData data)
+    private static Errno CheckData(HwptUserData data, out uint pagetable)
     {
         Span<byte> known = stackalloc byte[Unsafe.SizeOf<IommuHwptSelftest>()];
         var errno = Copy(data, known);
-        return errno == Errno.None && UapiStruct.Read<IommuHwptSelftest>(known).PagetableType != DefaultPagetable ? Errno.EOPNOTSUPP : errno;
+        pagetable = errno == Errno.None ? UapiStruct.Read<IommuHwptSelftest>(known).PagetableType : default;
+        return pagetable is DefaultPagetable or HugePagetable ? errno : Errno.EOPNOTSUPP;
     }
 
     // An extensible struct: it needs at least its first field.

@@ -65,14 +65,29 @@ internal sealed partial class CallsConnection
             static (writer, answer) => DeviceFrame.WriteAnswer(writer, answer.Kind, answer.Tag, answer.Errno, answer.count, answer.bytes.AsSpan(0, Math.Min(answer.count, answer.bytes.Length))));
     }
 
-    private void DeviceMap(Request request, DeviceFrame frame)
+    private void Map(Request request, DeviceFrame frame)
     {
-        var mapping = request.Descriptor is { Leads.Device: { } device } ? device.Map(frame.Offset, frame.Length, isShared: true) : new VfioMapping(Errno.EBADF);
-        var path = mapping.Memory is FileBarMemory.Bar bar ? bar.Path : "";
+        var (errno, path, offset) = (Errno.EBADF, "", 0UL);
+        switch (request.Descriptor)
+        {
+            case { Leads.Device: { } device }:
+                var mapping = device.Map(frame.Offset, frame.Length, isShared: true);
+                (errno, path, offset) = (mapping.Errno, mapping.Memory is FileBarMemory.Bar bar ? bar.Path : "", (ulong)mapping.Offset);
+                break;
+
+            case { File: null, Leads.IsOfDevices: false } context:
+                errno = context.Opened.Pages.Map(frame.Offset, frame.Length, out path);
+                contexts.Recording?.Miss("pages of a vIOMMU were mapped, of which traces know nothing");
+                break;
+        }
+
         Finish(
-            request, (request.Tag, mapping.Errno, path, mapping.Offset),
-            static (writer, answer) => DeviceFrame.WriteMapping(writer, answer.Tag, answer.Errno, answer.path, (ulong)answer.Offset));
+            request, (request.Tag, errno, path, offset),
+            static (writer, answer) => DeviceFrame.WriteMapping(writer, answer.Tag, answer.errno, answer.path, answer.offset));
     }
+
+    private static IoctlDiagnostic PagesMapped(uint viommu)
+        => new() { Reason = DiagnosticReason.PagesMapped, ObjectType = ObjectType.Viommu, ObjectId = new ObjectId(viommu) };
 
     // What the ioctl has taken away, or has read the dirty bits of, no device touches after its answer.
     private static Task FenceAsync(OpenedContext opened, IoctlRequest request)

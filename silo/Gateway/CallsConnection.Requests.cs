@@ -104,7 +104,7 @@ internal sealed partial class CallsConnection
             return DeviceFileAsync(request, device);
         }
 
-        DeviceMap(request, device);
+        Map(request, device);
         return Task.CompletedTask;
     }
 
@@ -174,6 +174,7 @@ internal sealed partial class CallsConnection
 
                 // A file that an ioctl has opened has no ioctls.
                 : descriptor.File is not null ? new IoctlReply { Errno = Errno.ENOTTY }
+                : descriptor.Opened.Pages.HeldAgainst(frame.Request) is { } viommu ? new IoctlReply { Errno = Errno.EBUSY, Diagnostic = PagesMapped(viommu) }
                 : await descriptor.Opened.Context!.SendAsync(RequestOf(frame), request.Given, CancellationToken.None);
             if (ChangesQueues(frame.Request, reply))
             {
@@ -197,6 +198,7 @@ internal sealed partial class CallsConnection
         reply = copies is not null && GatewayPrograms.IsElsewhere(copies, _program!) ? CopyElsewhere(reply, copies) : reply;
         if (request.Descriptor is { File: null, Leads.IsOfDevices: false } descriptor)
         {
+            descriptor.Opened.Pages.Note(request.Ioctl!.Request, reply);
             contexts.Recording?.Ioctl(descriptor.Opened.Handle.Key, RequestOf(request.Ioctl!), reply, copies, copy => contexts.Programs.Content(copy, _program!));
         }
 
@@ -304,6 +306,7 @@ internal sealed partial class CallsConnection
         public OperationId Given => Start.Operation with { Session = 0, Lane = Start.Operation.Session };
 
         // A batch has one name for all.
-        public bool GoesTogether => Ioctl is not null && Start.Operation.Session == 0 && Descriptor is { Leads: { File: null, IsOfDevices: false } } && Bytes <= MaxBytesTogether;
+        public bool GoesTogether => Ioctl is not null && Start.Operation.Session == 0 && Descriptor is { Leads: { File: null, IsOfDevices: false } } && Bytes <= MaxBytesTogether
+            && (Descriptor.Opened.Pages.IsEmpty || Ioctl.Request.Command != (uint)IommuCommand.Destroy);
     }
 }

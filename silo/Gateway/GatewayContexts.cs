@@ -67,7 +67,7 @@ internal sealed class GatewayContexts(
 
     /// <summary>
     /// Pages that contexts have pinned of a process's memory, and how many of them count against its own limit: as the contexts say that programs here have open.
-    /// What can't be asked has nothing.
+    /// What can't be asked has nothing. Without limits, pages have no account: then those of RLIMIT_MODE 1 count that a process without CAP_IPC_LOCK has.
     /// </summary>
     public async Task<(long Pinned, long Locked)> PinnedAsync(int process)
     {
@@ -77,8 +77,11 @@ internal sealed class GatewayContexts(
         }
 
         var opened = _descriptors.Values.Where(descriptor => !descriptor.Leads.IsOfDevices).Select(descriptor => descriptor.Opened.Handle).Distinct();
-        var pinned = (await Task.WhenAll(opened.Select(PinnedByAsync))).SelectMany(found => found).Where(found => found.Source is { } source && memories.Contains(source)).ToList();
-        return (pinned.Sum(found => found.Pages), pinned.Where(found => found.Account == PinAccount.Process).Sum(found => found.Pages));
+        var hasLimit = !Programs.Locked.IsOn && ProcessStatus.Of(process)?.CanLockMemory == false;
+        var pinned = (await Task.WhenAll(opened.Select(PinnedByAsync)))
+            .SelectMany(context => context.Pinned.Select(found => (found.Source, found.Pages, IsLocked: found.Account == PinAccount.Process || (hasLimit && context.Mode == 1))))
+            .Where(found => found.Source is { } source && memories.Contains(source)).ToList();
+        return (pinned.Sum(found => found.Pages), pinned.Where(found => found.IsLocked).Sum(found => found.Pages));
     }
 
     /// <summary>The handle by which another identity knows the context that one knows by a handle.</summary>
@@ -137,15 +140,16 @@ internal sealed class GatewayContexts(
         descriptor.Release();
     }
 
-    private async Task<PinnedMemory[]> PinnedByAsync(ContextHandle handle)
+    private async Task<(PinnedMemory[] Pinned, uint Mode)> PinnedByAsync(ContextHandle handle)
     {
         try
         {
-            return (await _channel.Find(handle).InspectAsync(new InspectRequest(default, 0, WithState: false), CancellationToken.None).WaitAsync(InspectPatience)).Pinned;
+            var context = await _channel.Find(handle).InspectAsync(new InspectRequest(default, 0, WithState: false), CancellationToken.None).WaitAsync(InspectPatience);
+            return (context.Pinned, context.RlimitMode);
         }
         catch (Exception exception) when (exception is not OutOfMemoryException)
         {
-            return [];
+            return ([], 0);
         }
     }
 

@@ -53,13 +53,11 @@ internal sealed class GatewaySocket : IDisposable
 
     public void Dispose()
     {
-        // The folder may be gone by now.
-        foreach (var path in (string[])[_path, _path + DescriptorSuffix])
+        // Their folder may be gone by now, and they with it.
+        if (Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(_path))))
         {
-            if (File.Exists(path))
-            {
-                File.Delete(path);
-            }
+            File.Delete(_path);
+            File.Delete(_path + DescriptorSuffix);
         }
 
         _claim.Dispose();

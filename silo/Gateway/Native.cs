@@ -16,6 +16,18 @@ internal static partial class Native
 
     public const int SolSocket = 1, SoPeerCred = 17, SoPeekOffset = 42;
 
+    /// <summary>Of <see cref="CreateMemoryFile"/>: MFD_CLOEXEC and MFD_ALLOW_SEALING.</summary>
+    public const uint CloseOnExec = 1, AllowSealing = 2;
+
+    /// <summary>Of <see cref="Control"/>: F_ADD_SEALS, and its F_SEAL_WRITE.</summary>
+    public const int AddSeals = 1033, SealWrite = 8;
+
+    [LibraryImport("libc", EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial SafeFileHandle CreateMemoryFile(string name, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    public static partial int Control(SafeFileHandle file, int command, int argument);
+
     [LibraryImport("libc", EntryPoint = "fchmod", SetLastError = true)]
     public static partial int ChangeMode(int fileDescriptor, uint mode);
 

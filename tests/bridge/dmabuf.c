@@ -5,6 +5,8 @@
 #include "vfio.h"
 
 #define VFIO_DEVICE_FEATURE 0x3B75
+#define FEATURE_LOW_POWER_ENTRY 3
+#define FEATURE_LOW_POWER_EXIT 5
 #define FEATURE_DMA_BUF 11
 #define FEATURE_GET (1 << 16)
 #define FEATURE_SET (1 << 17)
@@ -61,6 +63,12 @@ static void of_selftest(void)
     EXPECT_ERRNO(read(fd, &other, sizeof other), EINVAL, "read of a dma-buf");
     EXPECT_ERRNO(ioctl(fd, 0x3B80, &other), ENOTTY, "an ioctl of another file on a dma-buf");
 
+    EXPECT(lseek(fd, 0, SEEK_END), 4 * PAGE, "the end of a dma-buf, which is its size");
+    EXPECT(lseek(fd, 0, SEEK_SET), 0, "the start of a dma-buf");
+    EXPECT_ERRNO(lseek(fd, -1, SEEK_END), EINVAL, "another place in a dma-buf");
+    EXPECT_ERRNO(lseek(fd, 0, SEEK_CUR), EINVAL, "where one is in a dma-buf");
+    EXPECT_ERRNO(lseek(iommu, 0, SEEK_END), ESPIPE, "the end of a context");
+
     EXPECT_ERRNO(test(OP_DMABUF_REVOKE, 0, (uint32_t)iommu, 1), EINVAL, "DMABUF_REVOKE of a context");
     EXPECT_ERRNO(test(OP_DMABUF_REVOKE, 0, 1000, 1), EBADF, "DMABUF_REVOKE of a closed number");
     EXPECT(test(OP_DMABUF_REVOKE, 0, (uint32_t)fd, 1), 0, "DMABUF_REVOKE");
@@ -89,7 +97,7 @@ static void refuse(int device, uint32_t ioas)
     EXPECT(ioctl(device, VFIO_DEVICE_FEATURE, &feature), 0, "PROBE of DMA_BUF");
     feature.flags = FEATURE_SET | FEATURE_DMA_BUF;
     EXPECT_ERRNO(ioctl(device, VFIO_DEVICE_FEATURE, &feature), EINVAL, "SET of DMA_BUF");
-    feature.flags = FEATURE_PROBE | 3;
+    feature.flags = FEATURE_PROBE | 1;
     EXPECT_ERRNO(ioctl(device, VFIO_DEVICE_FEATURE, &feature), ENOTTY, "PROBE of a feature that is not there");
     feature.flags = FEATURE_GET | FEATURE_DMA_BUF;
     EXPECT_ERRNO(ioctl(device, VFIO_DEVICE_FEATURE, &feature), EINVAL, "DMA_BUF without ranges");
@@ -105,6 +113,7 @@ static void refuse(int device, uint32_t ioas)
     feature = (struct feature){sizeof feature, FEATURE_GET | FEATURE_DMA_BUF, 0, O_CLOEXEC, 0, 2, {{0x2000, PAGE}, {0x3000, PAGE}}};
     int scattered = ioctl(device, VFIO_DEVICE_FEATURE, &feature);
     EXPECT(scattered >= 0, 1, "DMA_BUF of two ranges");
+    EXPECT(lseek(scattered, 0, SEEK_END), 2 * PAGE, "the size of two ranges");
     EXPECT_ERRNO(map_file(ioas, scattered, 0, PAGE, IOVA), EOPNOTSUPP, "MAP_FILE of two ranges");
     EXPECT_ERRNO(test(OP_DMABUF_REVOKE, 0, (uint32_t)scattered, 1), EOPNOTSUPP, "DMABUF_REVOKE of a device's dma-buf");
     EXPECT(close(scattered), 0, "close of two ranges");
@@ -125,6 +134,12 @@ static void decode(int device, int on)
 {
     uint16_t command = on ? 2 : 0;
     EXPECT(pwrite(device, &command, sizeof command, REGION(CONFIG, 4)), sizeof command, "pwrite of the command register");
+}
+
+static void let_sleep(int device, int on)
+{
+    uint32_t feature[2] = {sizeof feature, FEATURE_SET | (on ? FEATURE_LOW_POWER_ENTRY : FEATURE_LOW_POWER_EXIT)};
+    EXPECT(ioctl(device, VFIO_DEVICE_FEATURE, feature), 0, "LOW_POWER");
 }
 
 static void of_device(void)
@@ -158,6 +173,14 @@ static void of_device(void)
     EXPECT(map_file(ioas, fd, 0, PAGE, IOVA), 0, "MAP_FILE once memory is decoded");
     fill(device, interrupt, IOVA, 0x0A0B0C0D, WELL, "a write to a BAR that is back");
     EXPECT(read32(exporter, REGION(BAR0, WINDOW)), 0x0A0B0C0D, "what the device has written now");
+
+    let_sleep(exporter, 1);
+    fill(device, interrupt, IOVA, 1, REFUSED_BY_IOMMU, "a write to a device that may sleep");
+    EXPECT_ERRNO(map_file(ioas, fd, 0, PAGE, IOVA + PAGE), ENODEV, "MAP_FILE while it may");
+    let_sleep(exporter, 0);
+    unmap(ioas, IOVA, PAGE);
+    EXPECT(map_file(ioas, fd, 0, PAGE, IOVA), 0, "MAP_FILE when it may not");
+    fill(device, interrupt, IOVA, 0x55667788, WELL, "a write to a device that may not sleep");
 
     EXPECT(ioctl(exporter, VFIO_DEVICE_RESET), 0, "RESET");
     fill(device, interrupt, IOVA, 1, REFUSED_BY_IOMMU, "a write after the exporter's reset");

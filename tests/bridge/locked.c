@@ -83,7 +83,7 @@ static int option(int fd, uint16_t op, uint64_t value)
     return ioctl(fd, IOMMU_OPTION, &cmd);
 }
 
-/* Gives up one capability, or takes it back: whether the process has it is then known, whoever runs the test. */
+/* Gives up one capability, so that it is known whether the process has it, no matter who runs the test. */
 static int drop(unsigned capability)
 {
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};

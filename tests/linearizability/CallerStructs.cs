@@ -18,12 +18,12 @@ internal static class CallerStructs
     private const int Bytes = 4096;
     private const int Section = 1024;
 
-    // The last is for a page table of another format than the default, which only nested ones don't care about.
+    // The last is for a page table of a format that is not there, which only nested ones don't care about.
     private static readonly IommuHwptSelftest[] HwptData =
     [
         new() { Iotlb = 0x1107B0 },
         new() { Iotlb = 0x1107B1 },
-        new() { Iotlb = 0x1107B2, PagetableType = 1 },
+        new() { Iotlb = 0x1107B2, PagetableType = 2 },
     ];
 
     // In between are an entry that there is no cache for, and one with an unknown flag.

@@ -49,7 +49,7 @@ internal sealed partial class ContextSpecification
         return hwpt is null ? Fail(state, errno) : Succeed(state.With(state.FreeId, hwpt), cmd with { OutHwptId = state.FreeId });
     }
 
-    // Data says the format of the page table; there is one, the default.
+    // Data says the format of the page table; callers ask for the default, or for one that is not there.
     private static (ContextObject? Hwpt, Errno Errno) PagingHwpt(ContextState state, IommuHwptAlloc cmd)
     {
         var flags = (IommuHwptAllocFlags)cmd.Flags;

@@ -60,12 +60,36 @@ public sealed class DeviceTests : IAsyncLifetime
         Assert.True(outcome.Status == 0, $"tests/bridge/{name}.c, built statically: {outcome}");
     }
 
+    [Theory]
+    [InlineData("vfio")]
+    [InlineData("nvme")]
+    [InlineData("groups")]
+    [InlineData("dmabuf")]
+    public async Task Sanitizers_find_nothing(string name)
+    {
+        var library = await Programs.RunSanitizedAsync(Socket, Programs.Built($"test-{name}"));
+        var supervisor = await Programs.RunSanitizedSupervisorAsync(Socket, Programs.Built($"test-{name}-static"));
+
+        Assert.True(library.Status == 0, $"tests/bridge/{name}.c with sanitizers: {library}");
+        Assert.True(supervisor.Status == 0, $"tests/bridge/{name}.c, built statically, under a supervisor with sanitizers: {supervisor}");
+    }
+
     [Fact]
     public async Task A_program_gets_devices_of_its_own()
     {
         var outcome = await Programs.RunCommandAsync(null, "--device", "nvme,bdf=0000:05:00.0,size=1M", "--", "cat", "/sys/bus/pci/devices/0000:05:00.0/class");
 
         Assert.True(outcome is { Status: 0, Output: "0x010802\n" }, $"the class of an nvme device is read: {outcome}");
+    }
+
+    [Fact]
+    public async Task A_device_without_a_node_is_found_and_can_t_be_opened()
+    {
+        const string Script = "ls /sys/bus/pci/devices/0000:01:00.0/vfio-dev; ls /dev/vfio; cat /dev/vfio/devices/vfio0; (: <> /dev/vfio/0) && echo group 0; stat -c %t:%T /dev/vfio/devices/vfio1";
+        var outcome = await Programs.RunCommandAsync(null, "--device", "dma-test,node=missing", "--device", "dma-test", "--", "sh", "-c", Script);
+
+        Assert.True(outcome.Output == "vfio0\n0\n1\ndevices\nvfio\ngroup 0\n1ff:1\n", $"all is there but the file of the first device: {outcome}");
+        Assert.Contains("cat: /dev/vfio/devices/vfio0: No such file or directory", outcome.Errors, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -85,6 +109,7 @@ public sealed class DeviceTests : IAsyncLifetime
         Assert.Matches(@"open\(/dev/vfio/devices/vfio0\) = \d+ ", outcome.Errors);
         Assert.Matches(@"ioctl\(\d+, VFIO_DEVICE_BIND_IOMMUFD, \{[0-9a-f]+\}\) = 0 ", outcome.Errors);
         Assert.Matches(@"ioctl\(\d+, VFIO_DEVICE_GET_REGION_INFO, ", outcome.Errors);
+        Assert.Matches(@"ioctl\(\d+, VFIO_DEVICE_RESET\) = 0 <", outcome.Errors);
         Assert.DoesNotContain("VFIO_IOMMU_", outcome.Errors, StringComparison.Ordinal);
     }
 

@@ -37,6 +37,24 @@ internal static class Programs
     public static Task<Outcome> RunSupervisedAsync(string socket, string[] program, Func<Stream, Task>? feed = null)
         => RunAsync([Built("iommufd-supervise"), "--", .. program], new() { ["IOMMUFD_SOCKET"] = socket }, feed);
 
+    /// <summary>Runs a program with the bridge that was built with sanitizers, whose first finding ends it with a status of its own.</summary>
+    public static Task<Outcome> RunSanitizedAsync(string socket, string program) => RunAsync([program], new(Sanitizers)
+    {
+        ["IOMMUFD_SOCKET"] = socket,
+        ["LD_PRELOAD"] = $"{Built("sanitized/libasan.so")} {Built("sanitized/libiommufd-bridge.so")}",
+    });
+
+    /// <summary>Runs a program under the supervisor that was built with sanitizers.</summary>
+    public static Task<Outcome> RunSanitizedSupervisorAsync(string socket, string program)
+        => RunAsync([Built("sanitized/iommufd-supervise"), "--", program], new(Sanitizers) { ["IOMMUFD_SOCKET"] = socket });
+
+    // The programs leave memory to the end of their process, and may handle signals themselves.
+    private static Dictionary<string, string> Sanitizers => new()
+    {
+        ["ASAN_OPTIONS"] = "exitcode=97:detect_leaks=0:allow_user_segv_handler=1:handle_segv=0:handle_sigbus=0",
+        ["UBSAN_OPTIONS"] = "exitcode=97:print_stacktrace=1",
+    };
+
     /// <summary>The words of <c>iommufd run</c>.</summary>
     public static string[] Command => ["dotnet", Path.Combine(AppContext.BaseDirectory, "iommufd.dll"), "run"];
 

@@ -8,7 +8,7 @@ internal static class DeviceOptions
 {
     private static readonly Option<string[]> DeviceOption = new("--device")
     {
-        Description = "An emulated device for the program: KIND[,bdf=0000:01:00.0][,group=N][,iommu=pci][,width=39][,pasids=20], nvme also [,file=PATH][,size=64M]. The kinds are nvme and dma-test. The program gets a silo of its own.",
+        Description = "An emulated device for the program: KIND[,bdf=0000:01:00.0][,group=N][,iommu=pci][,width=39][,pasids=20][,node=missing], nvme also [,file=PATH][,size=64M]. The kinds are nvme and dma-test. The program gets a silo of its own.",
     };
 
     private static readonly Option<string[]> DescriptorOption = new("--device-fd")

@@ -32,7 +32,7 @@ internal sealed class TraceRecord
     // Kinds of descriptors (docs/protocol.md), and what the bridge adds to a group's number.
     private const uint DeviceFile = 5, GroupFile = 6, MostDevices = 0x10000;
 
-    private const uint FirstOfGroup = 0x3B67, GroupGetDevice = 0x3B6A;
+    private const uint FirstOfGroup = 0x3B67, GroupUnsetContainer = 0x3B69, GroupGetDevice = 0x3B6A;
 
     private static readonly string[] GroupCommands = ["VFIO_GROUP_GET_STATUS", "VFIO_GROUP_SET_CONTAINER", "VFIO_GROUP_UNSET_CONTAINER", "VFIO_GROUP_GET_DEVICE_FD"];
 
@@ -77,6 +77,9 @@ internal sealed class TraceRecord
 
     /// <summary>The command that is known by the ioctl's number.</summary>
     public IoctlDescriptor? Known => Kind == TraceKind.Ioctl && !IsOfDevice ? IoctlTable.Find(Command) : null;
+
+    /// <summary>Whether the ioctl has an argument: where it has none, the program passes whatever it has there.</summary>
+    public bool HasArgument => !(IsOfDevice && Command is (uint)VfioDeviceCommand.Reset or GroupUnsetContainer);
 
     /// <summary>The ioctl's name.</summary>
     public string CommandName => !IsOfDevice ? IoctlText.Name(Command)

@@ -47,13 +47,14 @@ internal sealed class TraceWriter(Stream output, bool isJson) : IDisposable
         var who = record.Thread == record.Process ? $"pid {record.Process}" : $"pid {record.Process} thread {record.Thread}";
         var call = record.Kind switch
         {
-            TraceKind.Ioctl => $"ioctl({record.Descriptor}, {record.CommandName}, {IoctlText.Decode(record.Known is null ? 0 : record.Command, record.Argument)})",
+            TraceKind.Ioctl => $"ioctl({record.Descriptor}, {record.CommandName}{(record.HasArgument ? $", {IoctlText.Decode(record.Known is null ? 0 : record.Command, record.Argument)}" : "")})",
             TraceKind.Open => $"open({record.Path})",
             TraceKind.Close => $"close({record.Descriptor})",
             _ => $"{Name(record)}({record.Descriptor}, {record.Command} bytes)",
         };
         var outcome = record.Errno != Errno.None ? $"-1 {record.Errno} ({Marshal.GetPInvokeErrorMessage((int)record.Errno)}){(record.Text.Length > 0 ? $": {record.Text}" : "")}"
             : record.Kind == TraceKind.Close ? $"0{(record.Result != 0 ? " (last copy)" : "")}"
+            : !record.HasArgument ? $"{record.Result}"
             : $"{record.Result} {IoctlText.Changes(record.Known is null ? 0 : record.Command, record.Argument, record.Answer)}".TrimEnd();
         return $"[{who}] {call} = {outcome} <{Format.Duration(record.Nanoseconds)}>";
     }
@@ -76,8 +77,11 @@ internal sealed class TraceWriter(Stream output, bool isJson) : IDisposable
         {
             json.WriteString("command", record.CommandName);
             json.WriteNumber("number", record.Command);
-            WriteFields(json, "argument", record.Known, record.Argument);
-            WriteFields(json, "answer", record.Known, record.Answer);
+            if (record.HasArgument)
+            {
+                WriteFields(json, "argument", record.Known, record.Argument);
+                WriteFields(json, "answer", record.Known, record.Answer);
+            }
         }
         else if (record.Kind is TraceKind.Read or TraceKind.Write)
         {

@@ -16,7 +16,7 @@ public sealed class VfioDevice
     private VfioBinding? _binding;
 
     internal VfioDevice(VfioMachine machine, PciAddress address, PciFunction function, DeviceDescription description)
-        => (_machine, Address, Function, Description, Exports) = (machine, address, function, description, new VfioExports(machine, function));
+        => (_machine, Address, Function, Description, Exports) = (machine, address, function, description, new VfioExports(machine, function, LowPower));
 
     /// <summary>Where it is.</summary>
     public PciAddress Address { get; }
@@ -32,6 +32,9 @@ public sealed class VfioDevice
 
     /// <summary>Its id in the context that it is bound to; 0 for none.</summary>
     public ObjectId BoundId => _binding?.Device.Id ?? default;
+
+    /// <summary>Whether a program has let it sleep.</summary>
+    internal VfioLowPower LowPower { get; } = new();
 
     /// <summary>The dma-bufs that it has exported.</summary>
     internal VfioExports Exports { get; }
@@ -88,6 +91,7 @@ public sealed class VfioDevice
     internal async Task UnbindAsync()
     {
         var binding = _binding!;
+        LowPower.Exit();
         await Function.Loop.RunAsync(() => VfioReset.OnClose(Function));
         await Exports.EndAsync();
         await binding.Device.DisposeAsync();

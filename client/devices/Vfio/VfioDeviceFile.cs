@@ -54,6 +54,7 @@ public sealed class VfioDeviceFile : IAsyncDisposable
             return new VfioReply(Errno.EINVAL);
         }
 
+        _device.LowPower.Wake();
         return (VfioDeviceCommand)ioctl.Command switch
         {
             VfioDeviceCommand.AttachIommufdPt => await _device.RunAsync(() => VfioAttach.AttachAsync(binding, ioctl)),
@@ -61,7 +62,7 @@ public sealed class VfioDeviceFile : IAsyncDisposable
             VfioDeviceCommand.GetPciHotResetInfo => _info.HotReset(ioctl, binding),
             VfioDeviceCommand.PciHotReset => await HotResetAsync(ioctl, binding),
             VfioDeviceCommand.Reset => await ResetAsync(_device),
-            VfioDeviceCommand.Feature => await FeatureAsync(ioctl),
+            VfioDeviceCommand.Feature => await FeatureAsync(ioctl, files),
             var command => await _device.Function.Loop.RunAsync(() => Run(command, ioctl, files)),
         };
     }
@@ -71,7 +72,15 @@ public sealed class VfioDeviceFile : IAsyncDisposable
     /// <param name="destination">The buffer for the bytes.</param>
     /// <returns>How many were read.</returns>
     public async ValueTask<VfioReply> ReadAsync(ulong offset, Memory<byte> destination)
-        => IsBound ? await _device.Function.Loop.RunAsync(() => VfioRegions.Read(_device.Function, offset, destination.Span)) : new VfioReply(Errno.EINVAL);
+    {
+        if (!IsBound)
+        {
+            return new VfioReply(Errno.EINVAL);
+        }
+
+        _device.LowPower.Wake();
+        return await _device.Function.Loop.RunAsync(() => VfioRegions.Read(_device.Function, offset, destination.Span));
+    }
 
     /// <summary>Writes a region (<c>pwrite</c>).</summary>
     /// <param name="offset">The region's index in bits 40 and above, and the first byte in it.</param>
@@ -84,6 +93,7 @@ public sealed class VfioDeviceFile : IAsyncDisposable
             return new VfioReply(Errno.EINVAL);
         }
 
+        _device.LowPower.Wake();
         var reply = await _device.Function.Loop.RunAsync(() => VfioRegions.Write(_device.Function, offset, source.Span));
         if (VfioRegions.IsConfig(offset))
         {
@@ -265,12 +275,16 @@ public sealed class VfioDeviceFile : IAsyncDisposable
     }
 
     // Other devices store to what it has exported as programs do to what they map.
-    private async Task<VfioReply> FeatureAsync(VfioIoctl ioctl)
+    private async Task<VfioReply> FeatureAsync(VfioIoctl ioctl, IVfioFiles files)
     {
-        var reply = await _device.Function.Loop.RunAsync(() => VfioFeatures.Run(_device, ioctl));
+        var reply = await _device.Function.Loop.RunAsync(() => VfioFeatures.Run(_device, ioctl, files));
         if (reply.DmaBuf is not null)
         {
             LookForStores();
+        }
+        else
+        {
+            await _device.Exports.UpdateAsync();
         }
 
         return reply;

@@ -10,7 +10,7 @@ namespace IommuFd.Devices.Vfio;
 // device's file is closed (vfio_pci_dma_buf_cleanup).
 
 /// <summary>The dma-bufs that a device has exported.</summary>
-internal sealed class VfioExports(VfioMachine machine, PciFunction function)
+internal sealed class VfioExports(VfioMachine machine, PciFunction function, VfioLowPower power)
 {
     private readonly SerialQueue _turns = new();
     private readonly Lock _lock = new();
@@ -41,10 +41,10 @@ internal sealed class VfioExports(VfioMachine machine, PciFunction function)
         return export.Buffer;
     }
 
-    /// <summary>Revokes them, or restores them, after the device was reset or its memory decode was set.</summary>
+    /// <summary>Revokes them, or restores them, after the device was reset, its memory decode was set, or it was let to sleep.</summary>
     public Task UpdateAsync() => IsEmpty ? Task.CompletedTask : _turns.RunAsync(async () =>
     {
-        var (resets, isEnabled) = await function.Loop.RunAsync(() => (function.Resets, function.IsMemoryEnabled));
+        var (resets, isEnabled) = await function.Loop.RunAsync(() => (function.Resets, function.IsMemoryEnabled && !power.IsEngaged));
         foreach (var export in Exports)
         {
             if (resets != _resets || !isEnabled)

@@ -1,10 +1,11 @@
+using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using IommuFd.Devices.Pci;
 using IommuFd.Uapi;
 
 namespace IommuFd.Devices.Vfio;
 
-/// <summary>VFIO_DEVICE_FEATURE: a device exports its BARs as dma-bufs. It has no other feature: a well-formed question is answered ENOTTY, PROBE included. In the function's loop.</summary>
+/// <summary>VFIO_DEVICE_FEATURE: a device exports its BARs as dma-bufs, and may be let to sleep. Every other feature is ENOTTY, PROBE included. In the function's loop.</summary>
 internal static class VfioFeatures
 {
     // Ranges that one dma-buf can have.
@@ -13,7 +14,7 @@ internal static class VfioFeatures
 
     private static readonly int HeaderBytes = Unsafe.SizeOf<VfioDeviceFeature>();
 
-    public static VfioReply Run(VfioDevice device, VfioIoctl ioctl)
+    public static VfioReply Run(VfioDevice device, VfioIoctl ioctl, IVfioFiles files)
     {
         var errno = VfioCopy.In(ioctl, VfioDeviceCommand.Feature, out VfioDeviceFeature feature);
         if (errno != Errno.None)
@@ -24,29 +25,65 @@ internal static class VfioFeatures
         var flags = (VfioFeatureFlags)feature.Flags;
         var isUnknown = (flags & ~(VfioFeatureFlags.Number | VfioFeatureFlags.Get | VfioFeatureFlags.Set | VfioFeatureFlags.Probe)) != 0;
         var isBoth = !flags.HasFlag(VfioFeatureFlags.Probe) && flags.HasFlag(VfioFeatureFlags.Get | VfioFeatureFlags.Set);
-        return feature.Argsz < HeaderBytes || isUnknown || isBoth ? new VfioReply(Errno.EINVAL)
-            : (VfioFeature)(flags & VfioFeatureFlags.Number) == VfioFeature.DmaBuf ? DmaBuf(device, ioctl, feature.Argsz, flags)
-            : new VfioReply(Errno.ENOTTY);
+        if (feature.Argsz < HeaderBytes || isUnknown || isBoth)
+        {
+            return new VfioReply(Errno.EINVAL);
+        }
+
+        return (VfioFeature)(flags & VfioFeatureFlags.Number) switch
+        {
+            VfioFeature.DmaBuf => Check(feature.Argsz, flags, VfioFeatureFlags.Get, Unsafe.SizeOf<VfioDeviceFeatureDmaBuf>()) ?? DmaBuf(device, ioctl),
+            VfioFeature.LowPowerEntry => Check(feature.Argsz, flags, VfioFeatureFlags.Set, 0) ?? Enter(device, null),
+            VfioFeature.LowPowerEntryWithWakeup => Check(feature.Argsz, flags, VfioFeatureFlags.Set, 2 * sizeof(int)) ?? Enter(device, ioctl, files),
+            VfioFeature.LowPowerExit => Check(feature.Argsz, flags, VfioFeatureFlags.Set, 0) ?? Exit(device),
+            _ => new VfioReply(Errno.ENOTTY),
+        };
     }
 
-    private static VfioReply DmaBuf(VfioDevice device, VfioIoctl ioctl, uint argsz, VfioFeatureFlags flags)
+    // vfio_check_feature: null where the feature is to be used, and not only asked for.
+    private static VfioReply? Check(uint argsz, VfioFeatureFlags flags, VfioFeatureFlags operation, int leastBytes)
     {
-        if (flags.HasFlag(VfioFeatureFlags.Set))
+        var asked = flags & (VfioFeatureFlags.Get | VfioFeatureFlags.Set);
+        return (asked & ~operation) != 0 ? new VfioReply(Errno.EINVAL)
+            : flags.HasFlag(VfioFeatureFlags.Probe) ? default(VfioReply)
+            : asked == 0 || argsz < HeaderBytes + leastBytes ? new VfioReply(Errno.EINVAL)
+            : null;
+    }
+
+    private static VfioReply Enter(VfioDevice device, IInterrupt? wakeup) => new(device.LowPower.TryEnter(wakeup) ? Errno.None : Errno.EINVAL);
+
+    private static VfioReply Enter(VfioDevice device, VfioIoctl ioctl, IVfioFiles files)
+    {
+        if (ioctl.Argument.Length < HeaderBytes + (2 * sizeof(int)))
         {
-            return new VfioReply(Errno.EINVAL);
+            return new VfioReply(Errno.EFAULT);
         }
 
-        if (flags.HasFlag(VfioFeatureFlags.Probe))
+        var eventFd = BinaryPrimitives.ReadInt32LittleEndian(ioctl.Argument.Span[HeaderBytes..]);
+        var found = eventFd < 0 ? new VfioFound<IInterrupt>(Errno.EINVAL) : files.FindInterrupt(eventFd);
+        if (found.Value is not { } wakeup)
         {
-            return default;
+            return new VfioReply(found.Errno);
         }
 
+        var reply = Enter(device, wakeup);
+        if (reply.Errno != Errno.None)
+        {
+            (wakeup as IDisposable)?.Dispose();
+        }
+
+        return reply;
+    }
+
+    private static VfioReply Exit(VfioDevice device)
+    {
+        device.LowPower.Exit();
+        return default;
+    }
+
+    private static VfioReply DmaBuf(VfioDevice device, VfioIoctl ioctl)
+    {
         var at = HeaderBytes + Unsafe.SizeOf<VfioDeviceFeatureDmaBuf>();
-        if (!flags.HasFlag(VfioFeatureFlags.Get) || argsz < at)
-        {
-            return new VfioReply(Errno.EINVAL);
-        }
-
         if (ioctl.Argument.Length < at)
         {
             return new VfioReply(Errno.EFAULT);

@@ -216,6 +216,9 @@ public enum VfioFeature : uint
     /// <summary><c>VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY</c>.</summary>
     LowPowerEntry = 3,
 
+    /// <summary><c>VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP</c>: the same, and tells an eventfd when the device wakes.</summary>
+    LowPowerEntryWithWakeup = 4,
+
     /// <summary><c>VFIO_DEVICE_FEATURE_LOW_POWER_EXIT</c>.</summary>
     LowPowerExit = 5,
 

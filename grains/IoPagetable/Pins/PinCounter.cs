@@ -50,6 +50,16 @@ internal sealed class PinCounter
         Count(area, 1);
     }
 
+    /// <summary>An area's pages are another program's from now on. Of shared pages the context knows that: all that it has pinned moves together.</summary>
+    public void Move(IoptArea from, IoptArea to)
+    {
+        if (!IsShared(from.Pages))
+        {
+            Count(from, -1);
+            Count(to, 1);
+        }
+    }
+
     /// <summary>An access pins a slice of shared pages, or no longer does.</summary>
     public void Pin(PagesSlice slice, int change) => Tell(slice, change);
 

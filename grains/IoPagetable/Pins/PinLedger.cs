@@ -62,6 +62,21 @@ internal sealed class PinLedger
         return prices.Where(price => price.Value > 0).Select(price => new PinCount(price.Key, price.Value));
     }
 
+    /// <summary>What another program would have to lock, if all that is pinned were its own.</summary>
+    public IEnumerable<PinCount> PriceOfMove(MemorySource? source)
+        => _pages.Where(pages => pages.Key.Source != source && pages.Key.Account != PinAccount.None).GroupBy(pages => pages.Key.Account, pages => pages.Value)
+            .Select(pages => new PinCount(new PinOwner(source, pages.Key), pages.Sum()));
+
+    /// <summary>All that is pinned is another program's from now on.</summary>
+    public void Move(MemorySource? source)
+    {
+        foreach (var (owner, pages) in _pages.Where(pages => pages.Key.Source != source).ToList())
+        {
+            Add(owner, -pages);
+            Add(owner with { Source = source }, pages);
+        }
+    }
+
     private long Change(PinChange change)
     {
         if (!_shared.TryGetValue(change.Pages, out var users))

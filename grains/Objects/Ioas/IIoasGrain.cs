@@ -210,4 +210,10 @@ internal interface IIoasGrain : IObjectGrain
     /// <returns>EINVAL where it maps memory of a process.</returns>
     [Alias("CheckChangeProcess")]
     ValueTask<ObjectReply> CheckChangeProcessAsync(ObjectStamp stamp);
+
+    /// <summary><c>IOMMU_IOAS_CHANGE_PROCESS</c>: all that is mapped is another program's from now on.</summary>
+    /// <param name="stamp">The stamp.</param>
+    /// <param name="source">The program.</param>
+    [Alias("ChangeProcess")]
+    ValueTask<ObjectReply> ChangeProcessAsync(ObjectStamp stamp, MemorySource? source);
 }

@@ -173,6 +173,17 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
             ioas, errno, 0, errno == Errno.None ? null : Failure.Because(DiagnosticReason.MapsProcessMemory, overlap: ioas.Table.Areas.First(area => !area.Pages.IsFile).Range));
     }
 
+    public ValueTask<ObjectReply> ChangeProcessAsync(ObjectStamp stamp, MemorySource? source)
+    {
+        if (Enter(stamp) is not { } ioas)
+        {
+            return Lost<ObjectReply>();
+        }
+
+        ioas.Table.ChangeSource(source);
+        return Answer(ioas, Errno.None, 0, null);
+    }
+
     protected override IoasModel Build(ObjectStamp stamp) => new(stamp.Serial);
 
     protected override ObjectSnapshot Snapshot(IoasModel model) => model.Save();

@@ -46,7 +46,10 @@ internal static class IoasHandlers
             : Failure.Unsupported(DiagnosticReason.ReservedNotZero, cmd.Reserved));
     }
 
-    /// <summary>IOMMU_IOAS_CHANGE_PROCESS: in Linux it changes which process the memory is accounted to, which no program can see; what Linux refuses is refused here.</summary>
+    /// <summary>
+    /// IOMMU_IOAS_CHANGE_PROCESS: all that the context has pinned counts against the calling program, and not against those that mapped it. As in Linux, its
+    /// limit must have room before the others are told, also where they count against the same user.
+    /// </summary>
     public static async ValueTask<IoctlReply> ChangeProcess(IoctlScope scope, IoctlCommand call)
     {
         var cmd = call.Read<IommuIoasChangeProcess>();
@@ -56,7 +59,8 @@ internal static class IoasHandlers
         }
 
         // An IOAS whose grain was never called has no mapping.
-        foreach (var ioas in scope.Context.Objects.After(0).Where(entry => entry.Type == ObjectType.Ioas && scope.Grains.WasCalled(entry)))
+        var ioases = scope.Context.Objects.After(0).Where(entry => entry.Type == ObjectType.Ioas && scope.Grains.WasCalled(entry)).ToList();
+        foreach (var ioas in ioases)
         {
             var answer = await scope.Grains.CallAsync<IIoasGrain, object?, ObjectReply>(
                 ioas, null, static (grain, stamp, _) => grain.CheckChangeProcessAsync(stamp));
@@ -66,6 +70,23 @@ internal static class IoasHandlers
             }
         }
 
+        var price = scope.Grains.Pins.PriceOfMove(call.Memory).ToList();
+        if (price.Count > 0 && await scope.Programs.ChargeAsync(scope.Grains.Pins, price) is { } refusal)
+        {
+            return new IoctlReply { Errno = Errno.ENOMEM, Diagnostic = refusal };
+        }
+
+        foreach (var ioas in ioases)
+        {
+            var answer = await scope.Grains.CallAsync<IIoasGrain, MemorySource?, ObjectReply>(
+                ioas, call.Memory, static (grain, stamp, source) => grain.ChangeProcessAsync(stamp, source));
+            if (answer.Errno != Errno.None)
+            {
+                return Failure.Of(answer, ioas);
+            }
+        }
+
+        scope.Grains.Pins.Move(call.Memory);
         return IoctlReply.Success;
     }
 

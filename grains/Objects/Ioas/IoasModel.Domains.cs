@@ -184,9 +184,10 @@ internal sealed partial class IoasModel
             return Errno.ENOMEM;
         }
 
+        // An entry that reaches out of the range has one bit, which is clean then.
         if (clear)
         {
-            domain.Clean(iovas);
+            domain.Clean(new IovaRange(EntryOf(domain, iovas.Start)?.Start ?? iovas.Start, EntryOf(domain, iovas.Last)?.Last ?? iovas.Last));
         }
 
         return Errno.None;
@@ -220,9 +221,9 @@ internal sealed partial class IoasModel
 
             count++;
             var iova = range.Iova + (page * range.PageSize);
-            if (Table.FirstArea(new IovaRange(iova, iova)) is not null)
+            if (EntryOf(domain, iova) is { } entry)
             {
-                domain.MarkDirty(iova);
+                domain.MarkDirty(entry);
             }
         }
 
@@ -289,19 +290,25 @@ internal sealed partial class IoasModel
     public bool TryFindPinned(IovaRange addresses, ExpectedMemory memory, List<PinnedRun> runs)
         => PinnedPages.TryFind(Table, Accesses.Pins, addresses, memory, runs);
 
-    private static ulong MarkWritten(IommuDomain domain, DmaRange[] ranges)
+    private IovaRange? EntryOf(IommuDomain domain, ulong iova) => Table.FirstArea(new IovaRange(iova, iova)) is { } area ? domain.EntryOf(area, iova) : null;
+
+    // What was translated is mapped.
+    private ulong MarkWritten(IommuDomain domain, DmaRange[] ranges)
     {
         var before = domain.DirtyCount;
         foreach (var range in ranges)
         {
-            var last = (range.Iova + (range.Length - 1)) & ~(domain.PageSize - 1);
-            for (var page = range.Iova & ~(domain.PageSize - 1); ; page += domain.PageSize)
+            var last = range.Iova + (range.Length - 1);
+            for (var iova = range.Iova; ;)
             {
-                domain.MarkDirty(page);
-                if (page == last)
+                var entry = EntryOf(domain, iova)!.Value;
+                domain.MarkDirty(entry);
+                if (entry.Last >= last)
                 {
                     break;
                 }
+
+                iova = entry.Last + 1;
             }
         }
 

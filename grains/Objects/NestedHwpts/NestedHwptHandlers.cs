@@ -1,6 +1,7 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Iommus;
+using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Devices;
 using IommuFd.Grains.Objects.Hwpts;
@@ -12,8 +13,12 @@ namespace IommuFd.Grains.Objects.NestedHwpts;
 /// <summary>How nested HWPTs are made, and IOMMU_HWPT_INVALIDATE.</summary>
 internal static class NestedHwptHandlers
 {
-    /// <summary>How many entries one invalidation has at most. Linux's limit is its memory.</summary>
+    /// <summary>How many entries one invalidation has at most here: more than one turn should not do.</summary>
     public const uint MaxEntries = 65_536;
+
+    // Linux's own limits (IOMMU_HWPT_INVALIDATE_ENTRY_NUM_MAX, and a page).
+    private const uint MaxLinuxEntries = 1 << 19;
+    private const uint MaxEntryBytes = (uint)PageSizes.Page;
 
     private const IommuHwptAllocFlags KnownFlags = IommuHwptAllocFlags.FaultIdValid | IommuHwptAllocFlags.Pasid;
 
@@ -68,6 +73,14 @@ internal static class NestedHwptHandlers
         if (cmd.EntryNum > 0 && (cmd.DataUptr == 0 || cmd.EntryLen == 0))
         {
             return (new OperationResult(Errno.EINVAL, default, Failure.Because(DiagnosticReason.NoEntries, cmd.EntryNum)), 0);
+        }
+
+        if (cmd.EntryNum > MaxLinuxEntries || (cmd.EntryNum > 0 && cmd.EntryLen > MaxEntryBytes))
+        {
+            var tooMany = cmd.EntryLen > MaxEntryBytes
+                ? Failure.Because(DiagnosticReason.RequestTooLarge, cmd.EntryLen, MaxEntryBytes)
+                : Failure.Because(DiagnosticReason.TooManyEntries, cmd.EntryNum, MaxLinuxEntries);
+            return (new OperationResult(Errno.EINVAL, default, tooMany), 0);
         }
 
         var objects = scope.Context.Objects;

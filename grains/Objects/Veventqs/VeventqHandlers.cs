@@ -13,6 +13,9 @@ namespace IommuFd.Grains.Objects.Veventqs;
 /// <summary>IOMMU_VEVENTQ_ALLOC, and the way of events to their queues.</summary>
 internal static class VeventqHandlers
 {
+    // Linux's VEVENTQ_MAX_DEPTH.
+    private const uint MaxDepth = 1 << 19;
+
     private static readonly int DescriptorOffset = (int)Marshal.OffsetOf<IommuVeventqAlloc>(nameof(IommuVeventqAlloc.OutVeventqFd));
 
     /// <summary>IOMMU_VEVENTQ_ALLOC.</summary>
@@ -31,9 +34,9 @@ internal static class VeventqHandlers
             return Failure.Unsupported(DiagnosticReason.UnsupportedKind, cmd.Type);
         }
 
-        if (cmd.VeventqDepth == 0)
+        if (cmd.VeventqDepth is 0 or > MaxDepth)
         {
-            return Failure.Reply(Errno.EINVAL, DiagnosticReason.QueueWithoutDepth);
+            return Failure.Reply(Errno.EINVAL, DiagnosticReason.QueueWithoutDepth, cmd.VeventqDepth, MaxDepth);
         }
 
         var objects = scope.Context.Objects;

@@ -32,6 +32,9 @@ internal sealed class OpenedContext(ContextHandle handle, bool isDurable)
         }
     }
 
+    /// <summary>The pages of its vIOMMUs that programs can map.</summary>
+    public ViommuPages Pages { get; } = new();
+
     /// <summary>The context's own file; null where only files that its ioctls have opened are left.</summary>
     public IommuContext? Context { get; set; }
 
@@ -85,7 +88,7 @@ internal sealed class OpenedFile(OpenedContext opened, IommuFile? file, Descript
     /// <summary>Whether it leads to a device, a group or a dma-buf, and not to a context.</summary>
     public bool IsOfDevices => Device is not null || Group is not null || DmaBuf is not null;
 
-    /// <summary>Of a device, the N of its <c>vfioN</c>; of a group, its number.</summary>
+    /// <summary>Of a device, the N of its <c>vfioN</c>; of a group, its number; of a dma-buf, its pages of 4 KiB.</summary>
     public int Number { get; init; }
 
     public DescriptorName? Name => name;

@@ -69,8 +69,11 @@ internal sealed class OpenedFiles(IommufdClient client, HandleSeal seal, Gateway
 
     /// <summary>Takes a file that an ioctl has opened. It counts one descriptor.</summary>
     public OpenedFile Take(OpenedContext opened, NewFile opening, string owner)
-        => opening.File.DmaBuf is not null ? Joined(new OpenedFile(new OpenedContext(default, isDurable: false), null, null, owner) { DmaBuf = IommuContext.DmaBufOf(opening) })
+        => opening.File.DmaBuf is not null ? Joined(new OpenedFile(new OpenedContext(default, isDurable: false), null, null, owner) { DmaBuf = IommuContext.DmaBufOf(opening), Number = PagesOf(opening.File) })
             : Take(opened, opened.Context!.FileOf(opening), owner);
+
+    // At most 256 ranges of a BAR.
+    private static int PagesOf(UserFile dmaBuf) => (int)ulong.Min(dmaBuf.LengthBytes / 4096, ushort.MaxValue);
 
     private OpenedFile Take(OpenedContext opened, IommuFile file, string owner)
         => Joined(Added(new OpenedFile(Enter(opened.Handle, opened.IsDurable), file, opened.IsDurable ? DescriptorName.Of(opened.Handle, file.Target) : null, owner)));
@@ -226,6 +229,7 @@ internal sealed class OpenedFiles(IommufdClient client, HandleSeal seal, Gateway
             if (files == 1)
             {
                 _contexts.Remove(handle);
+                opened.Pages.Dispose();
             }
             else
             {

@@ -7,13 +7,13 @@ using IommuFd.GrainInterfaces;
 
 namespace IommuFd.Silo.Gateway.Devices;
 
-/// <summary>A device that a silo is to emulate, as people write it: <c>KIND[,bdf=..][,group=..][,iommu=..][,width=..][,pasids=..][,file=..][,size=..]</c>.</summary>
+/// <summary>A device that a silo is to emulate, as people write it: <c>KIND[,bdf=..][,group=..][,iommu=..][,width=..][,pasids=..][,file=..][,size=..][,node=missing]</c>.</summary>
 internal sealed class DeviceSpec
 {
     private const string DmaTest = "dma-test", Nvme = "nvme";
     private const ulong DefaultBytes = 64 << 20;
     private const int LeastWidth = 32, MostWidth = 64;
-    private static readonly string[] Keys = ["bdf", "group", "iommu", "width", "pasids", "file", "size"];
+    private static readonly string[] Keys = ["bdf", "group", "iommu", "width", "pasids", "file", "size", "node"];
 
     private readonly string _text;
     private readonly string _kind;
@@ -42,6 +42,12 @@ internal sealed class DeviceSpec
             throw Wrong($"only {Nvme} has a file or a size");
         }
 
+        HasNode = _values.GetValueOrDefault("node") switch
+        {
+            null => true,
+            "missing" => false,
+            var node => throw Wrong($"a node is missing or as it should be, without node=, and not '{node}'"),
+        };
         Address = !_values.TryGetValue("bdf", out var bdf) ? new PciAddress(0, checked((byte)number), 0, 0)
             : PciAddress.TryParse(bdf, out var address) ? address : throw Wrong($"'{bdf}' is no address as 0000:01:00.0");
         Description = new DeviceDescription
@@ -57,6 +63,9 @@ internal sealed class DeviceSpec
 
     /// <summary>Where it is.</summary>
     public PciAddress Address { get; }
+
+    /// <summary>Whether it has files in <c>/dev</c>. Without, programs find it in sysfs and can't open it, as where udev has made no node.</summary>
+    public bool HasNode { get; }
 
     /// <summary>Its IOMMU and group.</summary>
     public DeviceDescription Description { get; }

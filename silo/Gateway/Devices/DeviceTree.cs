@@ -22,13 +22,18 @@ internal sealed class DeviceTree(string root)
 
     /// <summary>Writes all that is to be found.</summary>
     /// <param name="devices">The devices; the place of each is the N of its <c>vfioN</c>.</param>
-    public void Write(IReadOnlyList<VfioDevice> devices)
+    /// <param name="withoutNode">Those that have no device file.</param>
+    public void Write(IReadOnlyList<VfioDevice> devices, IReadOnlySet<VfioDevice> withoutNode)
     {
         Text("dev/vfio/vfio", "");
         var groups = Numbers(devices);
         for (var number = 0; number < devices.Count; number++)
         {
             Write(devices[number], number, groups[devices[number].Group]);
+            if (!withoutNode.Contains(devices[number]))
+            {
+                Text($"dev/vfio/devices/vfio{number}", "");
+            }
         }
     }
 
@@ -66,7 +71,6 @@ internal sealed class DeviceTree(string root)
         File.WriteAllBytes(Make($"{folder}/config"), bytes);
         Text($"{folder}/vfio-dev/vfio{number}/dev", $"{Major}:{number}\n");
         Text($"{folder}/vfio-dev/vfio{number}/uevent", $"MAJOR={Major}\nMINOR={number}\nDEVNAME=vfio/devices/vfio{number}\n");
-        Text($"dev/vfio/devices/vfio{number}", "");
         Text($"dev/vfio/{group}", "");
         Text($"{Groups}/{group}/type", "DMA\n");
         Directory.CreateDirectory(Path.Combine(root, Bus, "drivers", Driver));

@@ -48,6 +48,7 @@ internal sealed class GatewayDevices : IDisposable
         PrivateFile.CreateFolder(root);
         PrivateFile.CreateFolder(Path.Combine(root, Bars));
         var memory = new FileBarMemory(Path.Combine(root, Bars));
+        var withoutNode = new HashSet<VfioDevice>();
         foreach (var text in settings.Devices)
         {
             var spec = new DeviceSpec(text, _devices.Count + 1);
@@ -57,11 +58,15 @@ internal sealed class GatewayDevices : IDisposable
             }
 
             _devices.Add(_machine.Add(spec.Address, spec.Create(memory), spec.Description));
+            if (!spec.HasNode)
+            {
+                withoutNode.Add(_devices[^1]);
+            }
         }
 
         var members = _devices.Select((device, number) => (Device: device, Number: number)).ToLookup(member => member.Device.Group);
         _groups.AddRange(DeviceTree.Numbers(_devices).Select(group => new DeviceGroup(group.Value, [.. members[group.Key]])));
-        new DeviceTree(root).Write(_devices);
+        new DeviceTree(root).Write(_devices, withoutNode);
     }
 
     /// <summary>The devices; the place of each is the N of its <c>vfioN</c>.</summary>

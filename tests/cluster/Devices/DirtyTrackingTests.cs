@@ -173,10 +173,10 @@ public sealed class DirtyTrackingTests(DeviceCluster cluster, ITestOutputHelper 
         await raw.ExpectAsync("without tracking", Errno.EINVAL, IommuTestOp.Dirty, hwpt.Value, fields);
     }
 
-    // A page table that tracks 64 mapped pages, with a device attached to it.
+    // A page table that tracks 64 mapped pages, with a device attached to it. The memory begins within a page, so that each half of a page has an entry of its own.
     private async Task<ObjectId> TrackedAsync()
     {
-        await Context.MapAsync(Ioas, Pages(64), new Iova(Base));
+        await Context.MapAsync(Ioas, Pages(65).Slice((int)IommuPage, 64 * (int)Page), new Iova(Base));
         var device = await BindAsync();
         var hwpt = await Context.AllocateHwptAsync(device.Id, Ioas, IommuHwptAllocFlags.DirtyTracking);
         await device.AttachAsync(hwpt);

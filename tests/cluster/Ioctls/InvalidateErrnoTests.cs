@@ -26,10 +26,12 @@ public sealed class InvalidateErrnoTests(DeviceCluster cluster) : DeviceContext(
         await ExpectAsync(guest, "a reserved field", EOPNOTSUPP, ReservedNotZero, 0, bad with { Reserved = 1 });
         await ExpectAsync(guest, "entries without a length", EINVAL, NoEntries, 0, bad);
         await ExpectAsync(guest, "entries without an address", EINVAL, NoEntries, 0, bad with { EntryLen = 8, DataUptr = 0 });
+        await ExpectAsync(guest, "more entries than Linux takes", EINVAL, TooManyEntries, 0, bad with { EntryLen = 8, EntryNum = (1 << 19) + 1 });
+        await ExpectAsync(guest, "entries of more than a page", EINVAL, RequestTooLarge, 0, bad with { EntryLen = 4_097 });
         await ExpectAsync(guest, "no object", ENOENT, ObjectNotFound, 0, bad with { EntryLen = 8 });
         await ExpectAsync(guest, "a page table that is not nested", EINVAL, NotInvalidatable, 0, bad with { EntryLen = 8, HwptId = guest.Parent.Value });
         await ExpectAsync(guest, "too many entries", ENOMEM, TooManyEntries, 0, bad with { EntryLen = 8, HwptId = good.HwptId });
-        await ExpectAsync(guest, "too many bytes", ENOMEM, RequestTooLarge, 0, bad with { EntryLen = (1 << 20) + 1, EntryNum = 1, HwptId = good.HwptId });
+        await ExpectAsync(guest, "too many bytes", ENOMEM, RequestTooLarge, 0, bad with { EntryLen = 4_096, EntryNum = 257, HwptId = good.HwptId });
         await ExpectAsync(guest, "another IOMMU's entries", EINVAL, WrongEntryKind, 0, bad with { EntryLen = 8, EntryNum = 3, HwptId = good.HwptId });
         await ExpectAsync(guest, "none of another IOMMU's entries", EINVAL, WrongEntryKind, 0, good with { DataType = bad.DataType, EntryNum = 0 });
         await ExpectAsync(guest, "no entry", Errno.None, DiagnosticReason.None, 0, good with { EntryNum = 0, EntryLen = 0, DataUptr = 0 });

@@ -37,6 +37,7 @@ public sealed class QueueErrnoTests(DeviceCluster cluster) : DeviceContext(clust
             ("a reserved field", EOPNOTSUPP, ReservedNotZero, new() { Reserved = 1 }),
             ("no type", EOPNOTSUPP, UnsupportedKind, default),
             ("no room for an event", EINVAL, QueueWithoutDepth, new() { Type = good.Type }),
+            ("more room than Linux gives", EINVAL, QueueWithoutDepth, new() { Type = good.Type, VeventqDepth = (1 << 19) + 1 }),
             ("no vIOMMU", ENOENT, ObjectNotFound, good with { ViommuId = Missing }),
             ("no vIOMMU but its parent", ENOENT, ObjectOfOtherType, good with { ViommuId = guest.Parent.Value }));
         Assert.Equal(EMFILE, (await Context.IoctlAsync((uint)IommuCommand.VeventqAlloc, UapiStruct.ToBytes(good with { Size = 32 }))).Errno);

@@ -286,6 +286,14 @@ public sealed class DeviceFileTests
             ("an unknown flag", Errno.EINVAL, Bytes(new VfioDeviceFeature { Argsz = 8, Flags = 1 << 20 })),
             ("get and set", Errno.EINVAL, Bytes(new VfioDeviceFeature { Argsz = 8, Flags = 3 << 16 })),
             ("a probe of migration", Errno.ENOTTY, Bytes(new VfioDeviceFeature { Argsz = 8, Flags = (7 << 16) | 1 })),
+            ("a get of low power", Errno.EINVAL, Bytes(new VfioDeviceFeature { Argsz = 8, Flags = (1 << 16) | 3 })),
+            ("a probe of a get of low power", Errno.EINVAL, Bytes(new VfioDeviceFeature { Argsz = 8, Flags = (5 << 16) | 3 })),
+            ("low power without set", Errno.EINVAL, Bytes(new VfioDeviceFeature { Argsz = 8, Flags = 3 })),
+            ("a probe of leaving low power", Errno.None, Bytes(new VfioDeviceFeature { Argsz = 8, Flags = (6 << 16) | 5 })),
+            ("low power with an eventfd that argsz leaves out", Errno.EINVAL, Bytes(new VfioDeviceFeature { Argsz = 12, Flags = (2 << 16) | 4 }, new byte[8])),
+            ("low power with an eventfd that can't be read", Errno.EFAULT, Bytes(new VfioDeviceFeature { Argsz = 16, Flags = (2 << 16) | 4 }, new byte[4])),
+            ("low power with no eventfd", Errno.EINVAL, Bytes(new VfioDeviceFeature { Argsz = 16, Flags = (2 << 16) | 4 }, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0)),
+            ("low power with a closed eventfd", Errno.EBADF, Bytes(new VfioDeviceFeature { Argsz = 16, Flags = (2 << 16) | 4 }, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0)),
             ("a get of migration", Errno.ENOTTY, Bytes(new VfioDeviceFeature { Argsz = 16, Flags = (1 << 16) | 1 })),
         ];
         foreach (var (what, errno, argument) in all)
@@ -295,6 +303,29 @@ public sealed class DeviceFileTests
 
         Expect.Equal(Errno.ENOTTY, (await world.IoctlAsync((VfioDeviceCommand)0x3B80, new byte[16])).Errno, "an ioctl of another file");
         Expect.Equal(Errno.ENOTTY, (await world.IoctlAsync(VfioDeviceCommand.IoEventFd, new byte[32])).Errno, "an ioctl that is not there");
+    }
+
+    [Fact]
+    public async Task A_device_that_may_sleep_can_be_let_to_once_and_tells_who_wakes_it()
+    {
+        await using var world = await NewAsync();
+        await world.BindAsync();
+        var (descriptor, wakeup) = world.Program.OpenEventFd();
+        Task<VfioReply> Ask(uint feature, params byte[] rest) => world.IoctlAsync(VfioDeviceCommand.Feature, Bytes(new VfioDeviceFeature { Argsz = 8 + (uint)rest.Length, Flags = (2 << 16) | feature }, rest)).AsTask();
+
+        Expect.Equal(Errno.None, (await Ask(3)).Errno, "entering");
+        Expect.Equal(Errno.EINVAL, (await Ask(3)).Errno, "entering again");
+        await world.ReadAsync(VfioPciRegion.Config, 0, 4);
+        Expect.Equal(Errno.EINVAL, (await Ask(3)).Errno, "entering after a read, which has not ended it");
+        Expect.Equal(Errno.None, (await Ask(5)).Errno, "leaving");
+        Expect.Equal(Errno.None, (await Ask(5)).Errno, "leaving again");
+
+        byte[] eventFd = [.. BitConverter.GetBytes(descriptor), 0, 0, 0, 0];
+        Expect.Equal((Errno.None, 0), ((await Ask(4, eventFd)).Errno, wakeup.Count), "entering with an eventfd, and how often that was told");
+        await world.ReadAsync(VfioPciRegion.Config, 0, 4);
+        await world.ReadAsync(VfioPciRegion.Config, 0, 4);
+        Expect.Equal(1, wakeup.Count, "how often it was told of two reads");
+        Expect.Equal(Errno.None, (await Ask(3)).Errno, "entering once the eventfd was told");
     }
 
     [Theory]

@@ -309,8 +309,8 @@ public sealed class DomainTests
         Ok(_ioas.Table.DisableLargePages());
         Ok(_ioas.Table.AddDomain(domain));
         Ok(_ioas.MapAt(0x10000, 0x4000));
-        domain.MarkDirty(0x11000);
-        domain.MarkDirty(0x12000);
+        domain.MarkDirty(new IovaRange(0x11000, 0x11000));
+        domain.MarkDirty(new IovaRange(0x12000, 0x12000));
         Refuses(Errno.EINVAL, () => _ioas.Table.Cut([0x117FF]));
         Ok(_ioas.Table.Cut([0x11FFF]));
         Expect.Equal("10000-11fff 12000-13fff", _ioas.Areas(), "areas after the cut");
@@ -351,8 +351,8 @@ public sealed class DomainTests
         foreach (var domain in domains)
         {
             Ok(_ioas.Table.AddDomain(domain));
-            domain.MarkDirty(0x11800);
-            domain.MarkDirty(0x12000);
+            domain.MarkDirty(new IovaRange(0x11800, 0x11800));
+            domain.MarkDirty(new IovaRange(0x12000, 0x12000));
         }
 
         Ok(_ioas.UnmapAt(0x10000, 0x2000, out _));

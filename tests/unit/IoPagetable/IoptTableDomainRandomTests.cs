@@ -188,7 +188,7 @@ public sealed class IoptTableDomainRandomTests
                     _naive.MarkDirty(written.Naive, op.Iova);
                     if (_real.FirstArea(new IovaRange(op.Iova, op.Iova)) is not null)
                     {
-                        written.Real.MarkDirty(op.Iova);
+                        written.Real.MarkDirty(new IovaRange(op.Iova, op.Iova));
                     }
 
                     break;

@@ -44,7 +44,8 @@ public sealed class SelftestIommuTests
     [InlineData(IommuHwptDataType.Selftest, 3, "000000", Errno.EINVAL)]
     [InlineData(IommuHwptDataType.Selftest, 4, "01020304", Errno.None)]
     [InlineData(IommuHwptDataType.Selftest, 8, "0102030400000000", Errno.None)]
-    [InlineData(IommuHwptDataType.Selftest, 8, "0000000001000000", Errno.EOPNOTSUPP)]
+    [InlineData(IommuHwptDataType.Selftest, 8, "0000000001000000", Errno.None)]
+    [InlineData(IommuHwptDataType.Selftest, 8, "0000000002000000", Errno.EOPNOTSUPP)]
     [InlineData(IommuHwptDataType.Selftest, 8, "00000000FFFFFFFF", Errno.EOPNOTSUPP)]
     [InlineData(IommuHwptDataType.Selftest, 12, "000000000000000000000000", Errno.EINVAL)]
     [InlineData(IommuHwptDataType.Selftest, 12, "000000000000000000000001", Errno.EINVAL)]
@@ -68,6 +69,16 @@ public sealed class SelftestIommuTests
     {
         var data = new HwptUserData(IommuHwptDataType.Selftest, 0, []);
         Expect.Equal(Errno.EOPNOTSUPP, Allocate(Tracking, IommuHwptAllocFlags.FaultIdValid, data, out _), "a domain of bad flags and bad data");
+    }
+
+    [Fact]
+    public void A_domain_for_huge_pages_maps_almost_everything_by_pages_and_halves_of_huge_ones()
+    {
+        var data = new HwptUserData(IommuHwptDataType.Selftest, 8, Convert.FromHexString("0000000001000000"));
+        Expect.Equal(Errno.None, Allocate(Tracking, IommuHwptAllocFlags.DirtyTracking, data, out var domain), "a domain");
+        Expect.Equal((new IovaRange(0, (1UL << 56) - 1), 4096UL, 0x10_1000UL), (domain!.Aperture, domain.PageSize, domain.PageSizeBitmap), "the domain");
+        var restored = IommuDriver.Find(DeviceDescription.SelftestIommu)!.RestoreDomain(domain.Save());
+        Expect.Equal((domain.PageSizeBitmap, domain.LargestEntry), (restored.PageSizeBitmap, restored.LargestEntry), "what is not saved of it");
     }
 
     [Fact]

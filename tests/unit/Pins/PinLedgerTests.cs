@@ -30,6 +30,7 @@ public sealed class PinLedgerTests
     private readonly IoasModel[] _ioases = [new(1), new(2), new(3)];
     private readonly PinCount[][] _told = [[], [], []];
     private readonly PinLedger _ledger = new();
+    private MemorySource? _mover;
     private uint _lastPin;
 
     [Theory]
@@ -54,6 +55,12 @@ public sealed class PinLedgerTests
             for (var i = 0; i < _ioases.Length; i++)
             {
                 Tell(i);
+            }
+
+            // Where all IOASes have told of their pages, what is left is moved at once.
+            if (what.StartsWith("move", StringComparison.Ordinal))
+            {
+                _ledger.Move(_mover);
             }
 
             Expect.Sequence(Expected(), _ledger.Owners.Select(owner => (owner.Owner, owner.Pages)).OrderBy(owner => owner.ToString(), StringComparer.Ordinal), $"pages by owner after step {step}, {what} in IOAS {which}");
@@ -96,11 +103,33 @@ public sealed class PinLedgerTests
         Expect.Equal(7L, _ledger.Total, "pages");
     }
 
+    [Fact]
+    public void A_move_costs_what_has_a_limit_and_is_another_programs()
+    {
+        Map(0, 0, 4, Origins[2]);
+        Map(0, 4, 2, Origins[3]);
+        Map(1, 8, 5, Origins[1]);
+        AddDomain(0);
+        AddDomain(1);
+        Tell(0);
+        Tell(1);
+        Expect.Sequence(
+            [(PinAccount.Process, 2L)], _ledger.PriceOfMove(Origins[2].Source).Select(price => (price.Owner.Account, price.Pages)), "what the program that has the four pages pays");
+        Expect.Sequence(
+            [(PinAccount.User, 4L)], _ledger.PriceOfMove(Origins[3].Source).Select(price => (price.Owner.Account, price.Pages)), "what the program that has the two pages pays");
+        Expect.Equal(2, _ledger.PriceOfMove(null).Count(), "accounts of one that has none of them");
+        Expect.Equal(11L, _ledger.Total, "pages, of which none has moved");
+    }
+
     private string Step(Random random, int which)
     {
         var (ioas, place, length) = (_ioases[which], (ulong)random.Next(Places), (ulong)random.Next(1, 6));
-        switch (random.Next(9))
+        switch (random.Next(10))
         {
+            case 9 when random.Next(4) == 0:
+                _mover = Origins[random.Next(Origins.Length)].Source;
+                Array.ForEach(_ioases, each => each.Table.ChangeSource(_mover));
+                return $"move to {_mover}";
             case 0 or 1:
                 Map(which, place, length, Origins[random.Next(Origins.Length)]);
                 return $"map {place} {length}";

@@ -45,6 +45,10 @@ internal static class Guests
         new("HWPT_INVALIDATE of a paging HWPT", Errno.EINVAL, NotInvalidatable, "HWPT 7 takes no invalidations", w => Invalidate(w, w.Guest.Parent, 8, 1)) { Id = 7 },
         new("HWPT_INVALIDATE of too many entries", Errno.ENOMEM, TooManyEntries, "the invalidation has 65,537 entries, the limit is 65,536", w => Invalidate(w, w.Guest.Nested, 8, 65_537))
             { Value = 65_537, Limit = 65_536 },
+        new("HWPT_INVALIDATE of more entries than Linux takes", Errno.EINVAL, TooManyEntries, "the invalidation has 524,289 entries, the limit is 524,288",
+            w => Invalidate(w, w.Guest.Nested, 8, 524_289)) { Value = 524_289, Limit = 524_288 },
+        new("HWPT_INVALIDATE of entries larger than a page", Errno.EINVAL, RequestTooLarge, "the request is 4,097 bytes, the limit is 4,096", w => Invalidate(w, w.Guest.Nested, 4_097, 1))
+            { Value = 4_097, Limit = 4_096 },
         new("HWPT_INVALIDATE of too many bytes", Errno.ENOMEM, RequestTooLarge, "the request is 1,049,600 bytes, the limit is 1,048,576", w => Invalidate(w, w.Guest.Nested, 1_025, 1_024))
             { Value = 1_049_600, Limit = 1_048_576 },
         new("HWPT_INVALIDATE with another IOMMU's entries", Errno.EINVAL, WrongEntryKind, "the entries are of the kind 0x1, which the object does not take", w => Invalidate(w, w.Guest.Nested, 8, 1, type: 1))
@@ -97,7 +101,9 @@ internal static class Guests
 
         new("VEVENTQ_ALLOC with flags and a reserved field", Errno.EOPNOTSUPP, UnsupportedFlags, "the flags 0x1 are not supported", w => Veventq(w, new() { Flags = 1, Reserved = 6 })) { Value = 1 },
         new("VEVENTQ_ALLOC with a reserved field", Errno.EOPNOTSUPP, ReservedNotZero, "a reserved field is 0x6, it must be 0", w => Veventq(w, new() { Reserved = 6 })) { Value = 6 },
-        new("VEVENTQ_ALLOC without depth", Errno.EINVAL, QueueWithoutDepth, "the depth of the queue is 0", w => Veventq(w, new() { Type = Events })),
+        new("VEVENTQ_ALLOC without depth", Errno.EINVAL, QueueWithoutDepth, "the depth of the queue is 0, it may be 1 to 524,288", w => Veventq(w, new() { Type = Events })) { Limit = 524_288 },
+        new("VEVENTQ_ALLOC with too much depth", Errno.EINVAL, QueueWithoutDepth, "the depth of the queue is 524,289, it may be 1 to 524,288",
+            w => Veventq(w, new() { Type = Events, VeventqDepth = 524_289 })) { Value = 524_289, Limit = 524_288 },
         new("VEVENTQ_ALLOC a second time", Errno.EEXIST, VeventqTypeTaken, "the vIOMMU already has an event queue of the kind 0xBEEFBEEF, vEVENTQ 11", w => Veventq(w, new() { Type = Events, VeventqDepth = 1 }))
             { Value = Events, Id = 11 },
 

@@ -33,6 +33,7 @@ public sealed class ReasonTests
         [DiagnosticReason.NotImplemented] = ("unit/Dispatch/PrevalidationTests.cs", "A_command_without_a_handler_is_EOPNOTSUPP_once_it_is_well_formed"),
         [DiagnosticReason.RlimitModeNotPermitted] = ("unit/Dispatch/OptionHandlerTests.cs", "RLIMIT_MODE_without_CAP_SYS_RESOURCE_can_be_read_and_setting_it_is_EPERM"),
         [DiagnosticReason.TooMuchLockedMemory] = ("unit/Pins/LimitTests.cs", "More_than_the_limit_is_ENOMEM_and_changes_nothing"),
+        [DiagnosticReason.PagesMapped] = ("programs/BridgeTests.cs", "A_test_program_finds_what_it_expects"),
         [DiagnosticReason.None] = ("unit/Objects/Ioas/IoasChangeTests.cs", "A_change_that_fails_in_any_place_undoes_those_before_it"),
     };
 

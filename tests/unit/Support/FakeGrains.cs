@@ -111,6 +111,9 @@ internal sealed class FakeIoas : IIoasGrain
     public ValueTask<ObjectReply> CheckChangeProcessAsync(ObjectStamp stamp)
         => Noted("CheckChangeProcess", stamp).CheckChangeProcessAsync(stamp);
 
+    public ValueTask<ObjectReply> ChangeProcessAsync(ObjectStamp stamp, MemorySource? source)
+        => Noted("ChangeProcess", stamp).ChangeProcessAsync(stamp, source);
+
     public ValueTask<PinReply> ChangeAsync(ObjectStamp stamp, IoasChange[] changes, PinFacts facts) => Noted("Change", stamp).ChangeAsync(stamp, changes, facts);
 
     public ValueTask<PagesReply> PinPagesAsync(ObjectStamp stamp, IoasAccessRequest request, uint pin, ExpectedMemory? expected, PinFacts facts)

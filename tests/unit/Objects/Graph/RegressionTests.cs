@@ -217,7 +217,7 @@ public sealed class RegressionTests
     [InlineData(130)]
     public void A_dirty_bitmap_of_no_multiple_of_64_bits_has_each_dirty_page_and_no_other(int pages)
     {
-        const ulong DirtyPage = 2048;
+        const ulong DirtyPage = Page;
         var ioas = _context.AllocateIoas();
         _context.Map(ioas, TestDevices.ApertureStart, 512 * DirtyPage);
         var mock = _context.MockDomain(ioas);

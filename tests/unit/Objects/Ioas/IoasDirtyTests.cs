@@ -1,4 +1,5 @@
 using IommuFd.GrainInterfaces;
+using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.IoPagetable;
@@ -14,6 +15,9 @@ public sealed class IoasDirtyTests
     private const ulong Start = 0x100_0000;
     private const ulong Dirty = 2048;
 
+    // IOVAs and addresses that differ by half a page, so that each half has an entry of its own.
+    private const ulong HalfPage = Memory + Dirty;
+
     private static readonly DeviceDescription Device = new() { Name = "device" };
     private static readonly ObjectId Tracking = new(10);
     private static readonly ObjectId Plain = new(11);
@@ -28,7 +32,7 @@ public sealed class IoasDirtyTests
             new AllocateDomain(Plain, Device, IommuHwptAllocFlags.None, null), new AddDomain(Plain),
         ];
         Ok(_ioas.Change(changes, out _));
-        Ok(_ioas.MapAt(Start, 0x10_0000));
+        Ok(_ioas.MapAt(Start, 0x10_0000, HalfPage));
     }
 
     [Fact]
@@ -106,11 +110,11 @@ public sealed class IoasDirtyTests
     public void Unmapping_forgets_what_was_dirty_there()
     {
         Track();
-        Ok(_ioas.MapAt(0x200_0000));
+        Ok(_ioas.MapAt(0x200_0000, address: HalfPage));
         Marks(Start, 0b11);
         Marks(0x200_0000, 0b10);
         Ok(_ioas.UnmapAt(Start, 0x10_0000, out _));
-        Ok(_ioas.MapAt(Start, 0x10_0000));
+        Ok(_ioas.MapAt(Start, 0x10_0000, HalfPage));
         Expect.Sequence([], Read(Start, 0x4000, clear: false), "dirty pages after mapping again");
         Expect.Sequence([1], Read(0x200_0000, 0x1000, clear: false), "dirty pages of another area");
     }
@@ -151,7 +155,7 @@ public sealed class IoasDirtyTests
     public void A_bitmap_too_large_to_travel_is_ENOMEM_and_cleans_nothing()
     {
         Track();
-        Ok(_ioas.MapAt(0x200_0000, 0x200_0000));
+        Ok(_ioas.MapAt(0x200_0000, 0x200_0000, HalfPage));
         var pages = 0x200_0000UL / Dirty;
         Ok(_ioas.MarkDirty(new DirtyRange(Tracking, 0x200_0000, 0x200_0000, Dirty), [.. Enumerable.Repeat((byte)0xFF, (int)pages / 8)], out _));
         List<BitmapPiece> pieces = [];
@@ -194,15 +198,50 @@ public sealed class IoasDirtyTests
     }
 
     [Theory]
-    [InlineData(Start, 0x1000, Memory, Errno.None)]
-    [InlineData(Start, 0, Memory, Errno.None)]
-    [InlineData(Start + 0x400, 0x800, Memory + 0x400, Errno.EINVAL)]
-    [InlineData(Start, 0x400, Memory, Errno.EINVAL)]
-    [InlineData(Start, 0x800, Memory + 0x400, Errno.EINVAL)]
+    [InlineData(Start, 0x1000, HalfPage, Errno.None)]
+    [InlineData(Start, 0, HalfPage, Errno.None)]
+    [InlineData(Start + 0x400, 0x800, HalfPage + 0x400, Errno.EINVAL)]
+    [InlineData(Start, 0x400, HalfPage, Errno.EINVAL)]
+    [InlineData(Start, 0x800, HalfPage + 0x400, Errno.EINVAL)]
     [InlineData(Start, 0x1000, 0xFFFF_FFFF_FFFF_F000, Errno.EINVAL)]
-    [InlineData(Start, 0x1000, Memory + 0x800, Errno.EINVAL)]
+    [InlineData(Start, 0x1000, HalfPage + 0x800, Errno.EINVAL)]
     public void Checking_a_map_takes_pages_of_the_IOMMU(ulong iova, ulong length, ulong address, Errno errno)
         => Expect.Equal(errno, _ioas.CheckMap(Plain, iova, length, new ExpectedMemory(address, 0x1000)), $"checking at 0x{iova:X}");
+
+    // The area is from 0x200_0000 on, or from half a page later; memory is as far from a page as said.
+    [Theory]
+    [InlineData(0, 0, 0b0000_0001, new[] { 0, 1 })]
+    [InlineData(0, 0, 0b0000_0010, new[] { 0, 1 })]
+    [InlineData(0, 0, 0b0001_1000, new[] { 2, 3, 4, 5 })]
+    [InlineData(0, Dirty, 0b0001_1000, new[] { 3, 4 })]
+    [InlineData(Dirty, Dirty, 0b0000_0010, new[] { 1 })]
+    [InlineData(Dirty, Dirty, 0b0000_0100, new[] { 2, 3 })]
+    [InlineData(Dirty, 0, 0b0000_0110, new[] { 1, 2 })]
+    public void Halves_of_a_page_share_a_dirty_bit_where_both_are_mapped_and_aligned(ulong offset, ulong shift, byte bits, int[] expected)
+    {
+        Track();
+        Ok(_ioas.MapAt(0x200_0000 + offset, 0x1_0000, Memory + shift));
+        Marks(0x200_0000, bits);
+        Expect.Sequence(expected, Read(0x200_0000, 0x4000, clear: false), "dirty half pages");
+        Expect.Sequence(expected.Where(half => half < 3), Read(0x200_0000, 3 * Dirty, clear: true), "those of a range that ends within a page");
+        Expect.Sequence(expected.Where(half => half > 3 || (half == 3 && !expected.Contains(2))), Read(0x200_0000, 0x4000, clear: false), "those left: none of an entry that was read in part");
+    }
+
+    [Theory]
+    [InlineData(0, 0x10_0000, 0x100)]
+    [InlineData(0, 0xF_F000, 1)]
+    [InlineData(0x1000, 0x10_0000, 1)]
+    public void A_page_table_for_huge_pages_has_one_dirty_bit_for_each(ulong shift, ulong length, int pages)
+    {
+        const ulong Huge = 0x10_0000;
+        var data = new HwptUserData(IommuHwptDataType.Selftest, 8, [0, 0, 0, 0, 1, 0, 0, 0]);
+        var ioas = new IoasModel();
+        Ok(ioas.Change([new AllocateDomain(Tracking, Device, IommuHwptAllocFlags.DirtyTracking, data), new AddDomain(Tracking)], out _));
+        Ok(ioas.SetDirtyTracking(Tracking, enable: true));
+        Ok(ioas.MapAt(Huge, length, 0x7F00_0000_0000UL + shift));
+        Ok(ioas.MarkDirty(new DirtyRange(Tracking, Huge, Page, Page), [1], out _));
+        Expect.Equal((long)pages, ioas.Domains[Tracking].DirtyCount, $"dirty pages of {length} bytes");
+    }
 
     private void Track() => Ok(_ioas.SetDirtyTracking(Tracking, enable: true));
 
