@@ -152,6 +152,8 @@ int take_answer(struct channel *channel, struct reader *answer, uint64_t address
     const uint8_t *text = get(answer, text_length);
     if (text != NULL)
         trace_why(text, text_length);
+    if (text != NULL && error == EIO)
+        say_unanswered(text, text_length);
     if (answer->failed)
         error = EIO;
     else if (opened && !take_opened(channel, address, offset, claim, &result))

@@ -73,6 +73,8 @@ struct settings {
 
 const struct settings *settings(void);
 void say_gone(void);
+/* Why the service, which is there, answers EIO. */
+void say_unanswered(const uint8_t *why, size_t length);
 void say_waiting(void);
 void say_lost(void);
 void say_unreachable(const char *why);

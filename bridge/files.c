@@ -74,6 +74,8 @@ static int take_transfer(int fd, struct channel *channel, const struct descripto
         error = EIO;
     else
         trace_why(text, text_length);
+    if (text != NULL && error == EIO)
+        say_unanswered(text, text_length);
     if (error == 0)
         *result = count;
     if (data_length > 0 && data != NULL)

@@ -78,6 +78,20 @@ void say_lost(void)
         say((const char *[]){"what was open at ", settings()->socket, " is no more: no silo was there before its lease expired. Calls on its descriptors fail (EIO)", NULL});
 }
 
+void say_unanswered(const uint8_t *why, size_t length)
+{
+    static _Atomic int said;
+    char text[256];
+    /* A trace has the words of every failure, those of Linux's own EIO too. */
+    if (length == 0 || settings()->trace[0] != '\0' || atomic_exchange(&said, 1) != 0)
+        return;
+    length = length < sizeof text ? length : sizeof text - 1;
+    for (size_t i = 0; i < length; i++)
+        text[i] = why[i] < ' ' || why[i] == 0x7f ? ' ' : (char)why[i];
+    text[length] = '\0';
+    say((const char *[]){"the service at ", settings()->socket, " can't answer, and calls fail (EIO): ", text, NULL});
+}
+
 void say_waiting(void)
 {
     static _Atomic int said;

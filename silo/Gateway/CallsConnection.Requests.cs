@@ -204,7 +204,7 @@ internal sealed partial class CallsConnection
 
         return new Outcome(
             request.Tag, reply, reply.File is null ? null : contexts.Hold(request.Descriptor!.Opened, reply.File, this), emptied,
-            request.IsVerbose ? text ?? reply.Diagnostic?.ToString() : null);
+            text ?? (request.IsVerbose ? reply.Diagnostic?.ToString() : null));
     }
 
     private IoctlReply CopyElsewhere(IoctlReply reply, UserCopy copy) => contexts.Programs.Copy(copy, _program!)
@@ -271,7 +271,7 @@ internal sealed partial class CallsConnection
             contexts.Recording?.Transferred(file.Target, request.File!, reply);
         }
 
-        text = request.IsVerbose ? text ?? reply.Diagnostic?.ToString() : null;
+        text = text ?? (request.IsVerbose ? reply.Diagnostic?.ToString() : null);
         Finish(
             request, (request.Kind, request.Tag, reply, takesMark, text),
             static (writer, answer) => FileFrame.WriteAnswer(writer, answer.Kind, answer.Tag, answer.reply, answer.takesMark, answer.text));

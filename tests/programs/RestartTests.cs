@@ -13,6 +13,8 @@ public sealed class RestartTests : IDisposable
 
     private string Socket => Path.Combine(_folder.FullName, "gateway.sock");
 
+    private string Journal => Path.Combine(_folder.FullName, "journal.db");
+
     public void Dispose() => _folder.Delete(recursive: true);
 
     [Fact]
@@ -35,6 +37,22 @@ public sealed class RestartTests : IDisposable
         Assert.Equal(1, await program.WaitForExitAsync());
         Assert.Contains("errno 5", program.Output, StringComparison.Ordinal);
         Assert.Contains("is gone", program.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_program_whose_silo_is_there_and_cannot_answer_reads_why()
+    {
+        await using var silo = await StartSiloAsync();
+        await using var program = ChildProcess.StartCommand(
+            new() { ["IOMMUFD_SOCKET"] = Socket, ["LD_PRELOAD"] = Programs.Built("libiommufd-bridge.so") }, Programs.Built("test-steady"));
+        await program.WaitForLineAsync("rounds ");
+        File.Delete(Journal);
+
+        // The gateway sends the call again for as long as any client of the silo's would.
+        Assert.Equal(1, await program.WaitForExitAsync());
+        Assert.Contains("errno 5", program.Output, StringComparison.Ordinal);
+        Assert.Contains("can't answer, and calls fail (EIO)", program.Output, StringComparison.Ordinal);
+        Assert.Contains($"'{Journal}' was deleted", program.Output, StringComparison.Ordinal);
     }
 
     private async Task ExpectSteadyAsync(Dictionary<string, string> environment, string[] command)
@@ -67,7 +85,7 @@ public sealed class RestartTests : IDisposable
     private async Task<ChildProcess> StartSiloAsync()
     {
         var silo = ChildProcess.Start(
-            "iommufd-silo.dll", $"--Silo:SiloPort={Ports.Free()}", "--Silo:GatewayPort=0", $"--Journal:Path={Path.Combine(_folder.FullName, "journal.db")}", $"--Gateway:Path={Socket}");
+            "iommufd-silo.dll", $"--Silo:SiloPort={Ports.Free()}", "--Silo:GatewayPort=0", $"--Journal:Path={Journal}", $"--Gateway:Path={Socket}");
         await silo.WaitForLineAsync("Ctrl-C drains and stops it.");
         return silo;
     }
