@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Threading.Tasks.Sources;
 using IommuFd.GrainInterfaces;
-using IommuFd.Uapi;
 
 namespace IommuFd.Client;
 
@@ -51,22 +50,6 @@ internal abstract class SessionRequest(Session session)
 
     /// <summary>Moves to another state, unless another thread has left this one first.</summary>
     protected bool TryMove(RequestState from, RequestState to) => Interlocked.CompareExchange(ref StateValue, (int)to, (int)from) == (int)from;
-}
-
-/// <summary>What may answer a request.</summary>
-internal enum RequestState
-{
-    /// <summary>Nothing: the request may have a number, but was not sent.</summary>
-    New = 0,
-
-    /// <summary>The first attempt.</summary>
-    FirstAttempt,
-
-    /// <summary>A repeat.</summary>
-    Repeated,
-
-    /// <summary>Nothing: the request was answered or given up.</summary>
-    Ended,
 }
 
 /// <summary>A request of a session.</summary>
@@ -292,99 +275,4 @@ internal abstract class SessionRequest<TReply>(Session session) : SessionRequest
         Session.End(Sequence, isAnswered: false);
         _promise.SetException(exception);
     }
-}
-
-/// <summary>An ioctl of a file.</summary>
-internal class IoctlOperation(Session session, ContextCalls grain, IoctlRequest request) : SessionRequest<IoctlReply>(session), ICombinedIoctl
-{
-    IoctlRequest ICombinedIoctl.Request => request;
-
-    OperationId ICombinedIoctl.Operation => Operation();
-
-    bool ICombinedIoctl.IsAwaited => State == RequestState.FirstAttempt;
-
-
-    /// <summary>The command.</summary>
-    protected uint Command => request.Command;
-
-    protected override string Name => IoctlTable.Find(Command)?.Name ?? "ioctl";
-
-    protected override ValueTask<IoctlReply> SendAsync(OperationId operation) => grain.IoctlAsync(request, operation);
-
-    // A traced ioctl has a message of its own, with the trace. A repeat must not wait for anything.
-    protected override void SendFirst()
-    {
-        if (IsTraced || Operation().IsRepeat || !grain.TryCombine(this))
-        {
-            base.SendFirst();
-        }
-    }
-
-    void ICombinedIoctl.Answer(IoctlReply reply) => AnswerFirst(reply);
-
-    void ICombinedIoctl.Fail(Exception exception, bool isImmediate, bool isShared) => FailFirst(exception, isImmediate, isShared || IommufdTransportException.IsTransport(exception));
-}
-
-/// <summary>An ioctl that has its name from a program, which may send it again by another silo.</summary>
-internal sealed class NamedIoctl(Session session, ContextCalls grain, IoctlRequest request, OperationId given) : IoctlOperation(session, grain, request)
-{
-    public override OperationId Operation(bool isRepeat = false) => given with { Session = Session.Id, IsRepeat = isRepeat || given.IsRepeat };
-}
-
-/// <summary>An ioctl of a file whose answer is a struct: decoded where it is awaited, which saves a state machine in between.</summary>
-internal sealed class IoctlOperation<T>(Session session, ContextCalls grain, IoctlRequest request) : IoctlOperation(session, grain, request), IValueTaskSource<T>
-    where T : unmanaged
-{
-    public new ValueTask<T> StartAsync(CancellationToken cancellationToken) => new(this, Start(cancellationToken));
-
-    T IValueTaskSource<T>.GetResult(short token) => IoctlResult.From(Command, GetResult(token)).ThrowIfFailed().Read<T>();
-}
-
-/// <summary>A batch of a file. A long answer comes in parts, one after the other, each with attempts of its own.</summary>
-internal sealed class BatchCall(Session session, ContextCalls grain, IoctlBatchRequest request) : SessionRequest<IoctlBatchReply>(session)
-{
-    protected override string Name => "batch";
-
-    protected override ValueTask<IoctlBatchReply> SendAsync(OperationId operation) => grain.IoctlBatchAsync(request, operation);
-
-    protected override Task<IoctlBatchReply>? CompleteAsync(IoctlBatchReply reply, CancellationToken cancellationToken)
-        => reply.Missing > 0 ? FetchRestAsync(reply, cancellationToken) : null;
-
-    private async Task<IoctlBatchReply> FetchRestAsync(IoctlBatchReply first, CancellationToken cancellationToken)
-    {
-        var replies = new List<IoctlReply>(first.Replies);
-        for (var part = first; part.Missing > 0; replies.AddRange(part.Replies))
-        {
-            part = await Session.Core.Transport.CallAsync(
-                Name, () => grain.IoctlBatchRestAsync(Operation(isRepeat: true), replies.Count).AsTask(), static _ => true, cancellationToken).ConfigureAwait(false);
-            if (part.Errno != Errno.None)
-            {
-                return part;
-            }
-        }
-
-        return new IoctlBatchReply { Replies = [.. replies] };
-    }
-}
-
-/// <summary>A driver's request.</summary>
-internal sealed class DriverCall(Session session, ContextCalls grain, ReferenceId reference, string name, DriverRequest request) : SessionRequest<DriverReply>(session)
-{
-    protected override string Name => name;
-
-    protected override ValueTask<DriverReply> SendAsync(OperationId operation) => grain.DriverAsync(reference, request, operation);
-}
-
-/// <summary>A read or a write of a file that an ioctl has opened.</summary>
-internal class FileCall(Session session, ContextCalls grain, FileTarget target, FileRequest request) : SessionRequest<FileReply>(session)
-{
-    protected override string Name => request is WriteFileRequest ? "write" : "read";
-
-    protected override ValueTask<FileReply> SendAsync(OperationId operation) => grain.FileAsync(target, request, operation);
-}
-
-/// <summary>A read or a write that has its name from a program, which may send it again by another silo.</summary>
-internal sealed class NamedFileCall(Session session, ContextCalls grain, FileTarget target, FileRequest request, OperationId given) : FileCall(session, grain, target, request)
-{
-    public override OperationId Operation(bool isRepeat = false) => given with { Session = Session.Id, IsRepeat = isRepeat || given.IsRepeat };
 }

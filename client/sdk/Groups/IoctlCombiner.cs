@@ -13,7 +13,7 @@ namespace IommuFd.Client;
 // Answers run their callers' code, which may block until another answer of the same group is there. So each thread that hands out answers first asks for another one to go on in
 // its place. It does so in the pool's global queue: callers that never wait would otherwise feed their thread with work from the silo in this process, newest first, and the
 // pool's other work would never run. For the same reason the answer to a lone ioctl goes through that queue now and then, and so does an ioctl that had company lately where others
-stand in the queue: they may be its callers, and then they join its message. In an idle pool nobody waits for anything.
+// stand in the queue: they may be its callers, and then they join its message. In an idle pool nobody waits for anything.
 
 /// <summary>Sends the ioctls of one context: one alone, several together. Thread-safe.</summary>
 internal sealed class IoctlCombiner
