@@ -24,30 +24,27 @@ internal sealed partial class ContextGrain
 
     private ValueTask<IoctlBatchReply> IoctlGroupTurnAsync(bool isAdmitted, IoctlGroup group)
     {
-        var requests = group.Requests;
         if (OpenFor(isAdmitted) is not { AnswersIoctls: true } context)
         {
             var failure = NotOpen(isAdmitted);
-            return ValueTask.FromResult(new IoctlBatchReply { Replies = Array.ConvertAll(requests, request => Counted(request, Reply(failure))) });
+            return ValueTask.FromResult(new IoctlBatchReply { Replies = Array.ConvertAll(group?.Requests ?? [], request => Counted(request, Reply(failure))) });
         }
 
-        if (requests.Length > IoctlLimits.MaxBatch || requests.Length != group.Operations.Length)
+        if (group is not { Requests: { } requests, Operations: { } operations } || operations.Length != requests.Length)
         {
-            return BatchReply(Failure.Because(DiagnosticReason.BatchTooLong, (ulong)requests.Length, IoctlLimits.MaxBatch));
+            return NoRequests();
         }
 
-        return WireSize.MostAnswered(requests) is var most && most > options.Value.MaxAnswerBytes
-            ? BatchReply(Failure.Because(DiagnosticReason.AnswerTooLarge, (ulong)most, (ulong)options.Value.MaxAnswerBytes))
-            : RunGroupAsync(context, group);
+        return WhyTooMuch(requests) is { } refusal ? BatchReply(refusal) : RunGroupAsync(context, requests, operations);
     }
 
-    private async ValueTask<IoctlBatchReply> RunGroupAsync(ContextModel context, IoctlGroup group)
+    private async ValueTask<IoctlBatchReply> RunGroupAsync(ContextModel context, IoctlRequest[] requests, OperationId[] operations)
     {
-        var replies = new IoctlReply[group.Requests.Length];
+        var replies = new IoctlReply[requests.Length];
         List<JournalRecord>? records = null;
         for (var i = 0; i < replies.Length; i++)
         {
-            var (request, operation) = (group.Requests[i], group.Operations[i]);
+            var (request, operation) = (requests[i], operations[i]);
             if (TryAnswer(context, request, operation, out var turn, out _) is { } answer)
             {
                 replies[i] = answer;

@@ -120,24 +120,14 @@ internal sealed partial class ContextGrain(
             return BatchReply(NotOpen(isAdmitted));
         }
 
-        if (request?.Requests is null)
+        if (request?.Requests is not { } requests)
         {
-            return ValueTask.FromResult(new IoctlBatchReply { Errno = Errno.EFAULT, Diagnostic = Failure.Because(DiagnosticReason.ArgumentUnreadable, 0, sizeof(uint)) });
+            return NoRequests();
         }
 
-        if (request.Requests.Length > IoctlLimits.MaxBatch)
+        if (WhyTooMuch(requests) is { } refusal)
         {
-            return BatchReply(Failure.Because(DiagnosticReason.BatchTooLong, (ulong)request.Requests.Length, IoctlLimits.MaxBatch));
-        }
-
-        if (WireSize.Of(request.Requests) is var bytes && bytes > options.Value.MaxRequestBytes)
-        {
-            return BatchReply(Failure.Because(DiagnosticReason.RequestTooLarge, (ulong)bytes, (ulong)options.Value.MaxRequestBytes));
-        }
-
-        if (WireSize.MostAnswered(request.Requests) is var most && most > options.Value.MaxAnswerBytes)
-        {
-            return BatchReply(Failure.Because(DiagnosticReason.AnswerTooLarge, (ulong)most, (ulong)options.Value.MaxAnswerBytes));
+            return BatchReply(refusal);
         }
 
         if (!TryBegin(context, request.OperationOf(operation), out var turn, out var answer, out var failure))
@@ -152,6 +142,17 @@ internal sealed partial class ContextGrain(
 
         static async ValueTask<IoctlBatchReply> FirstPartAsync(IoctlBatchRequest request, ValueTask<IoctlBatchReply> running) => BatchParts.First(request, await running);
     }
+
+    // Why ioctls ask too much of one turn; null where they don't.
+    private IoctlDiagnostic? WhyTooMuch(IoctlRequest[] requests)
+        => requests.Length > IoctlLimits.MaxBatch ? Failure.Because(DiagnosticReason.BatchTooLong, (ulong)requests.Length, IoctlLimits.MaxBatch)
+            : WireSize.Of(requests) is var bytes && bytes > options.Value.MaxRequestBytes ? Failure.Because(DiagnosticReason.RequestTooLarge, (ulong)bytes, (ulong)options.Value.MaxRequestBytes)
+            : WireSize.MostAnswered(requests) is var most && most > options.Value.MaxAnswerBytes ? Failure.Because(DiagnosticReason.AnswerTooLarge, (ulong)most, (ulong)options.Value.MaxAnswerBytes)
+            : null;
+
+    // Only a client without the SDK sends none.
+    private static ValueTask<IoctlBatchReply> NoRequests()
+        => ValueTask.FromResult(new IoctlBatchReply { Errno = Errno.EFAULT, Diagnostic = Failure.Because(DiagnosticReason.ArgumentUnreadable, 0, sizeof(uint)) });
 
     public ValueTask<IoctlBatchReply> IoctlBatchRestAsync(ContextHandle handle, OperationId operation, int from)
     {
