@@ -1,5 +1,6 @@
 /*
- * Threads, a forked child and a queue's reader that work until standard input ends, and say each 20 rounds that they do.
+ * Threads, a forked child and a queue's reader that work until standard input ends, and say each 20 rounds that they do, and
+ * when a round that took long began and ended, in nanoseconds of the monotonic clock.
  * Silos are killed and started meanwhile: every call is done once, and has its answer.
  */
 #include "faulting.h"
@@ -14,7 +15,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-enum { THREADS = 3, PAGE = 4096 };
+enum { THREADS = 3, PAGE = 4096, LONG_MS = 3000 };
 
 /* Shared with the child. */
 struct board {
@@ -37,6 +38,8 @@ static void round_over(long begun)
     long took = now_ms() - begun, longest = atomic_load(&board->longest);
     while (took > longest && !atomic_compare_exchange_weak(&board->longest, &longest, took))
         ;
+    if (took > LONG_MS)
+        dprintf(STDOUT_FILENO, "outage %ld000000 %ld000000\n", begun, begun + took);
     long rounds = atomic_fetch_add(&board->rounds, 1) + 1;
     if (rounds % 20 == 0)
         dprintf(STDOUT_FILENO, "rounds %ld\n", rounds);

@@ -27,11 +27,22 @@ static Command Run()
     var minutes = new Option<double>("--minutes") { Description = "How long faults are injected.", DefaultValueFactory = _ => 5 };
     var seed = new Option<int>("--seed") { Description = "Seed of all random choices.", DefaultValueFactory = _ => Random.Shared.Next(1_000_000) };
     var broken = new Option<bool>("--broken") { Description = "Lets stale activations answer, to test that this is noticed." };
-    var command = new Command("run", "Runs it. Exit status 1: there were violations.") { minutes, seed, broken };
+    var faults = new Option<FaultKind[]>("--faults") { Description = "The faults that are injected; one that is named twice, twice as often. All by default.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => FaultInjector.Usual };
+    var away = new Option<int>("--away") { Description = "How many silos are away at once, at most.", DefaultValueFactory = _ => 2 };
+    var command = new Command("run", "Runs it. Exit status 1: there were violations.") { minutes, seed, broken, faults, away };
     command.SetAction(async options =>
     {
         var report = await ChaosRun.RunAsync(
-            new ChaosOptions { Duration = TimeSpan.FromMinutes(options.GetValue(minutes)), Seed = options.GetValue(seed), Broken = options.GetValue(broken), Programs = true, Lease = TimeSpan.FromMinutes(1) },
+            new ChaosOptions
+            {
+                Duration = TimeSpan.FromMinutes(options.GetValue(minutes)),
+                Seed = options.GetValue(seed),
+                Broken = options.GetValue(broken),
+                Faults = options.GetValue(faults)!,
+                MostAway = options.GetValue(away),
+                Programs = true,
+                Lease = TimeSpan.FromMinutes(1),
+            },
             Console.WriteLine);
         Console.WriteLine(report);
         return report.Violations.Count == 0 ? 0 : 1;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using IommuFd.Chaos.Outages;
 using IommuFd.TestSupport;
 
 namespace IommuFd.Chaos.Clients;
@@ -26,7 +27,7 @@ internal sealed partial class BridgedPrograms : IAsyncDisposable
     public static string GatewayOf(string folder, int siloPort) => $"--Gateway:Path={SocketOf(folder, siloPort)}";
 
     /// <summary>Starts a program for each silo, and waits until it works.</summary>
-    public static async Task<BridgedPrograms> StartAsync(string folder, IEnumerable<SiloProcess> silos)
+    public static async Task<BridgedPrograms> StartAsync(string folder, IEnumerable<SiloProcess> silos, OutageReport outages)
     {
         var programs = silos.Select(silo => ChildProcess.StartCommand(
             new()
@@ -37,6 +38,7 @@ internal sealed partial class BridgedPrograms : IAsyncDisposable
                 ["IOMMUFD_PATIENCE"] = "120",
             },
             Path.Combine(Built, "test-steady"))).ToList();
+        programs.ForEach(program => program.Printed += line => Read(line, outages));
         await Task.WhenAll(programs.Select(program => program.WaitForLineAsync("rounds ")));
         return new BridgedPrograms(programs);
     }
@@ -72,6 +74,14 @@ internal sealed partial class BridgedPrograms : IAsyncDisposable
         foreach (var program in _programs)
         {
             await program.DisposeAsync();
+        }
+    }
+
+    private static void Read(string line, OutageReport outages)
+    {
+        if (Outage.Parse("rounds of C programs", line) is { } outage)
+        {
+            outages.Add(outage);
         }
     }
 

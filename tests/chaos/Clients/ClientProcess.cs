@@ -11,6 +11,8 @@ namespace IommuFd.Chaos.Clients;
 //
 //   work ROUND HANDLE FILE SEED IOCTLS     -> done ROUND ACKNOWLEDGED UNKNOWN NOT-RUN LONGEST, or failed ROUND WHY
 //
+// Meanwhile it prints each call that took long (Outage).
+//
 // Rounds run concurrently. At the end of the input the process closes its files and exits.
 
 /// <summary>A process whose clients work on contexts that they share with other processes' clients.</summary>
@@ -53,7 +55,7 @@ internal sealed class ClientProcess(IommufdClient client, int number, int worker
     {
         var id = (number * workers) + index;
         await using var file = await client.DuplicateAsync(order.Handle, string.Create(CultureInfo.InvariantCulture, $"chaos client {id}"));
-        var worker = new Worker(file, id, history);
+        var worker = new Worker(file, id, history, Console.WriteLine);
         var mix = new IoctlMix((order.Seed * 1_009) + id, Worker.MemoryAddress, Worker.MemoryPages);
         for (var i = 0; i < order.Ioctls; i++)
         {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using IommuFd.Chaos.Outages;
 using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Linearizability;
@@ -19,7 +20,11 @@ internal sealed record Tally(long Acknowledged, long Unknown, long NotRun, long 
 }
 
 /// <summary>One client of a context: issues one ioctl after the other on its own file, and records what it observes.</summary>
-internal sealed class Worker(IommuContext context, int client, HistoryWriter history)
+/// <param name="context">The client's file.</param>
+/// <param name="client">The client's number.</param>
+/// <param name="history">Where it records what it observes.</param>
+/// <param name="report">Called with each call that took long.</param>
+internal sealed class Worker(IommuContext context, int client, HistoryWriter history, Action<Outage> report)
 {
     /// <summary>The address of the memory that is mapped.</summary>
     public const ulong MemoryAddress = 0x10_0000;
@@ -81,5 +86,12 @@ internal sealed class Worker(IommuContext context, int client, HistoryWriter his
         }
     }
 
-    private void Count(Tally one, long start) => Tally += one with { Longest = (long)Stopwatch.GetElapsedTime(start).TotalMilliseconds };
+    private void Count(Tally one, long start)
+    {
+        Tally += one with { Longest = (long)Stopwatch.GetElapsedTime(start).TotalMilliseconds };
+        if (Outage.Since(start) is { } outage)
+        {
+            report(outage);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using IommuFd.Chaos.Clients;
+using IommuFd.Chaos.Outages;
 using IommuFd.TestSupport;
 
 namespace IommuFd.Chaos.Faults;
@@ -11,13 +12,14 @@ internal sealed class ClientSlot : IAsyncDisposable
     private readonly string _database;
     private readonly int _number;
     private readonly int _workers;
+    private readonly OutageReport _outages;
     private readonly SemaphoreSlim _changing = new(1);
     private readonly ConcurrentDictionary<int, TaskCompletionSource<WorkResult>> _orders = [];
     private ChildProcess? _process;
     private ChildProcess? _killed;
     private Task _watching = Task.CompletedTask;
 
-    public ClientSlot(string database, int number, int workers) => (_database, _number, _workers) = (database, number, workers);
+    public ClientSlot(string database, int number, int workers, OutageReport outages) => (_database, _number, _workers, _outages) = (database, number, workers, outages);
 
     /// <summary>Starts the first process, and waits until it is connected.</summary>
     public async Task StartAsync()
@@ -96,6 +98,10 @@ internal sealed class ClientSlot : IAsyncDisposable
         else if (WorkOrder.ParseFailed(line) is var (failed, why))
         {
             End(failed, new WorkResult(null, WasKilled: false, why));
+        }
+        else if (Outage.Parse("calls", line) is { } outage)
+        {
+            _outages.Add(outage);
         }
     }
 

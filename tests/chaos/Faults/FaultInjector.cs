@@ -1,3 +1,5 @@
+using IommuFd.Chaos.Outages;
+
 namespace IommuFd.Chaos.Faults;
 
 /// <summary>The faults injected into a cluster and its clients.</summary>
@@ -16,8 +18,8 @@ internal enum FaultKind
     KillClient,
 }
 
-// At most two silos are down at once, so that one is always up; chance decides whether the other two are down together or one after the
-// other. Killed processes are restarted. A silo that was paused for longer than the others tolerate finds itself declared dead, exits, and
+// By default at most two of three silos are down at once, so that one is always up; chance decides whether the other two are down together or
+// one after the other. Killed processes are restarted. A silo that was paused for longer than the others tolerate finds itself declared dead, exits, and
 // is restarted too.
 
 /// <summary>Kills, pauses and stops silos, and kills clients, in a random sequence of faults.</summary>
@@ -25,8 +27,10 @@ internal enum FaultKind
 /// <param name="clients">The client processes.</param>
 /// <param name="seed">The seed of the sequence.</param>
 /// <param name="kinds">The faults to inject into silos; one listed twice is injected twice as often.</param>
+/// <param name="mostAway">How many silos are away at once, at most.</param>
+/// <param name="faults">Where it is noted which silos are away.</param>
 /// <param name="log">Called with each fault.</param>
-internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList<ClientSlot> clients, int seed, IReadOnlyList<FaultKind> kinds, Action<string> log) : IDisposable
+internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList<ClientSlot> clients, int seed, IReadOnlyList<FaultKind> kinds, int mostAway, FaultLog faults, Action<string> log) : IDisposable
 {
     /// <summary>The silo faults of a normal run.</summary>
     public static readonly FaultKind[] Usual =
@@ -36,11 +40,8 @@ internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList
         .. Enumerable.Repeat(FaultKind.StopSilo, 2),
     ];
 
-    /// <summary>Pauses alone: only a paused silo can wake up to find that another activation has taken over.</summary>
-    public static readonly FaultKind[] Pauses = [FaultKind.PauseSilo];
-
     private readonly int[] _counts = new int[Enum.GetValues<FaultKind>().Length];
-    private readonly SemaphoreSlim _mayBeAway = new(silos.Count - 1);
+    private readonly SemaphoreSlim _mayBeAway = new(mostAway);
     private readonly bool[] _isAway = new bool[silos.Count];
 
     /// <summary>How many faults of a kind were injected.</summary>
@@ -118,6 +119,7 @@ internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList
         }
 
         Note(kind, $"silo {index + 1} gets SIG{signal}");
+        using var away = faults.Begin(Part.Silo, silo.Number, $"silo {silo.Number} got SIG{signal}");
         await silo.Current.Process.SignalAsync(signal);
         await back;
     }
@@ -131,6 +133,7 @@ internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList
         }
 
         Note(FaultKind.PauseSilo, $"silo {index + 1} is paused for {length.TotalSeconds:F1} s");
+        using var away = faults.Begin(Part.Silo, index + 1, $"silo {index + 1} was paused for {length.TotalSeconds:F1} s");
         await process.SignalAsync("STOP");
         try
         {

@@ -1,11 +1,15 @@
+using IommuFd.Chaos.Outages;
 using IommuFd.TestSupport;
 
 namespace IommuFd.Chaos.Faults;
 
 /// <summary>A slot for a silo: whenever its process exits, for any reason, the next is started on the same ports.</summary>
-internal sealed class SiloSlot(SiloCluster cluster, SiloProcess first, Func<TimeSpan> pauseBeforeRestart)
+internal sealed class SiloSlot(SiloCluster cluster, SiloProcess first, int number, FaultLog faults, Func<TimeSpan> pauseBeforeRestart)
 {
     private TaskCompletionSource _nextLife = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>The silo's number; 1 is the first.</summary>
+    public int Number => number;
 
     /// <summary>The current process, or the last one.</summary>
     public SiloProcess Current { get; private set; } = first;
@@ -19,6 +23,9 @@ internal sealed class SiloSlot(SiloCluster cluster, SiloProcess first, Func<Time
         while (true)
         {
             await Current.Process.Exited.WaitAsync(stop);
+
+            // One that found itself declared dead has exited by itself.
+            using var away = faults.IsAway(number) ? null : faults.Begin(Part.Silo, number, $"silo {number} exited by itself");
             await Task.Delay(pauseBeforeRestart(), stop);
             Current = cluster.Restart(Current);
             await Task.WhenAny(Current.IsUpAsync(), Current.Process.Exited).WaitAsync(stop);

@@ -1,3 +1,5 @@
+using IommuFd.Chaos.Faults;
+
 namespace IommuFd.Chaos.Run;
 
 /// <summary>The size of a run.</summary>
@@ -32,6 +34,12 @@ internal sealed record ChaosOptions
     /// as long.
     /// </summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(3);
+
+    /// <summary>The faults that are injected into silos; one that is listed twice is injected twice as often.</summary>
+    public IReadOnlyList<FaultKind> Faults { get; init; } = FaultInjector.Usual;
+
+    /// <summary>How many silos are away at once, at most.</summary>
+    public int MostAway { get; init; } = 2;
 
     /// <summary>Whether the silos are deliberately broken: their stale activations may answer.</summary>
     public bool Broken { get; init; }

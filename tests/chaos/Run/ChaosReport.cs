@@ -1,6 +1,7 @@
 using System.Globalization;
 using IommuFd.Chaos.Clients;
 using IommuFd.Chaos.Faults;
+using IommuFd.Chaos.Outages;
 
 namespace IommuFd.Chaos.Run;
 
@@ -21,20 +22,30 @@ internal sealed record ChaosReport
     /// <summary>The longest that one of these rounds took, in milliseconds.</summary>
     public long ProgramLongest { get; init; }
 
+    /// <summary>The calls that took long, and what they belong to.</summary>
+    public required OutageReport Outages { get; init; }
+
     public required IReadOnlyDictionary<FaultKind, int> Faults { get; init; }
 
     /// <summary>The violations, one sentence each.</summary>
     public required IReadOnlyList<string> Violations { get; init; }
 
     /// <inheritdoc/>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"""
-        in {Elapsed.TotalSeconds:F0} s
-        ioctls acknowledged  {Tally.Acknowledged} on {Judged} contexts; {Tally.Unknown} given up with an unknown outcome, {Tally.NotRun} that did not run
-        C programs           {ProgramRounds} rounds, the longest {ProgramLongest / 1000.0:F1} s
-        faults injected      {Faults.Values.Sum()}: {string.Join(", ", Faults.Select(fault => $"{fault.Value} {Label(fault.Key)}"))}
-        longest outage       {Tally.Longest / 1000.0:F1} s
-        violations           {Violations.Count}
-        """);
+    public override string ToString() => string.Join('\n', Lines());
+
+    private IEnumerable<string> Lines() =>
+    [
+        Line("in", $"{Elapsed.TotalSeconds:F0} s"),
+        Line("ioctls acknowledged", $"{Tally.Acknowledged} on {Judged} contexts; {Tally.Unknown} given up with an unknown outcome, {Tally.NotRun} that did not run"),
+        Line("C programs", $"{ProgramRounds} rounds, the longest {ProgramLongest / 1000.0:F1} s"),
+        Line("faults injected", $"{Faults.Values.Sum()}: {string.Join(", ", Faults.Where(fault => fault.Value > 0).Select(fault => $"{fault.Value} {Label(fault.Key)}"))}"),
+        Line("longest call", $"{Tally.Longest / 1000.0:F1} s"),
+        Line($"longest above {Outage.Least.TotalSeconds:F0} s", $"{Outages.Longest(1):F1} s with one silo away, {Outages.Longest(2):F1} s with two, {Outages.LongestWithoutDatabase:F1} s without the database"),
+        .. Outages.Lines,
+        Line("violations", $"{Violations.Count}"),
+    ];
+
+    private static string Line(string name, FormattableString value) => $"{name,-20} {value.ToString(CultureInfo.InvariantCulture)}";
 
     private static string Label(FaultKind kind) => kind switch
     {

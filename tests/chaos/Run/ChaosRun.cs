@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using IommuFd.Chaos.Clients;
 using IommuFd.Chaos.Faults;
+using IommuFd.Chaos.Outages;
 using IommuFd.Client;
 using IommuFd.TestSupport;
 
@@ -20,13 +21,14 @@ internal sealed class ChaosRun
     private readonly string _folder = Directory.CreateTempSubdirectory("iommufd-chaos-").FullName;
     private readonly ConcurrentQueue<string> _violations = [];
     private readonly Lock _tallying = new();
-    private readonly long _start = Stopwatch.GetTimestamp();
+    private readonly FaultLog _faults = new();
+    private readonly OutageReport _outages;
     private Tally _tally = Tally.None;
     private BridgedPrograms? _programs;
     private int _rounds;
     private int _judged;
 
-    private ChaosRun(ChaosOptions options, Action<string> log) => (_options, _log) = (options, log);
+    private ChaosRun(ChaosOptions options, Action<string> log) => (_options, _log, _outages) = (options, log, new OutageReport(_faults));
 
     /// <summary>Runs, and logs events line by line.</summary>
     public static async Task<ChaosReport> RunAsync(ChaosOptions options, Action<string> log)
@@ -48,21 +50,21 @@ internal sealed class ChaosRun
         await using var cluster = SiloCluster.Create(
             database, program, port => _options.Programs ? [BridgedPrograms.GatewayOf(_folder, port)] : [], $"--Contexts:Lease={_options.Lease.ToString("c", CultureInfo.InvariantCulture)}", "--Silo:Secret=required");
         await cluster.StartAsync(_options.Silos);
-        var clients = Enumerable.Range(1, _options.ClientProcesses).Select(number => new ClientSlot(database, number, _options.Workers)).ToList();
+        var clients = Enumerable.Range(1, _options.ClientProcesses).Select(number => new ClientSlot(database, number, _options.Workers, _outages)).ToList();
         try
         {
             await Task.WhenAll(clients.Select(client => client.StartAsync()));
             var grains = await cluster.ConnectAsync();
             var random = new Random(_options.Seed);
-            var silos = cluster.Silos.Select(silo => new SiloSlot(cluster, silo, () => TimeSpan.FromSeconds(3 * random.NextDouble()))).ToList();
-            using var faults = new FaultInjector(silos, clients, _options.Seed, _options.Broken ? FaultInjector.Pauses : FaultInjector.Usual, Log);
+            var silos = cluster.Silos.Select((silo, i) => new SiloSlot(cluster, silo, i + 1, _faults, () => TimeSpan.FromSeconds(3 * random.NextDouble()))).ToList();
+            using var faults = new FaultInjector(silos, clients, _options.Seed, _options.Broken ? [FaultKind.PauseSilo] : _options.Faults, _options.MostAway, _faults, Log);
 
             using var over = new CancellationTokenSource();
             var supervising = Task.WhenAll(silos.Select(silo => silo.SuperviseAsync(over.Token)));
             try
             {
-                await using var programs = _options.Programs ? await BridgedPrograms.StartAsync(_folder, cluster.Silos) : null;
-                await RunLanesAsync(new Round(new IommufdClient(grains), clients, _options, _folder), faults);
+                await using var programs = _options.Programs ? await BridgedPrograms.StartAsync(_folder, cluster.Silos, _outages) : null;
+                await RunLanesAsync(new Round(new IommufdClient(grains), clients, _options, _outages, _folder), faults);
                 await (programs?.EndAsync(Violate) ?? Task.CompletedTask);
                 _programs = programs;
                 await Leftovers.FindAsync(database, grains, _options.Lease, Violate);
@@ -75,6 +77,11 @@ internal sealed class ChaosRun
             }
 
             ReadSilos(cluster);
+            foreach (var outage in _outages.Unexplained)
+            {
+                Violate(outage);
+            }
+
             return Report(faults);
         }
         finally
@@ -115,11 +122,12 @@ internal sealed class ChaosRun
 
         return new ChaosReport
         {
-            Elapsed = Stopwatch.GetElapsedTime(_start),
+            Elapsed = Stopwatch.GetElapsedTime(_faults.Start),
             Tally = _tally,
             Judged = _judged,
             ProgramRounds = _programs?.Rounds ?? 0,
             ProgramLongest = _programs?.Longest ?? 0,
+            Outages = _outages,
             Faults = Enum.GetValues<FaultKind>().ToDictionary(kind => kind, faults.Count),
             Violations = [.. _violations],
         };
@@ -193,5 +201,5 @@ internal sealed class ChaosRun
         Log($"VIOLATION: {what}");
     }
 
-    private void Log(string what) => _log(string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(_start).TotalSeconds,7:F1}  {what}"));
+    private void Log(string what) => _log(string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(_faults.Start).TotalSeconds,7:F1}  {what}"));
 }

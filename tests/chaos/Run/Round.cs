@@ -1,5 +1,6 @@
 using IommuFd.Chaos.Clients;
 using IommuFd.Chaos.Faults;
+using IommuFd.Chaos.Outages;
 using IommuFd.Client;
 using IommuFd.Linearizability;
 using IommuFd.Uapi;
@@ -15,7 +16,7 @@ internal sealed record RoundOutcome(Tally Tally, bool IsJudged, List<string> Vio
 /// <summary>
 /// The life of one context: it is opened, worked on by all client processes at once, emptied or not, inspected, closed, and judged.
 /// </summary>
-internal sealed class Round(IommufdClient client, IReadOnlyList<ClientSlot> clients, ChaosOptions options, string folder)
+internal sealed class Round(IommufdClient client, IReadOnlyList<ClientSlot> clients, ChaosOptions options, OutageReport outages, string folder)
 {
     // The opener and closer of the contexts is a client too.
     private const int Opener = 0;
@@ -30,7 +31,7 @@ internal sealed class Round(IommufdClient client, IReadOnlyList<ClientSlot> clie
         violations.AddRange(results.Select(result => result.Failure).OfType<string>().Select(failure => $"its clients failed: {failure}"));
 
         using var history = new HistoryWriter(HistoryPath(number, Opener));
-        var opener = new Worker(context, Opener, history);
+        var opener = new Worker(context, Opener, history, outages.Add);
         var isEmptied = number % 2 == 0;
         if (isEmptied)
         {
