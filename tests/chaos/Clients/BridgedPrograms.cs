@@ -29,16 +29,7 @@ internal sealed partial class BridgedPrograms : IAsyncDisposable
     /// <summary>Starts a program for each silo, and waits until it works.</summary>
     public static async Task<BridgedPrograms> StartAsync(string folder, IEnumerable<SiloProcess> silos, OutageReport outages)
     {
-        var programs = silos.Select(silo => ChildProcess.StartCommand(
-            new()
-            {
-                ["LD_PRELOAD"] = Path.Combine(Built, "libiommufd-bridge.so"),
-                ["IOMMUFD_SOCKET"] = SocketOf(folder, silo.SiloPort),
-                ["IOMMUFD_MODE"] = "durable",
-                ["IOMMUFD_PATIENCE"] = "120",
-            },
-            Path.Combine(Built, "test-steady"))).ToList();
-        programs.ForEach(program => program.Printed += line => Read(line, outages));
+        var programs = silos.Select((silo, i) => Start(folder, silo, i + 1, outages)).ToList();
         await Task.WhenAll(programs.Select(program => program.WaitForLineAsync("rounds ")));
         return new BridgedPrograms(programs);
     }
@@ -77,12 +68,25 @@ internal sealed partial class BridgedPrograms : IAsyncDisposable
         }
     }
 
-    private static void Read(string line, OutageReport outages)
+    private static ChildProcess Start(string folder, SiloProcess silo, int number, OutageReport outages)
     {
-        if (Outage.Parse("rounds of C programs", line) is { } outage)
+        var program = ChildProcess.StartCommand(
+            new()
+            {
+                ["LD_PRELOAD"] = Path.Combine(Built, "libiommufd-bridge.so"),
+                ["IOMMUFD_SOCKET"] = SocketOf(folder, silo.SiloPort),
+                ["IOMMUFD_MODE"] = "durable",
+                ["IOMMUFD_PATIENCE"] = "120",
+            },
+            Path.Combine(Built, "test-steady"));
+        program.Printed += line =>
         {
-            outages.Add(outage);
-        }
+            if (Outage.Parse("rounds of C programs", line, number) is { } outage)
+            {
+                outages.Add(outage);
+            }
+        };
+        return program;
     }
 
     private static string SocketOf(string folder, int siloPort) => Path.Combine(folder, $"{siloPort}.sock");

@@ -29,8 +29,9 @@ internal enum FaultKind
 /// <param name="kinds">The faults to inject into silos; one listed twice is injected twice as often.</param>
 /// <param name="mostAway">How many silos are away at once, at most.</param>
 /// <param name="faults">Where it is noted which silos are away.</param>
+/// <param name="isDead">Whether the others have declared the silo of a port dead.</param>
 /// <param name="log">Called with each fault.</param>
-internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList<ClientSlot> clients, int seed, IReadOnlyList<FaultKind> kinds, int mostAway, FaultLog faults, Action<string> log) : IDisposable
+internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList<ClientSlot> clients, int seed, IReadOnlyList<FaultKind> kinds, int mostAway, FaultLog faults, Func<int, Task<bool>> isDead, Action<string> log) : IDisposable
 {
     /// <summary>The silo faults of a normal run.</summary>
     public static readonly FaultKind[] Usual =
@@ -132,6 +133,7 @@ internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList
             return;
         }
 
+        var back = silos[index].NextLife;
         Note(FaultKind.PauseSilo, $"silo {index + 1} is paused for {length.TotalSeconds:F1} s");
         using var away = faults.Begin(Part.Silo, index + 1, $"silo {index + 1} was paused for {length.TotalSeconds:F1} s");
         await process.SignalAsync("STOP");
@@ -142,6 +144,11 @@ internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList
         finally
         {
             await process.SignalAsync("CONT");
+        }
+
+        if (await isDead(silos[index].Current.SiloPort))
+        {
+            await back;
         }
     }
 

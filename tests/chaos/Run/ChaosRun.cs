@@ -57,7 +57,7 @@ internal sealed class ChaosRun
             var grains = await cluster.ConnectAsync();
             var random = new Random(_options.Seed);
             var silos = cluster.Silos.Select((silo, i) => new SiloSlot(cluster, silo, i + 1, _faults, () => TimeSpan.FromSeconds(3 * random.NextDouble()))).ToList();
-            using var faults = new FaultInjector(silos, clients, _options.Seed, _options.Broken ? [FaultKind.PauseSilo] : _options.Faults, _options.MostAway, _faults, Log);
+            using var faults = new FaultInjector(silos, clients, _options.Seed, _options.Broken ? [FaultKind.PauseSilo] : _options.Faults, _options.MostAway, _faults, port => IsDeadAsync(grains, port), Log);
 
             using var over = new CancellationTokenSource();
             var supervising = Task.WhenAll(silos.Select(silo => silo.SuperviseAsync(over.Token)));
@@ -145,6 +145,19 @@ internal sealed class ChaosRun
         {
             await stop.CancelAsync();
             await injecting;
+        }
+    }
+
+    // The latest that listened on the port. What can't be asked now leaves it open.
+    private static async Task<bool> IsDeadAsync(IGrainFactory grains, int port)
+    {
+        try
+        {
+            return (await grains.GetGrain<IManagementGrain>(0).GetHosts()).Where(host => host.Key.Endpoint.Port == port).MaxBy(host => host.Key.Generation).Value == SiloStatus.Dead;
+        }
+        catch (Exception exception) when (exception is OrleansException or TimeoutException)
+        {
+            return false;
         }
     }
 
