@@ -144,6 +144,7 @@ internal static class ConnectionOptions
             client.UseStaticClustering(GatewaysOf(options));
         }
 
+        client.LeaveSilentSilos();
         AddTls(options, client);
         if (NeedsSecret(options))
         {

@@ -12,10 +12,10 @@ public sealed class IommufdClientOptions
     public TimeSpan RetryFor { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// How long to wait for an answer before the request is sent again. The default is 2 seconds. A request that merely takes longer is not run twice: its repeats get the
+    /// How long to wait for an answer before the request is sent again. The default is 1 second. A request that merely takes longer is not run twice: its repeats get the
     /// answer of its first run. A long answer of a batch comes in parts of about 1 MiB, each with attempts of its own.
     /// </summary>
-    public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(2);
+    public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>The pause before the first repeat of a failed request. It doubles with each failure, and is shortened at random by up to half. The default is 20 ms.</summary>
     public TimeSpan Backoff { get; init; } = TimeSpan.FromMilliseconds(20);

@@ -25,9 +25,9 @@ public sealed class FailureDetectionSettings : IValidatableObject
     [Range(typeof(TimeSpan), "00:00:00.05", "00:10:00")]
     public TimeSpan MinProbeTimeout { get; set; } = TimeSpan.FromSeconds(0.75);
 
-    /// <summary>The longest wait, when answers take long. 1.5 s by default.</summary>
+    /// <summary>The longest wait, when answers take long. 1 s by default.</summary>
     [Range(typeof(TimeSpan), "00:00:00.05", "01:00:00")]
-    public TimeSpan MaxProbeTimeout { get; set; } = TimeSpan.FromSeconds(1.5);
+    public TimeSpan MaxProbeTimeout { get; set; } = TimeSpan.FromSeconds(1);
 
     /// <summary>After how many unanswered probes in a row a silo votes another dead. 3 by default.</summary>
     [Range(1, 100)]
@@ -54,10 +54,10 @@ public sealed class FailureDetectionSettings : IValidatableObject
 
     /// <summary>
     /// How often a silo reports itself alive in the membership. A silo that has missed three reports has no vote, and a joining silo need not
-    /// reach it. 2 s by default.
+    /// reach it. 1 s by default: where two silos of three die at once, the third then need not wait for the second's vote longer than for probes.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "01:00:00")]
-    public TimeSpan AliveInterval { get; set; } = TimeSpan.FromSeconds(2);
+    public TimeSpan AliveInterval { get; set; } = TimeSpan.FromSeconds(1);
 
     /// <summary>How long a silo tries to join. 2 minutes by default.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]

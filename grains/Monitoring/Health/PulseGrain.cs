@@ -1,3 +1,4 @@
+using IommuFd.GrainInterfaces;
 using Orleans.Concurrency;
 
 namespace IommuFd.Grains.Monitoring.Health;

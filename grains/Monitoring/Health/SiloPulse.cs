@@ -1,3 +1,5 @@
+using IommuFd.GrainInterfaces;
+
 namespace IommuFd.Grains.Monitoring.Health;
 
 /// <summary>Shows that this silo's turns run.</summary>

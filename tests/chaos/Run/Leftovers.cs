@@ -1,3 +1,4 @@
+using IommuFd.GrainInterfaces;
 using IommuFd.Silo.Journals;
 using IommuFd.TestSupport;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -37,6 +38,11 @@ internal static class Leftovers
             catch (OperationCanceledException)
             {
                 left.ForEach(violate);
+                foreach (var context in (await grains.GetGrain<IMonitorGrain>(0).ListContextsAsync(new ContextQuery("", ContextOrder.Opener, Descending: false, 0, ContextQuery.MaxLimit))).Contexts)
+                {
+                    violate($"context {context.Tag} of {context.Opener} is open on {context.Silo} with {context.References} references; its lease ends in {context.Lease}");
+                }
+
                 return;
             }
         }
