@@ -85,7 +85,7 @@ public sealed class LinearizabilityTests(PostgresServer postgres, ITestOutputHel
 
     private static async Task WorkAsync(IommuContext context, int client, HistoryWriter history)
     {
-        var worker = new Worker(context, client, history);
+        var worker = new Worker(context, client, history, static _ => { });
         var mix = new IoctlMix(client, Worker.MemoryAddress, Worker.MemoryPages);
         for (var i = 0; i < Ioctls; i++)
         {

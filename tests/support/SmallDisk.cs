@@ -1,4 +1,4 @@
-namespace IommuFd.ClusterTests.Durability;
+namespace IommuFd.TestSupport;
 
 // A file system in memory, mounted where only processes that enter its namespace see it. A process that waits for the end of its input holds
 // the namespace, so that nothing is left of it when the tests end, for whatever reason. Who is not root needs a namespace of users to mount.

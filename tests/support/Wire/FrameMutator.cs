@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 
-namespace IommuFd.ClusterTests.Gateway;
+namespace IommuFd.TestSupport;
 
 /// <summary>Makes what a program might say, and then spoils some of it. All choices are the seed's.</summary>
 internal sealed class FrameMutator(Random random, byte[] ticket, byte[] claim, string token = "")

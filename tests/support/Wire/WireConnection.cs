@@ -2,8 +2,9 @@ using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Xunit;
 
-namespace IommuFd.ClusterTests.Gateway;
+namespace IommuFd.TestSupport;
 
 /// <summary>A frame that the gateway has sent.</summary>
 internal sealed record WireFrame(byte Kind, uint Tag, byte[] Body)

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
+using Xunit;
 
-namespace IommuFd.ClusterTests.Gateway;
+namespace IommuFd.TestSupport;
 
 /// <summary>A file descriptor of a program's: a connection, and the ticket that names it.</summary>
 internal sealed record WireDescriptor(WireConnection Connection, byte[] Ticket, byte Kind, byte[] Resumption) : IDisposable
