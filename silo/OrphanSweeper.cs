@@ -12,10 +12,13 @@ namespace IommuFd.Silo;
 // ever: no request activates it, and no activation checks its leases. So one silo of the cluster, the one with the lowest address, looks for
 // journals whose owner is no active silo, and no silo of another cluster, and recovers their contexts; leases do the rest. It sweeps after a change of the membership, and once
 // an hour to purge, not all the time.
+//
+// The same holds for a context whose silo lives and whose activation has deactivated, such as for a database that was down: there each silo sees to its own.
 
 /// <summary>Recovers contexts whose silo is gone, so that their leases can end, and purges final replies.</summary>
 internal sealed class OrphanSweeper(
     IJournal journal,
+    AbandonedContexts abandoned,
     ContextControls controls,
     IClusterMembershipService membership,
     ILocalSiloDetails silo,
@@ -68,6 +71,7 @@ internal sealed class OrphanSweeper(
         using var timer = new PeriodicTimer(RetryPeriod, time);
         while (await NextAsync(timer, stoppingToken))
         {
+            await RecoverAbandonedAsync(stoppingToken);
             var version = membership.CurrentSnapshot.Version;
             if ((version == swept && time.GetElapsedTime(last) < KeepReleased) || !IsSweeper())
             {
@@ -90,6 +94,20 @@ internal sealed class OrphanSweeper(
             }
         }
     }
+
+    // One that can't be recovered yet is abandoned again.
+    private Task RecoverAbandonedAsync(CancellationToken stoppingToken)
+        => Parallel.ForEachAsync(abandoned.TakeAll(), new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = stoppingToken }, async (key, _) =>
+        {
+            try
+            {
+                await controls.Of(key).SweepAsync();
+            }
+            catch (Exception exception) when (exception is not OperationCanceledException)
+            {
+                abandoned.Add(key);
+            }
+        });
 
     private static async ValueTask<bool> NextAsync(PeriodicTimer timer, CancellationToken stoppingToken)
     {

@@ -1,5 +1,6 @@
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Contexts;
+using IommuFd.Grains.Journaling;
 using IommuFd.Grains.Monitoring;
 using IommuFd.Grains.Proofs;
 using IommuFd.Grains.Telemetry;
@@ -19,6 +20,7 @@ public static class ContextServices
     public static IServiceCollection AddContexts(this IServiceCollection services, ContextOptions options)
     {
         services.AddSingleton<ContextQuota>();
+        services.AddSingleton<AbandonedContexts>();
         services.AddSingleton<ContextDirectory>();
         services.AddSingleton<SiloStatistics>();
         services.AddSingleton<SiloProofPeers>();

@@ -58,6 +58,10 @@ internal sealed partial class ContextGrain
     public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
         Leave();
+        if (_journal.IsUnavailable && (_journal.IsDurable || _journal.IsResting))
+        {
+            abandoned.Add(Key);
+        }
 
         // Where the silo stops, the objects' grains deactivate by themselves: a call would activate empty ones on another silo.
         if (_journal.IsDurable && _grains is { } grains && reason.ReasonCode != DeactivationReasonCode.ShuttingDown)

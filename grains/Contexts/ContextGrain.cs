@@ -30,6 +30,7 @@ internal sealed partial class ContextGrain(
     IOptions<ContextOptions> options,
     Serializer serializer,
     ContextQuota quota,
+    AbandonedContexts abandoned,
     ContextDirectory directory,
     SiloStatistics statistics,
     TurnTelemetry telemetry,

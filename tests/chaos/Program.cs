@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using IommuFd.Chaos.Clients;
 using IommuFd.Chaos.Faults;
 using IommuFd.Chaos.Run;
@@ -19,7 +20,7 @@ if (args is ["broken-silo", .. var settings])
     return 0;
 }
 
-var root = new RootCommand("Runs a cluster whose silos are killed and paused, and checks what its clients observed.") { Run(), Check(), Client() };
+var root = new RootCommand("Runs a cluster whose silos are killed and paused, and checks what its clients observed.") { Run(), Check(), Client(), Hostile() };
 return await root.Parse(args).InvokeAsync();
 
 static Command Run()
@@ -29,7 +30,8 @@ static Command Run()
     var broken = new Option<bool>("--broken") { Description = "Lets stale activations answer, to test that this is noticed." };
     var faults = new Option<FaultKind[]>("--faults") { Description = "The faults that are injected; one that is named twice, twice as often. All by default.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => FaultInjector.Usual };
     var away = new Option<int>("--away") { Description = "How many silos are away at once, at most.", DefaultValueFactory = _ => 2 };
-    var command = new Command("run", "Runs it. Exit status 1: there were violations.") { minutes, seed, broken, faults, away };
+    var alone = new Option<bool>("--alone") { Description = "Leaves out the second cluster on the same journals, and the hostile client." };
+    var command = new Command("run", "Runs it. Exit status 1: there were violations.") { minutes, seed, broken, faults, away, alone };
     command.SetAction(async options =>
     {
         var report = await ChaosRun.RunAsync(
@@ -41,6 +43,8 @@ static Command Run()
                 Faults = options.GetValue(faults)!,
                 MostAway = options.GetValue(away),
                 Programs = true,
+                OtherCluster = !options.GetValue(alone),
+                Hostile = !options.GetValue(alone),
                 Lease = TimeSpan.FromMinutes(1),
             },
             Console.WriteLine);
@@ -68,11 +72,28 @@ static Command Client()
     var database = new Argument<string>("DATABASE");
     var number = new Argument<int>("NUMBER");
     var workers = new Argument<int>("WORKERS");
-    var command = new Command("client", "A client process, as started by a run.") { database, number, workers };
+    var cluster = new Argument<string>("CLUSTER");
+    var command = new Command("client", "A client process, as started by a run.") { database, number, workers, cluster };
     command.Hidden = true;
     command.SetAction(async options =>
     {
-        await ClientProcess.RunAsync(options.GetValue(database)!, options.GetValue(number), options.GetValue(workers));
+        await ClientProcess.RunAsync(options.GetValue(database)!, options.GetValue(number), options.GetValue(workers), options.GetValue(cluster)!);
+        return 0;
+    });
+    return command;
+}
+
+static Command Hostile()
+{
+    var seed = new Argument<int>("SEED");
+    var paths = new Argument<string>("PATHS");
+    var ports = new Argument<string>("PORTS");
+    var command = new Command("hostile", "A hostile client, as started by a run.") { seed, paths, ports };
+    command.Hidden = true;
+    command.SetAction(async options =>
+    {
+        await HostileClient.RunAsync(
+            options.GetValue(seed), options.GetValue(paths)!.Split(','), [.. options.GetValue(ports)!.Split(',').Select(port => int.Parse(port, CultureInfo.InvariantCulture))]);
         return 0;
     });
     return command;

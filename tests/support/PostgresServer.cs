@@ -9,7 +9,7 @@ using Xunit;
 namespace IommuFd.TestSupport;
 
 // The server's files are in their own temporary folder, and it listens on loopback only. A guard process waits until this process ends, for
-// whatever reason, then stops the server and removes the folder.
+// whatever reason, then stops the server and removes the folder. (What is on a disk in memory goes with the disk.)
 
 /// <summary>
 /// A PostgreSQL server for one test assembly, set up with initdb and pg_ctl from Debian's package; commits go to disk as in production.
@@ -23,6 +23,7 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
     private const int StartAttempts = 5;
 
     private readonly string _root;
+    private readonly SmallDisk? _disk;
     private readonly string _password = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
     private string _binaries = "";
     private string _folder = "";
@@ -37,6 +38,10 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
 
     internal PostgresServer(string root) => _root = root;
 
+    /// <summary>A server whose files are on a disk that can be filled. Needs root: the server refuses to be that of a namespace.</summary>
+    internal PostgresServer(SmallDisk disk)
+        : this(InstallRoot) => _disk = disk;
+
     /// <summary>The port that it listens on, on 127.0.0.1. A restart keeps it.</summary>
     public int Port { get; private set; }
 
@@ -46,17 +51,17 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
     public async Task InitializeAsync()
     {
         _binaries = FindBinaries(_root);
-        _folder = Directory.CreateTempSubdirectory("iommufd-postgres-").FullName;
+        _folder = _disk?.Folder ?? Directory.CreateTempSubdirectory("iommufd-postgres-").FullName;
         var passwordFile = Path.Combine(_folder, "password");
-        await File.WriteAllTextAsync(passwordFile, _password);
+        await File.WriteAllTextAsync(_disk?.SeenFromOutside(passwordFile) ?? passwordFile, _password);
         if (Environment.IsPrivilegedProcess)
         {
             // The server refuses to run as root.
-            await Shell.RunAsync("chown", "-R", SystemUser, _folder);
+            await Shell.RunAsync("chown", "-R", SystemUser, _disk?.SeenFromOutside(_folder) ?? _folder);
         }
 
         _guard = StartGuard();
-        await ServerAsync("initdb", "--no-sync", "--username", User, "--auth", "scram-sha-256", "--pwfile", passwordFile, "--encoding", "UTF8", "--locale", "C", "--pgdata", Data);
+        await ServerAsync("initdb", "--no-sync", "--username", User, "--auth", "scram-sha-256", "--pwfile", passwordFile, "--encoding", "UTF8", "--locale", "C", "--wal-segsize", _disk is null ? "16" : "1", "--pgdata", Data);
         for (var attempt = 1; ; attempt++)
         {
             Port = FreePort();
@@ -75,10 +80,24 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
     /// <summary>Starts it; after <see cref="StopImmediatelyAsync"/>, with what was on disk then.</summary>
     public Task StartAsync()
         => ServerAsync("pg_ctl", "start", "--wait", "--silent", "--pgdata", Data, "--log", Path.Combine(_folder, "log"), "--options",
-            $"-c listen_addresses=127.0.0.1 -c port={Port} -c unix_socket_directories={_folder} -c fsync=on -c max_connections=100");
+            $"-c listen_addresses=127.0.0.1 -c port={Port} -c unix_socket_directories={_folder} -c fsync=on -c max_connections=100{(_disk is null ? "" : " -c max_wal_size=32MB -c min_wal_size=16MB")}");
 
     /// <summary>Stops it like a crash: nothing is written back, and connections break.</summary>
     public Task StopImmediatelyAsync() => ServerAsync("pg_ctl", "stop", "--wait", "--silent", "--mode", "immediate", "--pgdata", Data);
+
+    /// <summary>Whether it runs. A full disk ends it.</summary>
+    public async Task<bool> IsUpAsync()
+    {
+        try
+        {
+            await ServerAsync("pg_ctl", "status", "--pgdata", Data);
+            return true;
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
+    }
 
     /// <summary>Creates an empty database.</summary>
     /// <returns>Its connection string.</returns>
@@ -168,13 +187,13 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
         return Shell.RunAsync(command[0], command[1..]);
     }
 
-    private static string[] AsSystemUser() => Environment.IsPrivilegedProcess ? ["runuser", "-u", SystemUser, "--"] : [];
+    private string[] AsSystemUser() => [.. _disk?.Entering ?? [], .. Environment.IsPrivilegedProcess ? (string[])["runuser", "-u", SystemUser, "--"] : []];
 
     private Process StartGuard()
     {
         var start = new ProcessStartInfo("setsid") { RedirectStandardInput = true, WorkingDirectory = Path.GetTempPath() };
         string[] stop = [.. AsSystemUser(), Path.Combine(_binaries, "pg_ctl"), "stop", "--wait", "--silent", "--mode", "immediate", "--pgdata", Data];
-        foreach (var argument in (string[])["--wait", "sh", "-c", """folder=$1; shift; cat >/dev/null; "$@" 2>/dev/null; rm -rf -- "$folder" """, "sh", _folder, .. stop])
+        foreach (var argument in (string[])["--wait", "sh", "-c", """folder=$1; shift; cat >/dev/null; "$@" 2>/dev/null; rm -rf -- "$folder" """, "sh", _disk is null ? _folder : Data, .. stop])
         {
             start.ArgumentList.Add(argument);
         }

@@ -10,6 +10,9 @@ namespace IommuFd.TestSupport;
 /// </summary>
 public sealed class SiloCluster : IAsyncDisposable
 {
+    /// <summary>The id of a cluster that is given no other.</summary>
+    public const string DefaultCluster = "iommufd";
+
     private readonly List<IHost> _clients = [];
     private readonly string _database;
     private readonly string[] _settings;
@@ -17,6 +20,9 @@ public sealed class SiloCluster : IAsyncDisposable
     private SiloCluster(string database, string[] settings) => (_database, _settings) = (database, settings);
 
     public List<SiloProcess> Silos { get; } = [];
+
+    /// <summary>The cluster's id.</summary>
+    public string Id { get; init; } = DefaultCluster;
 
     /// <summary>The silo's program, with the arguments that make it run a silo.</summary>
     public string[] Program { get; init; } = ["iommufd-silo.dll"];
@@ -31,8 +37,8 @@ public sealed class SiloCluster : IAsyncDisposable
     public static Task<SiloCluster> StartAsync(string database, int silos, params string[] settings) => new SiloCluster(database, settings).StartAsync(silos);
 
     /// <summary>A cluster without silos. The caller reads what they print.</summary>
-    public static SiloCluster Create(string database, string[] program, Func<int, string[]> settingsOf, params string[] settings)
-        => new(database, settings) { Program = program, SettingsOf = settingsOf, Watch = null };
+    public static SiloCluster Create(string cluster, string database, string[] program, Func<int, string[]> settingsOf, params string[] settings)
+        => new(database, settings) { Id = cluster, Program = program, SettingsOf = settingsOf, Watch = null };
 
     /// <summary>Starts silos concurrently, and waits until they are up.</summary>
     public async Task<SiloCluster> StartAsync(int silos)
@@ -57,7 +63,7 @@ public sealed class SiloCluster : IAsyncDisposable
         var process = ChildProcess.Start(
             Program[0],
             [
-                .. Program[1..], "--Silo:Clustering:Provider=postgres", $"--Silo:Clustering:ConnectionString={_database}", $"--Silo:SiloPort={siloPort}", $"--Silo:GatewayPort={gatewayPort}",
+                .. Program[1..], "--Silo:Clustering:Provider=postgres", $"--Silo:ClusterId={Id}", $"--Silo:Clustering:ConnectionString={_database}", $"--Silo:SiloPort={siloPort}", $"--Silo:GatewayPort={gatewayPort}",
                 "--Journal:Store=postgres", $"--Journal:ConnectionString={_database}", .. _settings, .. SettingsOf(siloPort), .. settings,
             ]);
         process.Watch = Watch;
@@ -73,19 +79,19 @@ public sealed class SiloCluster : IAsyncDisposable
     /// <summary>A client that finds its gateways in the database, and knows the silos' secret unless it says how else it proves who it is.</summary>
     public async Task<IGrainFactory> ConnectAsync(Action<IClientBuilder>? configure = null)
     {
-        var host = await StartClientAsync(_database, configure);
+        var host = await StartClientAsync(_database, configure, Id);
         _clients.Add(host);
         return host.Services.GetRequiredService<IGrainFactory>();
     }
 
-    /// <summary>The same in a cluster's database. The caller starts and stops it.</summary>
-    public static async Task<IHost> StartClientAsync(string database, Action<IClientBuilder>? configure = null)
+    /// <summary>The same in a cluster's database. It is started, and the caller stops it.</summary>
+    public static async Task<IHost> StartClientAsync(string database, Action<IClientBuilder>? configure = null, string cluster = DefaultCluster)
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
         builder.UseOrleansClient(client =>
         {
             client.UseAdoNetClustering((AdoNetClusteringClientOptions membership) => (membership.Invariant, membership.ConnectionString) = ("Npgsql", database))
-                .Configure<ClusterOptions>(cluster => (cluster.ClusterId, cluster.ServiceId) = ("iommufd", "iommufd"))
+                .Configure<ClusterOptions>(options => (options.ClusterId, options.ServiceId) = (cluster, DefaultCluster))
                 .Configure<GatewayOptions>(gateways => gateways.GatewayListRefreshPeriod = TimeSpan.FromSeconds(1));
             (configure ?? KnowTheSecret)(client);
         });

@@ -3,7 +3,7 @@ namespace IommuFd.TestSupport;
 // A file system in memory, mounted where only processes that enter its namespace see it. A process that waits for the end of its input holds
 // the namespace, so that nothing is left of it when the tests end, for whatever reason. Who is not root needs a namespace of users to mount.
 
-/// <summary>A disk of a few MiB that a test can fill, and processes that have it.</summary>
+/// <summary>A small disk that a test can fill, and processes that have it.</summary>
 internal sealed class SmallDisk : IAsyncDisposable
 {
     private readonly ChildProcess _holder;
@@ -14,8 +14,10 @@ internal sealed class SmallDisk : IAsyncDisposable
     /// <summary>Its folder, as its processes see it.</summary>
     public string Folder => _mountPoint.FullName;
 
-    // The same as other processes see it.
-    private string Filling => $"/proc/{_holder.Id}/root{Folder}/filling";
+    /// <summary>A command's first words that have it run with the disk.</summary>
+    public string[] Entering => ["nsenter", "--target", $"{_holder.Id}", .. Environment.IsPrivilegedProcess ? (string[])[] : ["--user", "--preserve-credentials"], "--mount"];
+
+    private string Filling => SeenFromOutside(Path.Combine(Folder, "filling"));
 
     /// <summary>Makes one. Where that is not allowed, it fails with what the system says.</summary>
     public static async Task<SmallDisk> MountAsync(int megabytes)
@@ -32,10 +34,10 @@ internal sealed class SmallDisk : IAsyncDisposable
 
     /// <summary>Starts a program that has the disk.</summary>
     public ChildProcess Start(string program, params string[] arguments)
-    {
-        string[] users = Environment.IsPrivilegedProcess ? [] : ["--user", "--preserve-credentials"];
-        return ChildProcess.StartCommand([], "nsenter", ["--target", $"{_holder.Id}", .. users, "--mount", "dotnet", Path.Combine(AppContext.BaseDirectory, program), .. arguments]);
-    }
+        => ChildProcess.StartCommand([], Entering[0], [.. Entering[1..], "dotnet", Path.Combine(AppContext.BaseDirectory, program), .. arguments]);
+
+    /// <summary>The path of one of its files for processes that do not have it.</summary>
+    public string SeenFromOutside(string path) => $"/proc/{_holder.Id}/root{path}";
 
     /// <summary>Leaves no byte free.</summary>
     public void Fill()

@@ -26,6 +26,9 @@ internal sealed partial class BridgedPrograms : IAsyncDisposable
     /// <summary>The setting that has a silo listen for the program that is its client.</summary>
     public static string GatewayOf(string folder, int siloPort) => $"--Gateway:Path={SocketOf(folder, siloPort)}";
 
+    /// <summary>The socket of the gateway of the silo with a port.</summary>
+    public static string SocketOf(string folder, int siloPort) => Path.Combine(folder, $"{siloPort}.sock");
+
     /// <summary>Starts a program for each silo, and waits until it works.</summary>
     public static async Task<BridgedPrograms> StartAsync(string folder, IEnumerable<SiloProcess> silos, OutageReport outages)
     {
@@ -88,8 +91,6 @@ internal sealed partial class BridgedPrograms : IAsyncDisposable
         };
         return program;
     }
-
-    private static string SocketOf(string folder, int siloPort) => Path.Combine(folder, $"{siloPort}.sock");
 
     [GeneratedRegex(@"over: (?<rounds>\d+) rounds, the longest (?<longest>\d+) ms")]
     private static partial Regex Over();

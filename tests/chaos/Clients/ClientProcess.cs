@@ -22,9 +22,10 @@ internal sealed class ClientProcess(IommufdClient client, int number, int worker
     /// <param name="database">The cluster's membership.</param>
     /// <param name="number">The process's number: 1 for the first.</param>
     /// <param name="workers">Clients on each context.</param>
-    public static async Task RunAsync(string database, int number, int workers)
+    /// <param name="cluster">The cluster's id.</param>
+    public static async Task RunAsync(string database, int number, int workers, string cluster)
     {
-        using var host = await SiloCluster.StartClientAsync(database);
+        using var host = await SiloCluster.StartClientAsync(database, cluster: cluster);
         var process = new ClientProcess(new IommufdClient(host.Services.GetRequiredService<IGrainFactory>()), number, workers);
         Console.WriteLine("ready");
         var rounds = new List<Task>();

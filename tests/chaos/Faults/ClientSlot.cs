@@ -13,18 +13,26 @@ internal sealed class ClientSlot : IAsyncDisposable
     private readonly int _number;
     private readonly int _workers;
     private readonly OutageReport _outages;
+    private readonly string _cluster;
     private readonly SemaphoreSlim _changing = new(1);
     private readonly ConcurrentDictionary<int, TaskCompletionSource<WorkResult>> _orders = [];
     private ChildProcess? _process;
     private ChildProcess? _killed;
     private Task _watching = Task.CompletedTask;
 
-    public ClientSlot(string database, int number, int workers, OutageReport outages) => (_database, _number, _workers, _outages) = (database, number, workers, outages);
+    /// <summary>A slot without a process.</summary>
+    /// <param name="database">The membership of the clients' cluster.</param>
+    /// <param name="number">The process's number; 1 is the first.</param>
+    /// <param name="workers">Clients on each context.</param>
+    /// <param name="outages">Where calls are reported that took long.</param>
+    /// <param name="cluster">The cluster's id.</param>
+    public ClientSlot(string database, int number, int workers, OutageReport outages, string cluster = SiloCluster.DefaultCluster)
+        => (_database, _number, _workers, _outages, _cluster) = (database, number, workers, outages, cluster);
 
     /// <summary>Starts the first process, and waits until it is connected.</summary>
     public async Task StartAsync()
     {
-        _process = ChildProcess.Start("IommuFd.Chaos.dll", "client", _database, Number(_number), Number(_workers));
+        _process = ChildProcess.Start("IommuFd.Chaos.dll", "client", _database, Number(_number), Number(_workers), _cluster);
         _process.Printed += Read;
         _watching = WatchAsync(_process);
         await _process.WaitForLineAsync("ready");

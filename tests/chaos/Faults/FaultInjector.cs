@@ -2,22 +2,6 @@ using IommuFd.Chaos.Outages;
 
 namespace IommuFd.Chaos.Faults;
 
-/// <summary>The faults injected into a cluster and its clients.</summary>
-internal enum FaultKind
-{
-    /// <summary>A silo is killed: kill -9.</summary>
-    KillSilo,
-
-    /// <summary>A silo is paused and continued: SIGSTOP, SIGCONT.</summary>
-    PauseSilo,
-
-    /// <summary>A silo is stopped as an operator would: SIGTERM.</summary>
-    StopSilo,
-
-    /// <summary>A client process is killed: kill -9.</summary>
-    KillClient,
-}
-
 // By default at most two of three silos are down at once, so that one is always up; chance decides whether the other two are down together or
 // one after the other. Killed processes are restarted. A silo that was paused for longer than the others tolerate finds itself declared dead, exits, and
 // is restarted too.
@@ -25,22 +9,28 @@ internal enum FaultKind
 /// <summary>Kills, pauses and stops silos, and kills clients, in a random sequence of faults.</summary>
 /// <param name="silos">The silos.</param>
 /// <param name="clients">The client processes.</param>
+/// <param name="database">The database; null where it is not this run's to break.</param>
 /// <param name="seed">The seed of the sequence.</param>
-/// <param name="kinds">The faults to inject into silos; one listed twice is injected twice as often.</param>
+/// <param name="kinds">The faults to inject; one listed twice is injected twice as often.</param>
 /// <param name="mostAway">How many silos are away at once, at most.</param>
 /// <param name="faults">Where it is noted which silos are away.</param>
 /// <param name="isDead">Whether the others have declared the silo of a port dead.</param>
 /// <param name="log">Called with each fault.</param>
-internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList<ClientSlot> clients, int seed, IReadOnlyList<FaultKind> kinds, int mostAway, FaultLog faults, Func<int, Task<bool>> isDead, Action<string> log) : IDisposable
+internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList<ClientSlot> clients, ChaosDatabase? database, int seed, IReadOnlyList<FaultKind> kinds, int mostAway, FaultLog faults, Func<int, Task<bool>> isDead, Action<string> log) : IDisposable
 {
-    /// <summary>The silo faults of a normal run.</summary>
+    /// <summary>The faults of a normal run.</summary>
     public static readonly FaultKind[] Usual =
     [
         .. Enumerable.Repeat(FaultKind.KillSilo, 4),
         .. Enumerable.Repeat(FaultKind.PauseSilo, 4),
         .. Enumerable.Repeat(FaultKind.StopSilo, 2),
+        FaultKind.KillClient,
+        FaultKind.RestartDatabase,
+        FaultKind.FillDisk,
     ];
 
+    private readonly FaultKind[] _ofSilos = [.. kinds.Where(kind => kind is FaultKind.KillSilo or FaultKind.PauseSilo or FaultKind.StopSilo)];
+    private readonly FaultKind[] _ofDatabase = [.. kinds.Where(kind => kind is FaultKind.RestartDatabase or FaultKind.FillDisk)];
     private readonly int[] _counts = new int[Enum.GetValues<FaultKind>().Length];
     private readonly SemaphoreSlim _mayBeAway = new(mostAway);
     private readonly bool[] _isAway = new bool[silos.Count];
@@ -50,17 +40,18 @@ internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList
 
     /// <summary>Injects faults until told to stop; when it returns, nothing is paused or down.</summary>
     public Task RunAsync(CancellationToken stop) => Task.WhenAll(
-        RepeatAsync(new Random(seed), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), HurtSiloAsync, stop),
-        RepeatAsync(new Random(seed + 1), TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(20), HurtSiloAsync, stop),
-        RepeatAsync(new Random(seed + 2), TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(20), KillClientAsync, stop));
+        RepeatAsync(_ofSilos.Length > 0, new Random(seed), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), HurtSiloAsync, stop),
+        RepeatAsync(_ofSilos.Length > 0, new Random(seed + 1), TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(20), HurtSiloAsync, stop),
+        RepeatAsync(kinds.Contains(FaultKind.KillClient), new Random(seed + 2), TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(20), KillClientAsync, stop),
+        RepeatAsync(database is not null && _ofDatabase.Length > 0, new Random(seed + 3), TimeSpan.FromSeconds(15), TimeSpan.FromSeconds(45), HurtDatabaseAsync, stop));
 
     public void Dispose() => _mayBeAway.Dispose();
 
-    private static async Task RepeatAsync(Random random, TimeSpan shortest, TimeSpan longest, Func<Random, CancellationToken, Task> inject, CancellationToken stop)
+    private static async Task RepeatAsync(bool isWanted, Random random, TimeSpan shortest, TimeSpan longest, Func<Random, CancellationToken, Task> inject, CancellationToken stop)
     {
         try
         {
-            while (true)
+            while (isWanted)
             {
                 await Task.Delay(Between(random, shortest, longest), stop);
                 await inject(random, stop);
@@ -80,7 +71,7 @@ internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList
         var index = TakeOne(random);
         try
         {
-            await (kinds[random.Next(kinds.Count)] switch
+            await (_ofSilos[random.Next(_ofSilos.Length)] switch
             {
                 FaultKind.KillSilo => EndAsync(index, FaultKind.KillSilo, "KILL"),
                 FaultKind.PauseSilo => PauseAsync(index, Between(random, TimeSpan.FromSeconds(0.2), TimeSpan.FromSeconds(10)), stop),
@@ -157,6 +148,17 @@ internal sealed class FaultInjector(IReadOnlyList<SiloSlot> silos, IReadOnlyList
         var index = random.Next(clients.Count);
         Note(FaultKind.KillClient, $"client process {index + 1} gets SIGKILL");
         await clients[index].KillAsync().WaitAsync(stop);
+    }
+
+    // What it does to the database is undone before the run goes on to its end.
+    private async Task HurtDatabaseAsync(Random random, CancellationToken stop)
+    {
+        var kind = _ofDatabase[random.Next(_ofDatabase.Length)];
+        var length = Between(random, TimeSpan.FromSeconds(0.2), TimeSpan.FromSeconds(5));
+        var what = kind == FaultKind.RestartDatabase ? $"the database was down for {length.TotalSeconds:F1} s" : $"the database's disk was full for {length.TotalSeconds:F1} s";
+        Note(kind, what);
+        using var away = faults.Begin(Part.Database, 1, what);
+        await (kind == FaultKind.RestartDatabase ? database!.RestartAsync(length) : database!.FillDiskAsync(length));
     }
 
     private void Note(FaultKind kind, string what)

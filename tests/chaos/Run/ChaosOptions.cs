@@ -35,7 +35,7 @@ internal sealed record ChaosOptions
     /// </summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(3);
 
-    /// <summary>The faults that are injected into silos; one that is listed twice is injected twice as often.</summary>
+    /// <summary>The faults that are injected; one that is listed twice is injected twice as often.</summary>
     public IReadOnlyList<FaultKind> Faults { get; init; } = FaultInjector.Usual;
 
     /// <summary>How many silos are away at once, at most.</summary>
@@ -47,6 +47,12 @@ internal sealed record ChaosOptions
     /// <summary>Whether C programs are clients too. A lease must be longer then than a silo may be away.</summary>
     public bool Programs { get; init; }
 
-    /// <summary>The database's connection string; null to start a server.</summary>
+    /// <summary>Whether a second cluster that knows nothing of the first has its journals in the same store. The clients of each are refused the other's contexts.</summary>
+    public bool OtherCluster { get; init; }
+
+    /// <summary>Whether a hostile client attacks the gateways and the silos' ports.</summary>
+    public bool Hostile { get; init; }
+
+    /// <summary>The connection string of a database that no fault is injected into; null to start one for the run.</summary>
     public string? Database { get; init; }
 }

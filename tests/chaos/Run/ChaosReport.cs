@@ -22,6 +22,9 @@ internal sealed record ChaosReport
     /// <summary>The longest that one of these rounds took, in milliseconds.</summary>
     public long ProgramLongest { get; init; }
 
+    /// <summary>What a hostile client did, in its words; empty for none.</summary>
+    public string Hostile { get; init; } = "";
+
     /// <summary>The calls that took long, and what they belong to.</summary>
     public required OutageReport Outages { get; init; }
 
@@ -38,6 +41,7 @@ internal sealed record ChaosReport
         Line("in", $"{Elapsed.TotalSeconds:F0} s"),
         Line("ioctls acknowledged", $"{Tally.Acknowledged} on {Judged} contexts; {Tally.Unknown} given up with an unknown outcome, {Tally.NotRun} that did not run"),
         Line("C programs", $"{ProgramRounds} rounds, the longest {ProgramLongest / 1000.0:F1} s"),
+        .. Hostile.Length > 0 ? (string[])[Line("hostile client", $"{Hostile}")] : [],
         Line("faults injected", $"{Faults.Values.Sum()}: {string.Join(", ", Faults.Where(fault => fault.Value > 0).Select(fault => $"{fault.Value} {Label(fault.Key)}"))}"),
         Line("longest call", $"{Tally.Longest / 1000.0:F1} s"),
         Line($"longest above {Outage.Least.TotalSeconds:F0} s", $"{Outages.Longest(1):F1} s with one silo away, {Outages.Longest(2):F1} s with two, {Outages.LongestWithoutDatabase:F1} s without the database"),
@@ -52,6 +56,8 @@ internal sealed record ChaosReport
         FaultKind.KillSilo => "silos killed",
         FaultKind.PauseSilo => "silos paused",
         FaultKind.StopSilo => "silos stopped",
-        _ => "client processes killed",
+        FaultKind.KillClient => "client processes killed",
+        FaultKind.RestartDatabase => "restarts of the database",
+        _ => "full disks",
     };
 }

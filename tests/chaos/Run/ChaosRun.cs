@@ -9,13 +9,15 @@ using IommuFd.TestSupport;
 
 namespace IommuFd.Chaos.Run;
 
-// Several concurrent lanes each open one context after the other, have all client processes work on it at once, inspect what is left, close
+// Several concurrent lanes, one of them of another cluster where there is one, each open one context after the other, have all client processes work on it at once, inspect what is left, close
 // it, and judge its history (Round.cs). Meanwhile silos are killed, paused and stopped, and clients killed (FaultInjector.cs). When the
 // time is over and everything is up again, nothing must be left (Leftovers.cs).
 
 /// <summary>One run: a cluster, its clients, its faults, and the violations found.</summary>
 internal sealed class ChaosRun
 {
+    private const string OtherCluster = "other";
+
     private readonly ChaosOptions _options;
     private readonly Action<string> _log;
     private readonly string _folder = Directory.CreateTempSubdirectory("iommufd-chaos-").FullName;
@@ -25,6 +27,7 @@ internal sealed class ChaosRun
     private readonly OutageReport _outages;
     private Tally _tally = Tally.None;
     private BridgedPrograms? _programs;
+    private string _hostile = "";
     private int _rounds;
     private int _judged;
 
@@ -33,39 +36,44 @@ internal sealed class ChaosRun
     /// <summary>Runs, and logs events line by line.</summary>
     public static async Task<ChaosReport> RunAsync(ChaosOptions options, Action<string> log)
     {
-        if (options.Database is not null)
-        {
-            return await new ChaosRun(options, log).RunAsync(options.Database);
-        }
-
-        await using var server = new PostgresServer();
-        await server.InitializeAsync();
-        return await new ChaosRun(options, log).RunAsync(await server.CreateDatabaseAsync());
+        await using var own = options.Database is null ? await ChaosDatabase.StartAsync() : null;
+        return await new ChaosRun(options, log).RunAsync(own?.ConnectionString ?? options.Database!, own);
     }
 
-    private async Task<ChaosReport> RunAsync(string database)
+    private async Task<ChaosReport> RunAsync(string database, ChaosDatabase? breakable)
     {
         Log($"seed {_options.Seed}, histories in {_folder}");
         string[] program = _options.Broken ? ["IommuFd.Chaos.dll", "broken-silo"] : ["iommufd-silo.dll"];
         await using var cluster = SiloCluster.Create(
-            database, program, port => _options.Programs ? [BridgedPrograms.GatewayOf(_folder, port)] : [], $"--Contexts:Lease={_options.Lease.ToString("c", CultureInfo.InvariantCulture)}", "--Silo:Secret=required");
+            SiloCluster.DefaultCluster, database, program, port => _options.Programs ? [BridgedPrograms.GatewayOf(_folder, port)] : [], $"--Contexts:Lease={_options.Lease.ToString("c", CultureInfo.InvariantCulture)}", "--Silo:Secret=required");
         await cluster.StartAsync(_options.Silos);
         var clients = Enumerable.Range(1, _options.ClientProcesses).Select(number => new ClientSlot(database, number, _options.Workers, _outages)).ToList();
         try
         {
-            await Task.WhenAll(clients.Select(client => client.StartAsync()));
+            await using var other = await StartOtherAsync(database);
+            await using var strangers = other is null ? null : new ClientSlot(database, _options.ClientProcesses + 1, _options.Workers, _outages, OtherCluster);
+            await Task.WhenAll(clients.Append(strangers).OfType<ClientSlot>().Select(client => client.StartAsync()));
             var grains = await cluster.ConnectAsync();
             var random = new Random(_options.Seed);
             var silos = cluster.Silos.Select((silo, i) => new SiloSlot(cluster, silo, i + 1, _faults, () => TimeSpan.FromSeconds(3 * random.NextDouble()))).ToList();
-            using var faults = new FaultInjector(silos, clients, _options.Seed, _options.Broken ? [FaultKind.PauseSilo] : _options.Faults, _options.MostAway, _faults, port => IsDeadAsync(grains, port), Log);
+            using var faults = new FaultInjector(silos, clients, breakable, _options.Seed, _options.Broken ? [FaultKind.PauseSilo] : _options.Faults, _options.MostAway, _faults, port => IsDeadAsync(grains, port), Log);
 
             using var over = new CancellationTokenSource();
             var supervising = Task.WhenAll(silos.Select(silo => silo.SuperviseAsync(over.Token)));
             try
             {
                 await using var programs = _options.Programs ? await BridgedPrograms.StartAsync(_folder, cluster.Silos, _outages) : null;
-                await RunLanesAsync(new Round(new IommufdClient(grains), clients, _options, _outages, _folder), faults);
+                await using var hostile = _options.Hostile ? await HostileProcess.StartAsync(_folder, _options.Seed, cluster.Silos) : null;
+                var (own, others) = (new IommufdClient(grains), other is null ? null : new IommufdClient(await other.ConnectAsync()));
+                List<Round> rounds = [.. Enumerable.Repeat(new Round(own, clients, others, _options, _outages, _folder), _options.Contexts)];
+                if (others is not null)
+                {
+                    rounds.Add(new Round(others, [strangers!], own, _options, _outages, _folder));
+                }
+
+                await RunLanesAsync(rounds, faults);
                 await (programs?.EndAsync(Violate) ?? Task.CompletedTask);
+                _hostile = await (hostile?.EndAsync(Violate) ?? Task.FromResult(""));
                 _programs = programs;
                 await Leftovers.FindAsync(database, grains, _options.Lease, Violate);
             }
@@ -93,14 +101,19 @@ internal sealed class ChaosRun
         }
     }
 
-    // Silos and clients all know one secret, and nobody else comes: a silo that finds another one wrong has a secret of its own.
+    private async Task<SiloCluster?> StartOtherAsync(string database)
+        => _options.OtherCluster
+            ? await SiloCluster.Create(OtherCluster, database, ["iommufd-silo.dll"], static _ => [], $"--Contexts:Lease={_options.Lease.ToString("c", CultureInfo.InvariantCulture)}", "--Silo:Secret=required").StartAsync(1)
+            : null;
+
+    // Silos and clients all know one secret: unless a hostile client guesses, a silo that finds another one wrong has a secret of its own.
     private void ReadSilos(SiloCluster cluster)
     {
         var watch = new HandleWatch();
         foreach (var silo in cluster.Silos)
         {
             watch.ReadOutput(silo.Process.Output);
-            if (silo.Process.Output.Contains("wrong secret", StringComparison.Ordinal))
+            if (!_options.Hostile && silo.Process.Output.Contains("wrong secret", StringComparison.Ordinal))
             {
                 Violate($"the silo at port {silo.SiloPort} refused a peer of its own cluster:\n{silo.Process.Output}");
             }
@@ -128,18 +141,19 @@ internal sealed class ChaosRun
             ProgramRounds = _programs?.Rounds ?? 0,
             ProgramLongest = _programs?.Longest ?? 0,
             Outages = _outages,
+            Hostile = _hostile,
             Faults = Enum.GetValues<FaultKind>().ToDictionary(kind => kind, faults.Count),
             Violations = [.. _violations],
         };
     }
 
-    private async Task RunLanesAsync(Round round, FaultInjector faults)
+    private async Task RunLanesAsync(List<Round> rounds, FaultInjector faults)
     {
         using var stop = new CancellationTokenSource(_options.Duration);
         var injecting = faults.RunAsync(stop.Token);
         try
         {
-            await Task.WhenAll(Enumerable.Range(0, _options.Contexts).Select(_ => RunLaneAsync(round, stop.Token)));
+            await Task.WhenAll(rounds.Select(round => RunLaneAsync(round, stop.Token)));
         }
         finally
         {

@@ -2,6 +2,7 @@ using IommuFd.Chaos.Clients;
 using IommuFd.Chaos.Faults;
 using IommuFd.Chaos.Outages;
 using IommuFd.Client;
+using IommuFd.GrainInterfaces;
 using IommuFd.Linearizability;
 using IommuFd.Uapi;
 
@@ -16,7 +17,13 @@ internal sealed record RoundOutcome(Tally Tally, bool IsJudged, List<string> Vio
 /// <summary>
 /// The life of one context: it is opened, worked on by all client processes at once, emptied or not, inspected, closed, and judged.
 /// </summary>
-internal sealed class Round(IommufdClient client, IReadOnlyList<ClientSlot> clients, ChaosOptions options, OutageReport outages, string folder)
+/// <param name="client">The opener.</param>
+/// <param name="clients">The client processes.</param>
+/// <param name="stranger">A client of another cluster on the same store, which may not have the context; null for none.</param>
+/// <param name="options">The run's size.</param>
+/// <param name="outages">Where calls are reported that took long.</param>
+/// <param name="folder">Where the histories are.</param>
+internal sealed class Round(IommufdClient client, IReadOnlyList<ClientSlot> clients, IommufdClient? stranger, ChaosOptions options, OutageReport outages, string folder)
 {
     // The opener and closer of the contexts is a client too.
     private const int Opener = 0;
@@ -27,7 +34,9 @@ internal sealed class Round(IommufdClient client, IReadOnlyList<ClientSlot> clie
         var violations = new List<string>();
         var context = await client.OpenAsync($"chaos {number}");
         var orders = clients.Select((_, i) => new WorkOrder(number, context.Handle, HistoryPath(number, i + 1), (options.Seed * 10_007) + number, options.Ioctls)).ToList();
+        var intruding = IntrudeAsync(context.Handle, violations);
         var results = await Task.WhenAll(clients.Select((slot, i) => slot.WorkAsync(orders[i])));
+        await intruding;
         violations.AddRange(results.Select(result => result.Failure).OfType<string>().Select(failure => $"its clients failed: {failure}"));
 
         using var history = new HistoryWriter(HistoryPath(number, Opener));
@@ -62,6 +71,28 @@ internal sealed class Round(IommufdClient client, IReadOnlyList<ClientSlot> clie
 
         var isJudged = await Task.Run(() => Judge(number, violations));
         return new RoundOutcome(results.Select(result => result.Tally ?? Tally.None).Aggregate(opener.Tally, (sum, tally) => sum + tally), isJudged, violations);
+    }
+
+    private async Task IntrudeAsync(ContextHandle handle, List<string> violations)
+    {
+        if (stranger is null)
+        {
+            return;
+        }
+
+        try
+        {
+            await using var file = await stranger.DuplicateAsync(handle, "stranger");
+            violations.Add("a client of another cluster got it");
+        }
+        catch (IommufdException refused) when (refused.Errno == Errno.EBADF)
+        {
+            // It belongs to its cluster.
+        }
+        catch (IommufdTransportException)
+        {
+            // The database was away for too long.
+        }
     }
 
     // Destroys objects until a pass over all of them finds none that can be destroyed.
