@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using IommuFd.GrainInterfaces;
 using IommuFd.GrainInterfaces.Security;
 using Microsoft.Extensions.DependencyInjection;
 using Orleans.Configuration;
@@ -43,7 +44,7 @@ public static class IommufdClientBuilderExtensions
             return client;
         }
 
-        client.Services.AddSingleton(static services => new GatewayWatch(services, TimeProvider.System));
+        client.Services.AddSingleton(static services => new GatewayWatch(() => services.GetRequiredService<IGrainFactory>().GetGrain<IPulseGrain>(0).BeatAsync(), TimeProvider.System));
         return client.Configure<ClientConnectionOptions>(connections => connections.ConfigureConnection(
             connection => connection.Use(connection.ApplicationServices.GetRequiredService<GatewayWatch>().Watch)));
     }

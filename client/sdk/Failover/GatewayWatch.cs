@@ -1,6 +1,4 @@
-using IommuFd.GrainInterfaces;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace IommuFd.Client;
 
@@ -12,9 +10,9 @@ namespace IommuFd.Client;
 // is treated in the same way, so that an attempt to return to the gateway ends as soon.
 
 /// <summary>Watches the connections of an Orleans client, and aborts those to gateways that have become silent.</summary>
-/// <param name="services">The client's services.</param>
+/// <param name="ask">Asks a gateway for a sign of life, and the next time another one: they go round.</param>
 /// <param name="time">The clock.</param>
-internal sealed class GatewayWatch(IServiceProvider services, TimeProvider time) : IDisposable
+internal sealed class GatewayWatch(Func<Task> ask, TimeProvider time) : IDisposable
 {
     /// <summary>The time between two looks.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250);
@@ -84,10 +82,9 @@ internal sealed class GatewayWatch(IServiceProvider services, TimeProvider time)
                 connections.FindAll(connection => connection.Silence > Patience).ForEach(connection => connection.Abort());
             }
 
-            // One for each connection: they go round.
             connections.ForEach(_ => Transport.Forget(AskAsync()));
         }
     }
 
-    private async Task AskAsync() => await services.GetRequiredService<IGrainFactory>().GetGrain<IPulseGrain>(0).BeatAsync().ConfigureAwait(false);
+    private async Task AskAsync() => await ask().ConfigureAwait(false);
 }

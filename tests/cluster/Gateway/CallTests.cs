@@ -37,7 +37,7 @@ public sealed class CallTests(GatewaySilo silo) : IClassFixture<GatewaySilo>
             for (uint i = 0; i < 64; i++)
             {
                 var frame = await program.Calls.AnswerAsync();
-                answers.Add((frame.Tag, IoctlAnswer.Read(frame).Errno));
+                answers.Add((frame.Tag, WireAnswer.Read(frame).Errno));
             }
 
             Assert.True(
@@ -71,7 +71,7 @@ public sealed class CallTests(GatewaySilo silo) : IClassFixture<GatewaySilo>
         using var calls = await WireConnection.CallsAsync(silo.Path);
         var unknown = RandomNumberGenerator.GetBytes(16);
 
-        Assert.Equal(Ebadf, IoctlAnswer.Read(await calls.CallAsync(WireFrames.IoasAlloc(1, unknown))).Errno);
+        Assert.Equal(Ebadf, WireAnswer.Read(await calls.CallAsync(WireFrames.IoasAlloc(1, unknown))).Errno);
         Assert.Equal(Ebadf, (await calls.CallAsync(WireFrames.Read(2, unknown, 8))).Number(0));
         Assert.Equal(Ebadf, (await calls.CallAsync(WireFrames.Write(3, unknown, new byte[8]))).Number(0));
         Assert.Equal(1u, (await calls.CallAsync(WireFrames.Closed(4, unknown))).Number(0));
@@ -116,13 +116,13 @@ public sealed class CallTests(GatewaySilo silo) : IClassFixture<GatewaySilo>
         using var program = await WireProgram.OpenAsync(silo.Path);
         using var stranger = await OtherUser.RunAsync(() => WireConnection.CallsAsync(silo.Path).GetAwaiter().GetResult());
 
-        Assert.Equal(Ebadf, IoctlAnswer.Read(await stranger.CallAsync(WireFrames.IoasAlloc(1, program.Ticket))).Errno);
+        Assert.Equal(Ebadf, WireAnswer.Read(await stranger.CallAsync(WireFrames.IoasAlloc(1, program.Ticket))).Errno);
         Assert.Equal(1u, (await stranger.CallAsync(WireFrames.Closed(2, program.Ticket))).Number(0));
 
         var nonce = RandomNumberGenerator.GetBytes(16);
         await program.Context.Connection.SendAsync(WireFrames.Prove(nonce));
         Assert.Equal(0u, (await stranger.CallAsync(WireFrames.Resolve(3, nonce))).Number(0));
-        Assert.Equal(0u, IoctlAnswer.Read(await stranger.CallAsync(WireFrames.IoasAlloc(4, program.Ticket))).Errno);
+        Assert.Equal(0u, WireAnswer.Read(await stranger.CallAsync(WireFrames.IoasAlloc(4, program.Ticket))).Errno);
     }
 
     [Fact]
@@ -135,7 +135,7 @@ public sealed class CallTests(GatewaySilo silo) : IClassFixture<GatewaySilo>
         Assert.Equal(0u, (await calls.CallAsync(WireFrames.Closed(1, program.Ticket))).Number(0));
         program.Context.Dispose();
         Assert.Equal(1u, (await calls.CallAsync(WireFrames.Closed(2, program.Ticket))).Number(0));
-        Assert.Equal(Ebadf, IoctlAnswer.Read(await calls.CallAsync(WireFrames.IoasAlloc(3, program.Ticket))).Errno);
+        Assert.Equal(Ebadf, WireAnswer.Read(await calls.CallAsync(WireFrames.IoasAlloc(3, program.Ticket))).Errno);
     }
 
     [Fact]
@@ -159,9 +159,9 @@ public sealed class CallTests(GatewaySilo silo) : IClassFixture<GatewaySilo>
         }
 
         await calls.SendAsync(WireFrames.Looked(question.Tag, question.Number(0)));
-        Assert.Equal(0u, IoctlAnswer.Read(await calls.AnswerAsync()).Errno);
+        Assert.Equal(0u, WireAnswer.Read(await calls.AnswerAsync()).Errno);
         Assert.Equal(Einval, (await calls.AnswerAsync()).Number(0));
-        Assert.Equal(0u, IoctlAnswer.Read(await calls.AnswerAsync()).Errno);
+        Assert.Equal(0u, WireAnswer.Read(await calls.AnswerAsync()).Errno);
         Assert.Equal(1u, (await calls.CallAsync(WireFrames.Closed(4, program.Ticket))).Number(0));
     }
 

@@ -180,7 +180,7 @@ public sealed class MalformedTests(GatewaySilo silo) : IClassFixture<GatewaySilo
         await program.Calls.ExpectByeAsync(Malformed, "an unknown kind behind an ioctl");
         using var calls = await WireConnection.CallsAsync(silo.Path);
 
-        Assert.True(IoctlAnswer.Read(await calls.CallAsync(WireFrames.Destroy(1, program.Ticket, 1))).Errno == 0, "IOAS 1 was allocated by the frame before the malformed one");
+        Assert.True(WireAnswer.Read(await calls.CallAsync(WireFrames.Destroy(1, program.Ticket, 1))).Errno == 0, "IOAS 1 was allocated by the frame before the malformed one");
     }
 
     [Theory]
@@ -205,7 +205,7 @@ public sealed class MalformedTests(GatewaySilo silo) : IClassFixture<GatewaySilo
             await program.Calls.SendAsync([one]);
         }
 
-        Assert.Equal(0u, IoctlAnswer.Read(await program.Calls.AnswerAsync()).Errno);
+        Assert.Equal(0u, WireAnswer.Read(await program.Calls.AnswerAsync()).Errno);
         using var descriptor = await WireConnection.ConnectAsync(silo.Path + "-fd");
         foreach (var one in (byte[])[.. WireFrames.Hello(WireFrames.Descriptor), .. WireFrames.Open()])
         {

@@ -39,7 +39,7 @@ public sealed class QueueFileTests(GatewaySilo silo) : IClassFixture<GatewaySilo
     {
         using var program = await WireProgram.OpenAsync(silo.Path);
         using var other = await WireConnection.CallsAsync(silo.Path, program: 2);
-        var opened = IoctlAnswer.Read(await other.CallAsync(WireFrames.Ioctl(1, program.Ticket, 0x3B8E, new WireBytes().U32(16, 0, 0, 0).ToArray())));
+        var opened = WireAnswer.Read(await other.CallAsync(WireFrames.Ioctl(1, program.Ticket, 0x3B8E, new WireBytes().U32(16, 0, 0, 0).ToArray())));
         other.Dispose();
 
         await Eventually.TrueAsync(async () => await program.DestroyAsync(opened.Argument(8)) == Enoent, "the fault queue that nobody claimed is gone");

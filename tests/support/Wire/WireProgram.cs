@@ -66,14 +66,14 @@ internal sealed class WireProgram(string path, WireConnection calls, WireDescrip
     }
 
     /// <summary>Sends a request that must succeed.</summary>
-    public async Task<IoctlAnswer> ExpectAsync(byte[] request, string what)
+    public async Task<WireAnswer> ExpectAsync(byte[] request, string what)
     {
         var answer = await CallAsync(request);
         Assert.True(answer.Errno == 0, $"{what} succeeds, it answered errno {answer.Errno}");
         return answer;
     }
 
-    public async Task<IoctlAnswer> CallAsync(byte[] request) => IoctlAnswer.Read(await calls.CallAsync(request));
+    public async Task<WireAnswer> CallAsync(byte[] request) => WireAnswer.Read(await calls.CallAsync(request));
 
     public async Task<uint> AllocateIoasAsync() => (await ExpectAsync(WireFrames.IoasAlloc(NextTag(), Ticket), "IOAS_ALLOC")).Argument(8);
 
@@ -81,17 +81,17 @@ internal sealed class WireProgram(string path, WireConnection calls, WireDescrip
     public async Task<uint> DestroyAsync(uint id) => (await CallAsync(WireFrames.Destroy(NextTag(), Ticket, id))).Errno;
 
     /// <summary>Allocates a fault queue.</summary>
-    public async Task<(uint Id, IoctlAnswer Answer)> AllocateFaultQueueAsync()
+    public async Task<(uint Id, WireAnswer Answer)> AllocateFaultQueueAsync()
     {
         var answer = await ExpectAsync(WireFrames.Ioctl(NextTag(), Ticket, 0x3B8E, new WireBytes().U32(16, 0, 0, 0).ToArray()), "FAULT_QUEUE_ALLOC");
         return (answer.Argument(8), answer);
     }
 
     /// <summary>The descriptor of the file that an ioctl has opened.</summary>
-    public Task<WireDescriptor> ClaimAsync(IoctlAnswer opened) => WireDescriptor.ConnectAsync(path, WireFrames.Claim(opened.Claim!));
+    public Task<WireDescriptor> ClaimAsync(WireAnswer opened) => WireDescriptor.ConnectAsync(path, WireFrames.Claim(opened.Claim!));
 
     /// <summary>A selftest's request; returns the fields of the answer, from offset 16 on.</summary>
-    public async Task<IoctlAnswer> TestAsync(uint op, uint id, params uint[] fields) => await ExpectAsync(WireFrames.Test(NextTag(), Ticket, op, id, fields), $"IOMMU_TEST_CMD {op}");
+    public async Task<WireAnswer> TestAsync(uint op, uint id, params uint[] fields) => await ExpectAsync(WireFrames.Test(NextTag(), Ticket, op, id, fields), $"IOMMU_TEST_CMD {op}");
 
     /// <summary>Attaches a device to a page table whose faults go to a queue.</summary>
     public async Task<(uint Stdev, uint Device)> AttachAsync(uint queue)
@@ -106,7 +106,7 @@ internal sealed class WireProgram(string path, WireConnection calls, WireDescrip
     }
 
     /// <summary>Raises a fault of such a device.</summary>
-    public Task<IoctlAnswer> FaultAsync(uint device, uint group) => TestAsync(15, 0, device, 0, group, 1);
+    public Task<WireAnswer> FaultAsync(uint device, uint group) => TestAsync(15, 0, device, 0, group, 1);
 
     public void Dispose()
     {
@@ -120,11 +120,11 @@ internal sealed class WireProgram(string path, WireConnection calls, WireDescrip
 /// <param name="Bytes">What goes to the argument's start.</param>
 /// <param name="Claim">The claim of the file that was opened; null for none.</param>
 /// <param name="Emptied">The tickets of queues whose marks are to be taken.</param>
-internal sealed record IoctlAnswer(uint Errno, byte[] Bytes, byte[]? Claim, byte[][] Emptied)
+internal sealed record WireAnswer(uint Errno, byte[] Bytes, byte[]? Claim, byte[][] Emptied)
 {
     public uint Argument(int offset) => BinaryPrimitives.ReadUInt32LittleEndian(Bytes.AsSpan(offset));
 
-    public static IoctlAnswer Read(WireFrame frame)
+    public static WireAnswer Read(WireFrame frame)
     {
         Assert.True(frame.Kind == 0x90, $"an ioctl has an answer, it was {frame}");
         using var reader = new BinaryReader(new MemoryStream(frame.Body));
@@ -157,6 +157,6 @@ internal sealed record IoctlAnswer(uint Errno, byte[] Bytes, byte[]? Claim, byte
             claim = reader.ReadBytes(16);
         }
 
-        return new IoctlAnswer(errno, argument, claim, [.. Enumerable.Range(0, emptied).Select(_ => reader.ReadBytes(16))]);
+        return new WireAnswer(errno, argument, claim, [.. Enumerable.Range(0, emptied).Select(_ => reader.ReadBytes(16))]);
     }
 }
