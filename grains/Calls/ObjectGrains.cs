@@ -11,6 +11,11 @@ namespace IommuFd.Grains.Calls;
 // The way from a table's entries to their grains. An object's grain is activated by the first call that it gets, not by the
 // ioctl that allocates the object: a fresh object is in the state that its model starts in, and costs no activation until
 // its first use. Only grains that were called are told of the end.
+//
+// A small object whose calls never wait needs no activation either: the context keeps its grain, without one, and calls it within its own turn, where
+// inspections find it too. Nothing else could call it, so nothing of it outlives the context's activation, and its end costs nothing. When it has
+// grown, the next call activates the grain, on the same silo, and the activation takes over what the context has kept (NearObjects.Move). So
+// what takes long (saving, restoring and showing many areas) runs beside the context.
 
 /// <summary>The grains of a context's objects.</summary>
 internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch, ILogger logger)
@@ -19,7 +24,6 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
     private const int ReleaseConcurrency = 128;
 
     private readonly Dictionary<ObjectId, CalledGrain> _called = [];
-    private readonly string _keyPrefix = $"{key}/";
 
     /// <summary>The context's key.</summary>
     public ContextKey Key => key;
@@ -63,11 +67,11 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
             {
                 // The call carries the trace; what the turn does next does not.
                 using var _ = CallHeaders.Put(isTimed: false);
-                reply = call((TGrain)called.Grain, Stamp(entry, called), argument);
+                reply = HasOutgrown(called) ? ActivateAsync(entry, called, argument, call) : call((TGrain)Find(called), Stamp(entry, called), argument);
             }
             else
             {
-                reply = InvokeAsync(entry, called, argument, call);
+                reply = HasOutgrown(called) ? ActivateAsync(entry, called, argument, call) : InvokeAsync(entry, called, argument, call);
             }
         }
         catch (Exception exception)
@@ -90,7 +94,7 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
         var called = _called[entry.Id];
         try
         {
-            var snapshot = await called.Grain.SnapshotAsync(Stamp(entry, called));
+            var snapshot = await Find(called).SnapshotAsync(Stamp(entry, called));
             HasLost |= snapshot is null;
             return snapshot;
         }
@@ -111,11 +115,11 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
         called.HasAnswered = true;
         try
         {
-            var reply = await called.Grain.RestoreAsync(Stamp(entry, called), snapshot);
+            var reply = await Find(called).RestoreAsync(Stamp(entry, called), snapshot);
             HasLost |= reply.Errno != Errno.None;
             NoteSize(called, reply.Size);
             NotePins(called, reply.Pinned);
-            called.Near = FindNear(called);
+            FindNear(called);
         }
         catch (Exception exception) when (exception is not InvalidDataException)
         {
@@ -157,14 +161,14 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
     /// <summary>The users count that the object's grain derives; null where none knows the object.</summary>
     public async ValueTask<long?> UsersAsync(ObjectEntry entry)
         => GrainKind.Of(entry).AggregateOf(entry) is { } aggregate && _called.TryGetValue(aggregate.Id, out var called)
-            ? await called.Grain.UsersAsync(Stamp(aggregate, called), PartOf(entry, aggregate))
+            ? await Find(called).UsersAsync(Stamp(aggregate, called), PartOf(entry, aggregate))
             : null;
 
     /// <summary>Asks an object's grain something outside turns; null where it was never called: asking must not activate it.</summary>
     public async ValueTask<TReply?> AskAsync<TGrain, TReply>(ObjectEntry entry, Func<TGrain, ObjectStamp, ValueTask<TReply>> call)
         where TGrain : class, IObjectGrain
         where TReply : class
-        => _called.TryGetValue(entry.Id, out var called) ? await call((TGrain)called.Grain, Stamp(entry, called)) : null;
+        => _called.TryGetValue(entry.Id, out var called) ? await call((TGrain)Find(called), Stamp(entry, called)) : null;
 
     /// <summary>The state of an object, and its users by its grain. The grain is asked only if it was called before: looking at an object must not activate it.</summary>
     public async ValueTask<(ObjectState? State, long? Users)> InspectAsync(ObjectEntry entry, StatePage page)
@@ -177,7 +181,7 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
 
         try
         {
-            if (await called.Grain.InspectAsync(Stamp(aggregate, called), page with { Part = PartOf(entry, aggregate) }) is not { } reading)
+            if (await Find(called).InspectAsync(Stamp(aggregate, called), page with { Part = PartOf(entry, aggregate) }) is not { } reading)
             {
                 return default;
             }
@@ -203,7 +207,7 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
             if (!called.HasAnswered && reply.Errno != Errno.EIO)
             {
                 called.HasAnswered = true;
-                called.Near = FindNear(called);
+                FindNear(called);
             }
 
             if (reply.Errno != Errno.EIO && reply.Size is { } size)
@@ -225,7 +229,7 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
     // The grain of an object that was never called. From now on it counts as called.
     private CalledGrain AddCalled(ObjectEntry entry)
     {
-        var called = new CalledGrain(entry, GrainKind.Of(entry).FindGrain(reach.Factory, $"{_keyPrefix}{entry.Id}")!);
+        var called = new CalledGrain(entry) { Kept = reach.Near is { IsOn: true } ? GrainKind.Of(entry).NewKept(entry.Id) : null };
         _called.Add(entry.Id, called);
         return called;
     }
@@ -302,7 +306,7 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
     private ObjectStamp Stamp(ObjectEntry entry, CalledGrain called)
         => called.HasAnswered ? new(epoch, entry.Serial, MayBuild: false, Proof: reach.Proof) : new(epoch, entry.Serial, MayBuild: true, GrainKind.Of(entry).BuildOf(entry), reach.Proof);
 
-    // Within this turn where the activation is near and nothing runs in it; else by a message.
+    // Within this turn where the context keeps the object, or its activation is near and nothing runs in it; else by a message.
     private ValueTask<TReply> InvokeAsync<TGrain, TArgument, TReply>(
         ObjectEntry entry, CalledGrain called, TArgument argument, Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call)
         where TGrain : class, IObjectGrain
@@ -310,7 +314,7 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
         var stamp = Stamp(entry, called);
         if (called.EnterNear(epoch) is not { } near)
         {
-            return call((TGrain)called.Grain, stamp, argument);
+            return call((TGrain)Find(called), stamp, argument);
         }
 
         try
@@ -323,10 +327,47 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
         }
     }
 
-    private INearObject? FindNear(CalledGrain called) => reach.Near?.Take(called.Grain.GetGrainId());
+    // The first call of a grain that the context has kept until now. Where no activation takes over what was kept (none could be made, or it was made
+    // on another silo), none ever will: the call has then changed nothing, and the context goes on keeping it.
+    private async ValueTask<TReply> ActivateAsync<TGrain, TArgument, TReply>(
+        ObjectEntry entry, CalledGrain called, TArgument argument, Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call)
+        where TGrain : class, IObjectGrain
+        where TReply : struct, IObjectReply<TReply>
+    {
+        var (kept, stamp, near) = (called.Kept!, Stamp(entry, called), reach.Near!);
+        called.Kept = null;
+        var grain = Find(called);
+        near.Move(grain.GetGrainId(), stamp, kept);
+        try
+        {
+            var reply = await call((TGrain)grain, stamp, argument);
+            if (near.TakeMoved(grain.GetGrainId(), stamp) is null)
+            {
+                FindNear(called);
+                return reply;
+            }
+        }
+        catch (Exception exception) when (near.TakeMoved(grain.GetGrainId(), stamp) is not null)
+        {
+            logger.ObjectGrainFailed(exception, entry.Type, entry.Id, key.Tag);
+        }
+
+        called.Kept = kept;
+        return await call((TGrain)kept, stamp, argument);
+    }
+
+    // What answers for an object: its grain without an activation, which the context keeps, or the way to its activation.
+    private IObjectGrain Find(CalledGrain called)
+        => called.Kept ?? (called.Grain ??= GrainKind.Of(called.Entry).FindGrain(reach.Factory, $"{key}/{called.Entry.Id}")!);
+
+    private bool HasOutgrown(CalledGrain called) => called.Kept is not null && called.Size > reach.Near!.MostKept;
+
+    private void FindNear(CalledGrain called) => called.Near = called.Kept is null ? reach.Near?.Take(Find(called).GetGrainId()) : null;
 
     // A grain that does not end stays behind without anybody who could call it: a later life of the same key has a greater stamp.
-    private async ValueTask EndAsync(CalledGrain called)
+    private ValueTask EndAsync(CalledGrain called) => called.Kept is null ? EndActivationAsync(called) : ValueTask.CompletedTask;
+
+    private async ValueTask EndActivationAsync(CalledGrain called)
     {
         var entry = called.Entry;
         try
@@ -340,11 +381,15 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
     }
 
     /// <summary>A grain that was called.</summary>
-    internal sealed class CalledGrain(ObjectEntry entry, IObjectGrain grain)
+    internal sealed class CalledGrain(ObjectEntry entry)
     {
         public ObjectEntry Entry { get; } = entry;
 
-        public IObjectGrain Grain { get; } = grain;
+        /// <summary>The grain without an activation, where the context keeps it.</summary>
+        public IObjectGrain? Kept { get; set; }
+
+        /// <summary>The way to its activation, once that was needed.</summary>
+        public IObjectGrain? Grain { get; set; }
 
         /// <summary>Whether it has shown that it has the object's state: if it doesn't from then on, the state is lost.</summary>
         public bool HasAnswered { get; set; }

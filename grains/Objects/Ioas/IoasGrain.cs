@@ -5,7 +5,6 @@ using IommuFd.Grains.Encoding;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -17,7 +16,7 @@ namespace IommuFd.Grains.Objects.Ioas;
 /// <inheritdoc cref="IIoasGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : ObjectGrain<IoasModel>(accessor, proofs, near), IIoasGrain
+internal sealed partial class IoasGrain(ObjectHost? host) : ObjectGrain<IoasModel>(host), IIoasGrain
 {
     public ValueTask<ObjectReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
     {
