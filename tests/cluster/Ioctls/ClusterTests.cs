@@ -72,11 +72,7 @@ public sealed class ClusterTests(ClusterFixture fixture) : IClassFixture<Cluster
         for (var i = 0; i < Contexts; i++)
         {
             await using var context = await clients[i % clients.Length].OpenAsync($"context {i}");
-            var ioas = await context.AllocateIoasAsync();
-
-            // More ranges than an IOAS may have that its context keeps.
-            await context.AllowIovasAsync(ioas, [.. Enumerable.Range(0, 1_025).Select(range => new IovaRange((ulong)range * 0x10, ((ulong)range * 0x10) + 1))]);
-            await context.SetHugePagesAsync(ioas, enable: false);
+            var ioas = await context.AllocateActivatedIoasAsync();
 
             var contextSilo = await management.GetActivationAddress(fixture.Cluster.GrainFactory.GetGrain<IContextGrain>(context.Handle.Key.Value));
             var ioasSilo = await management.GetActivationAddress(fixture.Cluster.GrainFactory.GetGrain<IIoasGrain>($"{context.Handle.Key}/{ioas}"));
