@@ -78,26 +78,6 @@ internal sealed partial class IoasGrain(ObjectHost? host) : ObjectGrain<IoasMode
         return Answer(ioas, errno, unmapped, errno == Errno.None ? null : IoasDiagnostics.NotUnmapped(ioas.Table, errno, iova, length));
     }
 
-    public ValueTask<IoasStepsReply> RunAsync(ObjectStamp stamp, IoasStep[] steps, bool stopAtFirstError)
-    {
-        if (Enter(stamp) is not { } ioas)
-        {
-            return Lost<IoasStepsReply>();
-        }
-
-        var replies = new List<ObjectReply>(steps.Length);
-        foreach (var (isUnmap, request) in steps)
-        {
-            replies.Add(isUnmap ? Unmap(ioas, request.Iova, request.Length) : Map(ioas, request));
-            if (stopAtFirstError && replies[^1].Errno != Errno.None)
-            {
-                break;
-            }
-        }
-
-        return Reply(new IoasStepsReply(Errno.None, [.. replies], null, ioas.TakePins()));
-    }
-
     public ValueTask<PagesReply> GetPagesAsync(ObjectStamp stamp, ulong iova, ulong length)
     {
         if (Enter(stamp) is not { } ioas)

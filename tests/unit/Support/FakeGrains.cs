@@ -92,9 +92,6 @@ internal sealed class FakeIoas : IIoasGrain, IGrainBase
     public ValueTask<ObjectReply> UnmapCompatAsync(ObjectStamp stamp, ulong iova, ulong length, bool all)
         => Noted("UnmapCompat", stamp).UnmapCompatAsync(stamp, iova, length, all);
 
-    public ValueTask<IoasStepsReply> RunAsync(ObjectStamp stamp, IoasStep[] steps, bool stopAtFirstError)
-        => Noted("Run", stamp).RunAsync(stamp, steps, stopAtFirstError);
-
     public ValueTask<PagesReply> GetPagesAsync(ObjectStamp stamp, ulong iova, ulong length)
         => Noted("GetPages", stamp).GetPagesAsync(stamp, iova, length);
 
