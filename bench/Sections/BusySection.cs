@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using IommuFd.Bench.Harness;
-using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using IommuFd.Bench.Harness;
 using IommuFd.Bench.Yardsticks;
-using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Uapi;
 
