@@ -9,6 +9,11 @@ if (args is ["cluster-load", ..])
     return await ClusterLoad.RunAsync(args);
 }
 
+if (args is ["start-program", ..])
+{
+    return await StartSection.RunProgramAsync(args);
+}
+
 if (BenchOptions.Parse(args) is not { } options)
 {
     Console.Error.WriteLine(BenchOptions.Usage);
@@ -23,13 +28,16 @@ using (var silo = await SiloHost.StartInProcessAsync())
     MicroSection.Run(run);
     await IoctlSection.RunAsync(run);
     await ScaleSection.RunAsync(run);
+    await BusySection.RunAsync(run);
     await MappingSection.RunAsync(run);
+    await RangeSection.RunAsync(run);
     await DeviceSection.RunAsync(run);
     await GuestSection.RunAsync(run);
     await ProgramsSection.RunAsync(run);
     await DevicesSection.RunAsync(run);
     await ReleaseSection.RunAsync(run);
     await MemorySection.RunAsync(run);
+    await StartSection.RunAsync(run);
     await DurableSection.RunAsync(run);
     await RemoteSection.RunAsync(run);
     await TelemetrySection.RunAsync(run);

@@ -40,7 +40,7 @@ internal sealed class Report(Machine machine)
             Format(row.AllocatedBytes),
             Format(row.CpuNanoseconds),
             Format(row.Microseconds, row.LateMicroseconds),
-            row.YardstickValue is { } yardstick ? $"{yardstick.Median.ToString("#,0", CultureInfo.InvariantCulture)}  {row.Yardstick}" : "",
+            row.YardstickValue is { } yardstick ? $"{yardstick.Median.ToString(yardstick.Median < 100 ? "0.0" : "#,0", CultureInfo.InvariantCulture)}  {row.Yardstick}" : "",
             Format(row.YardstickAllocatedBytes),
             Format(row.YardstickCpuNanoseconds),
             Format(row.YardstickMicroseconds, row.YardstickLateMicroseconds),

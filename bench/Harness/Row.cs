@@ -38,7 +38,7 @@ internal sealed record Row
 
     public required string Name { get; init; }
 
-    /// <summary>The unit of <see cref="Value"/>: <c>op/s</c>, <c>ns</c> or <c>B</c>.</summary>
+    /// <summary>The unit of <see cref="Value"/>: <c>op/s</c>, <c>ns</c>, <c>ms</c>, <c>s</c> or <c>B</c>.</summary>
     public required string Unit { get; init; }
 
     public required Spread Value { get; init; }

@@ -45,7 +45,7 @@ internal static class MemorySection
             Yardstick = "idle trivial activation",
             YardstickValue = Spread.Of(trivials),
             Ratio = Spread.Of(values.Zip(trivials, (value, trivial) => value / trivial)),
-            Target = Target.RatioAtMost(1.3),
+            Target = Target.RatioAtMost(0.5),
         });
     }
 

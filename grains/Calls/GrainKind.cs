@@ -13,6 +13,9 @@ internal abstract class GrainKind : ObjectKind
     /// <summary>The grain of an object by its key; null for kinds whose objects have none of their own.</summary>
     public virtual IObjectGrain? FindGrain(IGrainFactory factory, string key) => null;
 
+    /// <summary>An object's grain without an activation, which its context keeps while it is small; null for kinds whose grains have work of their own, such as waiting.</summary>
+    public virtual IObjectGrain? NewKept(ObjectId id) => null;
+
     /// <summary>The object whose grain answers for this one: itself, or its aggregate; null where none does.</summary>
     public virtual ObjectEntry? AggregateOf(ObjectEntry entry) => entry;
 

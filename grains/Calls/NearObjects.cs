@@ -7,6 +7,8 @@ namespace IommuFd.Grains.Calls;
 //
 // The context has the activation itself and not its address, so nothing can go stale: an activation that has ended, or has another life of
 // the object, refuses to be entered, and the call goes by a message. An activation is here only from its first turn until its context has taken it.
+//
+// An object that its context keeps is here while it moves to its first activation: from the message that makes that until it is taken.
 
 /// <summary>An activation of an object's grain, which its context's turn can enter.</summary>
 internal interface INearObject
@@ -26,9 +28,17 @@ internal interface INearObject
 
 /// <summary>The activations of this silo that their contexts have yet to take. Thread-safe.</summary>
 /// <param name="isOn">Whether contexts call objects without a message where they can.</param>
-internal sealed class NearObjects(bool isOn)
+/// <param name="mostKept">The areas and ranges that an object has at most which its context keeps.</param>
+internal sealed class NearObjects(bool isOn, int mostKept = 1024)
 {
     private readonly ConcurrentDictionary<GrainId, INearObject> _offered = [];
+    private readonly ConcurrentDictionary<(GrainId Grain, long Epoch, long Serial), IObjectGrain> _moved = [];
+
+    /// <summary>Whether contexts call objects without a message where they can.</summary>
+    public bool IsOn => isOn;
+
+    /// <summary>The areas and ranges that an object has at most which its context keeps.</summary>
+    public int MostKept => mostKept;
 
     /// <summary>Offers an activation, which has begun a life of its object.</summary>
     public void Offer(GrainId grain, INearObject activation)
@@ -44,4 +54,10 @@ internal sealed class NearObjects(bool isOn)
 
     /// <summary>Takes the activation of an object; null where it is not on this silo.</summary>
     public INearObject? Take(GrainId grain) => isOn && _offered.TryRemove(grain, out var activation) ? activation : null;
+
+    /// <summary>Leaves an object that its context has kept for its activation, whose first call has the same stamp.</summary>
+    public void Move(GrainId grain, ObjectStamp stamp, IObjectGrain kept) => _moved[(grain, stamp.Epoch, stamp.Serial)] = kept;
+
+    /// <summary>Takes what was left for an activation, or takes it back; null where there is nothing of that life.</summary>
+    public IObjectGrain? TakeMoved(GrainId grain, ObjectStamp stamp) => _moved.TryRemove((grain, stamp.Epoch, stamp.Serial), out var kept) ? kept : null;
 }

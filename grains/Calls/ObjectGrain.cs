@@ -28,9 +28,12 @@ namespace IommuFd.Grains.Calls;
 //
 // The grain's context comes from the accessor. Injected itself it would be a service of the activation's scope, which then keeps a list
 // and a dictionary for it: an eighth of what an idle object costs.
+//
+// Without a host it is no activation: its context keeps it, and alone calls it (ObjectGrains). It is the same code on the same state.
 
 /// <summary>An object's grain around its pure model.</summary>
-internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : IGrainBase, IObjectGrain, IIncomingGrainCallFilter, INearObject
+/// <param name="host">The silo of its activation; null where its context keeps it.</param>
+internal abstract class ObjectGrain<TModel>(ObjectHost? host) : IGrainBase, IObjectGrain, IIncomingGrainCallFilter, INearObject
     where TModel : class
 {
     private (long Epoch, long Serial) _life;
@@ -41,14 +44,18 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, Silo
     // How many holds the grain was told of, by part. Hardly any object has some.
     private Dictionary<ObjectId, int>? _toldHolds;
 
-    public IGrainContext GrainContext { get; } = accessor.GrainContext;
+    /// <summary>The activation; null where its context keeps the object.</summary>
+    public IGrainContext GrainContext { get; } = host?.Accessor.GrainContext!;
+
+    /// <summary>The object's id, where its context keeps it.</summary>
+    public ObjectId KeptId { get; init; }
 
     public Task Invoke(IIncomingGrainCallContext context)
-        => context.Request.GetArgument(0) is ObjectStamp stamp && !proofs.IsKnown(stamp.Proof) ? InvokeUnlessMadeUpAsync(context, stamp.Proof) : InvokeAlone(context);
+        => context.Request.GetArgument(0) is ObjectStamp stamp && !host!.Proofs.IsKnown(stamp.Proof) ? InvokeUnlessMadeUpAsync(context, stamp.Proof) : InvokeAlone(context);
 
     public Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
-        near.Withdraw(GrainContext.GrainId, this);
+        host?.Near.Withdraw(GrainContext.GrainId, this);
         lock (this)
         {
             _hasEnded = true;
@@ -98,7 +105,11 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, Silo
         (_model, _toldHolds) = (null, null);
         Volatile.Write(ref _hasEnded, true);
         OnEnded();
-        this.DeactivateOnIdle();
+        if (host is not null)
+        {
+            this.DeactivateOnIdle();
+        }
+
         return ValueTask.FromResult(new ObjectReply(Errno.None, 0));
     }
 
@@ -162,26 +173,32 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, Silo
     {
         // A turn that threw has left its span behind.
         _span?.Dispose();
-        _span = TurnSpans.StartObject(GetType().Name, method, GrainContext);
-        var life = (stamp.Epoch, stamp.Serial);
-        if (_life == life)
+        _span = TurnSpans.StartObject(GetType().Name, method, GrainContext, KeptId);
+        if (_life == (stamp.Epoch, stamp.Serial))
         {
             return _model;
         }
 
-        if (!stamp.MayBuild || !IsAtLeastCurrent(stamp))
+        if (!IsAtLeastCurrent(stamp))
         {
             return null;
         }
 
-        if (Build(stamp) is not { } model)
+        if (host?.Near.TakeMoved(GrainContext.GrainId, stamp) is ObjectGrain<TModel> kept)
+        {
+            (_model, _toldHolds) = (kept._model, kept._toldHolds);
+        }
+        else if (stamp.MayBuild && Build(stamp) is { } model)
+        {
+            (_model, _toldHolds) = (model, null);
+        }
+        else
         {
             return null;
         }
 
-        (_model, _toldHolds) = (model, null);
         BeginLife(stamp);
-        return model;
+        return _model;
     }
 
     /// <summary>Runs synchronous code as a turn does: alone in the grain.</summary>
@@ -246,7 +263,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, Silo
 
     private async Task InvokeUnlessMadeUpAsync(IIncomingGrainCallContext context, SiloProof? proof)
     {
-        if (!await proofs.IsGenuineAsync(proof, GrainContext.GrainId))
+        if (!await host!.Proofs.IsGenuineAsync(proof, GrainContext.GrainId))
         {
             context.Request.SetArgument(0, default(ObjectStamp));
             if (_model is null)
@@ -270,7 +287,7 @@ internal abstract class ObjectGrain<TModel>(IGrainContextAccessor accessor, Silo
     private void BeginLife(ObjectStamp stamp)
     {
         _life = (stamp.Epoch, stamp.Serial);
-        near.Offer(GrainContext.GrainId, this);
+        host?.Near.Offer(GrainContext.GrainId, this);
     }
 
     private long? Users(TModel model, ObjectId part) => 1 + Holders(model, part) + (_toldHolds?.GetValueOrDefault(part) ?? 0);

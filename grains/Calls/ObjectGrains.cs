@@ -10,16 +10,15 @@ namespace IommuFd.Grains.Calls;
 
 // The way from a table's entries to their grains. An object's grain is activated by the first call that it gets, not by the
 // ioctl that allocates the object: a fresh object is in the state that its model starts in, and costs no activation until
-// its first use. Only grains that were called are told of the end.
+// its first use. Only grains that were called are told of the end. Which way a call takes is in .Calls.cs.
 
 /// <summary>The grains of a context's objects.</summary>
-internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch, ILogger logger)
+internal sealed partial class ObjectGrains(ObjectReach reach, ContextKey key, long epoch, ILogger logger)
 {
     // Grains that are ended at once when a context is released: enough to keep the silo busy, few enough to leave others their turn.
     private const int ReleaseConcurrency = 128;
 
     private readonly Dictionary<ObjectId, CalledGrain> _called = [];
-    private readonly string _keyPrefix = $"{key}/";
 
     /// <summary>The context's key.</summary>
     public ContextKey Key => key;
@@ -63,11 +62,11 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
             {
                 // The call carries the trace; what the turn does next does not.
                 using var _ = CallHeaders.Put(isTimed: false);
-                reply = call((TGrain)called.Grain, Stamp(entry, called), argument);
+                reply = HasOutgrown(called) ? ActivateAsync(entry, called, argument, call) : call((TGrain)Find(called), Stamp(entry, called), argument);
             }
             else
             {
-                reply = InvokeAsync(entry, called, argument, call);
+                reply = HasOutgrown(called) ? ActivateAsync(entry, called, argument, call) : InvokeAsync(entry, called, argument, call);
             }
         }
         catch (Exception exception)
@@ -90,7 +89,7 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
         var called = _called[entry.Id];
         try
         {
-            var snapshot = await called.Grain.SnapshotAsync(Stamp(entry, called));
+            var snapshot = await Find(called).SnapshotAsync(Stamp(entry, called));
             HasLost |= snapshot is null;
             return snapshot;
         }
@@ -111,11 +110,11 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
         called.HasAnswered = true;
         try
         {
-            var reply = await called.Grain.RestoreAsync(Stamp(entry, called), snapshot);
+            var reply = await Find(called).RestoreAsync(Stamp(entry, called), snapshot);
             HasLost |= reply.Errno != Errno.None;
             NoteSize(called, reply.Size);
             NotePins(called, reply.Pinned);
-            called.Near = FindNear(called);
+            FindNear(called);
         }
         catch (Exception exception) when (exception is not InvalidDataException)
         {
@@ -157,14 +156,14 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
     /// <summary>The users count that the object's grain derives; null where none knows the object.</summary>
     public async ValueTask<long?> UsersAsync(ObjectEntry entry)
         => GrainKind.Of(entry).AggregateOf(entry) is { } aggregate && _called.TryGetValue(aggregate.Id, out var called)
-            ? await called.Grain.UsersAsync(Stamp(aggregate, called), PartOf(entry, aggregate))
+            ? await Find(called).UsersAsync(Stamp(aggregate, called), PartOf(entry, aggregate))
             : null;
 
     /// <summary>Asks an object's grain something outside turns; null where it was never called: asking must not activate it.</summary>
     public async ValueTask<TReply?> AskAsync<TGrain, TReply>(ObjectEntry entry, Func<TGrain, ObjectStamp, ValueTask<TReply>> call)
         where TGrain : class, IObjectGrain
         where TReply : class
-        => _called.TryGetValue(entry.Id, out var called) ? await call((TGrain)called.Grain, Stamp(entry, called)) : null;
+        => _called.TryGetValue(entry.Id, out var called) ? await call((TGrain)Find(called), Stamp(entry, called)) : null;
 
     /// <summary>The state of an object, and its users by its grain. The grain is asked only if it was called before: looking at an object must not activate it.</summary>
     public async ValueTask<(ObjectState? State, long? Users)> InspectAsync(ObjectEntry entry, StatePage page)
@@ -177,7 +176,7 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
 
         try
         {
-            if (await called.Grain.InspectAsync(Stamp(aggregate, called), page with { Part = PartOf(entry, aggregate) }) is not { } reading)
+            if (await Find(called).InspectAsync(Stamp(aggregate, called), page with { Part = PartOf(entry, aggregate) }) is not { } reading)
             {
                 return default;
             }
@@ -203,7 +202,7 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
             if (!called.HasAnswered && reply.Errno != Errno.EIO)
             {
                 called.HasAnswered = true;
-                called.Near = FindNear(called);
+                FindNear(called);
             }
 
             if (reply.Errno != Errno.EIO && reply.Size is { } size)
@@ -225,7 +224,7 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
     // The grain of an object that was never called. From now on it counts as called.
     private CalledGrain AddCalled(ObjectEntry entry)
     {
-        var called = new CalledGrain(entry, GrainKind.Of(entry).FindGrain(reach.Factory, $"{_keyPrefix}{entry.Id}")!);
+        var called = new CalledGrain(entry) { Kept = reach.Near is { IsOn: true } ? GrainKind.Of(entry).NewKept(entry.Id) : null };
         _called.Add(entry.Id, called);
         return called;
     }
@@ -297,81 +296,5 @@ internal sealed class ObjectGrains(ObjectReach reach, ContextKey key, long epoch
         }
 
         return called;
-    }
-
-    private ObjectStamp Stamp(ObjectEntry entry, CalledGrain called)
-        => called.HasAnswered ? new(epoch, entry.Serial, MayBuild: false, Proof: reach.Proof) : new(epoch, entry.Serial, MayBuild: true, GrainKind.Of(entry).BuildOf(entry), reach.Proof);
-
-    // Within this turn where the activation is near and nothing runs in it; else by a message.
-    private ValueTask<TReply> InvokeAsync<TGrain, TArgument, TReply>(
-        ObjectEntry entry, CalledGrain called, TArgument argument, Func<TGrain, ObjectStamp, TArgument, ValueTask<TReply>> call)
-        where TGrain : class, IObjectGrain
-    {
-        var stamp = Stamp(entry, called);
-        if (called.EnterNear(epoch) is not { } near)
-        {
-            return call((TGrain)called.Grain, stamp, argument);
-        }
-
-        try
-        {
-            return call((TGrain)near, stamp, argument);
-        }
-        finally
-        {
-            near.Leave();
-        }
-    }
-
-    private INearObject? FindNear(CalledGrain called) => reach.Near?.Take(called.Grain.GetGrainId());
-
-    // A grain that does not end stays behind without anybody who could call it: a later life of the same key has a greater stamp.
-    private async ValueTask EndAsync(CalledGrain called)
-    {
-        var entry = called.Entry;
-        try
-        {
-            await InvokeAsync<IObjectGrain, ObjectId, ObjectReply>(entry, called, default, static (grain, stamp, part) => grain.DestroyAsync(stamp, part, DestroyMode.Release));
-        }
-        catch (Exception exception)
-        {
-            logger.ObjectGrainNotEnded(exception, entry.Type, entry.Id, key.Tag);
-        }
-    }
-
-    /// <summary>A grain that was called.</summary>
-    internal sealed class CalledGrain(ObjectEntry entry, IObjectGrain grain)
-    {
-        public ObjectEntry Entry { get; } = entry;
-
-        public IObjectGrain Grain { get; } = grain;
-
-        /// <summary>Whether it has shown that it has the object's state: if it doesn't from then on, the state is lost.</summary>
-        public bool HasAnswered { get; set; }
-
-        /// <summary>Its activation, where that is on this silo.</summary>
-        public INearObject? Near { get; set; }
-
-        /// <summary>Begins a turn in its activation; null where it must be called by a message. The caller ends the turn.</summary>
-        public INearObject? EnterNear(long epoch)
-        {
-            if (Near?.TryEnter(epoch, Entry.Serial) == true)
-            {
-                return Near;
-            }
-
-            if (Near is { HasEnded: true })
-            {
-                Near = null;
-            }
-
-            return null;
-        }
-
-        /// <summary>The areas and ranges that it has told of.</summary>
-        public int Size { get; set; }
-
-        /// <summary>What it has told of pages of its own that it has pinned.</summary>
-        public PinCount[] OwnPins { get; set; } = [];
     }
 }

@@ -30,10 +30,17 @@ public sealed class ContextOptions
     public TimeSpan ProgramPatience { get; set; } = TimeSpan.FromSeconds(1);
 
     /// <summary>
-    /// Whether a context calls the objects that are on its silo without a message, within its own turn. Without it every call of an object is a
-    /// message to its grain: slower, and otherwise the same.
+    /// Whether a context calls the objects that are on its silo without a message, within its own turn, and keeps the small ones itself. Without it every call
+    /// of an object is a message to its grain: slower, and otherwise the same.
     /// </summary>
     public bool CallsNearObjects { get; set; } = true;
+
+    /// <summary>
+    /// Maximum number of areas, and of reserved and allowed ranges, of an IOAS that has no activation of its own: its context keeps it, and calls it without
+    /// a message. None is kept without <see cref="CallsNearObjects"/>.
+    /// </summary>
+    [Range(0, int.MaxValue)]
+    public int MaxKeptAreas { get; set; } = 1024;
 
     /// <summary>Maximum number of objects in a context.</summary>
     [Range(1, int.MaxValue)]

@@ -27,7 +27,8 @@ public static class ContextServices
         services.AddSingleton(silo => new SiloProofs(
             silo.GetRequiredService<ILocalSiloDetails>().SiloAddress, silo.GetRequiredService<SiloProofPeers>().IsGenuineAsync, silo.GetRequiredService<TimeProvider>(),
             silo.GetRequiredService<ILogger<SiloProofs>>()));
-        services.AddSingleton(new NearObjects(options.CallsNearObjects));
+        services.AddSingleton(new NearObjects(options.CallsNearObjects, options.MaxKeptAreas));
+        services.AddSingleton<ObjectHost>();
         services.AddGrainService<SiloProofService>();
         services.AddSingleton(silo => new ContextControls(silo.GetRequiredService<IGrainFactory>(), silo.GetRequiredService<SiloProofs>()));
         services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, SiloHandover>();

@@ -1,6 +1,5 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
-using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Dispatch;
@@ -11,22 +10,14 @@ internal static class ContextOperations
     // Holders that the diagnostics of a batch list, all together.
     private const int MaxBatchHolders = IoctlLimits.MaxListed * IoctlLimits.MaxListed;
 
-    /// <summary>Runs ioctls in order. Neighbours that one object's grain can take together go to it in one call.</summary>
+    /// <summary>Runs ioctls in order.</summary>
     public static async ValueTask<IoctlBatchReply> BatchAsync(IoctlScope scope, IoctlBatchRequest request)
     {
         var requests = request.Requests;
         var replies = new List<IoctlReply>(requests.Length);
         while (replies.Count < requests.Length && !(request.StopAtFirstError && replies.Count > 0 && replies[^1].Errno != Errno.None))
         {
-            var rest = new ArraySegment<IoctlRequest>(requests, replies.Count, requests.Length - replies.Count);
-            if (IoasRunHandlers.TryFind(scope, rest, out var run))
-            {
-                await IoasRunHandlers.RunAsync(scope, run, rest, request.StopAtFirstError, replies);
-            }
-            else
-            {
-                replies.Add(await IoctlDispatcher.DispatchAsync(scope, rest[0]));
-            }
+            replies.Add(await IoctlDispatcher.DispatchAsync(scope, requests[replies.Count]));
         }
 
         return new IoctlBatchReply { Replies = Listed([.. replies]) };

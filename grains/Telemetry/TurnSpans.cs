@@ -62,15 +62,16 @@ internal static class TurnSpans
     /// <summary>Starts the span of an object's turn if the call belongs to a recorded trace: objects begin no traces.</summary>
     /// <param name="grain">The name of the grain's class.</param>
     /// <param name="method">The method.</param>
-    /// <param name="context">The grain, whose key ends with the object's id.</param>
-    public static Activity? StartObject(string grain, string method, IGrainContext context)
+    /// <param name="activation">The grain's activation, whose key ends with the object's id; null where its context keeps the object.</param>
+    /// <param name="kept">The object's id, where its context keeps it.</param>
+    public static Activity? StartObject(string grain, string method, IGrainContext? activation, ObjectId kept)
     {
         if (!IommufdTelemetry.Source.HasListeners() || CallHeaders.ReadTrace(CallHeaders.Current, out var parent) != true)
         {
             return null;
         }
 
-        var key = context.GrainId.Key.ToString()!;
+        var key = activation?.GrainId.Key.ToString() ?? kept.ToString();
         return CallSpan.Start(ActivityKind.Server, ObjectMethod(grain, method), parent)?.SetTag(SpanTags.ObjectId, key[(key.IndexOf('/') + 1)..]);
     }
 

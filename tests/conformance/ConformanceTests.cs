@@ -55,11 +55,13 @@ public sealed class ConformanceTests(SiloFixture silo) : IClassFixture<SiloFixtu
         Assert.Equal((sequences, ioctls), (tally.Sequences, tally.Ioctls));
     }
 
-    // Objects on other silos are called by messages, as all of them are here.
-    [Fact]
-    public async Task The_answers_are_the_same_where_every_call_of_an_object_is_a_message()
+    // Objects on other silos are called by messages, as all of them are here. Or no context keeps an IOAS that has an area.
+    [Theory]
+    [InlineData(false, 0)]
+    [InlineData(true, 0)]
+    public async Task The_answers_are_the_same_where_objects_are_activated(bool near, int kept)
     {
-        using var host = await SiloHost.StartInProcessAsync(contexts: new ContextOptions { CallsNearObjects = false });
+        using var host = await SiloHost.StartInProcessAsync(contexts: new ContextOptions { CallsNearObjects = near, MaxKeptAreas = kept });
         var tally = await ConformanceCommand.RunAsync(new IommufdClient(host.Services.GetRequiredService<IGrainFactory>()), [TracePath("ioas")], listed: 3);
         await host.StopAsync();
 

@@ -2,7 +2,6 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -11,7 +10,7 @@ namespace IommuFd.Grains.Objects.Devices;
 /// <inheritdoc cref="IDeviceGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class DeviceGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : ObjectGrain<DeviceModel>(accessor, proofs, near), IDeviceGrain
+internal sealed class DeviceGrain(ObjectHost? host) : ObjectGrain<DeviceModel>(host), IDeviceGrain
 {
     public ValueTask<HwInfoReply> HwInfoAsync(ObjectStamp stamp, IommuHwInfoType type)
     {

@@ -1,7 +1,6 @@
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 
 namespace IommuFd.Grains.Objects.EventQueues;
@@ -10,7 +9,7 @@ namespace IommuFd.Grains.Objects.EventQueues;
 // nobody up; it is bounded, so that an activation that goes is not kept for long.
 
 /// <inheritdoc cref="IEventQueueGrain"/>
-internal abstract class EventQueueGrain<TModel>(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : ObjectGrain<TModel>(accessor, proofs, near), IEventQueueGrain
+internal abstract class EventQueueGrain<TModel>(ObjectHost? host) : ObjectGrain<TModel>(host), IEventQueueGrain
     where TModel : EventQueueModel
 {
     private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(IoctlLimits.MaxPollWaitMs);

@@ -3,7 +3,6 @@ using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.EventQueues;
-using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -12,7 +11,7 @@ namespace IommuFd.Grains.Objects.FaultQueues;
 /// <inheritdoc cref="IFaultQueueGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class FaultQueueGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : EventQueueGrain<FaultQueueModel>(accessor, proofs, near), IFaultQueueGrain
+internal sealed class FaultQueueGrain(ObjectHost? host) : EventQueueGrain<FaultQueueModel>(host), IFaultQueueGrain
 {
     public ValueTask<ObjectReply> ReportAsync(ObjectStamp stamp, FaultGroup group)
     {

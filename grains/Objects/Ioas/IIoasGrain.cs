@@ -55,14 +55,6 @@ internal interface IIoasGrain : IObjectGrain
     [Alias("UnmapCompat")]
     ValueTask<ObjectReply> UnmapCompatAsync(ObjectStamp stamp, ulong iova, ulong length, bool all);
 
-    /// <summary>Several maps and unmaps of a batch that follow each other: one call instead of one for each.</summary>
-    /// <param name="stamp">The life that is meant.</param>
-    /// <param name="steps">What to do, in order.</param>
-    /// <param name="stopAtFirstError">Whether the first that fails is the last that runs.</param>
-    /// <returns>What those that ran answered, as they would one by one.</returns>
-    [Alias("Run")]
-    ValueTask<IoasStepsReply> RunAsync(ObjectStamp stamp, [Immutable] IoasStep[] steps, bool stopAtFirstError);
-
     /// <summary>The source's part of <c>IOMMU_IOAS_COPY</c>.</summary>
     /// <param name="stamp">The life that is meant.</param>
     /// <param name="iova">The first IOVA.</param>

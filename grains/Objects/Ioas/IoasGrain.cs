@@ -5,7 +5,6 @@ using IommuFd.Grains.Encoding;
 using IommuFd.Grains.IoPagetable;
 using IommuFd.Grains.IoPagetable.Pins;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -17,7 +16,7 @@ namespace IommuFd.Grains.Objects.Ioas;
 /// <inheritdoc cref="IIoasGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : ObjectGrain<IoasModel>(accessor, proofs, near), IIoasGrain
+internal sealed partial class IoasGrain(ObjectHost? host) : ObjectGrain<IoasModel>(host), IIoasGrain
 {
     public ValueTask<ObjectReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
     {
@@ -77,26 +76,6 @@ internal sealed partial class IoasGrain(IGrainContextAccessor accessor, SiloProo
 
         var errno = ioas.UnmapCompat(iova, length, all, out var unmapped);
         return Answer(ioas, errno, unmapped, errno == Errno.None ? null : IoasDiagnostics.NotUnmapped(ioas.Table, errno, iova, length));
-    }
-
-    public ValueTask<IoasStepsReply> RunAsync(ObjectStamp stamp, IoasStep[] steps, bool stopAtFirstError)
-    {
-        if (Enter(stamp) is not { } ioas)
-        {
-            return Lost<IoasStepsReply>();
-        }
-
-        var replies = new List<ObjectReply>(steps.Length);
-        foreach (var (isUnmap, request) in steps)
-        {
-            replies.Add(isUnmap ? Unmap(ioas, request.Iova, request.Length) : Map(ioas, request));
-            if (stopAtFirstError && replies[^1].Errno != Errno.None)
-            {
-                break;
-            }
-        }
-
-        return Reply(new IoasStepsReply(Errno.None, [.. replies], null, ioas.TakePins()));
     }
 
     public ValueTask<PagesReply> GetPagesAsync(ObjectStamp stamp, ulong iova, ulong length)

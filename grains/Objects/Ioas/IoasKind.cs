@@ -18,6 +18,8 @@ internal sealed class IoasKind : GrainKind
 
     public override IObjectGrain FindGrain(IGrainFactory factory, string key) => factory.GetGrain<IIoasGrain>(key);
 
+    public override IObjectGrain NewKept(ObjectId id) => new IoasGrain(null) { KeptId = id };
+
     public override ObjectEntry Restore(ContextModel context, ObjectId id, long serial, EntrySnapshot? snapshot) => new IoasEntry(id, serial);
 
     public override ObjectState Describe(ObjectEntry entry) => IoasInspector.Show(new IoasModel(), default);

@@ -35,7 +35,7 @@ internal static class IoasMappingHandlers
     }
 
     /// <summary>What an IOMMU_IOAS_MAP asks of the IOAS.</summary>
-    public static IoasMapRequest RequestOf(IommuIoasMap cmd, IoctlCommand call)
+    private static IoasMapRequest RequestOf(IommuIoasMap cmd, IoctlCommand call)
     {
         var memory = call.Buffer(0);
         return new((IommuIoasMapFlags)cmd.Flags, cmd.UserVa, cmd.Length, cmd.Iova, memory.ReadableBytes, memory.WritableBytes, call.Memory, memory.Mapping);

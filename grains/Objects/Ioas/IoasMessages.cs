@@ -28,30 +28,6 @@ internal readonly record struct IoasMapRequest(
     [property: Id(7)] FileMapping? Mapping = null,
     [property: Id(8)] PinAccount Account = PinAccount.None);
 
-/// <summary>One map or unmap among several.</summary>
-/// <param name="IsUnmap">Whether to unmap: then only the IOVA and the length count.</param>
-/// <param name="Request">What to map and how.</param>
-[GenerateSerializer, Immutable, Alias("IommuFd.IoasStep")]
-internal readonly record struct IoasStep([property: Id(0)] bool IsUnmap, [property: Id(1)] IoasMapRequest Request);
-
-/// <summary>What several maps and unmaps answered.</summary>
-/// <param name="Errno">0; EIO for a life that is not here, and then nothing ran.</param>
-/// <param name="Replies">One reply for each that ran, in order.</param>
-/// <param name="Diagnostic">Why nothing ran; null where something did.</param>
-/// <param name="Pinned">What the IOAS has pinned now, where that has changed.</param>
-[GenerateSerializer, Immutable, Alias("IommuFd.IoasStepsReply")]
-internal readonly record struct IoasStepsReply(
-    [property: Id(0)] Errno Errno,
-    [property: Id(1)] ObjectReply[] Replies,
-    [property: Id(2)] IoctlDiagnostic? Diagnostic,
-    [property: Id(3)] PinTally? Pinned = null) : IObjectReply<IoasStepsReply>
-{
-    int? IObjectReply<IoasStepsReply>.Size => Replies.Length > 0 ? Replies[^1].Size : null;
-
-    /// <inheritdoc/>
-    public static IoasStepsReply Failed(Errno errno, IoctlDiagnostic? diagnostic) => new(errno, [], diagnostic);
-}
-
 /// <summary>The pages behind IOVAs.</summary>
 /// <param name="Errno">0; EINVAL for no bytes, EOVERFLOW past the last IOVA, ENOENT where an IOVA is not mapped; EAGAIN where something must be known first.</param>
 /// <param name="Slices">The pages, a slice for each area; of a failed copy those that come before the failure.</param>

@@ -4,7 +4,6 @@ using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Viommus;
-using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -13,7 +12,7 @@ namespace IommuFd.Grains.Objects.NestedHwpts;
 /// <inheritdoc cref="INestedHwptGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class NestedHwptGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : ObjectGrain<NestedHwptModel>(accessor, proofs, near), INestedHwptGrain
+internal sealed class NestedHwptGrain(ObjectHost? host) : ObjectGrain<NestedHwptModel>(host), INestedHwptGrain
 {
     public ValueTask<ObjectReply> InvalidateAsync(ObjectStamp stamp, InvalidationEntries entries)
     {

@@ -3,7 +3,6 @@ using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.EventQueues;
-using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -12,7 +11,7 @@ namespace IommuFd.Grains.Objects.Veventqs;
 /// <inheritdoc cref="IVeventqGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class VeventqGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : EventQueueGrain<VeventqModel>(accessor, proofs, near), IVeventqGrain
+internal sealed class VeventqGrain(ObjectHost? host) : EventQueueGrain<VeventqModel>(host), IVeventqGrain
 {
     public ValueTask<ObjectReply> ReportAsync(ObjectStamp stamp, byte[] data)
     {

@@ -3,7 +3,6 @@ using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Iommus;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Proofs;
 using IommuFd.Uapi;
 using Orleans.Placement;
 
@@ -12,7 +11,7 @@ namespace IommuFd.Grains.Objects.Viommus;
 /// <inheritdoc cref="IViommuGrain"/>
 [KeepAlive]
 [PreferLocalPlacement]
-internal sealed class ViommuGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : ObjectGrain<ViommuModel>(accessor, proofs, near), IViommuGrain
+internal sealed class ViommuGrain(ObjectHost? host) : ObjectGrain<ViommuModel>(host), IViommuGrain
 {
     public ValueTask<ObjectReply> AddVdeviceAsync(ObjectStamp stamp, ObjectId vdevice, ObjectId device, ulong virtId)
     {

@@ -63,7 +63,7 @@ public sealed class ClusterTests(ClusterFixture fixture) : IClassFixture<Cluster
     }
 
     [Fact]
-    public async Task Objects_live_on_the_silo_of_their_context()
+    public async Task Objects_are_activated_on_the_silo_of_their_context()
     {
         const int Contexts = 60;
         var clients = await Task.WhenAll(fixture.Cluster.Silos.Take(3).Select(fixture.ConnectAsync));
@@ -72,8 +72,7 @@ public sealed class ClusterTests(ClusterFixture fixture) : IClassFixture<Cluster
         for (var i = 0; i < Contexts; i++)
         {
             await using var context = await clients[i % clients.Length].OpenAsync($"context {i}");
-            var ioas = await context.AllocateIoasAsync();
-            await context.SetHugePagesAsync(ioas, enable: false);
+            var ioas = await context.AllocateActivatedIoasAsync();
 
             var contextSilo = await management.GetActivationAddress(fixture.Cluster.GrainFactory.GetGrain<IContextGrain>(context.Handle.Key.Value));
             var ioasSilo = await management.GetActivationAddress(fixture.Cluster.GrainFactory.GetGrain<IIoasGrain>($"{context.Handle.Key}/{ioas}"));

@@ -21,15 +21,16 @@ public sealed class GroupTests(ITestOutputHelper output) : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Theory]
-    [InlineData(ContextMode.Volatile, true)]
-    [InlineData(ContextMode.Volatile, false)]
-    [InlineData(ContextMode.Durable, true)]
-    public async Task Random_ioctls_are_answered_together_what_they_are_answered_one_by_one(ContextMode mode, bool near)
+    [InlineData(ContextMode.Volatile, true, 1024)]
+    [InlineData(ContextMode.Volatile, true, 0)]
+    [InlineData(ContextMode.Volatile, false, 0)]
+    [InlineData(ContextMode.Durable, true, 1024)]
+    public async Task Random_ioctls_are_answered_together_what_they_are_answered_one_by_one(ContextMode mode, bool near, int kept)
     {
         var seed = Seed.Of(output);
         var random = new Random(seed);
         using var host = await SiloHost.StartInProcessAsync(
-            contexts: new ContextOptions { CallsNearObjects = near },
+            contexts: new ContextOptions { CallsNearObjects = near, MaxKeptAreas = kept },
             journal: new JournalSettings { Store = JournalStoreKind.Sqlite, Path = Path.Combine(_folder, "journal.db"), Synchronous = JournalSynchronous.Normal });
         var client = new IommufdClient(host.Services.GetRequiredService<IGrainFactory>());
         await using (var together = await client.OpenAsync("together", mode))

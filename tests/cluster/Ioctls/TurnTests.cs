@@ -1,4 +1,5 @@
 using IommuFd.Client;
+using IommuFd.Grains.Configuration;
 using IommuFd.Silo;
 using IommuFd.Uapi;
 using Microsoft.Extensions.DependencyInjection;
@@ -15,7 +16,7 @@ public sealed class TurnTests : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        _host = await SiloHost.StartInProcessAsync(silo => silo.AddIncomingGrainCallFilter(_objects));
+        _host = await SiloHost.StartInProcessAsync(silo => silo.AddIncomingGrainCallFilter(_objects), new ContextOptions { CallsNearObjects = false });
         _client = new IommufdClient(_host.Services.GetRequiredService<IGrainFactory>());
     }
 

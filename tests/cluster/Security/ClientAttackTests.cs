@@ -1,6 +1,7 @@
 using System.Reflection;
 using IommuFd.Client;
 using IommuFd.ClusterTests.Durability;
+using IommuFd.ClusterTests.Ioctls;
 using IommuFd.ClusterTests.Monitoring;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
@@ -32,7 +33,7 @@ public sealed class ClientAttackTests(MonitorFixture fixture) : IClassFixture<Mo
     public async Task No_key_that_Orleans_lists_opens_a_context()
     {
         await using var context = await new IommufdClient(Attacker).OpenAsync("listed");
-        await context.SetHugePagesAsync(await context.AllocateIoasAsync(), enable: false);
+        await context.AllocateActivatedIoasAsync();
         var management = Attacker.GetGrain<IManagementGrain>(0);
         var keys = (await management.GetDetailedGrainStatistics()).Select(grain => grain.GrainId.Key.ToString()!).ToList();
         Assert.Contains($"{context.Handle.Key}", keys);
@@ -121,8 +122,7 @@ public sealed class ClientAttackTests(MonitorFixture fixture) : IClassFixture<Mo
 
     private async Task AttackObjectAsync(IGrainFactory grains, IommuContext context)
     {
-        var ioas = await context.AllocateIoasAsync();
-        await context.SetHugePagesAsync(ioas, enable: false);
+        var ioas = await context.AllocateActivatedIoasAsync();
         var grain = grains.GetGrain<IIoasGrain>($"{context.Handle.Key}/{ioas}");
         foreach (var proof in MadeUpProofs)
         {

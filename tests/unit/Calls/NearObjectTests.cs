@@ -13,7 +13,7 @@ public sealed class NearObjectTests
     private readonly NearObjects _near = new(isOn: true);
     private readonly IoasGrain _grain;
 
-    public NearObjectTests() => _grain = new IoasGrain(new FakeGrainContextAccessor(_grainContext), TestProofs.None, _near);
+    public NearObjectTests() => _grain = new IoasGrain(FakeGrainContext.NewHost(_grainContext, _near));
 
     private INearObject Near => _grain;
 
@@ -38,7 +38,7 @@ public sealed class NearObjectTests
     public async Task Nothing_is_offered_where_objects_are_called_by_messages()
     {
         var off = new NearObjects(isOn: false);
-        var grain = new IoasGrain(new FakeGrainContextAccessor(_grainContext), TestProofs.None, off);
+        var grain = new IoasGrain(FakeGrainContext.NewHost(_grainContext, off));
         await grain.HugePagesAsync(new ObjectStamp(1, 1, MayBuild: true), IommuOptionOp.Get, 0);
         Expect.Equal(null, off.Take(_grainContext.GrainId), "what is offered");
     }

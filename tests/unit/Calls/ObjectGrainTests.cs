@@ -18,7 +18,7 @@ public sealed class ObjectGrainTests
     private readonly IGrainContext _grainContext = FakeGrainContext.Create();
     private readonly IoasGrain _grain;
 
-    public ObjectGrainTests() => _grain = new IoasGrain(new FakeGrainContextAccessor(_grainContext), TestProofs.None, TestProofs.NoneNear);
+    public ObjectGrainTests() => _grain = new IoasGrain(FakeGrainContext.NewHost(_grainContext));
 
     private bool HasLeft => ((FakeGrainContext)(object)_grainContext).HasLeft;
 

@@ -37,12 +37,12 @@ internal sealed class FakeGrains
 
     private static IObjectGrain Make(Type type)
     {
-        var accessor = new FakeGrainContextAccessor(FakeGrainContext.Create());
-        return type == typeof(IDeviceGrain) ? new DeviceGrain(accessor, TestProofs.None, TestProofs.NoneNear)
-            : type == typeof(INestedHwptGrain) ? new NestedHwptGrain(accessor, TestProofs.None, TestProofs.NoneNear)
-            : type == typeof(IFaultQueueGrain) ? new FaultQueueGrain(accessor, TestProofs.None, TestProofs.NoneNear)
-            : type == typeof(IViommuGrain) ? new ViommuGrain(accessor, TestProofs.None, TestProofs.NoneNear)
-            : type == typeof(IVeventqGrain) ? new VeventqGrain(accessor, TestProofs.None, TestProofs.NoneNear)
+        var host = FakeGrainContext.NewHost();
+        return type == typeof(IDeviceGrain) ? new DeviceGrain(host)
+            : type == typeof(INestedHwptGrain) ? new NestedHwptGrain(host)
+            : type == typeof(IFaultQueueGrain) ? new FaultQueueGrain(host)
+            : type == typeof(IViommuGrain) ? new ViommuGrain(host)
+            : type == typeof(IVeventqGrain) ? new VeventqGrain(host)
             : throw new NotSupportedException($"{type} is no grain that a context calls.");
     }
 }
@@ -50,9 +50,11 @@ internal sealed class FakeGrains
 /// <summary>
 /// A real <see cref="IoasGrain"/> whose activation can be lost, and which can be made to fail like a grain that does not answer.
 /// </summary>
-internal sealed class FakeIoas : IIoasGrain
+internal sealed class FakeIoas : IIoasGrain, IGrainBase
 {
-    private IoasGrain _activation = new(new FakeGrainContextAccessor(FakeGrainContext.Create()), TestProofs.None, TestProofs.NoneNear);
+    public IGrainContext GrainContext { get; } = FakeGrainContext.Create();
+
+    private IoasGrain _activation = new(FakeGrainContext.NewHost());
 
     /// <summary>The stamps of all calls, with the calls' names.</summary>
     public List<(string Call, ObjectStamp Stamp)> Calls { get; } = [];
@@ -67,7 +69,7 @@ internal sealed class FakeIoas : IIoasGrain
     public Task Gate { get; set; } = Task.CompletedTask;
 
     /// <summary>Loses the state, as the end of a silo does.</summary>
-    public void Lose() => _activation = new IoasGrain(new FakeGrainContextAccessor(FakeGrainContext.Create()), TestProofs.None, TestProofs.NoneNear);
+    public void Lose() => _activation = new IoasGrain(FakeGrainContext.NewHost());
 
     public ValueTask<ObjectReply> HugePagesAsync(ObjectStamp stamp, IommuOptionOp op, ulong value)
     {
@@ -89,9 +91,6 @@ internal sealed class FakeIoas : IIoasGrain
 
     public ValueTask<ObjectReply> UnmapCompatAsync(ObjectStamp stamp, ulong iova, ulong length, bool all)
         => Noted("UnmapCompat", stamp).UnmapCompatAsync(stamp, iova, length, all);
-
-    public ValueTask<IoasStepsReply> RunAsync(ObjectStamp stamp, IoasStep[] steps, bool stopAtFirstError)
-        => Noted("Run", stamp).RunAsync(stamp, steps, stopAtFirstError);
 
     public ValueTask<PagesReply> GetPagesAsync(ObjectStamp stamp, ulong iova, ulong length)
         => Noted("GetPages", stamp).GetPagesAsync(stamp, iova, length);
@@ -207,6 +206,10 @@ public class FakeGrainContext : DispatchProxy
     public bool HasLeft { get; private set; }
 
     public static IGrainContext Create() => Create<IGrainContext, FakeGrainContext>();
+
+    /// <summary>What an activation gets: by default one that its context calls by messages.</summary>
+    internal static ObjectHost NewHost(IGrainContext? activation = null, NearObjects? near = null)
+        => new(new FakeGrainContextAccessor(activation ?? Create()), TestProofs.None, near ?? TestProofs.NoneNear);
 
     protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
     {

@@ -2,7 +2,6 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Calls;
 using IommuFd.Grains.Encoding;
 using IommuFd.Grains.Model;
-using IommuFd.Grains.Proofs;
 
 namespace IommuFd.UnitTests.Objects.OwnKind;
 
@@ -47,7 +46,7 @@ internal sealed class DoorbellModel
     public int Listeners { get; set; }
 }
 
-internal sealed class DoorbellGrain(IGrainContextAccessor accessor, SiloProofs proofs, NearObjects near) : ObjectGrain<DoorbellModel>(accessor, proofs, near), IDoorbellGrain
+internal sealed class DoorbellGrain(ObjectHost? host) : ObjectGrain<DoorbellModel>(host), IDoorbellGrain
 {
     public ValueTask<ObjectReply> RingAsync(ObjectStamp stamp)
         => Enter(stamp) is { } model ? Reply(new ObjectReply(default, (ulong)++model.Rings)) : Lost<ObjectReply>();

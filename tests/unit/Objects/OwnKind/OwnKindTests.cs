@@ -23,7 +23,7 @@ public sealed class OwnKindTests
     public OwnKindTests()
     {
         _factory = FakeGrainFactory.For((type, key) => _grains.TryGetValue(key, out var grain) ? grain
-            : _grains[key] = type == typeof(IDoorbellGrain) ? new DoorbellGrain(new FakeGrainContextAccessor(FakeGrainContext.Create()), TestProofs.None, TestProofs.NoneNear) : new FakeIoas());
+            : _grains[key] = type == typeof(IDoorbellGrain) ? new DoorbellGrain(FakeGrainContext.NewHost()) : new FakeIoas());
         _context = new OpenContext(_factory);
         _ioas = _context.Objects.Find<IoasEntry>(_context.AllocateIoas())!;
         _bell = _context.Objects.Reserve(static (id, serial) => new DoorbellEntry(id, serial))!;
