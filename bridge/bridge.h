@@ -8,12 +8,13 @@
  *   links.c        the other calls with a path: readlink, realpath, opendir, scandir, fopen
  *   own.c          the program is this process
  *   numbers.c      what is known about numbers of descriptors, and our own hidden ones
- *   epoll.c        numbers that epoll sets have
  *
  * iommufd-supervise:
  *   supervise.c    the program's start and end, and the threads that take its calls
  *   served.c       the system calls that matter, served
+ *   closings.c     what closes do, which the kernel does later
  *   target.c       the program is another process
+ *   remote.c       its numbers and its memory
  *
  * Both:
  *   files.c        calls on our descriptors, with their traces
@@ -27,6 +28,7 @@
  *   calls.c        requests and answers
  *   wire.c         frames, and how a connection begins
  *   resume.c       another gateway in place of one that has ended
+ *   epoll.c        numbers that epoll sets have, which are replaced then
  *   trace.c        what the program did, for who watches it
  *   faults.c       calls that are to fail
  *   settings.c     the environment; words on standard error
@@ -262,7 +264,10 @@ bool fd_is_hidden(int fd);
 /* One thread at a time closes or replaces a number of ours. */
 void number_lock(int fd, uint64_t *signals);
 void number_unlock(int fd, uint64_t signals);
+
 /* ---- epoll.c ---- */
+
+struct epoll_event;
 
 #define MAX_WATCHERS 16
 
@@ -276,6 +281,8 @@ struct watchers {
     } all[MAX_WATCHERS];
 };
 
+/* epoll_ctl of the program's numbers. */
+void watch_control(int set, int operation, int fd, struct epoll_event *event);
 /* Takes a number out of the sets that have it; puts it into them again. */
 void watchers_take(int fd, struct watchers *watchers);
 void watchers_give(int fd, const struct watchers *watchers);

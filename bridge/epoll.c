@@ -11,12 +11,24 @@
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 
+/* "tfd: NUMBER events: HEX data: HEX ..." */
+static void take(int set, int fd, const char *line, struct watchers *watchers)
+{
+    const char *number = strstr(line, "tfd:"), *events = strstr(line, "events:"), *data = strstr(line, "data:");
+    if (number == NULL || events == NULL || data == NULL || strtol(number + 4, NULL, 10) != fd || watchers->count == MAX_WATCHERS)
+        return;
+    watchers->all[watchers->count++] = (struct watcher){
+        .set = set, .events = (uint32_t)strtoul(events + 7, NULL, 16), .data = strtoull(data + 5, NULL, 16),
+    };
+    watch_control(set, EPOLL_CTL_DEL, fd, NULL);
+}
+
 /* What the kernel says of a set, in lines; a line that does not fit is none of a number's. */
-static void each_line(int set, int fd, struct watchers *watchers, void (*visit)(int set, int fd, char *line, struct watchers *watchers))
+static void take_all(int set, int fd, struct watchers *watchers)
 {
     char path[40], text[1024];
     size_t have = 0;
-    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", set);
+    snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", program_thread(), set);
     int info = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     for (long got = 1; info >= 0 && got > 0;) {
         got = syscall(SYS_read, info, text + have, sizeof text - 1 - have);
@@ -25,7 +37,7 @@ static void each_line(int set, int fd, struct watchers *watchers, void (*visit)(
         char *line = text;
         for (char *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
             *end = '\0';
-            visit(set, fd, line, watchers);
+            take(set, fd, line, watchers);
         }
         have -= (size_t)(line - text);
         have = have == sizeof text - 1 ? 0 : have;
@@ -35,24 +47,11 @@ static void each_line(int set, int fd, struct watchers *watchers, void (*visit)(
         syscall(SYS_close, info);
 }
 
-/* "tfd: NUMBER events: HEX data: HEX ..." */
-static void take(int set, int fd, char *line, struct watchers *watchers)
-{
-    const char *number = strstr(line, "tfd:"), *events = strstr(line, "events:"), *data = strstr(line, "data:");
-    if (number == NULL || events == NULL || data == NULL || strtol(number + 4, NULL, 10) != fd || watchers->count == MAX_WATCHERS)
-        return;
-    watchers->all[watchers->count++] = (struct watcher){
-        .set = set, .events = (uint32_t)strtoul(events + 7, NULL, 16), .data = strtoull(data + 5, NULL, 16),
-    };
-    syscall(SYS_epoll_ctl, set, EPOLL_CTL_DEL, fd, NULL);
-}
-
-static bool is_set(const char *number)
+static bool is_set(int fd)
 {
     static const char is[] = "anon_inode:[eventpoll]";
-    char path[40], link[sizeof is];
-    snprintf(path, sizeof path, "/proc/self/fd/%s", number);
-    return syscall(SYS_readlinkat, AT_FDCWD, path, link, sizeof link) == sizeof is - 1 && memcmp(link, is, sizeof is - 1) == 0;
+    char link[sizeof is];
+    return fd_link(fd, link, sizeof link) == sizeof is - 1 && memcmp(link, is, sizeof is - 1) == 0;
 }
 
 void watchers_take(int fd, struct watchers *watchers)
@@ -64,13 +63,16 @@ void watchers_take(int fd, struct watchers *watchers)
         char name[];
     };
     _Alignas(struct entry) char entries[2048];
-    int folder = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/fd", program_thread());
+    int folder = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     watchers->count = 0;
     for (long got; folder >= 0 && (got = syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0;) {
         for (long at = 0; at < got;) {
             const struct entry *entry = (const struct entry *)(entries + at);
-            if (is_set(entry->name))
-                each_line(atoi(entry->name), fd, watchers, take);
+            int set = atoi(entry->name);
+            if (is_set(set))
+                take_all(set, fd, watchers);
             at += entry->length;
         }
     }
@@ -82,6 +84,6 @@ void watchers_give(int fd, const struct watchers *watchers)
 {
     for (int i = 0; i < watchers->count; i++) {
         struct epoll_event event = {.events = watchers->all[i].events, .data.u64 = watchers->all[i].data};
-        syscall(SYS_epoll_ctl, watchers->all[i].set, EPOLL_CTL_ADD, fd, &event);
+        watch_control(watchers->all[i].set, EPOLL_CTL_ADD, fd, &event);
     }
 }

@@ -172,6 +172,8 @@ bool numbers_each(bool (*visit)(int fd, void *state), void *state)
     return over;
 }
 
+void watch_control(int set, int operation, int fd, struct epoll_event *event) { syscall(SYS_epoll_ctl, set, operation, fd, event); }
+
 void number_replace(int fd, uint64_t cookie, int by)
 {
     struct watchers watchers;

@@ -116,6 +116,7 @@ static bool resume_one(int fd, void *state)
 bool descriptor_current(struct channel *channel, int fd, struct descriptor *descriptor)
 {
     struct descriptor there;
+    uint64_t until = 0;
     while (descriptor->instance != channel->instance) {
         /* All that the program has: a lease ends what it does not use. */
         struct walk walk = {.channel = channel, .wanted = descriptor->cookie};
@@ -130,8 +131,17 @@ bool descriptor_current(struct channel *channel, int fd, struct descriptor *desc
                 say_gone();
             errno = EIO;
             return false;
-        } else if (!channel_again(channel)) {
-            return false;
+        } else {
+            /* No answer: the gateway has ended too, or could not reach the context in time. */
+            channel_disconnect(channel);
+            errno = ECONNREFUSED;
+            if (!gateway_await(&until)) {
+                say_gone();
+                errno = EIO;
+                return false;
+            }
+            if (channel_connect(channel) < 0)
+                return false;
         }
     }
     return true;

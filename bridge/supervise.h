@@ -19,10 +19,15 @@ int supervise_watch(int life, uint64_t program);
 
 /* The filter of a supervised program, which the calling process gets. Returns the listener, or -1. */
 int filter_install(void);
-/* Waits until the service has done what closes do that the kernel has come to: all of them where no program is left. */
-void settle(bool all);
 /* Serves a call: fills in its answer. */
 void serve(const struct seccomp_notif *call, struct seccomp_notif_resp *answer);
+
+/* ---- closings.c ---- */
+
+/* The thread will close a number. */
+void closes(const struct seccomp_notif *call, int fd);
+/* Waits until the service has done what closes do that the kernel has come to: all of them where no program is left. */
+void settle(bool all);
 
 /* ---- target.c ---- */
 
@@ -40,6 +45,16 @@ struct turn serve_turn(struct turn next);
 void turn_over(struct turn turn);
 /* The target of the call, for a turn of its own. */
 struct target *target_keep(void);
+/* The call that the thread serves. */
+extern __thread const struct seccomp_notif *serving;
+/* Whether its caller still waits: what has the caller's number otherwise may be another thread. */
+bool caller_waits(void);
+/* /proc/PID of the call's target, and its maps; -1 for none. */
+int target_folder(void);
+int target_maps(void);
+int open_at(int folder, const char *path, int flags);
+/* Reads /proc/THREAD/NAME, as far as it fits. */
+void read_text(pid_t thread, const char *name, char *text, size_t size);
 /* Where the program has called, for traces. */
 const void *program_caller(void);
 /* A program's memory has ended. */

@@ -1,14 +1,14 @@
 /*
- * The program is another process, as the supervisor has it: the functions of own.c for a thread of another process that
- * waits in a system call. Each address space is a target with a program's number and calls connections of its own; it ends
- * with its process, or with an exec. A child of vfork has its parent's.
+ * The program is another process, as the supervisor has it: who it is, and its connections, as own.c has them for this
+ * one; remote.c has its numbers and its memory. A call is served for a thread that waits in it. Each address space is a
+ * target with a program's number and calls connections of its own; it ends with its process, or with an exec. A child of
+ * vfork has its parent's.
  *
  * Threads are told from later ones with their numbers by the target's folder in /proc, which stays that of its process.
  */
 #define _GNU_SOURCE
 #include "supervise.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <linux/seccomp.h>
@@ -17,11 +17,8 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 
-#define THREAD_PIDFD O_EXCL /* PIDFD_THREAD */
 #define RECENT 4096
 #define WRAPPER_BYTES 256U /* from the beginning of a function of libc to its system call */
 
@@ -40,7 +37,7 @@ const bool program_elsewhere = true;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct target *targets;
 static struct target *recent[RECENT]; /* by thread */
-static __thread const struct seccomp_notif *serving;
+__thread const struct seccomp_notif *serving;
 static __thread struct target *served;
 
 /* ---- targets ---- */
@@ -106,7 +103,7 @@ static bool has_memory(const struct target *target)
     return errno == ENOTTY && pread(target->maps, &byte, 1, 0) == 1;
 }
 
-static void read_text(pid_t thread, const char *name, char *text, size_t size)
+void read_text(pid_t thread, const char *name, char *text, size_t size)
 {
     char path[32];
     snprintf(path, sizeof path, "/proc/%d/%s", thread, name);
@@ -126,7 +123,7 @@ static pid_t status_of(pid_t thread, const char *field)
     return at == NULL ? -1 : atoi(at + strlen(field));
 }
 
-static int open_at(int folder, const char *path, int flags)
+int open_at(int folder, const char *path, int flags)
 {
     return openat(folder, path, flags | O_CLOEXEC);
 }
@@ -211,6 +208,10 @@ static struct target *target(void)
     return served;
 }
 
+int target_folder(void) { return target() == NULL ? -1 : target()->folder; }
+
+int target_maps(void) { return target() == NULL ? -1 : target()->maps; }
+
 struct target *target_keep(void)
 {
     struct target *kept = target();
@@ -221,8 +222,7 @@ struct target *target_keep(void)
     return kept;
 }
 
-/* Whether the thread still waits: what has its number otherwise may be another one. */
-static bool waits(void)
+bool caller_waits(void)
 {
     uint64_t id = serving->id;
     return ioctl(supervise_listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
@@ -297,144 +297,4 @@ void channel_give(struct channel *channel)
         pthread_mutex_unlock(&lock);
     }
     errno = error;
-}
-
-/* ---- numbers ---- */
-
-/* A socket's inode stands for its cookie: a link in /proc says it without a copy of the descriptor. */
-uint64_t socket_cookie(int fd)
-{
-    struct stat status;
-    return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) ? status.st_ino : 0;
-}
-
-ssize_t fd_link(int fd, char *link, size_t size)
-{
-    char path[40];
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", program_thread(), fd);
-    return readlink(path, link, size);
-}
-
-uint64_t fd_cookie(int fd)
-{
-    char link[64];
-    unsigned long long inode;
-    ssize_t length = fd_link(fd, link, sizeof link - 1);
-    link[length < 0 ? 0 : length] = '\0';
-    return sscanf(link, "socket:[%llu]", &inode) == 1 ? inode : 0;
-}
-
-bool descriptor_find(int fd, struct descriptor *found)
-{
-    uint64_t socket = fd_cookie(fd);
-    if (socket == 0)
-        return false;
-    if (descriptor_known(socket, found))
-        return true;
-    int copy = fd_borrow(fd);
-    bool ours = copy >= 0 && leads_to_gateway(copy) && descriptor_resolve(copy, found);
-    fd_return(copy);
-    return ours;
-}
-
-bool numbers_each(bool (*visit)(int fd, void *state), void *state)
-{
-    char path[32];
-    bool over = false;
-    snprintf(path, sizeof path, "/proc/%d/fd", program_thread());
-    DIR *folder = opendir(path);
-    struct dirent *entry;
-    while (folder != NULL && !over && (entry = readdir(folder)) != NULL)
-        over = entry->d_name[0] != '.' && visit(atoi(entry->d_name), state);
-    if (folder != NULL)
-        closedir(folder);
-    return over;
-}
-
-int descriptor_place(int fd, int flags)
-{
-    struct seccomp_notif_addfd added = {.id = serving->id, .srcfd = (uint32_t)fd, .newfd_flags = (uint32_t)flags & O_CLOEXEC};
-    return ioctl(supervise_listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
-}
-
-void number_replace(int fd, uint64_t cookie, int by)
-{
-    char path[40], text[256] = "";
-    unsigned int flags = 0;
-    if (fd_cookie(fd) != cookie)
-        return;
-    snprintf(path, sizeof path, "fdinfo/%d", fd);
-    read_text(program_thread(), path, text, sizeof text);
-    const char *at = strstr(text, "flags:");
-    if (at != NULL)
-        flags = (unsigned int)strtoul(at + strlen("flags:"), NULL, 8);
-    fcntl(by, F_SETFL, flags & O_NONBLOCK);
-    struct seccomp_notif_addfd added = {
-        .id = serving->id, .flags = SECCOMP_ADDFD_FLAG_SETFD, .srcfd = (uint32_t)by, .newfd = (uint32_t)fd, .newfd_flags = flags & O_CLOEXEC,
-    };
-    ioctl(supervise_listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
-}
-
-int fd_borrow(int fd)
-{
-    int life = (int)syscall(SYS_pidfd_open, program_thread(), THREAD_PIDFD);
-    if (life < 0) /* Linux before 6.9 */
-        life = (int)syscall(SYS_pidfd_open, program_process(), 0);
-    int copy = life < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, life, fd, 0);
-    if (life >= 0)
-        close(life);
-    return copy;
-}
-
-/* Numbers of this process are all our own, and nobody takes them. */
-bool fd_is_hidden(int fd) { return fd >= 0; }
-
-int fd_hide(int fd, uint64_t mark, _Atomic int *slot)
-{
-    (void)mark;
-    atomic_store(slot, fd);
-    return fd;
-}
-
-int fd_hide_copy(int fd, uint64_t mark, _Atomic int *slot)
-{
-    return fd_hide(fcntl(fd, F_DUPFD_CLOEXEC, 0), mark, slot);
-}
-
-void fd_unhide(_Atomic int *slot, uint64_t mark)
-{
-    (void)mark;
-    int fd = atomic_exchange(slot, -1);
-    if (fd >= 0)
-        close(fd);
-}
-
-/* ---- memory ---- */
-
-long program_copy(bool reading, void *local, uint64_t remote, size_t bytes)
-{
-    struct iovec here = {.iov_base = local, .iov_len = bytes};
-    struct iovec there = {.iov_base = (void *)remote, .iov_len = bytes};
-    if (reading) {
-        ssize_t copied = process_vm_readv(program_thread(), &here, 1, &there, 1, 0);
-        return copied > 0 && !waits() ? -1 : copied;
-    }
-    return waits() ? process_vm_writev(program_thread(), &here, 1, &there, 1, 0) : -1;
-}
-
-bool page_writable(uint64_t address)
-{
-    struct range range;
-    memory_probe(address, 1, &range);
-    return range.writable > 0;
-}
-
-int maps_open(void)
-{
-    return target() == NULL ? -1 : open_at(target()->folder, "maps", O_RDONLY);
-}
-
-int maps_file(bool again)
-{
-    return again || target() == NULL ? -1 : target()->maps;
 }

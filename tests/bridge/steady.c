@@ -87,17 +87,10 @@ static void *work(void *unused)
     return NULL;
 }
 
-/* Waits until the queue can be read. The supervisor can't put its number into a set again. */
 static void await_queue(int epoll)
 {
     struct epoll_event event;
-#ifdef SUPERVISED
-    struct pollfd events = {.fd = queue, .events = POLLIN};
-    (void)epoll, (void)event;
-    EXPECT(poll(&events, 1, 120000), 1, "poll for a fault");
-#else
     EXPECT(epoll_wait(epoll, &event, 1, 120000), 1, "epoll_wait for a fault");
-#endif
 }
 
 /* One fault is read for each that is raised. */
