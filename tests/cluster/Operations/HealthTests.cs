@@ -1,5 +1,4 @@
 using System.Net;
-using IommuFd.ClusterTests.Durability;
 using IommuFd.ClusterTests.Gateway;
 using Npgsql;
 

@@ -23,7 +23,11 @@ public sealed class GatewayWatchTests : IDisposable
         },
         _time);
 
-    public void Dispose() => _watch.Dispose();
+    public void Dispose()
+    {
+        _watch.Dispose();
+        _peers.ForEach(peer => peer.Dispose());
+    }
 
     [Fact]
     public async Task A_silent_one_is_aborted_while_another_answers()
@@ -96,10 +100,10 @@ public sealed class GatewayWatchTests : IDisposable
     }
 
     /// <summary>A silo's end of a connection, and what is behind the watch at the client's.</summary>
-    private sealed class Peer
+    private sealed class Peer : IDisposable
     {
         private readonly Pipe _toClient = new(), _toSilo = new();
-        private readonly DefaultConnectionContext _connection = new();
+        private readonly ConnectionContext _connection = new DefaultConnectionContext();
         private readonly SemaphoreSlim _said = new(0);
         private readonly Task _running;
 
@@ -132,6 +136,8 @@ public sealed class GatewayWatchTests : IDisposable
             await _toClient.Writer.CompleteAsync();
             await _running;
         }
+
+        public void Dispose() => _said.Dispose();
 
         private async Task ListenAsync(ConnectionContext connection)
         {
