@@ -4,8 +4,10 @@ using IommuFd.TestSupport;
 namespace IommuFd.Chaos.Faults;
 
 /// <summary>A slot for a silo: whenever its process exits, for any reason, the next is started on the same ports.</summary>
-internal sealed class SiloSlot(SiloCluster cluster, SiloProcess first, int number, FaultLog faults, Func<TimeSpan> pauseBeforeRestart)
+internal sealed class SiloSlot(SiloCluster cluster, SiloProcess first, int number, FaultLog faults, Func<TimeSpan> pauseBeforeRestart, Action<string> log)
 {
+    private const int LastLines = 12;
+
     private TaskCompletionSource _nextLife = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>The silo's number; 1 is the first.</summary>
@@ -26,6 +28,11 @@ internal sealed class SiloSlot(SiloCluster cluster, SiloProcess first, int numbe
 
             // One that found itself declared dead has exited by itself.
             using var away = faults.IsAway(number) ? null : faults.Begin(Part.Silo, number, $"silo {number} exited by itself");
+            if (away is not null)
+            {
+                log($"silo {number} exited by itself:\n{string.Join('\n', Current.Process.Output.Split('\n').TakeLast(LastLines))}");
+            }
+
             await Task.Delay(pauseBeforeRestart(), stop);
             Current = cluster.Restart(Current);
             await Task.WhenAny(Current.IsUpAsync(), Current.Process.Exited).WaitAsync(stop);

@@ -55,7 +55,7 @@ internal sealed class ChaosRun
             await Task.WhenAll(clients.Append(strangers).OfType<ClientSlot>().Select(client => client.StartAsync()));
             var grains = await cluster.ConnectAsync();
             var random = new Random(_options.Seed);
-            var silos = cluster.Silos.Select((silo, i) => new SiloSlot(cluster, silo, i + 1, _faults, () => TimeSpan.FromSeconds(3 * random.NextDouble()))).ToList();
+            var silos = cluster.Silos.Select((silo, i) => new SiloSlot(cluster, silo, i + 1, _faults, () => TimeSpan.FromSeconds(3 * random.NextDouble()), Log)).ToList();
             using var faults = new FaultInjector(silos, clients, breakable, _options.Seed, _options.Broken ? [FaultKind.PauseSilo] : _options.Faults, _options.MostAway, _faults, port => IsDeadAsync(grains, port), Log);
 
             using var over = new CancellationTokenSource();
