@@ -57,6 +57,12 @@ internal sealed partial class ContextGrain
             return;
         }
 
+        // The lease of a file that an ioctl has opened since the last look begins now.
+        foreach (var opened in context.References.Where(static reference => reference.LastSign == 0))
+        {
+            opened.LastSign = time.GetTimestamp();
+        }
+
         ForgiveStandstill(context);
         foreach (var reference in context.References.Where(reference => time.GetElapsedTime(reference.LastSign) > options.Value.Lease).ToList())
         {

@@ -21,7 +21,7 @@ internal sealed class ContextReference(ReferenceId id, ReferenceKind kind, strin
         init => _replies = value;
     }
 
-    /// <summary>When the owner last gave a sign of life, as a time stamp of the silo's clock. No part of what the context is: a rebuilt one begins anew.</summary>
+    /// <summary>When the owner last gave a sign of life, as a time stamp of the silo's clock; 0 before its first one. No part of what the context is: a rebuilt one begins anew.</summary>
     public long LastSign { get; set; }
 
     /// <summary>The next younger reference of the context.</summary>

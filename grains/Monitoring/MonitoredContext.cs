@@ -73,7 +73,7 @@ internal sealed class MonitoredContext
             var last = long.MaxValue;
             for (var reference = Model.OldestReference; reference is not null; reference = reference.Next)
             {
-                last = Math.Min(last, reference.LastSign);
+                last = Math.Min(last, reference.LastSign > 0 ? reference.LastSign : long.MaxValue);
             }
 
             return last;

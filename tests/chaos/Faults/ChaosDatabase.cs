@@ -38,15 +38,31 @@ internal sealed class ChaosDatabase : IAsyncDisposable
         _disk.Fill();
         await Task.Delay(full);
         _disk.Free();
-        if (!await _server.IsUpAsync())
-        {
-            await _server.StartAsync();
-        }
+
+        // It may have crashed, recover, or be about to end because it could not recover.
+        await Eventually.TrueAsync(IsBackAsync, "the database answers once its disk has room");
     }
 
     public async ValueTask DisposeAsync()
     {
         await _server.DisposeAsync();
         await _disk.DisposeAsync();
+    }
+
+    private async Task<bool> IsBackAsync()
+    {
+        try
+        {
+            if (!await _server.IsUpAsync())
+            {
+                await _server.StartAsync();
+            }
+        }
+        catch (InvalidOperationException)
+        {
+            // It ends or starts at this moment.
+        }
+
+        return await _server.AnswersAsync();
     }
 }

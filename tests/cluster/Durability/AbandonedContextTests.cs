@@ -1,3 +1,4 @@
+using IommuFd.Client;
 using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Journaling;
@@ -34,6 +35,18 @@ public sealed class AbandonedContextTests : IAsyncLifetime
         Assert.Single(await silo.Store.ListAsync(null, 10, default));
         _journal.Fails = false;
         await Eventually.TrueAsync(async () => (await silo.Store.ListAsync(null, 10, default)).Count == 0, "the context is recovered, its lease ends, and its journal is gone");
+    }
+
+    // A file that an ioctl opens has given no sign of life yet when leases are looked at.
+    [Fact]
+    public async Task A_sweep_does_not_end_the_lease_of_a_file_that_was_just_opened()
+    {
+        await using var silo = await JournalSilo.StartAsync(_place.Settings.Path!, new ContextOptions { DefaultMode = ContextMode.Durable });
+        await using var context = await new IommufdClient(silo.Grains).OpenAsync();
+        await using var queue = await context.AllocateFaultQueueAsync();
+        await silo.Control(context.Handle).SweepAsync();
+
+        Assert.Equal(2, (await context.InspectAsync()).References.Length);
     }
 
     private sealed class FailingJournal(IJournal journal) : IJournal

@@ -144,7 +144,7 @@ public sealed class QueueTests
 
         Expect.Equal((3, 1), (polls, Reads), "polls and reads");
         Expect.That(
-            _grain.Calls.OfType<(FileTarget, TimeSpan Wait)>().All(call => call.Wait == TimeSpan.FromMilliseconds(IoctlLimits.MaxPollWaitMs)), "A poll does not wait as long as it can.");
+            _grain.Calls.OfType<(FileTarget, TimeSpan Wait)>().All(call => call.Wait == new IommufdClientOptions().AttemptTimeout / 2), "A poll does not wait for half an attempt.");
     }
 
     [Fact]
