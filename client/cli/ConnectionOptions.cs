@@ -144,7 +144,6 @@ internal static class ConnectionOptions
             client.UseStaticClustering(GatewaysOf(options));
         }
 
-        client.LeaveSilentSilos();
         AddTls(options, client);
         if (NeedsSecret(options))
         {

@@ -12,7 +12,7 @@ public static class IommufdClientBuilderExtensions
     /// <summary>
     /// Proves on each connection that this program knows the secret of the silo's user, which silos on loopback ask for, and checks that the silo
     /// knows it too. Silos that ask for certificates ask for no secret: there use Orleans' <c>UseTls</c> instead. Messages are bounded as the
-    /// silos' are, and silent silos are left (<see cref="LeaveSilentSilos"/>).
+    /// silos' are.
     /// </summary>
     /// <param name="client">The client.</param>
     /// <param name="path">
@@ -25,7 +25,6 @@ public static class IommufdClientBuilderExtensions
         ArgumentNullException.ThrowIfNull(client);
         var file = SecretFile.PathOf(path);
         return client
-            .LeaveSilentSilos()
             .Configure<ClientMessagingOptions>(MessageLimits.Apply)
             .Configure<ClientConnectionOptions>(connections => connections.ConfigureConnection(
                 connection => connection.Use(SecretHandshake.Proving(() => SecretFile.Read(file), PortKind.Clients))));

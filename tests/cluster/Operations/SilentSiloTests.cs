@@ -15,7 +15,7 @@ public sealed class SilentSiloTests(PostgresServer server)
     public async Task Contexts_on_other_silos_are_reached_by_another_gateway()
     {
         await using var cluster = await SiloCluster.StartAsync(await server.CreateDatabaseAsync(), 2, "--Silo:FailureDetection:MissedProbes=100", "--Contexts:DefaultMode=volatile");
-        var grains = await cluster.ConnectAsync();
+        var grains = await cluster.ConnectAsync(client => client.LeaveSilentSilos().UseIommufdSecret(TestSecret.Path));
         var client = new IommufdClient(grains);
         var contexts = await Task.WhenAll(Enumerable.Range(0, Contexts).Select(_ => client.OpenAsync()));
         var hung = cluster.Silos[0];
