@@ -44,7 +44,8 @@ internal sealed partial class ObjectGrains
         where TReply : struct, IObjectReply<TReply>
     {
         var (kept, stamp, near) = (called.Kept!, Stamp(entry, called), reach.Near!);
-        called.Kept = null;
+        var moved = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        (called.Kept, called.Moving) = (null, moved.Task);
         var grain = Find(called);
         near.Move(grain.GetGrainId(), stamp, kept);
         try
@@ -55,19 +56,37 @@ internal sealed partial class ObjectGrains
                 FindNear(called);
                 return reply;
             }
+
+            called.Kept = kept;
         }
         catch (Exception exception) when (near.TakeMoved(grain.GetGrainId(), stamp) is not null)
         {
+            called.Kept = kept;
             logger.ObjectGrainFailed(exception, entry.Type, entry.Id, key.Tag);
         }
+        finally
+        {
+            called.Moving = null;
+            moved.SetResult();
+        }
 
-        called.Kept = kept;
         return await call((TGrain)kept, stamp, argument);
     }
 
     // What answers for an object: its grain without an activation, which the context keeps, or the way to its activation.
     private IObjectGrain Find(CalledGrain called)
         => called.Kept ?? (called.Grain ??= GrainKind.Of(called.Entry).FindGrain(reach.Factory, $"{key}/{called.Entry.Id}")!);
+
+    // The same for what is asked beside turns: an object that moves to its activation is with neither until it is there.
+    private async ValueTask<IObjectGrain> FindMovedAsync(CalledGrain called)
+    {
+        if (called.Moving is { } moving)
+        {
+            await moving;
+        }
+
+        return Find(called);
+    }
 
     private bool HasOutgrown(CalledGrain called) => called.Kept is not null && called.Size > reach.Near!.MostKept;
 
@@ -96,6 +115,9 @@ internal sealed partial class ObjectGrains
 
         /// <summary>The grain without an activation, where the context keeps it.</summary>
         public IObjectGrain? Kept { get; set; }
+
+        /// <summary>Completes when it has moved from the context to its activation, or back; null where it does not move.</summary>
+        public Task? Moving { get; set; }
 
         /// <summary>The way to its activation, once that was needed.</summary>
         public IObjectGrain? Grain { get; set; }

@@ -156,14 +156,14 @@ internal sealed partial class ObjectGrains(ObjectReach reach, ContextKey key, lo
     /// <summary>The users count that the object's grain derives; null where none knows the object.</summary>
     public async ValueTask<long?> UsersAsync(ObjectEntry entry)
         => GrainKind.Of(entry).AggregateOf(entry) is { } aggregate && _called.TryGetValue(aggregate.Id, out var called)
-            ? await Find(called).UsersAsync(Stamp(aggregate, called), PartOf(entry, aggregate))
+            ? await (await FindMovedAsync(called)).UsersAsync(Stamp(aggregate, called), PartOf(entry, aggregate))
             : null;
 
     /// <summary>Asks an object's grain something outside turns; null where it was never called: asking must not activate it.</summary>
     public async ValueTask<TReply?> AskAsync<TGrain, TReply>(ObjectEntry entry, Func<TGrain, ObjectStamp, ValueTask<TReply>> call)
         where TGrain : class, IObjectGrain
         where TReply : class
-        => _called.TryGetValue(entry.Id, out var called) ? await call((TGrain)Find(called), Stamp(entry, called)) : null;
+        => _called.TryGetValue(entry.Id, out var called) ? await call((TGrain)await FindMovedAsync(called), Stamp(entry, called)) : null;
 
     /// <summary>The state of an object, and its users by its grain. The grain is asked only if it was called before: looking at an object must not activate it.</summary>
     public async ValueTask<(ObjectState? State, long? Users)> InspectAsync(ObjectEntry entry, StatePage page)
@@ -176,7 +176,7 @@ internal sealed partial class ObjectGrains(ObjectReach reach, ContextKey key, lo
 
         try
         {
-            if (await Find(called).InspectAsync(Stamp(aggregate, called), page with { Part = PartOf(entry, aggregate) }) is not { } reading)
+            if (await (await FindMovedAsync(called)).InspectAsync(Stamp(aggregate, called), page with { Part = PartOf(entry, aggregate) }) is not { } reading)
             {
                 return default;
             }

@@ -13,7 +13,6 @@ internal class IoctlOperation(Session session, ContextCalls grain, IoctlRequest 
 
     bool ICombinedIoctl.IsAwaited => State == RequestState.FirstAttempt;
 
-
     /// <summary>The command.</summary>
     protected uint Command => request.Command;
 

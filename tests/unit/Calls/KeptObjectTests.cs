@@ -61,6 +61,21 @@ public sealed class KeptObjectTests
     }
 
     [Fact]
+    public async Task An_inspection_while_it_moves_to_its_activation_sees_what_it_has()
+    {
+        Task<(ObjectState? State, long? Users)>? inspecting = null;
+        var activate = _activate;
+        _activate = () =>
+        {
+            inspecting ??= _grains.InspectAsync(_ioas, new StatePage(0, 16)).AsTask();
+            return activate();
+        };
+        await GrowAsync();
+        await MapAsync(1);
+        Expect.Equal(4, Assert.IsType<IoasState>((await inspecting!).State).AreaCount, "areas that an inspection sees which began while the IOAS moved");
+    }
+
+    [Fact]
     public async Task An_activation_that_has_taken_it_and_is_lost_is_EIO_and_not_what_was_kept()
     {
         await GrowAsync();
