@@ -87,7 +87,7 @@ internal sealed class OrphanSweeper(
                     logger.OrphansRecovered(count);
                 }
             }
-            catch (Exception exception) when (exception is not OperationCanceledException)
+            catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
             {
                 // Nothing is marked as swept, so the next tick tries again.
                 logger.SweepFailed(exception);
@@ -103,7 +103,7 @@ internal sealed class OrphanSweeper(
             {
                 await controls.Of(key).SweepAsync();
             }
-            catch (Exception exception) when (exception is not OperationCanceledException)
+            catch (Exception) when (!stoppingToken.IsCancellationRequested)
             {
                 abandoned.Add(key);
             }

@@ -104,6 +104,9 @@ public sealed class IoctlCombinerTests
         _grain.Faults.Enqueue(Fault.Fails(isTransport ? new SiloUnavailableException("gone") : new InvalidOperationException("one of them")));
         var running = Enumerable.Range(1, 4).Select(id => DestroyAsync(context, (uint)id)).ToList();
         answered.SetResult();
+
+        // Before time passes: the first one is not to be overdue.
+        await running[0].WaitAsync(10 * Second);
         await PassUntilAsync(Task.WhenAll(running));
 
         // The group's second ioctl failed it, so its first was sent once, and not answered.
@@ -119,6 +122,9 @@ public sealed class IoctlCombinerTests
         _grain.Group = _ => new IoctlBatchReply { Errno = Errno.E2BIG };
         var running = Enumerable.Range(1, 3).Select(id => DestroyAsync(context, (uint)id)).ToList();
         answered.SetResult();
+
+        // Before time passes: the first one is not to be overdue.
+        await running[0].WaitAsync(10 * Second);
         await PassUntilAsync(Task.WhenAll(running));
         var replies = await Task.WhenAll(running);
         Expect.Sequence([1u, 2u, 3u], Destroyed.Order(), "the ioctls that were answered alone");
