@@ -12,6 +12,7 @@ internal sealed partial class ContextGrain
     private const int ChecksPerLease = 4;
 
     private IGrainTimer? _leaseTimer;
+    private IGrainTimer? _unopened;
     private long _lastCheck;
 
     private TimeSpan CheckPeriod => options.Value.Lease / ChecksPerLease;
@@ -46,9 +47,9 @@ internal sealed partial class ContextGrain
         _monitored?.Tail.Trim(time.GetTimestamp());
         if (Context is not { } context)
         {
-            // A journal without a record belongs to an opener who got no answer, and does not ask again.
-            NotOpen();
-            await _journal.ReleaseAsync(new ReleasedReply(default, new PutReply(Errno.None, new ReleaseReport(0, [], []), null)));
+            // Throws where another activation has the context.
+            _ = _journal.WhyUnavailable();
+            WaitForOpener();
             return;
         }
 
@@ -70,6 +71,26 @@ internal sealed partial class ContextGrain
             logger.LeaseExpired(Key.Tag, reference.Kind, reference.Id.Value, reference.Name);
             await PutAsync(context, reference.Id);
         }
+    }
+
+    // A journal without a record belongs to an opener that got no answer. It repeats its request, unless it is gone.
+    private void WaitForOpener()
+    {
+        if (_journal.IsDurable && options.Value.Lease > TimeSpan.Zero)
+        {
+            _unopened ??= this.RegisterGrainTimer(ReleaseUnopenedAsync, new GrainTimerCreationOptions(options.Value.Lease, Timeout.InfiniteTimeSpan));
+        }
+    }
+
+    private async Task ReleaseUnopenedAsync()
+    {
+        _unopened = null;
+        if (Context is null)
+        {
+            await _journal.ReleaseAsync(new ReleasedReply(default, new PutReply(Errno.None, new ReleaseReport(0, [], []), null)));
+        }
+
+        DeactivateUnlessOpen();
     }
 
     // A silo that was paused or starved has received nothing meanwhile: what owners sent waits behind this check. That time does not count against them.

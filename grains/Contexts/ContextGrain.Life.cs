@@ -58,7 +58,7 @@ internal sealed partial class ContextGrain
     public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
         Leave();
-        if (_journal.IsUnavailable && (_journal.IsDurable || _journal.IsResting))
+        if (_journal.IsAbandoned(_context is not null))
         {
             abandoned.Add(Key);
         }
@@ -225,6 +225,8 @@ internal sealed partial class ContextGrain
         _grains!.MaxAreas = options.Value.MaxAreas;
         _monitored = new MonitoredContext(Key, _context, time, statistics);
         directory.Add(_monitored);
+        _unopened?.Dispose();
+        _unopened = null;
         StartLeases(_context);
     }
 
@@ -281,7 +283,7 @@ internal sealed partial class ContextGrain
 
     private void DeactivateUnlessOpen()
     {
-        if (Context is null && !_journal.IsResting)
+        if (Context is null && !_journal.IsResting && _unopened is null)
         {
             DeactivateOnIdle();
         }

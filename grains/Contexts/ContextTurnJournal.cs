@@ -30,6 +30,7 @@ internal sealed class ContextTurnJournal(
     private ReleasedReply? _released;
     private IoctlDiagnostic? _damage;
     private string? _unavailable;
+    private bool _isCreating;
 
     /// <summary>Whether a turn must be committed: the context is durable, and open or about to be opened.</summary>
     public bool IsDurable => _journal is not null;
@@ -39,6 +40,13 @@ internal sealed class ContextTurnJournal(
 
     /// <summary>Whether this activation must not answer any more.</summary>
     public bool IsUnavailable => _unavailable is not null;
+
+    /// <summary>
+    /// Whether the store may have a journal with which only the next activation can go on: one that can't be written to here, or one without a record,
+    /// whose opener got no answer.
+    /// </summary>
+    /// <param name="isOpen">Whether the context is open here.</param>
+    public bool IsAbandoned(bool isOpen) => IsUnavailable ? IsDurable || IsResting || _isCreating : IsDurable && !isOpen;
 
     /// <summary>The epoch that the grains of a durable context's objects are told; null for a volatile one.</summary>
     public long? ObjectEpoch => _journal?.ObjectEpoch;
@@ -106,7 +114,10 @@ internal sealed class ContextTurnJournal(
 
         try
         {
-            if (await siloJournal.Store.CreateAsync(key, siloJournal.Owner, CancellationToken.None) is { } epoch)
+            _isCreating = true;
+            var created = await siloJournal.Store.CreateAsync(key, siloJournal.Owner, CancellationToken.None);
+            _isCreating = false;
+            if (created is { } epoch)
             {
                 _journal = new ContextJournal(siloJournal, serializer, key, epoch, snapshotAfterBytes);
                 return null;

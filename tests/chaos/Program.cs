@@ -21,7 +21,9 @@ if (args is ["broken-silo", .. var settings])
 }
 
 var root = new RootCommand("Runs a cluster whose silos are killed and paused, and checks what its clients observed.") { Run(), Check(), Client(), Hostile() };
-return await root.Parse(args).InvokeAsync();
+
+// The default handler of exceptions says nothing of one that says that something was cancelled, such as a call.
+return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 
 static Command Run()
 {
@@ -31,7 +33,8 @@ static Command Run()
     var faults = new Option<FaultKind[]>("--faults") { Description = "The faults that are injected; one that is named twice, twice as often. All by default.", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => FaultInjector.Usual };
     var away = new Option<int>("--away") { Description = "How many silos are away at once, at most.", DefaultValueFactory = _ => 2 };
     var alone = new Option<bool>("--alone") { Description = "Leaves out the second cluster on the same journals, and the hostile client." };
-    var command = new Command("run", "Runs it. Exit status 1: there were violations.") { minutes, seed, broken, faults, away, alone };
+    var keep = new Option<bool>("--keep") { Description = "Keeps the histories and what the silos printed, also without a violation." };
+    var command = new Command("run", "Runs it. Exit status 1: there were violations.") { minutes, seed, broken, faults, away, alone, keep };
     command.SetAction(async options =>
     {
         var report = await ChaosRun.RunAsync(
@@ -42,6 +45,7 @@ static Command Run()
                 Broken = options.GetValue(broken),
                 Faults = options.GetValue(faults)!,
                 MostAway = options.GetValue(away),
+                Keep = options.GetValue(keep),
                 Programs = true,
                 OtherCluster = !options.GetValue(alone),
                 Hostile = !options.GetValue(alone),

@@ -9,6 +9,7 @@ public sealed class ChildProcess : IAsyncDisposable
     private readonly Process _process;
     private readonly List<string> _output = [];
     private readonly SemaphoreSlim _printed = new(0);
+    private int _endedStreams;
 
     private ChildProcess(Process process) => _process = process;
 
@@ -92,11 +93,12 @@ public sealed class ChildProcess : IAsyncDisposable
     /// <summary>Waits until what it has printed fulfils a condition.</summary>
     public async Task WaitForAsync(Predicate<string> isMet, string what)
     {
-        using var limit = new CancellationTokenSource(Eventually.Limit);
+        var waited = Stopwatch.StartNew();
         while (!isMet(Output))
         {
-            Assert.False(_process.HasExited, $"it exited without printing {what}:\n{Output}");
-            await _printed.WaitAsync(limit.Token);
+            Assert.False(HasExited || Volatile.Read(ref _endedStreams) == 2, $"it exited without printing {what}:\n{Output}");
+            var left = Eventually.Limit - waited.Elapsed;
+            Assert.True(left > TimeSpan.Zero && await _printed.WaitAsync(left), $"it did not print {what} within {Eventually.Limit}:\n{Output}");
         }
     }
 
@@ -121,8 +123,15 @@ public sealed class ChildProcess : IAsyncDisposable
     /// <summary>Waits until it exits by itself.</summary>
     public async Task<int> WaitForExitAsync()
     {
-        using var limit = new CancellationTokenSource(Eventually.Limit);
-        await _process.WaitForExitAsync(limit.Token);
+        try
+        {
+            await _process.WaitForExitAsync().WaitAsync(Eventually.Limit);
+        }
+        catch (TimeoutException)
+        {
+            Assert.Fail($"it did not exit within {Eventually.Limit}:\n{Output}");
+        }
+
         return _process.ExitCode;
     }
 
@@ -143,17 +152,19 @@ public sealed class ChildProcess : IAsyncDisposable
 
     private void OnLine(object sender, DataReceivedEventArgs line)
     {
-        if (line.Data is null)
+        if (line.Data is not { } text)
         {
+            Interlocked.Increment(ref _endedStreams);
+            _printed.Release();
             return;
         }
 
         lock (_output)
         {
-            _output.Add(line.Data);
+            _output.Add(text);
         }
 
         _printed.Release();
-        Printed?.Invoke(line.Data);
+        Printed?.Invoke(text);
     }
 }

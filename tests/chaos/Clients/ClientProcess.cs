@@ -1,8 +1,11 @@
+using System.Diagnostics;
 using System.Globalization;
 using IommuFd.Client;
 using IommuFd.Linearizability;
 using IommuFd.TestSupport;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Npgsql;
 
 namespace IommuFd.Chaos.Clients;
 
@@ -18,6 +21,8 @@ namespace IommuFd.Chaos.Clients;
 /// <summary>A process whose clients work on contexts that they share with other processes' clients.</summary>
 internal sealed class ClientProcess(IommufdClient client, int number, int workers)
 {
+    private static readonly TimeSpan BetweenAttempts = TimeSpan.FromMilliseconds(500);
+
     /// <summary>Runs until the input ends.</summary>
     /// <param name="database">The cluster's membership.</param>
     /// <param name="number">The process's number: 1 for the first.</param>
@@ -25,7 +30,7 @@ internal sealed class ClientProcess(IommufdClient client, int number, int worker
     /// <param name="cluster">The cluster's id.</param>
     public static async Task RunAsync(string database, int number, int workers, string cluster)
     {
-        using var host = await SiloCluster.StartClientAsync(database, cluster: cluster);
+        using var host = await ConnectAsync(database, cluster);
         var process = new ClientProcess(new IommufdClient(host.Services.GetRequiredService<IGrainFactory>()), number, workers);
         Console.WriteLine("ready");
         var rounds = new List<Task>();
@@ -36,6 +41,23 @@ internal sealed class ClientProcess(IommufdClient client, int number, int worker
 
         await Task.WhenAll(rounds);
         await host.StopAsync();
+    }
+
+    // The database may be away at this moment.
+    private static async Task<IHost> ConnectAsync(string database, string cluster)
+    {
+        var begun = Stopwatch.StartNew();
+        while (true)
+        {
+            try
+            {
+                return await SiloCluster.StartClientAsync(database, cluster: cluster);
+            }
+            catch (NpgsqlException) when (begun.Elapsed < Eventually.Limit / 2)
+            {
+                await Task.Delay(BetweenAttempts);
+            }
+        }
     }
 
     private async Task WorkAsync(WorkOrder order)

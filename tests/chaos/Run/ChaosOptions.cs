@@ -50,6 +50,9 @@ internal sealed record ChaosOptions
     /// <summary>Whether a second cluster that knows nothing of the first has its journals in the same store. The clients of each are refused the other's contexts.</summary>
     public bool OtherCluster { get; init; }
 
+    /// <summary>Whether the histories and what the silos printed are kept where there is no violation.</summary>
+    public bool Keep { get; init; }
+
     /// <summary>Whether a hostile client attacks the gateways and the silos' ports.</summary>
     public bool Hostile { get; init; }
 

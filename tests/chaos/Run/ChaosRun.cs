@@ -84,7 +84,7 @@ internal sealed class ChaosRun
                 await EndedAsync(supervising);
             }
 
-            ReadSilos(cluster);
+            await ReadSilosAsync(cluster);
             foreach (var outage in _outages.Unexplained)
             {
                 Violate(outage);
@@ -107,11 +107,12 @@ internal sealed class ChaosRun
             : null;
 
     // Silos and clients all know one secret: unless a hostile client guesses, a silo that finds another one wrong has a secret of its own.
-    private void ReadSilos(SiloCluster cluster)
+    private async Task ReadSilosAsync(SiloCluster cluster)
     {
         var watch = new HandleWatch();
-        foreach (var silo in cluster.Silos)
+        foreach (var (silo, life) in cluster.Silos.Select((silo, life) => (silo, life)))
         {
+            await File.WriteAllTextAsync(Path.Combine(_folder, $"silo-{silo.SiloPort}-{life}.log"), silo.Process.Output);
             watch.ReadOutput(silo.Process.Output);
             if (!_options.Hostile && silo.Process.Output.Contains("wrong secret", StringComparison.Ordinal))
             {
@@ -127,8 +128,8 @@ internal sealed class ChaosRun
 
     private ChaosReport Report(FaultInjector faults)
     {
-        // The histories are kept if there are violations to look into.
-        if (_violations.IsEmpty)
+        // The histories and what the silos printed are kept if there are violations to look into.
+        if (_violations.IsEmpty && !_options.Keep)
         {
             Directory.Delete(_folder, recursive: true);
         }

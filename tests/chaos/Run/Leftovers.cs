@@ -64,7 +64,7 @@ internal static class Leftovers
 
     private static async Task<List<string>> LookAsync(PostgresJournalStore store, IGrainFactory grains)
     {
-        var left = (await store.ListAsync(null, 10, CancellationToken.None)).Select(journal => $"the journal of context {journal.Key.Tag} is left").ToList();
+        var left = (await store.ListAsync(null, 10, CancellationToken.None)).Select(journal => $"the journal of context {journal.Key.Tag}, owned by {journal.Owner}, is left").ToList();
         foreach (var statistic in await grains.GetGrain<IManagementGrain>(0).GetSimpleGrainStatistics())
         {
             if (Array.Exists(GrainTypes, type => statistic.GrainType.Contains(type, StringComparison.Ordinal)) && statistic.ActivationCount > 0)

@@ -3,6 +3,7 @@ using IommuFd.GrainInterfaces;
 using IommuFd.Grains.Configuration;
 using IommuFd.Grains.Journaling;
 using IommuFd.Silo.Journals;
+using IommuFd.Uapi;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace IommuFd.ClusterTests.Durability;
@@ -35,6 +36,36 @@ public sealed class AbandonedContextTests : IAsyncLifetime
         Assert.Single(await silo.Store.ListAsync(null, 10, default));
         _journal.Fails = false;
         await Eventually.TrueAsync(async () => (await silo.Store.ListAsync(null, 10, default)).Count == 0, "the context is recovered, its lease ends, and its journal is gone");
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task One_that_could_not_be_opened_waits_for_its_opener_for_the_time_of_a_lease(bool asksAgain)
+    {
+        var lease = asksAgain ? TimeSpan.FromHours(1) : TimeSpan.FromSeconds(1);
+        await using var silo = await JournalSilo.StartAsync(
+            _place.Settings.Path!,
+            new ContextOptions { DefaultMode = ContextMode.Durable, Lease = lease },
+            builder => builder.Services.AddSingleton<IJournal>(services => _journal = new FailingJournal(services.GetRequiredService<GroupCommitJournal>())));
+        _journal.Fails = true;
+        var handle = ContextHandle.NewRandom();
+        var context = silo.Context(handle);
+        var open = new OpenRequest(ContextMode.Durable, "opener", Session: 7);
+        await Assert.ThrowsAsync<ContextUnavailableException>(() => context.OpenAsync(open));
+        Assert.Single(await silo.Store.ListAsync(null, 10, default));
+        _journal.Fails = false;
+        if (asksAgain)
+        {
+            await silo.Control(handle).SweepAsync();
+            Assert.Equal(Errno.None, (await context.OpenAsync(open)).Errno);
+            await silo.Control(handle).SweepAsync();
+            Assert.Single(await silo.Store.ListAsync(null, 10, default));
+        }
+        else
+        {
+            await Eventually.TrueAsync(async () => (await silo.Store.ListAsync(null, 10, default)).Count == 0, "the journal of the context that nobody opened is gone");
+        }
     }
 
     // A file that an ioctl opens has given no sign of life yet when leases are looked at.

@@ -108,6 +108,17 @@ public sealed class ContextTurnJournalTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_journal_without_an_open_context_is_abandoned_until_it_is_released()
+    {
+        Expect.That(!_journal.IsAbandoned(isOpen: false), "There is no journal.");
+        await OpenAsync();
+        Expect.That(_journal.IsAbandoned(isOpen: false), "Its opener got no answer.");
+        Expect.That(!_journal.IsAbandoned(isOpen: true), "The context is open.");
+        await _journal.ReleaseAsync(Released);
+        Expect.That(!_journal.IsAbandoned(isOpen: false), "It is released.");
+    }
+
+    [Fact]
     public async Task Without_a_journal_turns_are_committed_at_once_and_durable_contexts_are_refused()
     {
         var journal = Journal(null);
@@ -123,8 +134,10 @@ public sealed class ContextTurnJournalTests : IAsyncDisposable
     {
         _store.Failure = new JournalStoreException("Nobody answers.");
         await Assert.ThrowsAsync<ContextUnavailableException>(() => _journal.RecoverAsync(new ObjectReach(_context.Grains.Factory, null), CancellationToken.None).AsTask());
-        await Assert.ThrowsAsync<ContextUnavailableException>(() => Journal(_store).CreateAsync().AsTask());
+        var created = Journal(_store);
+        await Assert.ThrowsAsync<ContextUnavailableException>(() => created.CreateAsync().AsTask());
         Assert.Throws<ContextUnavailableException>(() => _journal.WhyUnavailable());
+        Expect.That(_journal.IsAbandoned(isOpen: false) && created.IsAbandoned(isOpen: false), "Nothing says that the store may have a journal.");
     }
 
     private async Task OpenAsync()
