@@ -22,6 +22,9 @@ internal enum PeerProof
     /// <summary>The peer's answer is not what the secret makes of the challenge.</summary>
     Wrong,
 
+    /// <summary>The peer knows the secret, and takes the port for the other one. Orleans has a silo do so where a client addresses the gateway of another.</summary>
+    OtherPort,
+
     /// <summary>The peer left without an answer.</summary>
     None,
 }
@@ -60,13 +63,15 @@ internal static class SecretHandshake
         }
 
         var peers = answer[..NonceLength];
-        if (!CryptographicOperations.FixedTimeEquals(answer.AsSpan(NonceLength), Sign(secret, "iommufd client"u8, nonce, peers, port)))
+        if (!IsFor(port))
         {
-            return PeerProof.Wrong;
+            return IsFor(port == PortKind.Silos ? PortKind.Clients : PortKind.Silos) ? PeerProof.OtherPort : PeerProof.Wrong;
         }
 
         await transport.Output.WriteAsync(Sign(secret, "iommufd server"u8, nonce, peers, port), cancellationToken);
         return PeerProof.Given;
+
+        bool IsFor(PortKind kind) => CryptographicOperations.FixedTimeEquals(answer.AsSpan(NonceLength), Sign(secret, "iommufd client"u8, nonce, peers, kind));
     }
 
     /// <summary>The half of a client, or of a silo that connects to another: proves the secret, and checks that the peer knows it too.</summary>

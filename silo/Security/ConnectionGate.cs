@@ -107,6 +107,9 @@ internal sealed class ConnectionGate(PortKind port, TlsOptions? tls, byte[]? sec
                 case PeerProof.Wrong:
                     Refuse(connection, logger, "wrong secret");
                     return false;
+                case PeerProof.OtherPort:
+                    Refuse(connection, logger, "proof for the other port");
+                    return false;
                 default:
                     // A check of the silo's health, for example.
                     connection.Abort();

@@ -11,6 +11,8 @@ internal sealed class GrainChannel(IGrainFactory grains) : IContextChannel
     /// <summary>The cluster's id.</summary>
     public string ServerAddress { get; } = (grains as IClusterClient)?.ServiceProvider.GetService<IOptions<ClusterOptions>>()?.Value.ClusterId ?? "in-process";
 
+    public RouteChanges? Routes { get; } = (grains as IClusterClient)?.ServiceProvider.GetService<RouteChanges>();
+
     public GrainId? Observe(IMemoryObserver observer) => grains.CreateObjectReference<IMemoryObserver>(observer).GetGrainId();
 
     public Task<FaultPage> ListFaultsAsync(ContextHandle? handle, FaultQuery query)

@@ -8,6 +8,9 @@ internal interface IContextChannel
     /// <summary>Where requests go: <c>server.address</c> in the spans of traced calls.</summary>
     string ServerAddress { get; }
 
+    /// <summary>Says when requests may go by other ways than before; null where nothing says so.</summary>
+    RouteChanges? Routes => null;
+
     /// <summary>Finds the context of a handle. Sends nothing, and so does not check whether the context is open.</summary>
     ContextCalls Find(ContextHandle handle);
 

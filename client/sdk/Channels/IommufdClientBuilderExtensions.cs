@@ -24,7 +24,7 @@ public static class IommufdClientBuilderExtensions
     {
         ArgumentNullException.ThrowIfNull(client);
         var file = SecretFile.PathOf(path);
-        return client
+        return NoteRouteChanges(client)
             .Configure<ClientMessagingOptions>(MessageLimits.Apply)
             .Configure<ClientConnectionOptions>(connections => connections.ConfigureConnection(
                 connection => connection.Use(SecretHandshake.Proving(() => SecretFile.Read(file), PortKind.Clients))));
@@ -44,7 +44,26 @@ public static class IommufdClientBuilderExtensions
         }
 
         client.Services.AddSingleton(static services => new GatewayWatch(() => services.GetRequiredService<IGrainFactory>().GetGrain<IPulseGrain>(0).BeatAsync(), TimeProvider.System));
-        return client.Configure<ClientConnectionOptions>(connections => connections.ConfigureConnection(
+        return NoteRouteChanges(client).Configure<ClientConnectionOptions>(connections => connections.ConfigureConnection(
             connection => connection.Use(connection.ApplicationServices.GetRequiredService<GatewayWatch>().Watch)));
+    }
+
+    // Orleans closes the connection to a gateway that the membership no longer has, and counts.
+    private static IClientBuilder NoteRouteChanges(IClientBuilder client)
+    {
+        if (client.Services.Any(static service => service.ServiceType == typeof(RouteChanges)))
+        {
+            return client;
+        }
+
+        var routes = new RouteChanges();
+        client.Services.AddSingleton(routes);
+        return client.AddGatewayCountChangedHandler((_, change) =>
+        {
+            if (change.NumberOfConnectedGateways < change.PreviousNumberOfConnectedGateways)
+            {
+                routes.Note();
+            }
+        });
     }
 }

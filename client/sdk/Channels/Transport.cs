@@ -15,9 +15,12 @@ namespace IommuFd.Client;
 internal sealed record FailedAttempt(Exception Failure, bool IsImmediate);
 
 /// <summary>Calls grains until there is an answer, and tells an answer from a missing one.</summary>
-internal sealed class Transport(IommufdClientOptions options)
+/// <param name="options">How long to wait and to repeat.</param>
+/// <param name="routes">Ends the wait of each attempt when the ways to silos change.</param>
+internal sealed class Transport(IommufdClientOptions options, RouteChanges routes)
 {
     private readonly IommufdClientOptions _options = options;
+    private readonly RouteChanges _routes = routes;
     private volatile bool _isStopped;
 
     /// <summary>From now on, sends nothing a second time.</summary>
@@ -76,11 +79,13 @@ internal sealed class Transport(IommufdClientOptions options)
         private readonly List<Task<T>> _pending = [];
         private readonly long _started = transport._options.TimeProvider.GetTimestamp();
         private Task<T>? _newest;
+        private Task _change = transport._routes.Next;
         private Exception? _failure;
         private TimeSpan _before;
         private TimeSpan _pause;
         private bool _mayHaveRun;
         private bool _isHopeless;
+        private bool _isRerouted;
         private int _sent;
 
         // The time since the first attempt.
@@ -123,7 +128,7 @@ internal sealed class Transport(IommufdClientOptions options)
                         return (answer.Result, _sent > 1);
                     }
 
-                    _pause = transport.PauseAfter(_sent);
+                    _pause = _isRerouted ? TimeSpan.Zero : transport.PauseAfter(_sent);
                 }
             }
             finally
@@ -135,6 +140,7 @@ internal sealed class Transport(IommufdClientOptions options)
         private void Send()
         {
             _sent++;
+            (_change, _isRerouted) = (transport._routes.Next, false);
             try
             {
                 _newest = send();
@@ -203,8 +209,9 @@ internal sealed class Transport(IommufdClientOptions options)
             }
 
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            var first = await Task.WhenAny([.. _pending, Task.Delay(limit, _options.TimeProvider, stop.Token)]).ConfigureAwait(false);
+            var first = await Task.WhenAny([.. _pending, Task.Delay(limit, _options.TimeProvider, stop.Token), _change]).ConfigureAwait(false);
             stop.Cancel();
+            _isRerouted = first == _change;
             if (first is Task<T> attempt)
             {
                 return attempt;

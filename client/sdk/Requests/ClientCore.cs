@@ -12,8 +12,9 @@ internal sealed class ClientCore
     {
         _channel = channel;
         Options = options;
-        Transport = new Transport(options);
-        Watch = new RequestWatch(options);
+        var routes = channel.Routes ?? new RouteChanges();
+        Transport = new Transport(options, routes);
+        Watch = new RequestWatch(options, routes);
         Leases = new LeaseKeeper(options);
         Memories = new CallerMemories(channel);
     }

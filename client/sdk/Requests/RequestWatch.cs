@@ -4,7 +4,7 @@ namespace IommuFd.Client;
 // since the last check. A session enters the list with its first request and leaves it when it is found idle, so that a busy session touches the list once per check, and an
 // idle client runs no timer.
 
-/// <summary>Finds requests whose first attempt has timed out.</summary>
+/// <summary>Finds requests whose first attempt has timed out, or went before the ways to silos changed.</summary>
 internal sealed class RequestWatch
 {
     /// <summary>How many checks there are in an AttemptTimeout. A timeout is found late by one check at most.</summary>
@@ -12,12 +12,15 @@ internal sealed class RequestWatch
 
     private readonly Lock _lock = new();
     private readonly ITimer _timer;
+    private readonly RouteChanges _routes;
     private List<Session> _watched = [];
     private bool _isRunning;
     private int _now;
+    private int _routesSeen;
 
-    public RequestWatch(IommufdClientOptions options)
+    public RequestWatch(IommufdClientOptions options, RouteChanges routes)
     {
+        _routes = routes;
         Period = options.AttemptTimeout / LooksPerTimeout;
         _timer = Timers.Create(options.TimeProvider, static watch => watch.Look(), this);
     }
@@ -41,6 +44,8 @@ internal sealed class RequestWatch
     private void Look()
     {
         var now = Interlocked.Increment(ref _now);
+        var routes = _routes.Count;
+        var haveRoutesChanged = routes != Interlocked.Exchange(ref _routesSeen, routes);
         List<Session> watched;
         lock (_lock)
         {
@@ -48,7 +53,7 @@ internal sealed class RequestWatch
         }
 
         List<SessionRequest> overdue = [];
-        watched.RemoveAll(session => !session.FindOverdue(now, overdue));
+        watched.RemoveAll(session => !session.FindOverdue(now, haveRoutesChanged ? 1 : LooksPerTimeout, overdue));
         lock (_lock)
         {
             _watched.AddRange(watched);

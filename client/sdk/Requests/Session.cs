@@ -121,15 +121,15 @@ internal sealed class Session(ClientCore core)
         WatchIf(isNew);
     }
 
-    /// <summary>Finds requests whose first attempt has timed out.</summary>
+    /// <summary>Finds requests whose first attempt has been under way for more than a number of the watch's checks.</summary>
     /// <returns>Whether a request is under way; if not, the session is no longer watched.</returns>
-    public bool FindOverdue(int now, List<SessionRequest> overdue)
+    public bool FindOverdue(int now, int looks, List<SessionRequest> overdue)
     {
         lock (_lock)
         {
             for (var sequence = _settled + 1; sequence <= _last; sequence++)
             {
-                if (this[sequence] is { } request && request.IsOverdue(now))
+                if (this[sequence] is { } request && request.IsOverdue(now, looks))
                 {
                     overdue.Add(request);
                 }

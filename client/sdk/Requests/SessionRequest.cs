@@ -39,8 +39,8 @@ internal abstract class SessionRequest(Session session)
     /// <summary>The id that the request is sent with. It has begun.</summary>
     public virtual OperationId Operation(bool isRepeat = false) => new(session.Id, Sequence, Sequence - _aboveSettled, isRepeat, session.Lane);
 
-    /// <summary>Whether the first attempt has timed out.</summary>
-    public bool IsOverdue(int now) => State == RequestState.FirstAttempt && LooksSince(now) > RequestWatch.LooksPerTimeout;
+    /// <summary>Whether the first attempt has been under way for more than a number of the watch's checks.</summary>
+    public bool IsOverdue(int now, int looks) => State == RequestState.FirstAttempt && LooksSince(now) > looks;
 
     /// <summary>Repeats the request.</summary>
     public abstract void OnOverdue();

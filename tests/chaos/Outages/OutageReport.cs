@@ -19,8 +19,11 @@ internal sealed class OutageReport(FaultLog faults)
     /// <summary>Adds an outage.</summary>
     public void Add(Outage outage) => _reported.Enqueue(outage);
 
-    /// <summary>The longest in seconds while so many silos were away at most, and the database was there; 0 if none was long.</summary>
-    public double Longest(int silos) => LongestOf(absences => !HasDatabase(absences) && SilosAtOnce(absences) == silos);
+    /// <summary>The longest in seconds in which one silo was away, and the database was there; 0 if none was long.</summary>
+    public double LongestWithoutOne => LongestOf(absences => !HasDatabase(absences) && SilosOf(absences) == 1);
+
+    /// <summary>The longest in seconds in which several silos were away, at once or one after the other, and the database was there; 0 if none was long.</summary>
+    public double LongestWithoutSeveral => LongestOf(absences => !HasDatabase(absences) && SilosOf(absences) > 1);
 
     /// <summary>The longest in seconds while the database was away; 0 if none was long.</summary>
     public double LongestWithoutDatabase => LongestOf(HasDatabase);
@@ -53,9 +56,7 @@ internal sealed class OutageReport(FaultLog faults)
 
     private static bool HasDatabase(List<Absence> absences) => absences.Exists(absence => absence.Part == Part.Database);
 
-    // The most different silos that were away at one moment, which is the beginning of an absence.
-    private static int SilosAtOnce(List<Absence> absences)
-        => absences.Select(one => absences.Where(other => other.Began <= one.Began && other.Ended >= one.Began).Select(other => other.Number).Distinct().Count()).DefaultIfEmpty().Max();
+    private static int SilosOf(List<Absence> absences) => absences.Select(absence => absence.Number).Distinct().Count();
 
     private string Describe(Absence absence) => string.Create(
         CultureInfo.InvariantCulture, $"{absence.What} ({Seconds(absence.Began):F1} to {(absence.Ended == long.MaxValue ? "the end" : Seconds(absence.Ended).ToString("F1", CultureInfo.InvariantCulture))})");

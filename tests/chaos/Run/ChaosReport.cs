@@ -44,7 +44,7 @@ internal sealed record ChaosReport
         .. Hostile.Length > 0 ? (string[])[Line("hostile client", $"{Hostile}")] : [],
         Line("faults injected", $"{Faults.Values.Sum()}: {string.Join(", ", Faults.Where(fault => fault.Value > 0).Select(fault => $"{fault.Value} {Label(fault.Key)}"))}"),
         Line("longest call", $"{Tally.Longest / 1000.0:F1} s"),
-        Line($"longest above {Outage.Least.TotalSeconds:F0} s", $"{Outages.Longest(1):F1} s with one silo away, {Outages.Longest(2):F1} s with two, {Outages.LongestWithoutDatabase:F1} s without the database"),
+        Line($"longest above {Outage.Least.TotalSeconds:F0} s", $"{Outages.LongestWithoutOne:F1} s with one silo away, {Outages.LongestWithoutSeveral:F1} s with several, {Outages.LongestWithoutDatabase:F1} s without the database"),
         .. Outages.Lines,
         Line("violations", $"{Violations.Count}"),
     ];

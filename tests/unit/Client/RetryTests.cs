@@ -68,6 +68,25 @@ public sealed partial class RetryTests
 
     [Theory]
     [MemberData(nameof(Requests))]
+    public async Task A_request_that_waits_is_sent_again_when_the_ways_to_silos_change(string request)
+    {
+        var run = await PrepareAsync(request);
+        _grain.Calls.Clear();
+        _grain.Faults.Enqueue(Fault.Drops());
+        _grain.Faults.Enqueue(Fault.Drops());
+
+        var running = run();
+        Pass(0.8 * Second);
+        _grain.Routes.Note();
+        Pass(0.8 * Second);
+        Expect.That(SpinWait.SpinUntil(() => _grain.Calls.Count == 2, 10 * Second), $"The {request} waits for the time of its first attempt to be over.");
+        _grain.Routes.Note();
+        await Ended(running);
+        Expect.Equal(3, _grain.Calls.Count, $"attempts of the {request} in all");
+    }
+
+    [Theory]
+    [MemberData(nameof(Requests))]
     public async Task A_request_that_never_gets_an_answer_is_given_up_when_the_time_for_it_is_over(string request)
     {
         var run = await PrepareAsync(request);

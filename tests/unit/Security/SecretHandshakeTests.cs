@@ -28,15 +28,16 @@ public sealed class SecretHandshakeTests
     }
 
     [Theory]
-    [InlineData(0, (int)PortKind.Silos)]
-    [InlineData(1, (int)PortKind.Clients)]
-    public async Task A_proof_of_another_secret_or_for_another_port_is_none_and_gets_no_answer(int difference, int port)
+    [InlineData(0, (int)PortKind.Silos, (int)PeerProof.OtherPort)]
+    [InlineData(1, (int)PortKind.Silos, (int)PeerProof.Wrong)]
+    [InlineData(1, (int)PortKind.Clients, (int)PeerProof.Wrong)]
+    public async Task A_proof_of_another_secret_or_for_another_port_is_none_and_gets_no_answer(int difference, int port, int proof)
     {
         byte[] other = [(byte)(Secret[0] + difference), .. Secret[1..]];
         var check = SecretHandshake.CheckAsync(SilosEnd, Secret, PortKind.Clients, CancellationToken.None);
         var prove = SecretHandshake.ProveAsync(ClientsEnd, other, (PortKind)port, CancellationToken.None);
 
-        Expect.Equal(PeerProof.Wrong, await check, "the proof");
+        Expect.Equal((PeerProof)proof, await check, "the proof");
         Expect.That(!prove.IsCompleted, "The silo answered a wrong proof.");
         await _toClient.Writer.CompleteAsync();
         await Assert.ThrowsAsync<AuthenticationException>(() => prove);

@@ -6,6 +6,8 @@ namespace IommuFd.UnitTests.Support;
 /// <summary>Finds the contexts that a test has made.</summary>
 internal sealed class FakeChannel(Func<ContextHandle, IContextGrain> contexts) : IContextChannel
 {
+    public RouteChanges? Routes { get; init; }
+
     public string ServerAddress => "test";
 
     public Task<FaultPage> ListFaultsAsync(ContextHandle? handle, FaultQuery query) => throw new NotSupportedException();

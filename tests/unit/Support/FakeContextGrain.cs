@@ -77,7 +77,13 @@ internal sealed class FakeContextGrain : IContextGrain
     {
         Handles.Add(handle);
         return this;
-    });
+    })
+    {
+        Routes = Routes,
+    };
+
+    /// <summary>What tells clients that the ways to silos have changed.</summary>
+    public RouteChanges Routes { get; } = new();
 
     public Task<ReferenceReply> OpenAsync(ContextHandle handle, OpenRequest request) => AnswerAsync(request, () => Reference(1) with { Errno = OpenErrnos.TryDequeue(out var errno) ? errno : Errno });
 
