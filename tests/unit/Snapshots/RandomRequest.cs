@@ -5,6 +5,7 @@ using IommuFd.Grains.Inspection;
 using IommuFd.Grains.Model;
 using IommuFd.Grains.Objects.Accesses;
 using IommuFd.Grains.Objects.Devices;
+using IommuFd.Grains.Objects.Ioas;
 using IommuFd.Uapi;
 using IommuFd.UnitTests.Objects.Graph;
 using IommuFd.UnitTests.Support;
@@ -76,7 +77,7 @@ internal static class RandomRequest
             case 18:
                 return Of("memory limit", Test(IommuTestOp.SetTempMemoryLimit, 0, new IommuTestMemoryLimit { Limit = (uint)random.Next(1 << 20) }));
             case 19 when Accesses().FirstOrDefault(access => access.Ioas is not null) is { } access:
-                return Of("read", context.Ask(OwnerOf(access), new AccessRwRequest(access.Id, Mapped(access), Page, random.Next(2) == 0)));
+                return Of("read", context.Ask(OwnerOf(access), new AccessRwRequest(access.Id, Mapped(access.Ioas!), Page, random.Next(2) == 0)));
             case 20:
                 return Of("check pins", Check(IommuTestOp.MdCheckRefs, 0, new IommuTestCheckRefs { Length = Length(), Uptr = Memory + Iova(), Refs = (uint)random.Next(3) }));
             case 21:
@@ -93,14 +94,16 @@ internal static class RandomRequest
                 var shown = ContextInspector.InspectObjectAsync(context.Model, context.ObjectGrains, new ObjectId(Any()), new StatePage(Iova(), 4)).GetAwaiter().GetResult();
                 return ("inspection", Deep.Text(shown is null ? null : shown with { GrainUsers = null, Facts = [.. shown.Facts.Where(fact => fact.Name != "users")] }));
             case 26 or 27 or 28 when Accesses().LastOrDefault(access => access is { NeedsPinPages: true, Ioas: not null }) is { } access:
-                return Of("pin", Pin(access));
+                return context.IoasState(access.Ioas!.Id.Value).Areas.Length == 0 ? Of("map for a pin", MapFor(access.Ioas)) : Of(nameof(PinPagesRequest), Pin(access));
             case 29 when Accesses().LastOrDefault(access => access.NextPin > 0) is { } access:
-                return Of("unpin", context.Ask(OwnerOf(access), new UnpinPagesRequest(access.Id, access.NextPin - 1 - (uint)random.Next(2))));
+                return Of(nameof(UnpinPagesRequest), context.Ask(OwnerOf(access), new UnpinPagesRequest(access.Id, access.NextPin - 1 - (uint)random.Next(2))));
             case 30 or 31 or 32 when Devices().LastOrDefault() is { } device:
                 return Of("DMA", context.Ask(((ContextReference)device.DriverHold!.Owner).Id, new TranslateRequest(
-                    device.Id, [new DmaRange(Iova() + (ulong)random.Next(5000), (ulong)random.Next(1, 9000)), new DmaRange(Iova(), 1)], random.Next(3) > 0, Group: (uint)random.Next(3))));
+                    device.Id, [Dma(device), new DmaRange(Reached(device), 1)], random.Next(3) > 0, Group: (uint)random.Next(3))));
             case 33 when Devices().LastOrDefault() is { } device:
                 return Of("DMA", context.Ask(((ContextReference)device.DriverHold!.Owner).Id, new TakeFaultResponseRequest(device.Id, (uint)random.Next(3))));
+            case 35 when Accesses().LastOrDefault() is { } access && random.Next(3) == 0:
+                return (nameof(DestroyAccessRequest), context.Ask(OwnerOf(access), new DestroyAccessRequest(access.Id)));
             case 34:
                 return Of("revoke", context.Ask(driver, new RevokeDmaBufRequest($"dma-buf {random.Next(2)}")));
             default:
@@ -109,14 +112,21 @@ internal static class RandomRequest
         }
 
         DriverReply Pin(AccessEntry access)
-            => context.Ask(OwnerOf(access), new PinPagesRequest(access.Id, Mapped(access), Page * (ulong)random.Next(1, 3), random.Next(3) == 0));
+            => context.Ask(OwnerOf(access), new PinPagesRequest(access.Id, Mapped(access.Ioas!), Page * (ulong)random.Next(1, 3), random.Next(3) == 0));
 
         // The start of something that is mapped, if anything is.
-        ulong Mapped(AccessEntry access)
+        ulong Mapped(IoasEntry ioas)
         {
-            var areas = context.IoasState(access.Ioas!.Id.Value).Areas;
+            var areas = context.IoasState(ioas.Id.Value).Areas;
             return areas.Length == 0 ? Iova() : areas[random.Next(areas.Length)].Range.Start;
         }
+
+        IoctlReply MapFor(IoasEntry ioas) => context.TryMap(ioas.Id.Value, Iova(), Page * 4, isThere: true, writeable: true);
+
+        ulong Reached(DeviceEntry device) => device.Hwpt is { } hwpt ? Mapped(hwpt.Ioas) : Iova();
+
+        DmaRange Dma(DeviceEntry device)
+            => random.Next(2) == 0 ? new DmaRange(Reached(device), (ulong)random.Next(1, (int)Page + 1)) : new DmaRange(Iova() + (ulong)random.Next(5000), (ulong)random.Next(1, 9000));
 
         // Those of HW queues have no driver.
         IEnumerable<AccessEntry> Accesses() => live.OfType<AccessEntry>().Where(access => access.DriverHold!.Owner is ContextReference);
